@@ -1,0 +1,21 @@
+"""Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch."""
+
+from keras_euler import datasets
+from keras_euler.callbacks import MultiStepDecay
+from keras_euler.layers import AdditiveGaussianNoise, EulerAdd, EulerResidual, RandomPadCrop, add_gaussian_noise
+from keras_euler.models import EulerResNet, list_models, load_torch_state_dict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdditiveGaussianNoise",
+    "EulerAdd",
+    "EulerResNet",
+    "EulerResidual",
+    "MultiStepDecay",
+    "RandomPadCrop",
+    "add_gaussian_noise",
+    "datasets",
+    "list_models",
+    "load_torch_state_dict",
+]

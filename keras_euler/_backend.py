@@ -1,0 +1,79 @@
+"""What Keras cannot say portably, or only slowly. Each function here has a plain Keras twin that a test compares it with.
+
+TensorFlow, JAX and torch are imported in this file alone, and only inside functions. XLA fuses by itself, so on JAX the plain
+Keras layers are at the speed of a hand-written network.
+"""
+
+import contextlib
+
+import keras
+
+
+def has_fused_batch_norm():
+    """Whether `fused_batch_norm` is there: on torch, where Keras' own makes six passes over the data.
+
+    (TensorFlow's fused kernel was tried on the CPU: no faster than Keras' own.)
+    """
+    return keras.backend.backend() == "torch"
+
+
+def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_statistics):
+    """Batch norm by torch's one fused kernel; the twin of `keras.layers.BatchNormalization`.
+
+    Args:
+        x: Tensor of rank 2 or more.
+        gamma, beta, mean, variance: Vectors of the size of `axis`, float32. `mean` and `variance` are the statistics to
+            normalize with where `use_batch_statistics` is False, and are not read otherwise.
+        axis: The channel axis of `x`.
+        epsilon: Added to the variance.
+        use_batch_statistics: Normalize with the statistics of `x` itself.
+
+    Returns:
+        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used. The variance is the
+        biased one, which is what Keras keeps; torch's own running variance is the unbiased one, n / (n - 1) of it.
+    """
+    import torch
+
+    x = x.movedim(axis, 1)
+    if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    y = torch.nn.functional.batch_norm(
+        x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon
+    )
+    if use_batch_statistics:
+        size = x.numel() // x.shape[1]
+        variance = variance * ((size - 1) / size)
+    return y.movedim(1, axis), mean, variance
+
+
+def has_fast_convolution():
+    """Whether `convolution` is there: on torch, where Keras copies images twice between two layouts in memory."""
+    return keras.backend.backend() == "torch"
+
+
+def convolution(x, kernel, strides, padding):
+    """2-D convolution of images in channels_last; the twin of `keras.ops.conv`.
+
+    Args:
+        x: Tensor `(batch, height, width, channels)`.
+        kernel: Tensor `(size, size, channels, filters)`.
+        strides: Pair of integers.
+        padding: Pair of integers: zeros on **both** sides of height and width.
+
+    Returns:
+        Tensor `(batch, height', width', filters)`.
+    """
+    import torch
+
+    # A permuted view of channels_last images is what torch itself calls the channels_last memory format.
+    y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), stride=strides, padding=padding)
+    return y.permute(0, 2, 3, 1)
+
+
+def leave_gpu_to_keras():
+    """Where Keras runs on another backend and TensorFlow only reads files, keep it from taking the GPU's memory."""
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        with contextlib.suppress(RuntimeError):  # it already runs
+            tf.config.set_visible_devices([], "GPU")

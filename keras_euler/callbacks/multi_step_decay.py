@@ -1,0 +1,73 @@
+"""The paper's learning rate schedule."""
+
+import keras
+
+from keras_euler._checks import check_integer, check_number
+
+
+class MultiStepDecay(keras.callbacks.Callback):
+    """Multiply the learning rate by `factor` at each milestone: `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`.
+
+    Epochs count from 0: with milestones 40 and 60 and factor 0.1, epochs 0..39 run at the base rate, 40..59 at a tenth, and 60 on
+    at a hundredth, which is the paper's schedule for 80 epochs. The rate of an epoch depends on nothing but its number, so it is
+    right after a resume too, from whichever checkpoint.
+
+    Args:
+        milestones: Increasing epoch numbers, integers >= 0.
+        factor: What each milestone multiplies the rate by, a finite number >= 0.
+        learning_rate: The base rate. None takes the optimizer's when `fit` begins, before any other callback restores a
+            checkpoint; an optimizer that has trained before is then taken to stand at the rate of the preceding epoch.
+
+    Raises:
+        ValueError: Milestones out of order or negative, a bad factor or rate; at `fit`, an optimizer whose rate is a
+            `LearningRateSchedule`.
+        TypeError: Something that is not a number.
+
+    Example:
+
+    >>> decay = MultiStepDecay(milestones=(2, 3), factor=0.1, learning_rate=1.0)
+    >>> [round(decay.rate(epoch), 3) for epoch in range(5)]
+    [1.0, 1.0, 0.1, 0.01, 0.01]
+    """
+
+    def __init__(self, milestones=(40, 60), factor=0.1, learning_rate=None):
+        super().__init__()
+        if not isinstance(milestones, (list, tuple)):
+            raise TypeError(f"`milestones` must be a list of epoch numbers. Received: milestones={milestones!r}.")
+        self.milestones = tuple(check_integer("milestones", milestone, 0) for milestone in milestones)
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"`milestones` must increase. Received: milestones={milestones!r}.")
+        self.factor = check_number("factor", factor, 0)
+        self.learning_rate = None if learning_rate is None else check_number("learning_rate", learning_rate, 0)
+        self._base = self.learning_rate
+        self._has_trained = False
+
+    def rate(self, epoch):
+        """The learning rate of an epoch (counted from 0)."""
+        if self._base is None:
+            raise ValueError("The base rate is not known before `fit`. Pass `learning_rate` to MultiStepDecay.")
+        return self._base * self._decay(epoch)
+
+    def set_model(self, model):
+        super().set_model(model)
+        if not isinstance(model.optimizer.learning_rate, keras.Variable):
+            raise ValueError(
+                "MultiStepDecay sets the learning rate, but the optimizer has a LearningRateSchedule. "
+                "Compile with a number as learning_rate, or leave the callback out."
+            )
+        if self.learning_rate is None:
+            self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+            self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._has_trained:
+            self._base /= self._decay(epoch - 1) or 1.0
+            self._has_trained = False
+        self.model.optimizer.learning_rate = self.rate(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["learning_rate"] = self.rate(epoch)
+
+    def _decay(self, epoch):
+        return self.factor ** sum(milestone <= epoch for milestone in self.milestones)

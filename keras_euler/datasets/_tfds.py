@@ -1,0 +1,93 @@
+"""Prepared folders of TensorFlow Datasets as NumPy arrays, and errors that name the file."""
+
+import contextlib
+import importlib.util
+import json
+
+from keras_euler import _backend
+
+
+def is_installed():
+    """Whether TensorFlow Datasets is there."""
+    return importlib.util.find_spec("tensorflow_datasets") is not None
+
+
+def is_prepared(folder):
+    """Whether `folder` is the version folder of a prepared data set."""
+    return (folder / "dataset_info.json").is_file()
+
+
+def version(folder):
+    """The version that a folder's name says, for comparison."""
+    return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
+
+
+def read_folder(folder, name, features):
+    """Read the splits train and test of a prepared folder, without any download.
+
+    Args:
+        folder: Path of the version folder.
+        name: The data set that it must hold.
+        features: Names of the features to read.
+
+    Returns:
+        For each split a tuple of arrays, one per feature.
+
+    Raises:
+        ValueError: The folder holds another data set, or cannot be read.
+        ImportError: TensorFlow Datasets is missing.
+    """
+    info = folder / "dataset_info.json"
+    with decoding(info, "the JSON description of a TensorFlow Datasets folder"):
+        found = json.loads(info.read_text("utf-8"))["name"]
+    if found != name:
+        raise ValueError(f"{folder} must hold the data set {name}. Received: {found!r}.")
+    tfds = _import(folder)
+    with decoding(folder, "a prepared TensorFlow Datasets folder"):
+        return _read(tfds, tfds.builder_from_directory(folder), features)
+
+
+def download(name, features):
+    """Download and prepare a data set where that has not been done, and read it as `read_folder` does."""
+    tfds = _import(name)
+    builder = tfds.builder(name)
+    builder.download_and_prepare()
+    return _read(tfds, builder, features)
+
+
+@contextlib.contextmanager
+def decoding(file, expected):
+    """Turn whatever a damaged file raises into a ValueError that names the file."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{file} can't be read as {expected}: {type(error).__name__}: {error}") from error
+
+
+def _import(source):
+    try:
+        import tensorflow_datasets as tfds
+
+        _backend.leave_gpu_to_keras()
+    except ImportError as error:
+        raise ImportError(
+            f"{source} can be read by TensorFlow Datasets only, which isn't installed or doesn't start ({error}). "
+            'Install the extra: pip install "keras_euler[datasets]".'
+        ) from error
+    return tfds
+
+
+def _read(tfds, builder, features):
+    # A cache would be a second copy in memory of what is read once.
+    config = tfds.ReadConfig(try_autocache=False)
+    splits = []
+    for split in ("train", "test"):
+        tensors = builder.as_dataset(split=split, batch_size=-1, read_config=config)
+        arrays = tuple(tensors[feature].numpy() for feature in features)
+        expected = builder.info.splits[split].num_examples
+        if len(arrays[0]) != expected:
+            raise ValueError(f"Expected {expected:,} {split} rows. Received: {len(arrays[0]):,}.")
+        splits.append(arrays)
+    return tuple(splits)

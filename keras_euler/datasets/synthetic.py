@@ -1,0 +1,115 @@
+"""Made-up data sets of the shapes and dtypes of the real ones: seeded, offline, out of reach of a linear model."""
+
+import numpy as np
+
+from keras_euler._checks import check_integer
+
+TILE = 16  # period of an image texture, in pixels
+WAVES = (1, 3)  # waves per tile: fewest, most. More waves are harder
+CONTRAST = (0.2, 1.2)  # the weakest images nearly drown in the noise
+NOISE = 0.4  # standard deviation per pixel; a texture's is its contrast
+TINT = 0.5  # standard deviation of each image's own colour, the same for all classes
+DISTRACTOR = 0.4  # side of the square that shows another class, as a part of the image's
+CHUNK = 1000  # images rendered at once: bounds the memory
+
+
+def images(num_train=2000, num_test=500, num_classes=10, image_size=32, seed=0):
+    """Make a set of images to classify, in the shapes and dtypes of `cifar10.load_data`.
+
+    Each class is a smooth periodic random texture. An image shows its class' texture at a random shift, mirrored or
+    not, with random contrast and tint, behind a square of another class' texture and under noise. So the mean colour
+    says nothing, and shifting or mirroring an image, as augmentation does, leaves its label right.
+
+    Test accuracy of `EulerResNet(depth, h=0.1)` measured with the default sizes (torch on CPU, SGD with momentum 0.9
+    and a constant learning rate of 0.1, batch 64, no augmentation; the seed sets the images and the weights):
+
+    | depth | after 5 epochs | after 10 epochs | seeds |
+    | ---: | --- | --- | --- |
+    | 8 | 0.57, 0.89, 0.73 | 0.86, 0.90, 0.72 | 0, 1, 2 |
+    | 20 | 0.54, 0.80 | 0.98, 1.00 | 0, 1 |
+
+    At this learning rate single epochs jump by 0.2 or more. Linear models on the pixels reach 0.12 to
+    0.15 (seeds 0, 1, 2).
+
+    Args:
+        num_train: Number of training images, >= 1. The classes are equally frequent.
+        num_test: Number of test images, >= 1. They don't depend on `num_train`.
+        num_classes: Number of classes, 2 to 256.
+        image_size: Height and width in pixels, >= 8.
+        seed: Integer >= 0. It sets the textures as well as the images.
+
+    Returns:
+        `(x_train, y_train), (x_test, y_test)`: images uint8 `(n, image_size, image_size, 3)`, labels int64 `(n,)`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        TypeError: An argument is not an integer.
+
+    Example:
+
+    >>> (x_train, y_train), (x_test, y_test) = images(num_train=20, num_test=10)
+    >>> x_train.shape, str(x_train.dtype), y_train.shape, str(y_train.dtype)
+    ((20, 32, 32, 3), 'uint8', (20,), 'int64')
+    >>> np.bincount(y_test).tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    check_integer("image_size", image_size, 8)
+    textures_rng, train_rng, test_rng = _generators(seed, num_classes)
+    textures = _textures(textures_rng, num_classes)
+    splits = []
+    for name, num, rng in (("num_train", num_train, train_rng), ("num_test", num_test, test_rng)):
+        y = _labels(rng, check_integer(name, num, 1), num_classes)
+        chunks = [_render(rng, textures, y[start : start + CHUNK], image_size) for start in range(0, num, CHUNK)]
+        splits.append((np.concatenate(chunks), y))
+    return tuple(splits)
+
+
+def _generators(seed, num_classes):
+    """Three independent generators: of the classes, of the training split and of the test split."""
+    check_integer("seed", seed, 0)
+    if check_integer("num_classes", num_classes, 2) > 256:
+        raise ValueError(f"`num_classes` must be at most 256. Received: num_classes={num_classes}.")
+    return [np.random.default_rng([seed, stream]) for stream in range(3)]
+
+
+def _labels(rng, num, num_classes):
+    return rng.permutation(np.arange(num, dtype="int64") % num_classes)
+
+
+def _textures(rng, num_classes):
+    """Random periodic tiles `(num_classes, TILE, TILE, 3)`: mean 0 in each colour, standard deviation 1."""
+    waves = np.fft.fftfreq(TILE, 1 / TILE)
+    radius = np.hypot(waves[:, None], waves)
+    kept = (radius >= WAVES[0]) & (radius <= WAVES[1])
+    spectrum = np.fft.fft2(rng.standard_normal((num_classes, 3, TILE, TILE))) * kept
+    tiles = np.moveaxis(np.fft.ifft2(spectrum).real, 1, -1)
+    return (tiles / tiles.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
+
+
+def _render(rng, textures, labels, size):
+    num = len(labels)
+    others = (labels + rng.integers(1, len(textures), num)) % len(textures)
+    texture = np.where(
+        _squares(rng, num, size), _cover(rng, textures, others, size), _cover(rng, textures, labels, size)
+    )
+    x = texture * rng.uniform(*CONTRAST, (num, 1, 1, 1)).astype("float32")
+    x += TINT * rng.standard_normal((num, 1, 1, 3), "float32")
+    x += NOISE * rng.standard_normal(x.shape, "float32")
+    return np.clip(128 + 40 * x, 0, 255).astype("uint8")
+
+
+def _cover(rng, textures, labels, size):
+    """Each label's texture over a whole image, at a random shift, mirrored or not: `(n, size, size, 3)`."""
+    num, pixels = len(labels), np.arange(size)
+    mirror = rng.choice((-1, 1), (num, 1))
+    rows = (pixels + rng.integers(TILE, size=(num, 1))) % TILE
+    columns = (mirror * pixels + rng.integers(TILE, size=(num, 1))) % TILE
+    return textures[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _squares(rng, num, size):
+    """Masks `(n, size, size, 1)`, true in a square at a random place."""
+    side = int(DISTRACTOR * size)
+    start = rng.integers(size - side + 1, size=(2, num, 1))
+    inside = (np.arange(size) >= start) & (np.arange(size) < start + side)
+    return (inside[0, :, :, None] & inside[1, :, None, :])[..., None]

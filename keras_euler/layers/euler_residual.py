@@ -1,0 +1,214 @@
+"""The residual block as one explicit Euler step. The only file where a branch is multiplied by h."""
+
+import keras
+from keras import ops
+
+from keras_euler._checks import check_choice, check_step_factor
+
+TRAINABLE_H = (None, "scalar", "channel")
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class EulerAdd(keras.layers.Layer):
+    """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the paper).
+
+    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` is made of it; alone it serves functional
+    models in place of `keras.layers.Add`.
+
+    Args:
+        h: Finite number >= 0. The start value where `trainable_h` is given.
+        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
+            channel (LayerScale).
+        data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Call arguments:
+        inputs: The pair `[x, f]`, in this order, of the same shape.
+
+    Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
+
+    Raises:
+        ValueError: `h` is negative or not finite, `trainable_h` or `data_format` is unknown, or the two shapes differ.
+        TypeError: `h` is not a number.
+
+    Example:
+
+    >>> x, f = np.ones((1, 3), "float32"), np.full((1, 3), 5, "float32")
+    >>> y = EulerAdd(h=0.1)([x, f])
+    >>> keras.ops.convert_to_numpy(y).tolist()
+    [[1.5, 1.5, 1.5]]
+    """
+
+    def __init__(self, h=0.1, trainable_h=None, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.h = check_step_factor(h)
+        self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.step_factor = None
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        shortcut, branch = _pair(input_shape)
+        if shortcut != branch:
+            raise ValueError(
+                "The shortcut and the branch must have the same shape. "
+                f"Received: shortcut {shortcut}, branch {branch}. "
+                "Where F changes the width or the resolution, pass a shortcut that changes it likewise: "
+                "a 1x1 convolution with as many filters and the same strides."
+            )
+        if self.trainable_h:
+            self.channel_axis = 1 if self.data_format == "channels_first" else len(branch) - 1
+            shape = (branch[self.channel_axis],) if self.trainable_h == "channel" else ()
+            self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
+
+    def call(self, inputs):
+        x, f = inputs
+        if self.trainable_h is None:
+            h = self.h
+        elif self.trainable_h == "scalar":
+            h = self.step_factor
+        else:
+            shape = [1] * len(f.shape)
+            shape[self.channel_axis] = -1
+            h = ops.reshape(self.step_factor, shape)
+        return x + h * f
+
+    def compute_mask(self, inputs, mask=None):
+        return next((one for one in mask or () if one is not None), None)
+
+    def compute_output_shape(self, input_shape):
+        return _pair(input_shape)[0]
+
+    def get_config(self):
+        config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class EulerResidual(keras.layers.Layer):
+    """A residual block as one explicit Euler step: `y = I(S(x) + h * F(x))` (equation 3 of the paper).
+
+    `x` is the input, `F` the branch, `S` the shortcut, `h` the step factor, `I` the activation. `h = 1` is the ordinary
+    residual block; a small `h` keeps the gradients of very deep networks from exploding (Proposition 1) and the noise of the
+    input from growing (Proposition 2).
+
+    Args:
+        branch: `F`: a Keras layer, or a list of layers that run in order.
+        h: Finite number >= 0. The start value where `trainable_h` is given.
+        shortcut: `S`: a Keras layer or a list of layers. None is the identity.
+        activation: `I`: name or function, as for every Keras layer. None is the identity, which the paper's analysis uses.
+        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
+            channel (LayerScale).
+        data_format: `"channels_last"` or `"channels_first"`: where `trainable_h="channel"` finds the channels.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor `(batch, ...)`.
+        training: Passed on to the layers of `F` and `S`.
+
+    Input shape: `(batch, ...)`, what the branch takes. Output shape: what branch and shortcut give.
+
+    Raises:
+        ValueError: A bad `h`, `trainable_h` or `data_format`; at build, paths of different shapes.
+        TypeError: `branch` or `shortcut` is not made of Keras layers, or `h` is not a number.
+
+    Example:
+
+    >>> block = EulerResidual([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)], h=0.5)
+    >>> keras.ops.convert_to_numpy(block(np.ones((1, 3), "float32"))).tolist()
+    [[2.5, 2.5, 2.5]]
+    """
+
+    def __init__(self, branch, h=0.1, shortcut=None, activation=None, trainable_h=None, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.branch = _layers("branch", branch)
+        self.shortcut = None if shortcut is None else _layers("shortcut", shortcut)
+        self.activation = keras.activations.get(activation)
+        self.add = EulerAdd(h, trainable_h, data_format, name="add", dtype=self.dtype_policy)
+        self.supports_masking = True
+
+    @property
+    def h(self):
+        """The step factor; the start value where it is trained."""
+        return self.add.h
+
+    @property
+    def trainable_h(self):
+        """None, `"scalar"` or `"channel"`."""
+        return self.add.trainable_h
+
+    @property
+    def data_format(self):
+        """`"channels_last"` or `"channels_first"`."""
+        return self.add.data_format
+
+    def build(self, input_shape):
+        branch = self._build_chain(self.branch, input_shape)
+        self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
+
+    def call(self, inputs, training=None):
+        # Keras hands `training` on to the layers inside by its call context.
+        f = _run_chain(self.branch, inputs)
+        x = _run_chain(self.shortcut or [], inputs)
+        return self.activation(self.add([x, f]))
+
+    def compute_output_shape(self, input_shape):
+        return self._build_chain(self.branch, input_shape)
+
+    def _build_chain(self, layers, shape):
+        """Build what is not built yet, and return the shape that comes out."""
+        for layer in layers:
+            if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
+                shape = layer(
+                    keras.KerasTensor(shape, self.compute_dtype)
+                ).shape  # it does not say; a symbolic call does
+                continue
+            if not layer.built:
+                layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        return tuple(shape)
+
+    def get_config(self):
+        config = {
+            "branch": _serialized(self.branch),
+            "h": self.h,
+            "shortcut": None if self.shortcut is None else _serialized(self.shortcut),
+            "activation": keras.activations.serialize(self.activation),
+            "trainable_h": self.trainable_h,
+            "data_format": self.data_format,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name in ("branch", "shortcut"):
+            if config[name] is not None:
+                config[name] = [keras.saving.deserialize_keras_object(layer) for layer in config[name]]
+        return cls(**config)
+
+
+def _layers(name, value):
+    layers = list(value) if isinstance(value, (list, tuple)) else [value]
+    if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
+        raise TypeError(
+            f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}."
+        )
+    return layers
+
+
+def _run_chain(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _serialized(layers):
+    return [keras.saving.serialize_keras_object(layer) for layer in layers]
+
+
+def _pair(input_shape):
+    if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
+        raise ValueError(f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}.")
+    return tuple(input_shape[0]), tuple(input_shape[1])

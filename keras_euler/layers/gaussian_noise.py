@@ -1,0 +1,100 @@
+"""Additive Gaussian noise, fresh at every step or once over an array (section 4.2 of the paper)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_euler._checks import check_choice, check_number
+
+WHEN = ("training", "always")
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class AdditiveGaussianNoise(keras.layers.Layer):
+    """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
+
+    Unlike `keras.layers.GaussianNoise`, which stops at a standard deviation of 1 and at training, this layer takes any level,
+    and can stay on in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x` itself.
+
+    Args:
+        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0.
+        when: `"training"`: only in training. `"always"`: in inference too.
+        seed: Integer, or None for a random one. Same seed, same sequence of noise.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor of floats, any shape.
+        training: Whether this is a training step.
+
+    Input and output shape: any, the same.
+
+    Raises:
+        ValueError: `stddev` is negative or not finite, or `when` is unknown.
+        TypeError: `stddev` is not a number.
+
+    Example:
+
+    >>> x = np.zeros((2, 32, 32, 3), "float32")
+    >>> layer = AdditiveGaussianNoise(stddev=0.5, seed=0)
+    >>> round(float(keras.ops.std(layer(x, training=True))), 1)
+    0.5
+    >>> float(keras.ops.std(layer(x, training=False)))
+    0.0
+    """
+
+    def __init__(self, stddev, when="training", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.stddev = check_number("stddev", stddev, 0)
+        self.when = check_choice("when", when, WHEN)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def call(self, inputs, training=False):
+        if self.stddev == 0 or not (training or self.when == "always"):
+            return inputs
+        noise = keras.random.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
+        return inputs + self.stddev * noise
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "stddev": self.stddev, "when": self.when, "seed": self.seed}
+
+
+def add_gaussian_noise(x, stddev, seed=None):
+    """Noise an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
+
+    Args:
+        x: Array of numbers, any shape.
+        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0, or an array of them that
+            broadcasts against `x` (one per channel, say).
+        seed: Integer, or None for a random one.
+
+    Returns:
+        A new float32 array of the shape of `x`. With `stddev=0` it equals `x`.
+
+    Raises:
+        ValueError: `stddev` is negative or not finite, or does not broadcast.
+        TypeError: `stddev` is not made of numbers.
+
+    Example:
+
+    >>> add_gaussian_noise(np.zeros((2, 2)), stddev=0).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    given, stddev, x = stddev, np.asarray(stddev), np.array(x, "float32")
+    if stddev.dtype.kind not in "fiu":
+        raise TypeError(f"`stddev` must be a number or an array of numbers. Received: stddev={given!r}.")
+    if not (np.isfinite(stddev) & (stddev >= 0)).all():
+        raise ValueError(f"`stddev` must be finite and >= 0. Received: stddev={given!r}.")
+    try:
+        stddev = np.broadcast_to(stddev.astype("float32"), x.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}."
+        ) from error
+    if stddev.any():
+        x += stddev * np.random.default_rng(seed).standard_normal(x.shape, dtype="float32")
+    return x

@@ -1,0 +1,93 @@
+"""Random crop after zero padding, by whole pixels and per image, inside the compiled step."""
+
+import keras
+from keras import ops
+
+from keras_euler._checks import check_choice, check_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class RandomPadCrop(keras.layers.Layer):
+    """Pad with zeros and crop back to the old size at a random place, each image at its own.
+
+    The result is the image shifted by whole pixels, `-padding..padding` in both directions, with zeros where nothing was:
+    `y[i, j] = x[i + a, j + b]`, `a` and `b` uniform integers, drawn per image. Nothing is interpolated and the dtype stays, so
+    raw uint8 pixels stay raw; put the normalization after it, as the paper's authors do. In inference, and with `padding=0`, it
+    returns `x` itself. (`keras.layers.RandomCrop` and `RandomTranslation` switch jit off for the whole model.)
+
+    Args:
+        padding: Pixels on every side: an integer >= 0, at most the image's shorter side.
+        seed: Integer, or None for a random one. Same seed, same sequence of shifts.
+        data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Call arguments:
+        inputs: Tensor of images, of any dtype.
+        training: Whether this is a training step.
+
+    Input and output shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
+
+    Raises:
+        ValueError: `padding` is negative, or at build larger than the image; `data_format` is unknown; the input is not a
+            batch of images of known size.
+        TypeError: `padding` is not an integer.
+
+    Example:
+
+    >>> x = np.full((8, 4, 4, 1), 7, "uint8")
+    >>> y = RandomPadCrop(padding=1, seed=0, data_format="channels_last")(x, training=True)
+    >>> y.shape == x.shape, sorted(set(np.ravel(y).tolist()))
+    (True, [0, 7])
+    """
+
+    def __init__(self, padding=4, seed=None, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = check_integer("padding", padding, 0)
+        self.seed = seed
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        image_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
+        if len(input_shape) != 4 or None in [input_shape[axis] for axis in image_axes]:
+            raise ValueError(
+                "RandomPadCrop takes a batch of images of known size, "
+                f"(batch, height, width, channels) in channels_last. Received the input shape {tuple(input_shape)}."
+            )
+        height, width = (input_shape[axis] for axis in image_axes)
+        if self.padding > min(height, width):
+            raise ValueError(
+                "`padding` must be at most the image's shorter side. "
+                f"Received: padding={self.padding} for images of {height} x {width} pixels."
+            )
+
+    def call(self, inputs, training=False):
+        if self.padding == 0 or not training:
+            return inputs
+        if self.data_format == "channels_first":
+            return ops.transpose(self._crop(ops.transpose(inputs, (0, 2, 3, 1))), (0, 3, 1, 2))
+        return self._crop(inputs)
+
+    def _crop(self, images):
+        pad, batch, (height, width, channels) = self.padding, ops.shape(images)[0], images.shape[1:]
+        padded_height, padded_width = height + 2 * pad, width + 2 * pad
+        images = ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        shift = keras.random.randint((2, batch, 1, 1), 0, 2 * pad + 1, dtype="int32", seed=self.seed_generator)
+        rows = ops.reshape(ops.arange(height, dtype="int32"), (1, height, 1)) + shift[0]
+        columns = ops.reshape(ops.arange(width, dtype="int32"), (1, 1, width)) + shift[1]
+        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1)) * (padded_height * padded_width)
+        # One flat take: the number of each pixel in the row of all pixels of all padded images.
+        pixels = image + rows * padded_width + columns  # (batch, height, width)
+        flat = ops.reshape(images, (-1, channels))
+        return ops.reshape(ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels))
+
+    def compute_output_spec(self, inputs, training=False):
+        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float for raw pixels
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = {"padding": self.padding, "seed": self.seed, "data_format": self.data_format}
+        return {**super().get_config(), **config}

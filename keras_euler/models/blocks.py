@@ -1,0 +1,134 @@
+"""The branch F and the shortcut S of a residual block, and the layers they are made of.
+
+What PyTorch does by default and Keras does not stands here: padding on both sides, and the first values of the weights.
+"""
+
+import keras
+
+from keras_euler.layers import BatchNormalization, Conv2D, EulerResidual, PaddingShortcut
+
+GROUPS = {"group": 8, "layer": 1}
+NORMS = ("batch", *GROUPS, None)
+SHORTCUTS = ("projection", "padding")
+EPSILON = 1e-5
+CONVOLUTION = {1: keras.layers.Conv1D, 2: Conv2D}
+ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
+
+
+class LayerMaker:
+    """Makes the layers of one network, which share these settings.
+
+    Args:
+        rank: 2 for images, 1 for text.
+        norm: `"batch"`, `"group"` (8 groups), `"layer"` (one group) or None.
+        use_bias: Whether a convolution has a bias although a norm follows; without a norm it always has one.
+        kernel_initializer: A Keras initializer, or None for PyTorch's default.
+        data_format, dtype: As for every Keras layer.
+    """
+
+    def __init__(self, rank, norm, use_bias, kernel_initializer, data_format, dtype):
+        self.rank = rank
+        self.norm = norm
+        self.use_bias = use_bias or norm is None
+        self.kernel_initializer = kernel_initializer
+        self.data_format = data_format
+        self.dtype = dtype
+        self.num_kernels = 0
+
+    def convolution(self, channels, filters, size, strides=1, use_bias=None, name=None):
+        """Layers for a convolution of `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
+        pad = []
+        if strides > 1 and size > 1:  # there Keras' "same" pads one side only: same shape, other numbers
+            pad = [ZERO_PADDING[self.rank](size // 2, data_format=self.data_format, dtype=self.dtype)]
+        convolution = CONVOLUTION[self.rank](
+            filters,
+            size,
+            strides=strides,
+            padding="valid" if strides > 1 else "same",
+            use_bias=self.use_bias if use_bias is None else use_bias,
+            kernel_initializer=self.initializer(),
+            bias_initializer=bias_initializer(channels * size**self.rank),
+            data_format=self.data_format,
+            dtype=self.dtype,
+            name=name,
+        )
+        return [*pad, convolution]
+
+    def dense(self, channels, units, dtype=None, **kwargs):
+        """A dense layer, as a layer."""
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=self.initializer(),
+            bias_initializer=bias_initializer(channels),
+            dtype=dtype or self.dtype,
+            **kwargs,
+        )
+
+    def normalization(self, name, gamma_initializer="ones"):
+        """The norm, as a list of one layer; of none without a norm."""
+        if self.norm is None:
+            return []
+        axis = 1 if self.data_format == "channels_first" else -1
+        settings = dict(axis=axis, epsilon=EPSILON, gamma_initializer=gamma_initializer, dtype=self.dtype, name=name)
+        if self.norm == "batch":
+            return [BatchNormalization(**settings)]
+        return [keras.layers.GroupNormalization(GROUPS[self.norm], **settings)]
+
+    def relu(self, name):
+        """The activation, as a list of one layer."""
+        return [keras.layers.Activation("relu", dtype=self.dtype, name=name)]
+
+    def initializer(self):
+        """A new kernel initializer for each layer: one object used twice draws the same numbers twice."""
+        self.num_kernels += 1
+        if self.kernel_initializer is None:
+            return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
+        if not isinstance(self.kernel_initializer, keras.initializers.Initializer):
+            return self.kernel_initializer
+        config = self.kernel_initializer.get_config()
+        seed = config.get("seed")
+        seed = seed["config"]["seed"] if isinstance(seed, dict) else seed  # of a SeedGenerator
+        if seed is not None:
+            config["seed"] = seed + self.num_kernels
+        return self.kernel_initializer.from_config(config)
+
+
+def bias_initializer(fan_in):
+    """PyTorch's: uniform in +-1/sqrt(fan_in), the fan_in of the kernel beside it."""
+    bound = fan_in**-0.5
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+def residual_block(make, channels, filters, strides, h, *, shortcut, preactivation, trainable_h, zero_gamma, name):
+    """One block of `channels` to `filters` as an `EulerResidual`.
+
+    F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a); with `preactivation` F is norm - relu - conv twice and
+    I is the identity (He et al. 2016b). `make` is a `LayerMaker`.
+    """
+    gamma = "zeros" if zero_gamma else "ones"
+    conv1 = make.convolution(channels, filters, 3, strides, name="conv1")
+    conv2 = make.convolution(filters, filters, 3, name="conv2")
+    norm1, norm2 = make.normalization("norm1"), make.normalization("norm2", gamma)
+    if preactivation:
+        branch = [*norm1, *make.relu("relu1"), *conv1, *norm2, *make.relu("relu2"), *conv2]
+    else:
+        branch = [*conv1, *norm1, *make.relu("relu1"), *conv2, *norm2]
+    return EulerResidual(
+        branch,
+        h=h,
+        shortcut=_shortcut(make, channels, filters, strides, shortcut, preactivation),
+        activation=None if preactivation else "relu",
+        trainable_h=trainable_h,
+        data_format=make.data_format,
+        dtype=make.dtype,
+        name=name,
+    )
+
+
+def _shortcut(make, channels, filters, strides, shortcut, preactivation):
+    if channels == filters and strides == 1:
+        return None
+    if shortcut == "padding":
+        return PaddingShortcut(filters, strides, make.data_format, dtype=make.dtype, name="shortcut_padding")
+    convolution = make.convolution(channels, filters, 1, strides, use_bias=False, name="shortcut_conv")
+    return [*convolution, *([] if preactivation else make.normalization("shortcut_norm"))]

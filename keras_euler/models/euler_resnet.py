@@ -1,0 +1,251 @@
+"""The paper's image network at any depth."""
+
+import functools
+import numbers
+
+import keras
+
+from keras_euler._checks import check_choice, check_integer
+from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS, LayerMaker, residual_block
+from keras_euler.models.step_factor import step_factors
+
+PREBUILT_DEPTHS = (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)
+POOLINGS = ("avg", "max", None)
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class EulerResNet(keras.Model):
+    """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
+
+    A 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions each, with `widths` filters; the
+    first block of the stages 2 and 3 halves the resolution. `h=1` is the ordinary ResNet of He et al. (2016a) for CIFAR-10; the
+    paper ("Towards Robust ResNet", IJCAI 2019, section 4) takes `h=0.1`.
+
+    Layers and variables have stable names: `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`. The paper's "layer 2" is
+    `stage1_block1/conv1`.
+
+    Args:
+        depth: Number of layers with weights along the path, 6n + 2: 8, 14, 20, ..., 110, ..., 218 and on.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of blocks; or one number per block.
+        num_classes: Number of logits.
+        input_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
+        widths: Filters of the three stages.
+        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None: then the stem and the
+            convolutions of F have a bias.
+        shortcut: Where width and resolution change: `"projection"`, a strided 1x1 convolution and norm (the paper's, option B),
+            or `"padding"`, every second pixel and channels of zeros (option A).
+        preactivation: F is norm - relu - convolution twice, I the identity (He et al. 2016b).
+        trainable_h: None, `"scalar"` (ReZero) or `"channel"` (LayerScale): train `h`, from its value on.
+        zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
+        kernel_initializer: Initializer, or its name, of all kernels; cloned for every layer, with seeds of their own. None is
+            PyTorch's default, uniform in +-1/sqrt(fan_in). Biases are always uniform in that bound.
+        include_top: False leaves the dense layer out.
+        pooling: `"avg"`, `"max"` or None; None, the feature map, only without the top.
+        classifier_activation: Activation of the dense layer. None: the outputs are logits.
+        data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
+        dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another model set
+            the policy for all, `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the outer one's.
+        weights: None, or the path of a weights file to load.
+        name: The model's name.
+
+    Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
+    Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or the feature map.
+
+    Raises:
+        ValueError: An argument out of its range; the message says what was received and what to pass.
+        TypeError: An argument of the wrong type.
+
+    Example:
+
+    >>> model = EulerResNet(depth=20, h=0.1, name="resnet")
+    >>> model.name, model.input_shape, model.output_shape
+    ('resnet', (None, 32, 32, 3), (None, 10))
+    >>> model.get_layer("stage2_block3").h
+    0.1
+    """
+
+    def __init__(
+        self,
+        depth=110,
+        h=0.1,
+        num_classes=10,
+        input_shape=None,
+        *,
+        widths=(16, 32, 64),
+        norm="batch",
+        shortcut="projection",
+        preactivation=False,
+        trainable_h=None,
+        zero_gamma=False,
+        kernel_initializer=None,
+        include_top=True,
+        pooling="avg",
+        classifier_activation=None,
+        data_format=None,
+        dtype=None,
+        weights=None,
+        name=None,
+    ):
+        blocks_per_stage = _blocks_per_stage(depth)
+        num_classes = check_integer("num_classes", num_classes, 1)
+        for flag, value in (("preactivation", preactivation), ("zero_gamma", zero_gamma), ("include_top", include_top)):
+            check_choice(flag, value, (True, False))
+        check_choice("norm", norm, NORMS)
+        check_choice("shortcut", shortcut, SHORTCUTS)
+        check_choice("pooling", pooling, POOLINGS[:2] if include_top else POOLINGS)
+        data_format = keras.config.image_data_format() if data_format is None else data_format
+        check_choice("data_format", data_format, ("channels_last", "channels_first"))
+        input_shape = _image_shape(input_shape, data_format)
+        widths = _widths(widths, norm)
+        if zero_gamma and (norm is None or preactivation):
+            raise ValueError(
+                "`zero_gamma` needs a norm at the end of the branch. "
+                f"Received: zero_gamma={zero_gamma!r}, norm={norm!r}, preactivation={preactivation!r}. "
+                "Use h=0 with trainable_h='scalar' for a branch that starts at zero."
+            )
+        policy = keras.dtype_policies.get(dtype)
+        initializer = None if kernel_initializer is None else keras.initializers.get(kernel_initializer)
+        h_per_block = step_factors(h, 3 * blocks_per_stage)
+        next_h = iter(h_per_block)
+
+        # === Layers ===
+        make = LayerMaker(2, norm, False, initializer, data_format, policy)
+        image_channels = input_shape[-1 if data_format == "channels_last" else 0]
+        layers = [*make.convolution(image_channels, widths[0], 3, name="stem_conv")]
+        if not preactivation:
+            layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
+        channels = widths[0]
+        for stage, filters in enumerate(widths, start=1):
+            for block in range(1, blocks_per_stage + 1):
+                layers.append(
+                    residual_block(
+                        make,
+                        channels,
+                        filters,
+                        strides=2 if stage > 1 and block == 1 else 1,
+                        h=next(next_h),
+                        shortcut=shortcut,
+                        preactivation=preactivation,
+                        trainable_h=trainable_h,
+                        zero_gamma=zero_gamma,
+                        name=f"stage{stage}_block{block}",
+                    )
+                )
+                channels = filters
+        if preactivation:
+            layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
+        if pooling:
+            pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
+            layers.append(pool(data_format=data_format, dtype=policy, name="pool"))
+        if include_top:
+            layers.append(
+                make.dense(channels, num_classes, dtype="float32", activation=classifier_activation, name="logits")
+            )
+
+        # === Graph ===
+        inputs = outputs = keras.Input(input_shape, name="images")
+        for layer in layers:
+            outputs = layer(outputs)
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+
+        # === Config ===
+        self.dtype_policy = policy  # without it, compile would not scale the loss under mixed_float16
+        self.depth = int(depth)
+        if isinstance(h, numbers.Real):
+            self.h = float(h)
+        else:
+            self.h = h if isinstance(h, str) else h_per_block
+        self.num_classes = num_classes
+        self.widths = widths
+        self.norm = norm
+        self.shortcut = shortcut
+        self.preactivation = preactivation
+        self.trainable_h = trainable_h
+        self.zero_gamma = zero_gamma
+        self.kernel_initializer = initializer
+        self.include_top = include_top
+        self.pooling = pooling
+        self.classifier_activation = classifier_activation
+        self.data_format = data_format
+        if weights is not None:
+            self.load_weights(weights)
+
+    def get_config(self):
+        initializer = self.kernel_initializer
+        return {
+            "depth": self.depth,
+            "h": self.h,
+            "num_classes": self.num_classes,
+            "input_shape": self.input_shape[1:],
+            "widths": self.widths,
+            "norm": self.norm,
+            "shortcut": self.shortcut,
+            "preactivation": self.preactivation,
+            "trainable_h": self.trainable_h,
+            "zero_gamma": self.zero_gamma,
+            "kernel_initializer": None if initializer is None else keras.initializers.serialize(initializer),
+            "include_top": self.include_top,
+            "pooling": self.pooling,
+            "classifier_activation": keras.activations.serialize(keras.activations.get(self.classifier_activation)),
+            "data_format": self.data_format,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "weights": None,  # where the first values came from; a saved model brings its own
+            "name": self.name,
+        }
+
+
+def list_models():
+    """The prebuilt networks: a dict of name -> builder, in order of depth.
+
+    A builder takes the arguments of its class after the depth, which the name has: `h` is its first.
+
+    Example:
+
+    >>> builders = list_models()
+    >>> list(builders)[0], list(builders)[-1]
+    ('euler_resnet_20', 'euler_resnet_218')
+    >>> builders["euler_resnet_20"](h=0.1).depth
+    20
+    """
+    return {f"euler_resnet_{depth}": functools.partial(EulerResNet, depth) for depth in PREBUILT_DEPTHS}
+
+
+def _blocks_per_stage(depth):
+    hint = "Use 6n + 2: 8, 14, 20, ..., 56, ..., 110, ..., 218."
+    depth = check_integer("depth", depth, hint=hint)
+    blocks, rest = divmod(depth - 2, 6)
+    if blocks < 1 or rest:
+        below = max(6 * blocks + 2, 8)
+        nearest = f"{below} or {below + 6}" if depth > 8 else "8"
+        raise ValueError(f"`depth` must be 6n + 2. Received: depth={depth}. The nearest: {nearest}.")
+    return blocks
+
+
+def _image_shape(input_shape, data_format):
+    last = data_format == "channels_last"
+    if input_shape is None:
+        return (32, 32, 3) if last else (3, 32, 32)
+    order = "(height, width, channels)" if last else "(channels, height, width)"
+    problem = f"`input_shape` must be {order} with data_format={data_format!r}. Received: input_shape={input_shape!r}."
+    if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 3:
+        raise ValueError(problem)
+    for size in input_shape:
+        if size is not None and (not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1):
+            raise ValueError(problem)
+    channels, other_end = (input_shape[-1], input_shape[0]) if last else (input_shape[0], input_shape[-1])
+    if channels is None:
+        raise ValueError(f"{problem} The number of channels must be known.")
+    # 1, 3 or 4 channels at the wrong end, and more than that at the right one: it can only be the other order.
+    if other_end in (1, 3, 4) and channels > 4:
+        raise ValueError(f"{problem} It looks like the other order.")
+    return tuple(None if size is None else int(size) for size in input_shape)
+
+
+def _widths(widths, norm):
+    if not isinstance(widths, (list, tuple)) or len(widths) != 3:
+        raise ValueError(f"`widths` must be three numbers of filters, one per stage. Received: widths={widths!r}.")
+    widths = tuple(check_integer("widths", width, 1) for width in widths)
+    groups = GROUPS.get(norm, 1)
+    if any(width % groups for width in widths):
+        raise ValueError(f"With norm={norm!r} each width must be a multiple of {groups}. Received: widths={widths!r}.")
+    return widths

@@ -1,0 +1,282 @@
+"""One training run, from arrays and a model to a result: what every training recipe shares once keras is there."""
+
+import contextlib
+import math
+import platform
+import time
+import zlib
+
+import _harness
+import keras
+import numpy as np
+from _benchmark_worker import device_name
+from _run_folder import RunFolder
+
+import keras_euler
+import keras_euler.plots
+
+
+def run(recipe, args):
+    """Train as `args` say, resume what a kill left, and return the result as a dict."""
+    keras.utils.set_random_seed(args.seed)
+    keras.config.set_dtype_policy(args.dtype)
+    scope = _data_parallel(args.devices)  # before anything else starts TensorFlow, which reads data too
+    train, test = recipe.load_data(args)
+    train, test = _subset(train, args.train_size, "--train-size"), _subset(test, args.test_size, "--test-size")
+    _check_divisible(args, len(train[1]), len(test[1]))
+    schedule = keras_euler.MultiStepDecay(args.milestones, 0.1, args.learning_rate)
+    with scope():
+        replicas = _num_replicas()
+        model = recipe.build_model(args)
+        compile_model(model, args)
+
+    folder = RunFolder(_harness.run_folder(recipe.DEFAULTS["dataset"], args))
+    folder.open(
+        {
+            "settings": _harness.settings(args),
+            "data": {"train": fingerprint(train), "test": fingerprint(test)},
+            "versions": versions(),
+            "device": device_name(args.backend),
+            "replicas": replicas,
+            "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        }
+    )
+    result = folder.result()
+    if result:
+        print(f"This run is finished; nothing was trained. Its results lie in {folder.path}")
+    else:
+        result = _train(model, train, test, folder, args, schedule, scope)
+    _report(result, folder)
+    return result
+
+
+def compile_model(model, args):
+    """Compile for classification by logits with the optimizer, the rate and the jit that `args` name."""
+    if args.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(args.learning_rate, momentum=args.momentum)
+    else:
+        optimizer = keras.optimizers.Adam(args.learning_rate)
+    model.compile(
+        optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile={"auto": "auto", "on": True, "off": False}[args.jit],
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of arrays in an order that `SeededEpochs` sets.
+
+    Args:
+        x, y: Arrays of n rows.
+        batch_size: Rows per batch; the last one has what is left.
+    """
+
+    def __init__(self, x, y, batch_size):
+        super().__init__()
+        self.x, self.y, self.batch_size = x, y, batch_size
+        self.order = np.arange(len(y))
+
+    def __len__(self):
+        return -(-len(self.y) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.x[rows], self.y[rows]
+
+
+class SeededEpochs(keras.callbacks.Callback):
+    """Makes the order of the data and every random layer a function of (seed, epoch), so that a resumed run equals another.
+
+    Keras saves no state of random layers, and `fit` shuffles by a global generator.
+    """
+
+    def __init__(self, batches, seed):
+        super().__init__()
+        self.batches, self.seed = batches, seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # SeedSequence mixes the numbers: torch adds seed and counter, so that neighbouring seeds would give the same draws.
+        self.batches.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.batches.y))
+        states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
+        for i, state in enumerate(states):
+            layer_seed = np.random.SeedSequence([self.seed, epoch, i + 1]).generate_state(1)[0] >> 1
+            state.assign(np.array([layer_seed, 0]).astype(keras.backend.standardize_dtype(state.dtype)))
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """After each epoch: one row of history, the whole state to disk, and an end where the loss is no number any more."""
+
+    def __init__(self, folder, rows):
+        super().__init__()
+        self.folder, self.rows = folder, rows
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "epoch": epoch,
+            "learning_rate": logs["learning_rate"],
+            "train_loss": logs["loss"],
+            "train_accuracy": logs["accuracy"],
+            "test_loss": logs["val_loss"],
+            "test_accuracy": logs["val_accuracy"],
+            "seconds": time.perf_counter() - self.start,
+        }
+        self.rows.append({name: float(value) if name != "epoch" else value for name, value in row.items()})
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in _state(self.model)]
+        arrays = [
+            array.astype("float32") if array.dtype == "bfloat16" else array for array in arrays
+        ]  # no .npz knows it
+        self.folder.save_checkpoint(self.rows, arrays)
+        if _has_diverged(self.rows):
+            self.model.stop_training = True
+
+
+def _train(model, train, test, folder, args, schedule, scope):
+    rows, arrays = folder.load_checkpoint()
+    if rows:
+        state = _state(model)
+        if [tuple(variable.shape) for variable in state] != [array.shape for array in arrays]:
+            raise ValueError(f"The arrays in {folder.checkpoint} are not those of this model. Delete it to start anew.")
+        for variable, array in zip(state, arrays, strict=True):
+            variable.assign(array)
+        folder.write_history(rows)
+        print(f"Resuming after epoch {len(rows)} of {args.epochs}")
+    if len(rows) < args.epochs and not _has_diverged(rows):
+        batches = Batches(*train, args.batch_size)
+        with scope():
+            model.fit(
+                batches,
+                shuffle=False,  # it would shuffle the batches once more, by a global generator
+                validation_data=Batches(*test, max(args.batch_size, 500 - 500 % args.devices)),
+                epochs=args.epochs,
+                initial_epoch=len(rows),
+                verbose=args.verbose,
+                callbacks=[
+                    schedule,
+                    SeededEpochs(batches, args.seed),
+                    Checkpoint(folder, rows),
+                ],
+            )
+    return _finish(model, folder, rows)
+
+
+def _finish(model, folder, rows):
+    diverged = _has_diverged(rows)
+    best = max(rows, key=lambda row: row["test_accuracy"])
+    if not diverged:
+        folder.write("model.keras", model.save)
+    try:
+        figure = keras_euler.plots.training_curves({"": rows})
+        folder.write("curves.png", figure.savefig)
+    except ImportError as error:
+        print(f"note: no curves.png. {error}")
+    result = {
+        "diverged": diverged,
+        "epochs": len(rows),
+        "best_test_accuracy": best["test_accuracy"],
+        "best_epoch": best["epoch"],
+        "last_test_accuracy": rows[-1]["test_accuracy"],
+        "last_train_loss": rows[-1]["train_loss"],
+        "seconds": sum(row["seconds"] for row in rows),
+    }
+    result = {name: value if math.isfinite(value) else None for name, value in result.items()}  # JSON knows no NaN
+    folder.write_json("result.json", result)
+    return result
+
+
+def _report(result, folder):
+    print()
+    if result["diverged"]:
+        print(f"diverged             in epoch {result['epochs']}: the loss is no longer a number")
+    print(f"best test accuracy   {result['best_test_accuracy']:.4f} (epoch {result['best_epoch']}, counted from 0)")
+    print(f"last test accuracy   {result['last_test_accuracy']:.4f}")
+    if not result["diverged"]:
+        print(f"last training loss   {result['last_train_loss']:.4f}")
+    print(f"time                 {result['seconds']:.0f} s for {result['epochs']} epochs")
+    for file in sorted(folder.path.iterdir()):
+        print(f"wrote                {file}")
+
+
+def _state(model):
+    """Everything a run carries from one step to the next."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _has_diverged(rows):
+    return bool(rows) and not math.isfinite(rows[-1]["train_loss"])
+
+
+def _subset(arrays, size, flag):
+    if size is None:
+        return arrays
+    if not 1 <= size <= len(arrays[1]):
+        raise ValueError(f"{flag} must be between 1 and the {len(arrays[1])} examples there are. Received: {size}.")
+    rows = np.random.default_rng(0).permutation(len(arrays[1]))[:size]  # the same rows for every seed of a run
+    return tuple(array[rows] for array in arrays)
+
+
+def _check_divisible(args, num_train, num_test):
+    for what, number in (("batch size", args.batch_size), ("last batch", num_train % args.batch_size)):
+        if number % args.devices:
+            raise ValueError(
+                f"With --devices {args.devices} the {what} must be a multiple of it. Received: {number} examples. "
+                "Change --batch-size or --train-size."
+            )
+    if num_test % args.devices:
+        raise ValueError(f"With --devices {args.devices} the {num_test} test examples must be a multiple of it.")
+
+
+def _data_parallel(devices):
+    """What makes the scope to build and train in, so that each step is spread over `devices`."""
+    if devices == 1:
+        return contextlib.nullcontext
+    if keras.backend.backend() == "jax":
+        names = keras.distribution.list_devices()
+        _check_devices(devices, names)
+        return keras.distribution.DataParallel(devices=names[:devices]).scope
+    import tensorflow as tf
+
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if kind == "CPU":
+        parts = [tf.config.LogicalDeviceConfiguration()] * devices
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    names = [device.name for device in tf.config.list_logical_devices(kind)]
+    _check_devices(devices, names)
+    return tf.distribute.MirroredStrategy(names[:devices]).scope
+
+
+def _num_replicas():
+    """Over how many devices a step is spread in the present scope."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+
+def _check_devices(devices, names):
+    if devices > len(names):
+        raise ValueError(f"--devices {devices}, but there are {len(names)}: {', '.join(names)}.")
+
+
+def fingerprint(arrays):
+    """What tells one data set from another: the number of examples and a checksum of each array."""
+    return {"examples": len(arrays[1]), "crc32": [zlib.crc32(np.ascontiguousarray(array)) for array in arrays]}
+
+
+def versions():
+    """Versions of Python and the packages that a number depends on."""
+    backend = keras.backend.backend()
+    module = __import__(backend)
+    return {
+        "python": platform.python_version(),
+        "keras_euler": keras_euler.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        backend: module.__version__,
+    }

@@ -1,0 +1,105 @@
+"""The learning rate of an epoch depends on its number alone, resumed or not."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import MultiStepDecay
+
+X, Y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+
+
+def model(learning_rate=1.0, optimizer=keras.optimizers.SGD, dtype=None):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype=dtype)])
+    model.compile(optimizer(learning_rate), "mse")
+    return model
+
+
+def rates(model, epochs, start=0, callbacks=(), **kwargs):
+    decay = MultiStepDecay(milestones=(2, 4), factor=0.5, **kwargs)
+    callbacks = [decay, *callbacks]
+    return model.fit(X, Y, epochs=epochs, initial_epoch=start, verbose=0, callbacks=callbacks).history["learning_rate"]
+
+
+EXPECTED = [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, keras.optimizers.Adam])
+def test_rates_by_epoch(optimizer):
+    trained = model(optimizer=optimizer)
+    assert rates(trained, 6) == EXPECTED
+    assert float(trained.optimizer.learning_rate) == 0.25
+
+
+def test_default_is_the_papers_schedule():
+    decay = MultiStepDecay(learning_rate=0.1)
+    assert [round(decay.rate(epoch), 6) for epoch in (0, 39, 40, 59, 60, 79)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+
+
+def test_fresh_model_that_begins_later():
+    assert rates(model(), 6, start=3) == EXPECTED[3:]
+
+
+def test_second_fit_goes_on():
+    trained = model()
+    assert rates(trained, 3) + rates(trained, 6, start=3) == EXPECTED
+
+
+def test_loaded_model_goes_on(tmp_path):
+    trained = model()
+    rates(trained, 3)
+    trained.save(tmp_path / "model.keras")
+    assert rates(keras.models.load_model(tmp_path / "model.keras"), 6, start=3) == EXPECTED[3:]
+
+
+def test_given_rate_holds_whatever_the_optimizer_has():
+    assert rates(model(17.0), 6, start=3, learning_rate=1.0) == EXPECTED[3:]
+
+
+class Stop(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_resume_by_backup_and_restore(order, tmp_path):
+    def resumable(trained, *more):
+        decay = MultiStepDecay((2, 4), 0.5)
+        callbacks = [decay, keras.callbacks.BackupAndRestore(tmp_path)]
+        return trained.fit(X, Y, epochs=6, verbose=0, callbacks=[*callbacks[:: 1 - 2 * order], *more])
+
+    with pytest.raises(KeyboardInterrupt):
+        resumable(model(), Stop())
+    assert resumable(model()).history["learning_rate"] == EXPECTED[3:]
+
+
+def test_loss_scaling_optimizer(tmp_path):
+    trained = model(dtype="mixed_float16")
+    trained.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0)), "mse")
+    assert rates(trained, 6) == EXPECTED
+
+
+BAD = [
+    (dict(milestones=40), TypeError, "`milestones` must be a list of epoch numbers. Received: milestones=40."),
+    (dict(milestones=(60, 40)), ValueError, r"`milestones` must increase. Received: milestones=\(60, 40\)."),
+    (dict(milestones=(-1,)), ValueError, "Received: milestones=-1"),
+    (dict(factor=-1), ValueError, "`factor` must be a finite number >= 0. Received: factor=-1."),
+    (dict(learning_rate="0.1"), TypeError, "Received: learning_rate='0.1'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_arguments_get_a_clear_error(arguments, error, message):
+    with pytest.raises(error, match=message):
+        MultiStepDecay(**arguments)
+
+
+def test_rate_is_unknown_before_fit():
+    with pytest.raises(ValueError, match="not known before `fit`"):
+        MultiStepDecay().rate(0)
+
+
+def test_schedule_in_the_optimizer_is_an_error():
+    with pytest.raises(ValueError, match="LearningRateSchedule"):
+        rates(model(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)), 1)

@@ -1,0 +1,113 @@
+"""CIFAR-10 from TensorFlow Datasets: prepared folders and downloads."""
+
+import importlib.machinery
+import json
+import os
+import pathlib
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler.datasets import cifar10
+from tests.small_sets import small
+
+
+def tfds_folder(root, name="cifar10", version="3.0.2"):
+    folder = root / "cifar10" / version
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text(json.dumps({"name": name}))
+    return folder
+
+
+@pytest.fixture
+def fake_tfds(monkeypatch):
+    """TensorFlow Datasets without TensorFlow, which notes what is asked of it."""
+    asked, arrays = [], small()
+    tensors = {name: types.SimpleNamespace(numpy=lambda a=a: a) for name, a in arrays.items()}
+    counts = {name: types.SimpleNamespace(num_examples=len(arrays[f"y_{name}"])) for name in ("train", "test")}
+    builder = types.SimpleNamespace(
+        as_dataset=lambda split, **_: {"image": tensors[f"x_{split}"], "label": tensors[f"y_{split}"]},
+        info=types.SimpleNamespace(splits=counts),
+        data_dir="folder",
+        download_and_prepare=lambda: asked.append("download"),
+    )
+    module = types.ModuleType("tensorflow_datasets")
+    module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
+    module.ReadConfig = lambda **_: None
+    module.builder = lambda name: asked.append(name) or builder
+    module.builder_from_directory = lambda folder: asked.append(folder) or builder
+    hidden = types.ModuleType("tensorflow")
+    hidden.config = types.SimpleNamespace(set_visible_devices=lambda devices, kind: asked.append((devices, kind)))
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    monkeypatch.setitem(sys.modules, "tensorflow", hidden)
+    return types.SimpleNamespace(asked=asked, counts=counts)
+
+
+def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(fake_tfds, tmp_path):
+    tfds_folder(tmp_path, version="3.0.2")
+    newest = tfds_folder(tmp_path, version="3.0.10")
+    for data_dir in (tmp_path, tmp_path / "cifar10", newest):
+        fake_tfds.asked.clear()
+        (x_train, y_train), (_, y_test) = cifar10.load_data(data_dir)
+        assert newest in fake_tfds.asked and "download" not in fake_tfds.asked
+        assert x_train.shape == (4, 32, 32, 3)
+        assert y_train.tolist() == [0, 1, 2, 3] and y_test.tolist() == [0, 1]
+
+
+def test_tensorflow_leaves_the_gpu_alone_unless_it_is_the_backend(fake_tfds, tmp_path):
+    cifar10.load_data(tfds_folder(tmp_path))
+    assert (([], "GPU") in fake_tfds.asked) == (keras.backend.backend() != "tensorflow")
+
+
+def test_a_tfds_split_that_is_cut_off_is_named(fake_tfds, tmp_path):
+    fake_tfds.counts["test"].num_examples = 3
+    with pytest.raises(ValueError, match=r"3.0.2 can't be read .* Expected 3 test rows. Received: 2"):
+        cifar10.load_data(tfds_folder(tmp_path))
+
+
+def test_a_tfds_folder_of_another_set_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must hold the data set cifar10. Received: 'mnist'"):
+        cifar10.load_data(tfds_folder(tmp_path, "mnist"))
+    (tmp_path / "cifar10/3.0.2/dataset_info.json").write_text("{")
+    with pytest.raises(ValueError, match=r"dataset_info.json can't be read"):
+        cifar10.load_data(tmp_path)
+
+
+def test_without_tfds_its_folder_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]"'):
+        cifar10.load_data(tfds_folder(tmp_path))
+
+
+def test_without_a_folder_tfds_downloads(fake_tfds):
+    (x_train, _), _ = cifar10.load_data()
+    assert fake_tfds.asked[-2:] == ["cifar10", "download"]
+    assert len(x_train) == 4
+
+
+def test_without_a_folder_and_without_tfds_keras_downloads(monkeypatch):
+    arrays = small(y_train=np.array([[3], [1], [9], [0]], "uint8"))
+    splits = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: splits)
+    (_, y_train), _ = cifar10.load_data()
+    assert y_train.tolist() == [3, 1, 9, 0] and y_train.dtype == np.int64
+
+
+def test_the_real_images_have_the_known_counts_and_colours():
+    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets isn't installed")
+    data = os.environ.get("KERAS_EULER_DATA")
+    if not data:
+        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/cifar10")
+    root = pathlib.Path(data, "tfds")
+    (x_train, y_train), (x_test, y_test) = cifar10.load_data(root)
+    assert (x_train.shape, x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
+    assert (x_test.shape, x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
+    assert np.bincount(y_train).tolist() == [5000] * 10 and np.bincount(y_test).tolist() == [1000] * 10
+    # The known mean of the training pixels; the copy here may be recompressed as JPEG, which shifts colours a little.
+    np.testing.assert_allclose(x_train[::5].mean((0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=0.01)
+    (names,) = root.glob("cifar10/*/label.labels.txt")
+    assert tuple(names.read_text().split()) == cifar10.CLASS_NAMES

@@ -1,0 +1,213 @@
+"""EulerResidual and EulerAdd: the formula, the order of the method, every way to use a layer."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import EulerAdd, EulerResidual
+
+ARRAY = keras.ops.convert_to_numpy
+
+
+def dense(units=3, **kwargs):
+    return keras.layers.Dense(units, use_bias=False, **kwargs)
+
+
+def linear(matrix):
+    """A layer that multiplies by a fixed matrix."""
+    return dense(
+        matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype)
+    )
+
+
+def test_block_is_equation_3(rng):
+    x, F, S = rng.normal(size=(5, 4)), rng.normal(size=(4, 6)), rng.normal(size=(4, 6))
+    block = EulerResidual([linear(F), keras.layers.Activation("tanh")], h=0.3, shortcut=linear(S), activation="relu")
+    expected = np.maximum(x @ S + 0.3 * np.tanh(x @ F), 0)
+    np.testing.assert_allclose(ARRAY(block(x.astype("float32"))), expected, atol=1e-5)
+
+
+def test_default_is_an_identity_shortcut_without_activation(rng):
+    x, F = rng.normal(size=(5, 4)).astype("float32"), rng.normal(size=(4, 4))
+    np.testing.assert_allclose(ARRAY(EulerResidual(linear(F))(x)), x + 0.1 * (x @ F), atol=1e-5)
+
+
+@pytest.mark.parametrize("h", [0, 0.0, np.float32(0)])
+def test_h_zero_returns_the_shortcut(h, rng):
+    x = rng.normal(size=(5, 3)).astype("float32")
+    np.testing.assert_array_equal(ARRAY(EulerResidual(dense(), h=h)(x)), x)
+
+
+def test_steps_converge_to_the_solution_with_order_one():
+    """Figure 1's x' = -2.3 x, x(0) = 1: the error at t = 1 falls like h, the order of Euler's method."""
+    steps, errors = np.array([16, 32, 64, 128]), []
+    for n in steps:
+        step = EulerResidual(linear(np.array([[-2.3]])), h=1 / n)
+        x = np.ones((1, 1), "float32")
+        for _ in range(n):
+            x = step(x)
+        errors.append(abs(float(ARRAY(x)[0, 0]) - np.exp(-2.3)))
+    slope = np.polyfit(np.log(1 / steps), np.log(errors), 1)[0]
+    assert abs(slope - 1) < 0.1
+
+
+@pytest.mark.parametrize(("trainable_h", "data_format", "shape"), [
+    ("scalar", "channels_last", ()),
+    ("channel", "channels_last", (3,)),
+    ("channel", "channels_first", (4,)),
+])  # fmt: skip
+def test_trainable_h_starts_at_h_and_is_used(trainable_h, data_format, shape, rng):
+    x, f = rng.normal(size=(2, 2, 4, 5, 3)).astype("float32")
+    add = EulerAdd(0.25, trainable_h=trainable_h, data_format=data_format)
+    np.testing.assert_allclose(ARRAY(add([x, f])), x + 0.25 * f, rtol=1e-6)
+    assert tuple(add.step_factor.shape) == shape
+    h = rng.normal(size=shape)
+    add.step_factor.assign(h)
+    h = h[:, None, None] if data_format == "channels_first" else h
+    np.testing.assert_allclose(ARRAY(add([x, f])), x + h * f, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("trainable_h", ["scalar", "channel"])
+def test_trainable_h_learns_and_a_constant_h_does_not(trainable_h, rng):
+    x = rng.normal(size=(64, 3)).astype("float32")
+    block = EulerResidual(linear(np.eye(3)), h=0.0, trainable_h=trainable_h, name="block")
+    block.branch[0].trainable = False
+    model = keras.Sequential([keras.Input((3,)), block])
+    model.compile(keras.optimizers.SGD(0.3), "mse")
+    model.fit(x, 1.5 * x, epochs=30, batch_size=64, verbose=0)
+    np.testing.assert_allclose(ARRAY(block.add.step_factor), 0.5, atol=0.05)
+    assert EulerResidual(dense(), h=0.1).add.step_factor is None
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block = EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)
+
+    def call(self, x):
+        return self.block(x)
+
+
+def functional():
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)(inputs))
+
+
+def sequential():
+    return keras.Sequential([EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)])
+
+
+@pytest.mark.parametrize("jit", [False, "auto"], ids=["no jit", "jit auto"])
+@pytest.mark.parametrize("build", [Subclassed, functional, sequential])
+def test_every_kind_of_model_trains_it(build, jit, rng):
+    x = rng.normal(size=(32, 3)).astype("float32")
+    model = build()
+    model.compile("sgd", "mse", jit_compile=jit)
+    assert np.isfinite(model.fit(x, x, epochs=2, verbose=0).history["loss"]).all()
+    assert len(model.trainable_weights) == 1
+
+
+def test_training_reaches_the_layers_inside(rng):
+    x = rng.normal(size=(64, 3)).astype("float32")
+    for block in (EulerResidual(keras.layers.Dropout(0.5)), EulerResidual(dense(), shortcut=keras.layers.Dropout(0.5))):
+        inference = [ARRAY(block(x, training=False)) for _ in range(2)]
+        np.testing.assert_array_equal(*inference)
+        assert np.abs(ARRAY(block(x, training=True)) - inference[0]).max() > 0.01
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("trainable_h", [None, "scalar", "channel"])
+def test_mixed_precision_computes_low_and_keeps_variables_high(policy, trainable_h, rng):
+    x, F = rng.normal(size=(5, 4)).astype("float32"), rng.normal(size=(4, 4))
+    block = EulerResidual(dense(4, dtype=policy), h=0.1, trainable_h=trainable_h, dtype=policy)
+    y = block(x)
+    block.branch[0].kernel.assign(F)
+    assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
+    assert {weight.dtype for weight in block.weights} == {"float32"}
+    low = np.float32 if policy == "mixed_bfloat16" else np.float16
+    np.testing.assert_allclose(ARRAY(keras.ops.cast(block(x), "float32")), (x + 0.1 * x @ F).astype(low), atol=0.05)
+
+
+def test_config_holds_every_argument():
+    block = EulerResidual(
+        [dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16"
+    )
+    config = block.get_config()
+    assert set(inspect.signature(EulerResidual).parameters) - {"kwargs"} <= set(config)
+    assert EulerResidual.from_config(config).get_config() == config
+    assert EulerAdd.from_config(block.add.get_config()).get_config() == block.add.get_config()
+    assert config["h"] == 0.2 and config["dtype"]["config"]["name"] == "mixed_bfloat16"
+
+
+def test_file_round_trip(tmp_path, rng):
+    x = rng.normal(size=(5, 3)).astype("float32")
+    model = keras.Sequential([keras.Input((3,)), EulerResidual(dense(4), 0.2, dense(4), "relu", "scalar")])
+    model.layers[0].add.step_factor.assign(0.7)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
+
+
+class Twice(keras.layers.Layer):
+    """Says nothing about shapes."""
+
+    def call(self, x):
+        return 2 * x
+
+
+class Inner(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = dense()
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.parametrize("branch", [Twice, Inner])
+def test_layers_that_do_not_say_their_shape_serve_as_a_branch(branch, rng):
+    x = rng.normal(size=(5, 3)).astype("float32")
+    F = branch()
+    y = ARRAY(EulerResidual(F, 0.5)(x))
+    np.testing.assert_allclose(y, x + 0.5 * ARRAY(F(x)), rtol=1e-5)
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, EulerResidual(branch(), 0.5)(inputs))
+    assert model(x).shape == (5, 3)
+
+
+def test_masks_pass_through():
+    ids = np.array([[1, 2, 0], [3, 0, 0]])
+    embedded = keras.layers.Embedding(5, 4, mask_zero=True)(ids)
+    for y in (EulerResidual(dense(4))(embedded), EulerAdd()([embedded, embedded])):
+        np.testing.assert_array_equal(ARRAY(y._keras_mask), ids > 0)
+
+
+def test_paths_of_different_shapes_fail_with_both_shapes_and_the_fix():
+    with pytest.raises(ValueError, match=r"shortcut \(None, 3\), branch \(None, 5\).*1x1 convolution"):
+        EulerResidual(dense(5))(keras.Input((3,)))
+
+
+BAD = [
+    (dict(branch=dense(), h=-0.1), ValueError, "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0"),
+    (dict(branch=dense(), h=float("nan")), ValueError, "Received: h=nan"),
+    (dict(branch=dense(), h="0.1"), TypeError, "Received: h='0.1'"),
+    (dict(branch=dense(), h=True), TypeError, "Received: h=True"),
+    (dict(branch=[]), TypeError, "`branch` must be a Keras layer or a non-empty list"),
+    (dict(branch="relu"), TypeError, "`branch` must be a Keras layer or a non-empty list"),
+    (dict(branch=dense(), shortcut=[1]), TypeError, "`shortcut` must be a Keras layer"),
+    (dict(branch=dense(), trainable_h="all"), ValueError, "`trainable_h` must be one of None, 'scalar', 'channel'"),
+    (dict(branch=dense(), data_format="NHWC"), ValueError, "`data_format` must be one of"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_arguments_get_a_clear_error(arguments, error, message):
+    with pytest.raises(error, match=message):
+        EulerResidual(**arguments)
+
+
+def test_euler_add_takes_a_pair(rng):
+    with pytest.raises(ValueError, match="takes the pair"):
+        EulerAdd()(np.ones((2, 3), "float32"))

@@ -1,0 +1,126 @@
+"""PyTorch checkpoints: every naming, every array exactly once, and the same outputs."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from tests import oracle
+
+ARRAY = keras.ops.convert_to_numpy
+NAMINGS = {  # stage, shortcut, dense layer, prefix
+    "authors": ("stack", "shortcut", "linear", ""),
+    "common": ("layer", "downsample", "fc", ""),
+    "DataParallel": ("layer", "shortcut", "linear", "module."),
+}
+
+
+def checkpoint(rng, naming="authors", depth=8, option_a=False, norm=True):
+    """Arrays named and shaped as PyTorch's state_dict() has them, written from the definition of the network."""
+    stage_name, shortcut, dense, prefix = NAMINGS[naming]
+    arrays = {}
+
+    def put(name, *shape, low=-0.3, high=0.3):
+        arrays[prefix + name] = rng.uniform(low, high, shape).astype("float32")
+
+    def put_norm(name, width):
+        if norm:
+            put(f"{name}.weight", width, low=0.5, high=1.5)
+            put(f"{name}.bias", width)
+            put(f"{name}.running_mean", width)
+            put(f"{name}.running_var", width, low=0.5, high=1.5)
+            arrays[f"{prefix}{name}.num_batches_tracked"] = np.array(7)
+
+    def put_conv(name, channels, filters, size=3):
+        put(f"{name}.weight", filters, channels, size, size)
+        if not norm and size == 3:
+            put(f"{name}.bias", filters)
+
+    put_conv("conv1", 3, 16)
+    put_norm("bn1", 16)
+    channels = 16
+    for stage, filters in enumerate((16, 32, 64), start=1):
+        for block in range((depth - 2) // 6):
+            path = f"{stage_name}{stage}.{block}"
+            for i, width in ((1, channels), (2, filters)):
+                put_conv(f"{path}.conv{i}", width, filters)
+                put_norm(f"{path}.bn{i}", filters)
+            if channels != filters and not option_a:
+                put_conv(f"{path}.{shortcut}.0", channels, filters, 1)
+                put_norm(f"{path}.{shortcut}.1", filters)
+            channels = filters
+    put(f"{dense}.weight", 10, 64)
+    put(f"{dense}.bias", 10)
+    return arrays
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+@pytest.mark.parametrize("shortcut", ["projection", "padding"])
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_loaded_model_computes_what_the_checkpoint_says(naming, shortcut, norm, rng):
+    arrays = checkpoint(rng, naming, 14, option_a=shortcut == "padding", norm=norm == "batch")
+    model = keras_euler.EulerResNet(14, h=0.3, shortcut=shortcut, norm=norm)
+    keras_euler.load_torch_state_dict(model, arrays)
+    weights = {variable.path: ARRAY(variable) for variable in model.weights}
+    prefix = NAMINGS[naming][3]
+    stage = NAMINGS[naming][0]
+    for name, path in ((f"{stage}2.1.conv2", "stage2_block2/conv2"), (f"{stage}3.0.conv1", "stage3_block1/conv1")):
+        torch_kernel = arrays[f"{prefix}{name}.weight"]  # (out, in, height, width)
+        np.testing.assert_array_equal(weights[f"{path}/kernel"], torch_kernel.transpose(2, 3, 1, 0))
+    x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
+    expected = oracle.ResNet(weights, 14, 0.3, norm, shortcut)(x)
+    np.testing.assert_allclose(ARRAY(model(x)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_torch_tensors_are_taken_as_they_are(rng):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    arrays = checkpoint(rng)
+    models = [keras_euler.EulerResNet(8) for _ in range(2)]
+    keras_euler.load_torch_state_dict(models[0], arrays)
+    keras_euler.load_torch_state_dict(models[1], {name: torch.tensor(array) for name, array in arrays.items()})
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def without(name):
+    return lambda arrays: {key: value for key, value in arrays.items() if key != name}
+
+
+def plus(name, shape):
+    return lambda arrays: {**arrays, name: np.zeros(shape)}
+
+
+BAD = [
+    (without("stack2.0.conv1.weight"), "lacks arrays for 1 of the model's .* stage2_block1/conv1/kernel"),
+    (without("bn1.running_var"), "lacks arrays for 1 .* stem_norm/moving_variance"),
+    (
+        plus("stack1.7.conv1.weight", (16, 16, 3, 3)),
+        "'stack1.7.conv1.weight' has no place in the model .*stage1_block8",
+    ),
+    (plus("mystery", (1,)), "'mystery' has no place in the model"),
+    (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
+    (plus("linear.weight", (100, 64)), r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)"),
+    (plus("fc.weight", (10, 64)), "logits/kernel twice: as 'linear.weight' and as 'fc.weight'"),
+    (plus("linear.bias", ()), r"'linear.bias' gives logits/bias the shape \(\)"),
+    (lambda arrays: {**arrays, "linear.bias": "text"}, "'linear.bias' is not an array of numbers"),
+    (lambda arrays: {}, "lacks arrays for"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
+    model = keras_euler.EulerResNet(8)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        keras_euler.load_torch_state_dict(model, change(checkpoint(rng)))
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_wrong_types_are_named():
+    with pytest.raises(TypeError, match="`model` must be a Keras model. Received: NoneType."):
+        keras_euler.load_torch_state_dict(None, {})
+    with pytest.raises(TypeError, match="The names in `state_dict` must be strings. Received: 1."):
+        keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), {1: np.ones(1)})
+    with pytest.raises(TypeError, match="must be a dict of name -> array. Received: list"):
+        keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), [1])

@@ -1,0 +1,274 @@
+"""The recipe as a user runs it: as a command, killed and resumed, with wrong arguments."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _harness
+import _training
+import cifar10
+import keras
+import numpy as np
+import pytest
+
+import keras_euler  # noqa: F401  registers the layers of the saved model
+
+ROOT = Path(__file__).parents[2]
+BACKEND = keras.backend.backend()
+TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
+NOISY = ["--noise", "0.3", "--noise-mode", "training"]  # one more random layer that a resume has to get right
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """60 training and 30 test images in an .npz."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{name}_{split}": rng.integers(0, high, size=shape).astype(dtype)
+        for split, n in (("train", 60), ("test", 30))
+        for name, high, shape, dtype in (("x", 256, (n, 32, 32, 3), "uint8"), ("y", 10, (n,), "int64"))
+    }
+    file = tmp_path_factory.mktemp("data") / "cifar10.npz"
+    np.savez(file, **arrays)
+    return file
+
+
+def command(*arguments, backend=BACKEND):
+    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", PYTHONPATH=str(ROOT))
+    environment.pop("KERAS_BACKEND", None)
+    backend = ["--backend", backend] if backend else []
+    line = [sys.executable, str(ROOT / "recipes" / "cifar10.py"), *backend, *map(str, arguments)]
+    return {"args": line, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def run(*arguments, **kwargs):
+    done = subprocess.run(**command(*arguments, **kwargs), check=False, timeout=600)
+    return done
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """An uninterrupted run of four epochs."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = run("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_run_writes_what_it_promises(whole, data):
+    folder, output = whole
+    assert {f.name for f in folder.iterdir()} == {
+        "config.json", "checkpoint.npz", "history.csv", "result.json", "model.keras", "curves.png",
+    }  # fmt: skip
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["h"] == 0.1 and config["settings"]["backend"] == BACKEND
+    assert {"python", "keras", "keras_euler", "numpy", BACKEND} == set(config["versions"])
+    assert [row["learning_rate"] for row in history(folder)] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    result = json.loads((folder / "result.json").read_text())
+    assert result["best_test_accuracy"] == max(row["test_accuracy"] for row in history(folder))
+    assert result["last_test_accuracy"] == history(folder)[-1]["test_accuracy"]
+    assert "best test accuracy" in output and f"backend: {BACKEND} (--backend)" in output
+    model = keras.models.load_model(folder / "model.keras")  # from raw pixels to logits
+    with np.load(data) as arrays:
+        assert model.predict(arrays["x_test"][:2], verbose=0).shape == (2, 10)
+
+
+def test_a_finished_run_is_not_trained_again(whole, data):
+    folder, _ = whole
+    before = (folder / "checkpoint.npz").stat().st_mtime_ns
+    done = run("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
+    assert done.returncode == 0 and "finished; nothing was trained" in done.stdout
+    assert (folder / "checkpoint.npz").stat().st_mtime_ns == before
+
+
+def test_another_configuration_is_refused_with_the_difference(whole, data):
+    folder, _ = whole
+    done = run("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY, "--h", "1.0")
+    assert done.returncode == 2
+    assert "h: 0.1 there, 1.0 now" in done.stderr and "Traceback" not in done.stderr
+
+
+def kill_when(condition, process, timeout=300):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
+    """Killed once in the middle of a save and once within an epoch, then finished: the difference is 0.0."""
+    folder = tmp_path / "run"
+    arguments = ("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
+    with subprocess.Popen(**command(*arguments)) as process:
+        kill_when(lambda: any(folder.glob(".*.checkpoint.npz")), process)
+    assert len(history(folder)) <= 1 if (folder / "history.csv").exists() else True
+    with subprocess.Popen(**command(*arguments)) as process:
+        kill_when(lambda: (folder / "history.csv").exists() and len(history(folder)) >= 2, process)
+    assert not (folder / "result.json").exists()
+    done = run(*arguments)
+    assert done.returncode == 0 and "Resuming after epoch" in done.stdout, done.stderr
+    assert history(folder) == history(whole[0])
+    with np.load(folder / "checkpoint.npz") as ours, np.load(whole[0] / "checkpoint.npz") as theirs:
+        assert ours.files == theirs.files
+        for name in set(ours.files) - {"history"}:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    assert not any(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
+def test_a_run_in_low_precision_resumes(dtype, data, tmp_path):
+    folder = tmp_path / "run"
+    tiny = [*TINY[:4], "--train-size", "16", "--test-size", "8", "--milestones", "1"]
+    arguments = ("--data-dir", data, "--epochs", 3, "--out", folder, "--dtype", dtype, *tiny)
+    with subprocess.Popen(**command(*arguments)) as process:
+        kill_when((folder / "history.csv").exists, process)
+    done = run(*arguments)
+    assert done.returncode == 0 and "Resuming after epoch" in done.stdout, done.stderr
+
+
+def test_interrupt_ends_with_one_sentence(data, tmp_path):
+    folder = tmp_path / "run"
+    line = command("--data-dir", data, "--epochs", 50, "--out", folder, *TINY)
+    # A shell starts jobs in the background with the interrupt ignored, and children inherit that.
+    listen = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    with subprocess.Popen(**line, preexec_fn=listen) as process:
+        while not (folder / "history.csv").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "The same command goes on" in errors and "Traceback" not in errors
+
+
+def test_divergence_is_a_result(data, tmp_path):
+    folder = tmp_path / "run"
+    done = run("--data-dir", data, "--epochs", 5, "--out", folder, *TINY, "--norm", "none", "--learning-rate", "1e9")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((folder / "result.json").read_text())
+    assert result["diverged"] and result["epochs"] < 5
+    assert "diverged" in done.stdout and not (folder / "model.keras").exists()
+
+
+def test_two_devices_train(data, tmp_path):
+    """On virtual CPU devices; Keras has no data parallelism on torch."""
+    folder = tmp_path / "run"
+    done = run("--data-dir", data, "--epochs", 1, "--out", folder, *TINY, *NOISY, "--devices", 2)
+    if BACKEND == "torch":
+        assert done.returncode == 2 and "no data parallelism on torch" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert np.isfinite(history(folder)[0]["train_loss"])
+        assert json.loads((folder / "config.json").read_text())["replicas"] == 2
+
+
+BAD = [
+    (["--depth", "21"], "`depth` must be 6n + 2. Received: depth=21. The nearest: 20 or 26."),
+    (["--depth", "0"], "Received: depth=0"),
+    (["--h", "-0.1"], "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0 for the ordinary ResNet."),
+    (["--h", "nan"], "Received: h=nan"),
+    (["--h", "1/D"], "Received: h='1/D'"),
+    (["--h", "0.1,0.2"], "Received: 2 numbers"),
+    (["--noise", "-1"], "`stddev` must be"),
+    (["--train-size", "1000"], "--train-size must be between 1 and the 60 examples there are. Received: 1000."),
+    (["--milestones", "60", "40"], "`milestones` must increase"),
+    (["--learning-rate", "-1"], "learning_rate"),
+    (
+        ["--devices", "3"],
+        {"torch": "no data parallelism"}.get(BACKEND, "--devices 3 the batch size must be a multiple"),
+    ),
+    (["--data-dir", "nowhere"], "nowhere"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_values_end_with_one_sentence(arguments, message, data, tmp_path):
+    done = run("--data-dir", data, "--out", tmp_path / "run", *TINY, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--depht", "20"], "unrecognized arguments: --depht 20"),
+        (["--depth", "deep"], "argument --depth: invalid int value: 'deep'"),
+        (["--backend", "mxnet"], "argument --backend: invalid choice: 'mxnet'"),
+        (["--norm", "instance"], "argument --norm: invalid choice"),
+        (["--optimizer", "lamb"], "argument --optimizer: invalid choice"),
+        (["--epochs", "0"], "--epochs, --batch-size and --devices must be at least 1"),
+    ],
+)
+def test_bad_flags_end_before_keras_is_imported(arguments, message):
+    start = time.monotonic()
+    done = run(*arguments, backend=None)
+    assert done.returncode == 2 and message in done.stderr
+    assert time.monotonic() - start < 2  # keras alone takes longer
+
+
+def recipe_arguments(*arguments):
+    return _harness.parse(_harness.training_parser(cifar10), cifar10, [*arguments])
+
+
+def test_defaults_are_the_papers():
+    """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, a tenth at 40 and 60, BN, torch's first values."""
+    expected = dict(depth=110, h=0.1, batch_size=128, epochs=80, optimizer="sgd", momentum=0.9, learning_rate=0.1)
+    expected |= dict(milestones=[40, 60], norm="batch", initializer="torch", shortcut="projection", augmentation=True)
+    args = vars(recipe_arguments())
+    assert {name: args[name] for name in expected} == expected
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(10)])
+    _training.compile_model(model, recipe_arguments())
+    assert (model.optimizer.momentum, round(float(model.optimizer.learning_rate), 6)) == (0.9, 0.1)
+    _training.compile_model(model, recipe_arguments("--optimizer", "adam", "--learning-rate", "0.3"))
+    assert model.optimizer.name == "adam"
+
+
+def test_pixels_are_cropped_raw_and_then_normalized():
+    """Padded pixels are black, (0 - mean) / std, and not the mean; the numbers are PAPER's."""
+    mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
+    layers = cifar10.build_model(recipe_arguments("--depth", "8")).layers[:-1]
+    x = y = np.full((8, 32, 32, 3), 255, "uint8")
+    for layer in layers:
+        x = layer(x, training=True)
+        y = layer(y, training=False)
+    x, y = keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y)
+    np.testing.assert_allclose(y, np.broadcast_to((1 - mean) / std, y.shape), rtol=1e-4)
+    white, black = np.isclose(x, (1 - mean) / std, rtol=1e-4), np.isclose(x, (0 - mean) / std, rtol=1e-4)
+    assert (white | black).all() and white.any() and black.any()
+
+
+def test_static_noise_is_that_of_normalized_pixels_and_of_training_alone():
+    args = recipe_arguments("--dataset", "synthetic", "--noise", "0.5", "--noise-mode", "static", "--depth", "8")
+    clean = recipe_arguments("--dataset", "synthetic")
+    (noisy, _), (test, _) = cifar10.load_data(args)
+    (images, _), (clean_test, _) = cifar10.load_data(clean)
+    noise = (noisy - images) / np.array(cifar10.PIXEL_STDDEV)
+    assert abs(noise.std() - 0.5) < 0.01
+    np.testing.assert_array_equal(test, clean_test)
+
+
+def test_help_explains_itself():
+    done = run("--help", backend=None)
+    assert done.returncode == 0
+    assert "python recipes/cifar10.py --quick" in done.stdout and "(default: 110)" in done.stdout
+
+
+def test_folder_that_cannot_be_written(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        done = run("--data-dir", data, "--out", out, *TINY)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert str(tmp_path / "file") in done.stderr

@@ -1,0 +1,113 @@
+"""The package as a whole: documented, light to import, frameworks in one file, examples that run."""
+
+import ast
+import doctest
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+
+ROOT = Path(__file__).parents[1]
+FRAMEWORKS = ("tensorflow", "jax", "torch")
+MODULES = ["keras_euler", *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler."))]
+
+
+@pytest.mark.parametrize("name", keras_euler.__all__)
+def test_public_name_is_documented_with_an_example(name):
+    member = getattr(keras_euler, name)
+    documentation = inspect.getdoc(member) or ""
+    if inspect.ismodule(member):
+        assert documentation
+        return
+    assert ">>> " in documentation
+    if inspect.signature(member).parameters and name != "list_models":
+        assert "Args:" in documentation and "Raises:" in documentation
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(name)
+    names = {**vars(keras_euler), **vars(module), "np": np, "keras": keras, "keras_euler": keras_euler}
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module, globs=names):
+        assert runner.run(example).failed == 0, example.name
+
+
+def test_public_names_are_the_explicit_ones():
+    public = {name for name in vars(keras_euler) if not name.startswith("_")}
+    subpackages = {module.name for module in pkgutil.iter_modules(keras_euler.__path__)}
+    assert public - subpackages == set(keras_euler.__all__) - subpackages
+
+
+def test_frameworks_are_imported_in_one_file_and_inside_functions():
+    for path in (ROOT / "keras_euler").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                if name.partition(".")[0] in FRAMEWORKS:
+                    assert node.col_offset > 0, f"{path} imports {name} at module level"
+                    assert path.name == "_backend.py", f"{path} imports {name}"
+
+
+def run(code, **environment):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_import_is_light():
+    """At most 0.1 s over `import keras`, and none of the optional packages."""
+    code = (
+        "import sys, time, keras; before = set(sys.modules); start = time.perf_counter(); import keras_euler;"
+        "print(time.perf_counter() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
+    )
+    outputs = [run(code).stdout.split(maxsplit=1) for _ in range(3)]
+    assert min(float(seconds) for seconds, _ in outputs) < 0.1
+    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(
+        re.findall(r"\w+", outputs[0][1])
+    )
+
+
+ALONE = """
+import sys, importlib.util, keras, keras_euler, numpy as np
+assert not [name for name in sys.argv[1:] if importlib.util.find_spec(name)]
+model = keras_euler.EulerResNet(8)
+model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+model.fit(np.zeros((2, 32, 32, 3)), np.zeros(2), verbose=0)
+print("alone")
+"""
+
+
+@pytest.mark.parametrize("backend", FRAMEWORKS)
+def test_one_backend_is_enough(backend, tmp_path):
+    """In a copy of the environment, by links, that has no other framework and none of the extras."""
+    if backend != keras.backend.backend():
+        pytest.skip("each backend's own run tests it")
+    absent = {*FRAMEWORKS, "tensorflow_datasets", "matplotlib", "PIL"} - {backend}
+    for entry in Path(keras.__file__).parents[1].iterdir():
+        if entry.name not in absent and entry.suffix != ".pth":
+            (tmp_path / entry.name).symlink_to(entry)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", ALONE, *absent],
+        env=dict(os.environ, KERAS_BACKEND=backend, PYTHONPATH=f"{tmp_path}:{ROOT}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "alone\n", done.stderr
+
+
+def test_version_stands_in_the_changelog():
+    assert f"## [{keras_euler.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
