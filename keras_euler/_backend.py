@@ -34,6 +34,11 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     """
     import torch
 
+    if x.ndim == 3 and axis in (-1, 2):  # as rows of pixels: torch is slow with sequences in channels_last
+        y, mean, variance = fused_batch_norm(
+            x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics
+        )
+        return y[:, 0], mean, variance
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
@@ -52,18 +57,21 @@ def has_fast_convolution():
 
 
 def convolution(x, kernel, strides, padding):
-    """2-D convolution of images in channels_last; the twin of `keras.ops.conv`.
+    """Convolution of images or sequences in channels_last; the twin of `keras.ops.conv`.
 
     Args:
-        x: Tensor `(batch, height, width, channels)`.
-        kernel: Tensor `(size, size, channels, filters)`.
-        strides: Pair of integers.
-        padding: Pair of integers: zeros on **both** sides of height and width.
+        x: Tensor `(batch, height, width, channels)`, or `(batch, length, channels)`.
+        kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
+        strides: Integers, one per spatial axis.
+        padding: Integers, one per spatial axis: zeros on **both** sides.
 
     Returns:
-        Tensor `(batch, height', width', filters)`.
+        Tensor `(batch, height', width', filters)`, or `(batch, length', filters)`.
     """
     import torch
+
+    if x.ndim == 3:  # as an image of one row: torch has the memory format channels_last for images only
+        return convolution(x[:, None], kernel[None], (1, *strides), (0, *padding))[:, 0]
 
     # A permuted view of channels_last images is what torch itself calls the channels_last memory format.
     y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), stride=strides, padding=padding)

@@ -12,13 +12,16 @@ def is_installed():
     return importlib.util.find_spec("tensorflow_datasets") is not None
 
 
-def is_prepared(folder):
-    """Whether `folder` is the version folder of a prepared data set."""
-    return (folder / "dataset_info.json").is_file()
+def find_folder(path, name):
+    """The version folder of a prepared data set: `path` itself, or the newest in it or in its folder `name`; None without one."""
+    for folders in ([path], path.glob("[0-9]*"), path.glob(f"{name}/[0-9]*")):
+        prepared = [folder for folder in folders if (folder / "dataset_info.json").is_file()]
+        if prepared:
+            return max(prepared, key=_version)
+    return None
 
 
-def version(folder):
-    """The version that a folder's name says, for comparison."""
+def _version(folder):
     return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
 
 

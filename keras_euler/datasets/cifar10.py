@@ -83,10 +83,9 @@ def load_data(data_dir=None):
 
 
 def _read_folder(path):
-    for folders in ([path], path.glob("[0-9]*"), path.glob("cifar10/[0-9]*")):
-        prepared = [folder for folder in folders if _tfds.is_prepared(folder)]
-        if prepared:
-            return _read_tfds_folder(max(prepared, key=_tfds.version))
+    prepared = _tfds.find_folder(path, "cifar10")
+    if prepared:
+        return _read_tfds_folder(prepared)
     for inner, names in _OFFICIAL.items():
         for folder in (path, path / inner):
             if any((folder / name).is_file() for name in names):

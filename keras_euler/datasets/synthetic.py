@@ -12,6 +12,12 @@ TINT = 0.5  # standard deviation of each image's own colour, the same for all cl
 DISTRACTOR = 0.4  # side of the square that shows another class, as a part of the image's
 CHUNK = 1000  # images rendered at once: bounds the memory
 
+COMMON_WORDS = 200  # words that say nothing about the class
+KEYWORDS = 12  # words of each class, each the anagram of one of every other class
+WORD_LENGTH = (3, 8)  # letters: fewest, most
+TEXT_WORDS = (12, 24)  # words in a text: fewest, most
+OWN, FOREIGN = (2, 4), 1  # how many of them are keywords: of the text's class, and of another one
+
 
 def images(num_train=2000, num_test=500, num_classes=10, image_size=32, seed=0):
     """Make a set of images to classify, in the shapes and dtypes of `cifar10.load_data`.
@@ -64,6 +70,47 @@ def images(num_train=2000, num_test=500, num_classes=10, image_size=32, seed=0):
     return tuple(splits)
 
 
+def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
+    """Make a set of texts to classify, in the shapes and dtypes of `ag_news.load_data`.
+
+    A text is a row of made-up words in lower case. Two to four of them are keywords of its class, one is a keyword of another
+    class, the others are common to all. Each keyword is an anagram of a keyword of every other class, so how often a letter
+    occurs says nothing: the order of the letters does.
+
+    MEASURED
+
+    Args:
+        num_train: Number of training texts, >= 1. The classes are equally frequent.
+        num_test: Number of test texts, >= 1. They don't depend on `num_train`.
+        num_classes: Number of classes, 2 to 256.
+        seed: Integer >= 0. It sets the words as well as the texts.
+
+    Returns:
+        `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of 40 to 220 characters; labels
+        int64 `(n,)`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        TypeError: An argument is not an integer.
+
+    Example:
+
+    >>> (x_train, y_train), (x_test, y_test) = texts(num_train=20, num_test=8)
+    >>> x_train.shape, type(x_train[0]).__name__, np.bincount(y_test).tolist()
+    ((20,), 'str', [2, 2, 2, 2])
+    """
+    words_rng, train_rng, test_rng = _generators(seed, num_classes)
+    common = _words(words_rng, COMMON_WORDS)
+    keywords = _anagrams(words_rng, num_classes)
+    splits = []
+    for name, num, rng in (("num_train", num_train, train_rng), ("num_test", num_test, test_rng)):
+        y = _labels(rng, check_integer(name, num, 1), num_classes)
+        x = np.empty(num, object)
+        x[:] = [_sentence(rng, common, keywords, label) for label in y]
+        splits.append((x, y))
+    return tuple(splits)
+
+
 def _generators(seed, num_classes):
     """Three independent generators: of the classes, of the training split and of the test split."""
     check_integer("seed", seed, 0)
@@ -113,3 +160,33 @@ def _squares(rng, num, size):
     start = rng.integers(size - side + 1, size=(2, num, 1))
     inside = (np.arange(size) >= start) & (np.arange(size) < start + side)
     return (inside[0, :, :, None] & inside[1, :, None, :])[..., None]
+
+
+def _words(rng, num):
+    """Made-up words of random letters, an array of strings."""
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    return np.array(["".join(rng.choice(letters, rng.integers(*WORD_LENGTH, endpoint=True))) for _ in range(num)])
+
+
+def _anagrams(rng, num_classes):
+    """Keywords `(num_classes, KEYWORDS)`: those of a column are made of the same, all different, letters."""
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    columns = []
+    for _ in range(KEYWORDS):
+        chosen = rng.choice(letters, WORD_LENGTH[1] - 1, replace=False)  # 5040 anagrams: room for 256 classes
+        words = {}
+        while len(words) < num_classes:
+            words["".join(rng.permutation(chosen))] = None
+        columns.append(list(words))
+    return np.array(columns).T
+
+
+def _sentence(rng, common, keywords, label):
+    other = (label + rng.integers(1, len(keywords))) % len(keywords)
+    num_words, num_own = rng.integers(*TEXT_WORDS, endpoint=True), rng.integers(*OWN, endpoint=True)
+    words = [
+        *rng.choice(keywords[label], num_own),
+        *rng.choice(keywords[other], FOREIGN),
+        *rng.choice(common, num_words - num_own - FOREIGN),
+    ]
+    return " ".join(rng.permutation(words))

@@ -1,12 +1,39 @@
-"""2-D convolution at the speed of hand-written torch."""
+"""Convolutions at the speed of hand-written torch."""
 
 import keras
 
 from keras_euler import _backend
 
 
+class _WithoutCopies:
+    """Takes the place of Keras' convolution where that copies its input between memory layouts: on torch in channels_last."""
+
+    def convolution_op(self, inputs, kernel):
+        odd = all(size % 2 for size in self.kernel_size)
+        # else "same" pads one side more than the other
+        symmetric = self.padding == "valid" or (self.padding == "same" and odd and set(self.strides) == {1})
+        plain = symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
+        if not (plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
+            return super().convolution_op(inputs, kernel)
+        padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
+        return _backend.convolution(inputs, keras.ops.convert_to_tensor(kernel), self.strides, padding)
+
+
 @keras.saving.register_keras_serializable(package="keras_euler")
-class Conv2D(keras.layers.Conv2D):
+class Conv1D(_WithoutCopies, keras.layers.Conv1D):
+    """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in channels_last.
+
+    Arguments, shapes, errors and numbers are those of `keras.layers.Conv1D`.
+
+    Example:
+
+    >>> Conv1D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 2))).shape == (1, 4, 8)
+    True
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class Conv2D(_WithoutCopies, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in channels_last.
 
     Arguments, shapes, errors and numbers are those of `keras.layers.Conv2D`.
@@ -16,13 +43,3 @@ class Conv2D(keras.layers.Conv2D):
     >>> Conv2D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 4, 2))).shape == (1, 4, 4, 8)
     True
     """
-
-    def convolution_op(self, inputs, kernel):
-        symmetric = self.padding == "valid" or (
-            self.strides == (1, 1) and all(size % 2 for size in self.kernel_size)
-        )  # else "same" pads one side more than the other
-        plain = symmetric and self.groups == 1 and self.dilation_rate == (1, 1)
-        if not (plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
-            return super().convolution_op(inputs, kernel)
-        padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
-        return _backend.convolution(inputs, keras.ops.convert_to_tensor(kernel), self.strides, padding)

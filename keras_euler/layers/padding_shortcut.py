@@ -8,7 +8,7 @@ from keras_euler._checks import check_choice, check_integer
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class PaddingShortcut(keras.layers.Layer):
-    """Every `strides`-th pixel, then channels of zeros on both sides: option A of He et al. (2016a).
+    """Every `strides`-th pixel or position, then channels of zeros on both sides: option A of He et al. (2016a).
 
     `(filters - channels) / 2` zero channels come before and as many after the old ones, as the common PyTorch checkpoints have
     it. No weights.
@@ -19,8 +19,8 @@ class PaddingShortcut(keras.layers.Layer):
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
-    Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
-    Output shape: the same order, with `ceil(height / strides)`, `ceil(width / strides)` and `filters`.
+    Input shape: `(batch, height, width, channels)` or `(batch, length, channels)`; with channels_first the channels come second.
+    Output shape: the same order, with `ceil(height / strides)`, `ceil(width / strides)` or `ceil(length / strides)`, and `filters`.
 
     Raises:
         ValueError: A bad argument; at build, fewer filters than channels, or an odd difference.
@@ -50,20 +50,21 @@ class PaddingShortcut(keras.layers.Layer):
         self.zeros = (self.filters - channels) // 2
 
     def call(self, inputs):
-        step, zeros = self.strides, (self.zeros, self.zeros)
-        if self.data_format == "channels_last":
-            return ops.pad(inputs[:, ::step, ::step, :], ((0, 0), (0, 0), (0, 0), zeros))
-        return ops.pad(inputs[:, :, ::step, ::step], ((0, 0), zeros, (0, 0), (0, 0)))
+        rank = len(inputs.shape)
+        channel_axis = self._channel_axis(rank)
+        kept = slice(None, None, self.strides)
+        kept = tuple(slice(None) if axis in (0, channel_axis) else kept for axis in range(rank))
+        zeros = [(self.zeros, self.zeros) if axis == channel_axis else (0, 0) for axis in range(rank)]
+        return ops.pad(inputs[kept], zeros)
 
     def compute_output_shape(self, input_shape):
-        def strided(size):
-            return None if size is None else -(-size // self.strides)
+        shape = [None if size is None else -(-size // self.strides) for size in input_shape]
+        shape[0] = input_shape[0]
+        shape[self._channel_axis(len(shape))] = self.filters
+        return tuple(shape)
 
-        if self.data_format == "channels_last":
-            batch, height, width, _ = input_shape
-            return (batch, strided(height), strided(width), self.filters)
-        batch, _, height, width = input_shape
-        return (batch, self.filters, strided(height), strided(width))
+    def _channel_axis(self, rank):
+        return rank - 1 if self.data_format == "channels_last" else 1
 
     def get_config(self):
         config = {"filters": self.filters, "strides": self.strides, "data_format": self.data_format}

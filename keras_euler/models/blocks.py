@@ -5,13 +5,13 @@ What PyTorch does by default and Keras does not stands here: padding on both sid
 
 import keras
 
-from keras_euler.layers import BatchNormalization, Conv2D, EulerResidual, PaddingShortcut
+from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 
 GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
 SHORTCUTS = ("projection", "padding")
 EPSILON = 1e-5
-CONVOLUTION = {1: keras.layers.Conv1D, 2: Conv2D}
+CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
 
 
@@ -97,6 +97,34 @@ def bias_initializer(fan_in):
     """PyTorch's: uniform in +-1/sqrt(fan_in), the fan_in of the kernel beside it."""
     bound = fan_in**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
+
+
+def residual_stages(make, arguments, blocks_per_stage, h_per_block, strides, between=None):
+    """The layers of all stages, in order; with preactivation a last norm and activation.
+
+    Args:
+        make: A `LayerMaker`.
+        arguments: Those of the network: `widths`, one per stage, of which the first is what comes in, and what all blocks share:
+            `shortcut`, `preactivation`, `trainable_h` and `zero_gamma`.
+        blocks_per_stage: Blocks of each stage.
+        h_per_block: One step factor per block.
+        strides: Of the first block of every stage but the first.
+        between: Function from a stage's name to the layer that follows it, before the next stage; None for none.
+    """
+    kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma")}
+    widths, next_h = arguments["widths"], iter(h_per_block)
+    channels, layers = widths[0], []
+    for stage, (filters, num_blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
+        if stage > 1 and between:
+            layers.append(between(f"stage{stage - 1}"))
+        for block in range(1, num_blocks + 1):
+            stride = strides if stage > 1 and block == 1 else 1
+            name = f"stage{stage}_block{block}"
+            layers.append(residual_block(make, channels, filters, stride, next(next_h), name=name, **kind))
+            channels = filters
+    if arguments["preactivation"]:
+        layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
+    return layers
 
 
 def residual_block(make, channels, filters, strides, h, *, shortcut, preactivation, trainable_h, zero_gamma, name):

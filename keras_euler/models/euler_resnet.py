@@ -1,20 +1,18 @@
 """The paper's image network at any depth."""
 
-import functools
 import numbers
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer
-from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS, LayerMaker, residual_block
-from keras_euler.models.step_factor import step_factors
+from keras_euler.models.blocks import LayerMaker, residual_stages
+from keras_euler.models.network import EulerNetwork, checked
 
-PREBUILT_DEPTHS = (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)
 POOLINGS = ("avg", "max", None)
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
-class EulerResNet(keras.Model):
+class EulerResNet(EulerNetwork):
     """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
 
     A 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions each, with `widths` filters; the
@@ -86,60 +84,34 @@ class EulerResNet(keras.Model):
         weights=None,
         name=None,
     ):
-        blocks_per_stage = _blocks_per_stage(depth)
-        num_classes = check_integer("num_classes", num_classes, 1)
-        for flag, value in (("preactivation", preactivation), ("zero_gamma", zero_gamma), ("include_top", include_top)):
-            check_choice(flag, value, (True, False))
-        check_choice("norm", norm, NORMS)
-        check_choice("shortcut", shortcut, SHORTCUTS)
+        num_blocks = _blocks_per_stage(depth)
+        arguments, h_per_block = checked(
+            dict(
+                depth=int(depth), h=h, num_classes=num_classes, input_shape=input_shape, widths=widths, norm=norm,
+                shortcut=shortcut, preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
+                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
+                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
+            ),
+            num_blocks=3 * num_blocks,
+            num_stages=3,
+        )  # fmt: skip
         check_choice("pooling", pooling, POOLINGS[:2] if include_top else POOLINGS)
-        data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", data_format, ("channels_last", "channels_first"))
+        widths, data_format, dtype = (arguments[name] for name in ("widths", "data_format", "dtype"))
         input_shape = _image_shape(input_shape, data_format)
-        widths = _widths(widths, norm)
-        if zero_gamma and (norm is None or preactivation):
-            raise ValueError(
-                "`zero_gamma` needs a norm at the end of the branch. "
-                f"Received: zero_gamma={zero_gamma!r}, norm={norm!r}, preactivation={preactivation!r}. "
-                "Use h=0 with trainable_h='scalar' for a branch that starts at zero."
-            )
-        policy = keras.dtype_policies.get(dtype)
-        initializer = None if kernel_initializer is None else keras.initializers.get(kernel_initializer)
-        h_per_block = step_factors(h, 3 * blocks_per_stage)
-        next_h = iter(h_per_block)
 
         # === Layers ===
-        make = LayerMaker(2, norm, False, initializer, data_format, policy)
+        make = LayerMaker(2, norm, False, arguments["kernel_initializer"], data_format, dtype)
         image_channels = input_shape[-1 if data_format == "channels_last" else 0]
         layers = [*make.convolution(image_channels, widths[0], 3, name="stem_conv")]
         if not preactivation:
             layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
-        channels = widths[0]
-        for stage, filters in enumerate(widths, start=1):
-            for block in range(1, blocks_per_stage + 1):
-                layers.append(
-                    residual_block(
-                        make,
-                        channels,
-                        filters,
-                        strides=2 if stage > 1 and block == 1 else 1,
-                        h=next(next_h),
-                        shortcut=shortcut,
-                        preactivation=preactivation,
-                        trainable_h=trainable_h,
-                        zero_gamma=zero_gamma,
-                        name=f"stage{stage}_block{block}",
-                    )
-                )
-                channels = filters
-        if preactivation:
-            layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
+        layers += residual_stages(make, arguments, [num_blocks] * 3, h_per_block, strides=2)
         if pooling:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
-            layers.append(pool(data_format=data_format, dtype=policy, name="pool"))
+            layers.append(pool(data_format=data_format, dtype=dtype, name="pool"))
         if include_top:
             layers.append(
-                make.dense(channels, num_classes, dtype="float32", activation=classifier_activation, name="logits")
+                make.dense(widths[-1], num_classes, dtype="float32", activation=classifier_activation, name="logits")
             )
 
         # === Graph ===
@@ -149,65 +121,7 @@ class EulerResNet(keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, name=name)
 
         # === Config ===
-        self.dtype_policy = policy  # without it, compile would not scale the loss under mixed_float16
-        self.depth = int(depth)
-        if isinstance(h, numbers.Real):
-            self.h = float(h)
-        else:
-            self.h = h if isinstance(h, str) else h_per_block
-        self.num_classes = num_classes
-        self.widths = widths
-        self.norm = norm
-        self.shortcut = shortcut
-        self.preactivation = preactivation
-        self.trainable_h = trainable_h
-        self.zero_gamma = zero_gamma
-        self.kernel_initializer = initializer
-        self.include_top = include_top
-        self.pooling = pooling
-        self.classifier_activation = classifier_activation
-        self.data_format = data_format
-        if weights is not None:
-            self.load_weights(weights)
-
-    def get_config(self):
-        initializer = self.kernel_initializer
-        return {
-            "depth": self.depth,
-            "h": self.h,
-            "num_classes": self.num_classes,
-            "input_shape": self.input_shape[1:],
-            "widths": self.widths,
-            "norm": self.norm,
-            "shortcut": self.shortcut,
-            "preactivation": self.preactivation,
-            "trainable_h": self.trainable_h,
-            "zero_gamma": self.zero_gamma,
-            "kernel_initializer": None if initializer is None else keras.initializers.serialize(initializer),
-            "include_top": self.include_top,
-            "pooling": self.pooling,
-            "classifier_activation": keras.activations.serialize(keras.activations.get(self.classifier_activation)),
-            "data_format": self.data_format,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "weights": None,  # where the first values came from; a saved model brings its own
-            "name": self.name,
-        }
-
-
-def list_models():
-    """The prebuilt networks: a dict of name -> builder, in order of depth.
-
-    A builder takes the arguments of its class after the depth, which the name has: `h` is its first.
-
-    Example:
-
-    >>> builders = list_models()
-    >>> list(builders)[0], list(builders)[-1]
-    ('euler_resnet_20', 'euler_resnet_218')
-    >>> builders["euler_resnet_20"](h=0.1).depth
-    20
-    """
-    return {f"euler_resnet_{depth}": functools.partial(EulerResNet, depth) for depth in PREBUILT_DEPTHS}
+        self.remember({**arguments, "name": self.name}, weights)
 
 
 def _blocks_per_stage(depth):
@@ -239,13 +153,3 @@ def _image_shape(input_shape, data_format):
     if other_end in (1, 3, 4) and channels > 4:
         raise ValueError(f"{problem} It looks like the other order.")
     return tuple(None if size is None else int(size) for size in input_shape)
-
-
-def _widths(widths, norm):
-    if not isinstance(widths, (list, tuple)) or len(widths) != 3:
-        raise ValueError(f"`widths` must be three numbers of filters, one per stage. Received: widths={widths!r}.")
-    widths = tuple(check_integer("widths", width, 1) for width in widths)
-    groups = GROUPS.get(norm, 1)
-    if any(width % groups for width in widths):
-        raise ValueError(f"With norm={norm!r} each width must be a multiple of {groups}. Received: widths={widths!r}.")
-    return widths

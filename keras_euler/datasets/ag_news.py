@@ -1,0 +1,157 @@
+"""AG-News from TensorFlow Datasets or the original CSV pair: texts and labels."""
+
+import csv
+import os
+import pathlib
+
+import numpy as np
+
+from keras_euler.datasets import _tfds
+
+CLASS_NAMES = ("World", "Sports", "Business", "Sci/Tech")
+
+_TFDS_NAME = "ag_news_subset"
+_FEATURES = ("title", "description", "label")
+_CSV_NAMES = ("train.csv", "test.csv")
+_COLUMNS = ("class 1 to 4", "title", "description")
+
+
+def load_data(data_dir=None):
+    """Read AG-News: news in four classes, named in `CLASS_NAMES`; 120,000 to train on and 7,600 to test on in the original.
+
+    A text is `title + " " + description + " "`, lower-cased, as the paper's authors have it.
+
+    Args:
+        data_dir: String or path. One of
+            - a prepared TensorFlow Datasets folder of `ag_news_subset`: its root, its own or its version folder (never downloads;
+              needs the extra `keras_euler[datasets]`);
+            - a folder that holds the original `train.csv` and `test.csv`, or one that holds `ag_news_csv` with them: rows of class
+              (1 to 4), title and description, quoted, without a header. Any number of rows.
+
+            None: TensorFlow Datasets downloads the set once.
+
+    Returns:
+        `(x_train, y_train), (x_test, y_test)`. Texts are arrays `(n,)` of strings (dtype object), labels int64 `(n,)`, 0 to 3.
+
+    Raises:
+        FileNotFoundError: `data_dir` isn't there or is empty, or one of the two files is missing.
+        ValueError: Nothing known lies in `data_dir`, or a file is damaged; a broken row is named by file and line.
+        ImportError: TensorFlow Datasets is needed and isn't installed.
+        OSError: Without `data_dir`, the download failed.
+        TypeError: `data_dir` is neither a string nor a path.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> row = '"3","Wall St. Bears","Short-sellers are seeing green."'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("train.csv", "test.csv"):
+    ...         size = pathlib.Path(folder, name).write_text(row)
+    ...     (texts, labels), _ = load_data(folder)
+    >>> texts[0], CLASS_NAMES[labels[0]]
+    ('wall st. bears short-sellers are seeing green. ', 'Business')
+    """
+    if data_dir is None:
+        return _download()
+    if not isinstance(data_dir, (str, os.PathLike)):
+        raise TypeError(f"`data_dir` must be a string or a path. Received: data_dir={data_dir!r}.")
+    path = pathlib.Path(data_dir).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"`data_dir` isn't there. Received: data_dir={str(path)!r}. {_looked_for()}")
+    if not path.is_dir():
+        raise ValueError(f"`data_dir` must be a folder. Received: data_dir={str(path)!r}. {_looked_for()}")
+    prepared = _tfds.find_folder(path, _TFDS_NAME)
+    if prepared:
+        return _from_tfds(prepared, _tfds.read_folder(prepared, _TFDS_NAME, _FEATURES))
+    for folder in (path, path / "ag_news_csv"):
+        if any((folder / name).is_file() for name in _CSV_NAMES):
+            missing = [name for name in _CSV_NAMES if not (folder / name).is_file()]
+            if missing:
+                raise FileNotFoundError(f"{folder} lacks {missing[0]}. Expected two files: {' and '.join(_CSV_NAMES)}.")
+            return tuple(_read_csv(folder / name) for name in _CSV_NAMES)
+    is_empty = not any(path.iterdir())
+    raise (FileNotFoundError if is_empty else ValueError)(
+        f"`data_dir` is {'an empty folder' if is_empty else 'a folder without AG-News in a known layout'}. "
+        f"Received: data_dir={str(path)!r}. {_looked_for()}"
+    )
+
+
+def _looked_for():
+    return (
+        f"Pass a TensorFlow Datasets folder ({_TFDS_NAME}/VERSION with dataset_info.json) or a folder with "
+        f"{' and '.join(_CSV_NAMES)}."
+    )
+
+
+def _text(title, description):
+    return f"{title} {description} ".lower()
+
+
+def _split(texts, labels):
+    x = np.empty(len(texts), object)
+    x[:] = texts
+    return x, np.asarray(labels, "int64")
+
+
+def _read_csv(path):
+    texts, labels = [], []
+    rows = csv.reader(_lines(path), strict=True)
+    line = 1  # of the row's beginning: a quoted text may hold line breaks
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {line}: the quoting is broken ({error}). {_expected()}") from error
+        if row is None:
+            break
+        if len(row) != len(_COLUMNS):
+            raise ValueError(f"{path}, line {line}: {_expected()} Received {len(row)} columns.")
+        if row[0] not in ("1", "2", "3", "4"):
+            raise ValueError(f"{path}, line {line}: the class must be 1, 2, 3 or 4. Received: {row[0]!r}.")
+        texts.append(_text(*row[1:]))
+        labels.append(int(row[0]) - 1)
+        line = rows.line_num + 1
+    if not texts:
+        raise ValueError(f"{path} is empty. {_expected()}")
+    return _split(texts, labels)
+
+
+def _lines(path):
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
+
+
+def _expected():
+    return f"Expected rows of {len(_COLUMNS)} columns: {', '.join(_COLUMNS)}, quoted."
+
+
+def _from_tfds(source, splits):
+    return tuple(_decoded(f"{source}, {name}", *split) for name, split in zip(("train", "test"), splits, strict=True))
+
+
+def _decoded(source, titles, descriptions, labels):
+    texts = []
+    for row, pair in enumerate(zip(titles, descriptions, strict=True)):
+        try:
+            texts.append(_text(*(part.decode("utf-8") for part in pair)))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{source}, row {row}: {error.reason}; expected UTF-8.") from error
+    if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
+        raise ValueError(f"{source}: labels must be in 0..3. Received: {labels.min()}..{labels.max()}.")
+    return _split(texts, labels)
+
+
+def _download():
+    if not _tfds.is_installed():
+        raise ImportError(
+            "AG-News can be downloaded by TensorFlow Datasets only, which isn't installed. "
+            f'Install the extra: pip install "keras_euler[datasets]", or pass `data_dir`. {_looked_for()}'
+        )
+    try:
+        return _from_tfds("the download", _tfds.download(_TFDS_NAME, _FEATURES))
+    except Exception as error:  # it raises a bare one where the network is missing
+        raise OSError(f"AG-News could not be downloaded ({error}). Pass `data_dir`, where the files lie.") from error

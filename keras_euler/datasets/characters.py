@@ -1,0 +1,182 @@
+"""Texts as arrays of character ids and back: the authors' alphabet and Zhang et al.'s."""
+
+import functools
+
+import numpy as np
+
+from keras_euler._checks import check_integer, check_number
+
+AUTHORS = (
+    "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}\"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*"
+    "\N{SMALL TILDE}\N{LEFT SINGLE QUOTATION MARK}+=<>()[]{} \\"
+)
+# Zhang et al. 2015 list the hyphen twice; here it has one id. Blanks are not in it.
+ZHANG = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"
+ALPHABETS = {"authors": AUTHORS, "zhang": ZHANG}
+PADDING = 0
+LETTERS = 26  # ids 1 to 26 are a to z in both
+UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+CHUNK = 4096  # rows worked on at once: bounds the memory
+
+
+def encode_characters(texts, length=1024, alphabet="authors"):
+    """Encode texts as ids of their characters, cut or padded with zeros to one length.
+
+    The symbols of the alphabet have the ids 1, 2, ... in its order, everything else has the next one, and 0 is padding: with the
+    authors' 68 symbols 1 to 68, 69 and 0. Texts are lower-cased first, unless the alphabet itself has capitals.
+
+    Args:
+        texts: List or array of n strings.
+        length: Ids per text, an integer >= 1.
+        alphabet: `"authors"` (the paper's code: typographic quotes and no apostrophe, `^`, `~`, backquote or `@`), `"zhang"` (the ASCII
+            symbols of Zhang et al. 2015, without the blank), or a string of symbols, each of them once.
+
+    Returns:
+        int32 `(n, length)`.
+
+    Raises:
+        TypeError: `texts` is a single string, or one of the texts isn't a string.
+        ValueError: A bad length or alphabet.
+
+    Example:
+
+    >>> encode_characters(["Ab!", "\N{LATIN SMALL LETTER E WITH ACUTE}"], length=4).tolist()
+    [[1, 2, 41, 0], [69, 0, 0, 0]]
+    """
+    check_integer("length", length, 1)
+    symbols = _symbols(alphabet)
+    texts = _strings(texts)
+    is_lower = symbols == symbols.lower()
+    table = _table(symbols)
+    ids = np.zeros((len(texts), length), "int32")
+    for start in range(0, len(texts), CHUNK):
+        # No text gets shorter by lower-casing; a few get longer.
+        rows = [text[:length].lower()[:length] if is_lower else text[:length] for text in texts[start : start + CHUNK]]
+        sizes = np.array([len(row) for row in rows])
+        points = np.frombuffer("".join(rows).encode("utf-32-le", "surrogatepass"), "<u4")
+        ids[start : start + len(rows)][np.arange(length) < sizes[:, None]] = table[points]
+    return ids
+
+
+def decode_characters(ids, alphabet="authors"):
+    """Decode ids to the texts they stand for: padding vanishes, the unknown character becomes U+FFFD.
+
+    Args:
+        ids: Array of integers `(n, length)`, as `encode_characters` gives them.
+        alphabet: As for `encode_characters`.
+
+    Returns:
+        List of n strings.
+
+    Raises:
+        TypeError: `ids` isn't an array of integers.
+        ValueError: Another shape, an id outside the alphabet, or a bad alphabet.
+
+    Example:
+
+    >>> decode_characters(encode_characters(["Wall St. \N{EURO SIGN}5"], length=16))
+    ['wall st. \N{REPLACEMENT CHARACTER}5']
+    """
+    symbols = _symbols(alphabet)
+    ids = check_ids(ids, vocabulary_size(alphabet))
+    characters = np.array(["", *symbols, UNKNOWN_CHARACTER])
+    return ["".join(row) for row in characters[ids]]
+
+
+def vocabulary_size(alphabet="authors"):
+    """How many ids there are: the alphabet's symbols, the unknown character and the padding.
+
+    Example:
+
+    >>> vocabulary_size("authors"), vocabulary_size("zhang"), vocabulary_size("ab")
+    (70, 70, 4)
+    """
+    return len(_symbols(alphabet)) + 2
+
+
+def corrupt_characters(ids, rate, seed=None):
+    """Replace characters once, as at loading time: the noise of the paper's authors (section 4.2, figure 8).
+
+    In a text of n characters `int(rate * n)` positions are drawn **with** replacement, and each gets a letter, uniform in a..z. So
+    about `(1 - exp(-rate)) * 25 / 26` of the characters change. Padding stays padding.
+
+    Args:
+        ids: Array of integers `(n, length)`; the ids of a..z are 1 to 26, as in both alphabets.
+        rate: Drawn positions per character, 0 to 1.
+        seed: Integer, or None for a random one.
+
+    Returns:
+        A new array of the shape and dtype of `ids`. With `rate=0` it equals `ids`.
+
+    Raises:
+        TypeError: `ids` isn't an array of integers, or `rate` no number.
+        ValueError: Another shape, negative ids, or a rate outside [0, 1].
+
+    Example:
+
+    >>> ids = encode_characters(["aaaaaaaaaa"], length=12)
+    >>> noisy = corrupt_characters(ids, rate=0.5, seed=0)
+    >>> int((noisy != ids).sum()) <= 5, noisy[0, 10:].tolist()
+    (True, [0, 0])
+    """
+    rate = check_number("rate", rate, 0, 1)
+    ids = check_ids(ids).copy()
+    rng = np.random.default_rng(seed)
+    for start in range(0, len(ids), CHUNK):
+        rows = ids[start : start + CHUNK]
+        sizes = np.count_nonzero(rows, axis=1)
+        draws = (rate * sizes).astype(int)
+        most = draws.max(initial=0)
+        place = np.floor(rng.random((len(rows), most)) * sizes[:, None]).astype(int)
+        letters = rng.integers(1, LETTERS + 1, place.shape, dtype=rows.dtype)
+        # The k-th character of a row stands at its k-th id that is no padding.
+        place = np.take_along_axis(np.argsort(rows == PADDING, axis=1, kind="stable"), place, axis=1)
+        row, draw = np.nonzero(np.arange(most) < draws[:, None])
+        rows[row, place[row, draw]] = letters[row, draw]
+    return ids
+
+
+def check_ids(ids, vocabulary_size=None, length=None):
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one."""
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on texts.")
+    if ids.ndim != 2 or length not in (None, ids.shape[1]):
+        raise ValueError(f"Ids must have the shape (n, {length or 'length'}). Received: {ids.shape}.")
+    top = np.inf if vocabulary_size is None else vocabulary_size - 1
+    if ids.size and (ids.min() < 0 or ids.max() > top):
+        row, column = np.argwhere((ids < 0) | (ids > top))[0]
+        bound = "at least 0" if vocabulary_size is None else f"in 0..{top}"
+        raise ValueError(
+            f"Ids must be {bound}. Received: the id {ids[row, column]} at row {row}, position {column}."
+            + ("" if vocabulary_size is None else f" `vocabulary_size` is {vocabulary_size}.")
+        )
+    return ids
+
+
+def _strings(texts):
+    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
+        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+    texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"`texts` must be strings. Received: {text!r} at position {i}.")
+    return texts
+
+
+def _symbols(alphabet):
+    if not isinstance(alphabet, str):
+        raise TypeError(f"`alphabet` must be a string. Received: alphabet={alphabet!r}.")
+    symbols = ALPHABETS.get(alphabet, alphabet)
+    if not symbols or len(set(symbols)) < len(symbols):
+        names = " or ".join(repr(name) for name in ALPHABETS)
+        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
+    return symbols
+
+
+@functools.lru_cache(maxsize=4)
+def _table(symbols):
+    """The id of every Unicode code point."""
+    table = np.full(0x110000, len(symbols) + 1, "int32")
+    table[[ord(symbol) for symbol in symbols]] = np.arange(1, len(symbols) + 1)
+    return table

@@ -1,0 +1,41 @@
+"""Embedding whose padding row is zero and stays so."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class CharacterEmbedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with N(0, 1) as first values, where the row of the padding, id 0, is zero and has no gradient.
+
+    That is torch's `Embedding(..., padding_idx=0)`, which the paper's authors use. (`mask_zero` of Keras' layer leaves the row as
+    it is, and asks every later layer to know masks.)
+
+    Args:
+        input_dim: Number of ids, the padding among them.
+        output_dim: Numbers per id.
+        **kwargs: The other arguments of `keras.layers.Embedding`.
+
+    Input shape: `(batch, length)`, integer ids. Output shape: `(batch, length, output_dim)`.
+
+    Example:
+
+    >>> y = CharacterEmbedding(70, 2)(np.array([[0, 5]]))
+    >>> keras.ops.convert_to_numpy(y)[0, 0].tolist(), y.shape == (1, 2, 2)
+    ([0.0, 0.0], True)
+    """
+
+    def __init__(self, input_dim, output_dim, **kwargs):
+        kwargs.setdefault("embeddings_initializer", keras.initializers.RandomNormal(stddev=1.0))
+        super().__init__(input_dim, output_dim, **kwargs)
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        self._embeddings.assign(self._embeddings * self._is_character())
+
+    def call(self, inputs):
+        table = ops.cast(self.embeddings * self._is_character(), self.compute_dtype)
+        return ops.take(table, ops.cast(inputs, "int32"), axis=0)
+
+    def _is_character(self):
+        return ops.cast(ops.arange(self.input_dim) > 0, self.variable_dtype)[:, None]

@@ -1,0 +1,101 @@
+"""Poolings of the text network that Keras has not: padded on both sides, and the k largest in their order."""
+
+import keras
+from keras import ops
+
+from keras_euler._checks import check_choice, check_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class HalvingMaxPooling1D(keras.layers.Layer):
+    """Max pooling over 3 positions in steps of 2, padded by one on **both** sides, as torch's `MaxPool1d(3, 2, padding=1)`.
+
+    `y[i] = max(x[2i - 1], x[2i], x[2i + 1])`, without those that aren't there. (Keras' `"same"` pads an even length on the right
+    alone: same shape, other numbers.)
+
+    Args:
+        data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Input shape: `(batch, length, channels)`, or `(batch, channels, length)` with channels_first.
+    Output shape: the same order, with `ceil(length / 2)`.
+
+    Raises:
+        ValueError: `data_format` is unknown.
+
+    Example:
+
+    >>> x = np.arange(7.0, -1.0, -1.0).reshape(1, 8, 1)
+    >>> y = HalvingMaxPooling1D(data_format="channels_last")(x)
+    >>> keras.ops.convert_to_numpy(y).ravel().tolist()
+    [7.0, 6.0, 4.0, 2.0]
+    """
+
+    def __init__(self, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+
+    def call(self, inputs):
+        padding = [(0, 0)] * 3
+        padding[1 if self.data_format == "channels_last" else 2] = (1, 1)
+        padded = ops.pad(inputs, padding, constant_values=-float("inf"))
+        return ops.max_pool(padded, 3, 2, "valid", self.data_format)
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        axis = 1 if self.data_format == "channels_last" else 2
+        shape[axis] = None if shape[axis] is None else -(-shape[axis] // 2)
+        return tuple(shape)
+
+    def get_config(self):
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class KMaxPooling1D(keras.layers.Layer):
+    """The `k` largest numbers of each channel, in the order in which they come (Conneau et al. 2017).
+
+    Args:
+        k: Positions that stay, an integer >= 1.
+        data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
+        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
+
+    Input shape: `(batch, length, channels)`, or `(batch, channels, length)` with channels_first; `length >= k`.
+    Output shape: the same order, with `k` positions.
+
+    Raises:
+        ValueError: A bad argument; at build, fewer than `k` positions.
+
+    Example:
+
+    >>> x = np.array([3.0, 9.0, 1.0, 5.0]).reshape(1, 4, 1)
+    >>> y = KMaxPooling1D(k=2, data_format="channels_last")(x)
+    >>> keras.ops.convert_to_numpy(y).ravel().tolist()
+    [9.0, 5.0]
+    """
+
+    def __init__(self, k=8, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.k = check_integer("k", k, 1)
+        self.data_format = keras.config.image_data_format() if data_format is None else data_format
+        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+
+    def build(self, input_shape):
+        length = input_shape[1 if self.data_format == "channels_last" else 2]
+        if length is not None and length < self.k:
+            raise ValueError(f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape {input_shape}.")
+
+    def call(self, inputs):
+        x = ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs  # (batch, channels, length)
+        positions = ops.sort(ops.top_k(x, self.k, sorted=False)[1], axis=-1)
+        largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
+        return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        shape[1 if self.data_format == "channels_last" else 2] = self.k
+        return tuple(shape)
+
+    def get_config(self):
+        return {**super().get_config(), "k": self.k, "data_format": self.data_format}

@@ -1,0 +1,100 @@
+"""A model to call on strings: the encoding of characters before a network of ids."""
+
+import keras
+import numpy as np
+
+from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
+from keras_euler.models.entries import prepares_arrays
+
+
+@prepares_arrays
+@keras.saving.register_keras_serializable(package="keras_euler")
+class CharacterClassifier(keras.Model):
+    """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
+
+    Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves with the
+    network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are. (Keras' `TextVectorization` needs
+    TensorFlow beside other backends, and numbers the characters in its own way.)
+
+    Args:
+        network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or after a
+            `RandomCharacters`.
+        alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
+        class_names: None, or a name for each class, for `classify`.
+        **kwargs: `name`, as for every Keras model.
+
+    Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
+
+    Raises:
+        ValueError: The alphabet has more ids than the network, or there are not as many names as classes; ids outside the alphabet.
+        TypeError: `network` is no built model; texts that aren't strings.
+
+    Example:
+
+    >>> network = keras_euler.EulerVDCNN(depth=9, sequence_length=64, dense_units=32)
+    >>> model = CharacterClassifier(network, class_names=["World", "Sports", "Business", "Sci/Tech"])
+    >>> model.predict(["Wall St. Bears Claw Back", ""], verbose=0).shape
+    (2, 4)
+    >>> len(model.classify(["Wall St. Bears Claw Back"]))
+    1
+    """
+
+    def __init__(self, network, alphabet="authors", class_names=None, **kwargs):
+        if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
+            raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
+        super().__init__(**kwargs)
+        self.num_ids = vocabulary_size(alphabet)
+        if getattr(network, "vocabulary_size", self.num_ids) < self.num_ids:
+            raise ValueError(
+                f"The alphabet needs a network of vocabulary_size={self.num_ids}. "
+                f"Received: one of vocabulary_size={network.vocabulary_size}."
+            )
+        self.num_classes = network.output_shape[-1]
+        if class_names is not None and len(class_names) != self.num_classes:
+            raise ValueError(
+                f"`class_names` must name the {self.num_classes} classes. Received: class_names={class_names!r}."
+            )
+        self.network = network
+        self.alphabet = alphabet
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.dtype_policy = network.dtype_policy  # without it, compile would not scale the loss under mixed_float16
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return self.network.compute_output_shape(input_shape)
+
+    def classify(self, texts, **kwargs):
+        """The most probable class of each text: its name, or its number without `class_names`.
+
+        Args:
+            texts: List or array of n strings.
+            **kwargs: As for `predict`: `batch_size` and the like.
+
+        Returns:
+            List of n names or integers.
+        """
+        classes = self.predict(texts, **{"verbose": 0, **kwargs}).argmax(-1).tolist()
+        return classes if self.class_names is None else [self.class_names[i] for i in classes]
+
+    def prepare_inputs(self, x):
+        """Strings as ids; ids are checked."""
+        x = np.asarray(x, object) if isinstance(x, list) and any(isinstance(item, str) for item in x) else np.asarray(x)
+        length = self.network.input_shape[1]
+        if x.dtype.kind in "OUST":
+            return encode_characters(x, length, self.alphabet)
+        return check_ids(x, self.num_ids, length)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "alphabet": self.alphabet,
+            "class_names": self.class_names,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})

@@ -1,0 +1,209 @@
+"""The paper's text network: a very deep convolutional network over characters."""
+
+import keras
+
+from keras_euler._checks import check_choice, check_integer, check_number
+from keras_euler.datasets.characters import check_ids
+from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
+from keras_euler.models.blocks import LayerMaker, residual_stages
+from keras_euler.models.entries import prepares_arrays
+from keras_euler.models.network import EulerNetwork, checked
+
+# Blocks of each stage. The authors call the last two depths 64 and 68.
+BLOCKS = {
+    9: (1, 1, 1, 1),
+    17: (2, 2, 2, 2),
+    29: (5, 5, 2, 2),
+    49: (8, 8, 5, 3),
+    65: (10, 10, 7, 5),
+    69: (11, 11, 8, 4),
+}
+SHORTEST = 64  # halved three times, it leaves the head its 8 positions
+POSITIONS = 8  # that the head keeps
+HEAD_POOLINGS = ("max", "k_max")
+POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
+
+
+@prepares_arrays
+@keras.saving.register_keras_serializable(package="keras_euler")
+class EulerVDCNN(EulerNetwork):
+    """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
+
+    The VDCNN of Conneau et al. (2017) as the paper's authors have it: an embedding of the characters, a convolution of 3
+    characters, four stages of blocks of two such convolutions each, with `widths` filters, the length halved by a max pooling
+    between the stages; then 8 positions per channel and three dense layers. `h=1` is the ordinary network.
+
+    `keras_euler.CharacterClassifier` puts the encoding of strings before it; `datasets.characters.encode_characters` is that
+    encoding. Arrays of ids that enter by a call, `fit`, `evaluate` or `predict` are checked: compiled, a bad id is a NaN, or
+    another id.
+
+    Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`, `dense1`.
+
+    Args:
+        depth: Convolutions and the first dense layer counted: 9, 17, 29, 49, 65 or 69.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of blocks; or one number per block.
+        num_classes: Number of logits.
+        sequence_length: Ids per text, at least 64.
+        vocabulary_size: Number of ids, 0 (the padding) among them: `datasets.characters.vocabulary_size(alphabet)`.
+        embedding_dim: Numbers per id. The padding's are zero and stay so.
+        widths: Filters of the four stages.
+        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None.
+        head_pooling: How 8 positions stay of each channel: `"max"`, the largest number of each eighth of the text (the authors'), or
+            `"k_max"`, the 8 largest in their order (Conneau et al.).
+        dense_units: Units of the two hidden dense layers.
+        dropout: Rate after each of them, 0 to below 1.
+        shortcut: Where the width changes: `"projection"`, a 1x1 convolution and norm, or `"padding"`, channels of zeros.
+        preactivation: F is norm - relu - convolution twice, I the identity (He et al. 2016b).
+        trainable_h: None, `"scalar"` (ReZero) or `"channel"` (LayerScale): train `h`, from its value on.
+        zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
+        kernel_initializer: As for `EulerResNet`.
+        include_top: False leaves the head out, its pooling and the dense layers.
+        pooling: Only without the top: `"avg"` or `"max"` over all positions, or None, the features of each.
+        classifier_activation: Activation of the last dense layer. None: the outputs are logits.
+        data_format: `"channels_last"` or `"channels_first"`, of the convolutions. Default: Keras' own setting.
+        dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
+        weights: None, or the path of a weights file to load.
+        name: The model's name.
+
+    Input shape: `(batch, sequence_length)`, integer ids.
+    Output shape: `(batch, num_classes)`; without the top `(batch, positions, widths[-1])`, an eighth of the length, or
+        `(batch, widths[-1])` with a pooling.
+
+    Raises:
+        ValueError: An argument out of its range; the message says what was received and what to pass. Ids outside the
+            vocabulary, of another length, or labels outside the classes.
+        TypeError: An argument of the wrong type, or ids that are no integers.
+
+    Example:
+
+    >>> model = EulerVDCNN(depth=9, h=0.1, sequence_length=64, dense_units=32)
+    >>> model.input_shape, model.output_shape
+    ((None, 64), (None, 4))
+    >>> model(np.full((1, 64), 70))
+    Traceback (most recent call last):
+        ...
+    ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. `vocabulary_size` is 70.
+    """
+
+    def __init__(
+        self,
+        depth=29,
+        h=0.1,
+        num_classes=4,
+        sequence_length=1024,
+        vocabulary_size=70,
+        *,
+        embedding_dim=16,
+        widths=(64, 128, 256, 512),
+        norm="batch",
+        head_pooling="max",
+        dense_units=1024,
+        dropout=0.0,
+        shortcut="projection",
+        preactivation=False,
+        trainable_h=None,
+        zero_gamma=False,
+        kernel_initializer=None,
+        include_top=True,
+        pooling=None,
+        classifier_activation=None,
+        data_format=None,
+        dtype=None,
+        weights=None,
+        name=None,
+    ):
+        blocks_per_stage = _blocks_per_stage(depth)
+        arguments, h_per_block = checked(
+            dict(
+                depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
+                vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
+                head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
+                preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
+                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
+                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
+            ),
+            num_blocks=sum(blocks_per_stage),
+            num_stages=4,
+        )  # fmt: skip
+        hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
+        sequence_length = check_integer("sequence_length", sequence_length, SHORTEST, hint)
+        vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
+        embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
+        dense_units = check_integer("dense_units", dense_units, 1)
+        dropout = check_number("dropout", dropout, 0, 1)
+        if dropout == 1:
+            raise ValueError("`dropout` must be below 1. Received: dropout=1.0.")
+        check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
+        check_choice("pooling", pooling, (None,) if include_top else (*POOLINGS, None), "The top has `head_pooling`.")
+        arguments.update(
+            sequence_length=sequence_length,
+            vocabulary_size=vocabulary_size,
+            embedding_dim=embedding_dim,
+            dense_units=dense_units,
+            dropout=dropout,
+        )
+        widths, data_format, dtype = (arguments[name] for name in ("widths", "data_format", "dtype"))
+
+        # === Layers ===
+        make = LayerMaker(1, norm, True, arguments["kernel_initializer"], data_format, dtype)
+        layers = [CharacterEmbedding(vocabulary_size, embedding_dim, dtype=dtype, name="embedding")]
+        if data_format == "channels_first":
+            layers.append(keras.layers.Permute((2, 1), dtype=dtype, name="to_channels_first"))
+        layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no norm, no activation
+        layers += residual_stages(
+            make,
+            arguments,
+            blocks_per_stage,
+            h_per_block,
+            strides=1,
+            between=lambda stage: HalvingMaxPooling1D(data_format, dtype=dtype, name=f"{stage}_pool"),
+        )
+        if include_top:
+            layers.append(_head_pool(head_pooling, -(-sequence_length // 8), data_format, dtype))
+            # By positions, whatever the data format: torch's flatten is by channels (see torch_weights.py).
+            layers.append(keras.layers.Flatten(data_format, dtype=dtype, name="flatten"))
+            units = POSITIONS * widths[-1]
+            for i in (1, 2):
+                layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
+                if dropout:
+                    layers.append(keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{i}"))
+                units = dense_units
+            layers.append(
+                make.dense(units, num_classes, dtype="float32", activation=classifier_activation, name="logits")
+            )
+        elif pooling:
+            layers.append(POOLINGS[pooling](data_format=data_format, dtype=dtype, name="pool"))
+
+        # === Graph ===
+        inputs = outputs = keras.Input((sequence_length,), dtype="int32", name="ids")
+        for layer in layers:
+            outputs = layer(outputs)
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+
+        # === Config ===
+        self.remember({**arguments, "name": self.name}, weights)
+
+    def prepare_inputs(self, x):
+        """Check an array of ids that enters; anything but a NumPy array passes as it is."""
+        return check_ids(x, self.vocabulary_size, self.sequence_length)
+
+
+def _blocks_per_stage(depth):
+    depth = check_integer("depth", depth, hint=f"Use one of {', '.join(map(str, BLOCKS))}.")
+    if depth not in BLOCKS:
+        below = [known for known in BLOCKS if known < depth][-1:]
+        above = [known for known in BLOCKS if known > depth][:1]
+        nearest = " or ".join(map(str, below + above))
+        raise ValueError(
+            f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}."
+        )
+    return BLOCKS[depth]
+
+
+def _head_pool(head_pooling, positions, data_format, dtype):
+    settings = dict(data_format=data_format, dtype=dtype, name="head_pool")
+    if head_pooling == "k_max":
+        return KMaxPooling1D(POSITIONS, **settings)
+    if positions % POSITIONS == 0:  # the usual case, and faster than the general one
+        return keras.layers.MaxPooling1D(positions // POSITIONS, **settings)
+    return keras.layers.AdaptiveMaxPooling1D(POSITIONS, **settings)
