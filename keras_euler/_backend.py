@@ -35,9 +35,7 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     import torch
 
     if x.ndim == 3 and axis in (-1, 2):  # as rows of pixels: torch is slow with sequences in channels_last
-        y, mean, variance = fused_batch_norm(
-            x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics
-        )
+        y, mean, variance = fused_batch_norm(x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics)
         return y[:, 0], mean, variance
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these

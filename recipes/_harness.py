@@ -47,7 +47,7 @@ def parse(parser, recipe, argv=None):
             parser.set_defaults(dataset="synthetic")
         args = parser.parse_args(argv)
     if args.dataset == "synthetic" and args.data_dir is not None:
-        parser.error("--dataset synthetic takes no --data-dir: its images are made")
+        parser.error("--dataset synthetic takes no --data-dir: its examples are made")
     if args.epochs < 1 or args.batch_size < 1 or args.devices < 1:
         parser.error("--epochs, --batch-size and --devices must be at least 1")
     return args
@@ -75,6 +75,16 @@ def training_parser(recipe):
     )
     add(group, "--norm", "normalization", choices=("batch", "group", "layer", "none"), default="batch")
     add(group, "--initializer", "first values of the kernels", choices=INITIALIZERS, default="torch")
+    add(
+        group,
+        "--shortcut",
+        "where the width changes: He et al.'s option B or A",
+        choices=("projection", "padding"),
+        default="projection",
+    )
+    add(group, "--preactivation", "normalization and ReLU before the convolutions", action="store_true")
+    add(group, "--trainable-h", "train h, from its value on", choices=("none", "scalar", "channel"), default="none")
+    add(group, "--zero-gamma", "start the branch's last gamma at zero", action="store_true")
     recipe.add_arguments(parser)
 
     group = parser.add_argument_group("training")
@@ -169,6 +179,24 @@ def choose_backend(parser, backend, devices=1):
 def settings(args):
     """The part of the arguments that decides what a run computes, as a dict that JSON can hold."""
     return {name: value for name, value in sorted(vars(args).items()) if name not in NOT_SETTINGS}
+
+
+def network_arguments(args):
+    """The arguments that all networks share, by their names in the package."""
+
+    def none_or(value):
+        return None if value in ("none", "torch") else value
+
+    return dict(
+        depth=args.depth,
+        h=args.h,
+        norm=none_or(args.norm),
+        shortcut=args.shortcut,
+        preactivation=args.preactivation,
+        trainable_h=none_or(args.trainable_h),
+        zero_gamma=args.zero_gamma,
+        kernel_initializer=none_or(args.initializer),
+    )
 
 
 def run_folder(name, args):

@@ -3,13 +3,13 @@
 import contextlib
 import math
 import platform
-import time
 import zlib
 
 import _harness
 import keras
 import numpy as np
 from _benchmark_worker import device_name
+from _callbacks import Batches, Checkpoint, Interruptible, SeededEpochs, has_diverged, state
 from _run_folder import RunFolder
 
 import keras_euler
@@ -65,87 +65,17 @@ def compile_model(model, args):
     model.optimizer.build(model.trainable_variables)
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of arrays in an order that `SeededEpochs` sets.
-
-    Args:
-        x, y: Arrays of n rows.
-        batch_size: Rows per batch; the last one has what is left.
-    """
-
-    def __init__(self, x, y, batch_size):
-        super().__init__()
-        self.x, self.y, self.batch_size = x, y, batch_size
-        self.order = np.arange(len(y))
-
-    def __len__(self):
-        return -(-len(self.y) // self.batch_size)
-
-    def __getitem__(self, index):
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.x[rows], self.y[rows]
-
-
-class SeededEpochs(keras.callbacks.Callback):
-    """Makes the order of the data and every random layer a function of (seed, epoch), so that a resumed run equals another.
-
-    Keras saves no state of random layers, and `fit` shuffles by a global generator.
-    """
-
-    def __init__(self, batches, seed):
-        super().__init__()
-        self.batches, self.seed = batches, seed
-
-    def on_epoch_begin(self, epoch, logs=None):
-        # SeedSequence mixes the numbers: torch adds seed and counter, so that neighbouring seeds would give the same draws.
-        self.batches.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.batches.y))
-        states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
-        for i, state in enumerate(states):
-            layer_seed = np.random.SeedSequence([self.seed, epoch, i + 1]).generate_state(1)[0] >> 1
-            state.assign(np.array([layer_seed, 0]).astype(keras.backend.standardize_dtype(state.dtype)))
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """After each epoch: one row of history, the whole state to disk, and an end where the loss is no number any more."""
-
-    def __init__(self, folder, rows):
-        super().__init__()
-        self.folder, self.rows = folder, rows
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {
-            "epoch": epoch,
-            "learning_rate": logs["learning_rate"],
-            "train_loss": logs["loss"],
-            "train_accuracy": logs["accuracy"],
-            "test_loss": logs["val_loss"],
-            "test_accuracy": logs["val_accuracy"],
-            "seconds": time.perf_counter() - self.start,
-        }
-        self.rows.append({name: float(value) if name != "epoch" else value for name, value in row.items()})
-        arrays = [keras.ops.convert_to_numpy(variable) for variable in _state(self.model)]
-        arrays = [
-            array.astype("float32") if array.dtype == "bfloat16" else array for array in arrays
-        ]  # no .npz knows it
-        self.folder.save_checkpoint(self.rows, arrays)
-        if _has_diverged(self.rows):
-            self.model.stop_training = True
-
-
 def _train(model, train, test, folder, args, schedule, scope):
     rows, arrays = folder.load_checkpoint()
     if rows:
-        state = _state(model)
-        if [tuple(variable.shape) for variable in state] != [array.shape for array in arrays]:
+        variables = state(model)
+        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise ValueError(f"The arrays in {folder.checkpoint} are not those of this model. Delete it to start anew.")
-        for variable, array in zip(state, arrays, strict=True):
+        for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         folder.write_history(rows)
         print(f"Resuming after epoch {len(rows)} of {args.epochs}")
-    if len(rows) < args.epochs and not _has_diverged(rows):
+    if len(rows) < args.epochs and not has_diverged(rows):
         batches = Batches(*train, args.batch_size)
         with scope():
             model.fit(
@@ -159,13 +89,14 @@ def _train(model, train, test, folder, args, schedule, scope):
                     schedule,
                     SeededEpochs(batches, args.seed),
                     Checkpoint(folder, rows),
+                    Interruptible(),
                 ],
             )
     return _finish(model, folder, rows)
 
 
 def _finish(model, folder, rows):
-    diverged = _has_diverged(rows)
+    diverged = has_diverged(rows)
     best = max(rows, key=lambda row: row["test_accuracy"])
     if not diverged:
         folder.write("model.keras", model.save)
@@ -199,15 +130,6 @@ def _report(result, folder):
     print(f"time                 {result['seconds']:.0f} s for {result['epochs']} epochs")
     for file in sorted(folder.path.iterdir()):
         print(f"wrote                {file}")
-
-
-def _state(model):
-    """Everything a run carries from one step to the next."""
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _has_diverged(rows):
-    return bool(rows) and not math.isfinite(rows[-1]["train_loss"])
 
 
 def _subset(arrays, size, flag):

@@ -29,16 +29,8 @@ PIXEL_STDDEV = [255 * stddev for stddev in (0.2023, 0.1994, 0.2010)]
 
 
 def add_arguments(parser):
-    """The flags of the image network and its data."""
+    """The flags of images."""
     group = parser.add_argument_group("images")
-    group.add_argument(
-        "--shortcut", choices=("projection", "padding"), default="projection", help="He et al.'s option B or A"
-    )
-    group.add_argument("--preactivation", action="store_true", help="normalization and ReLU before the convolutions")
-    group.add_argument(
-        "--trainable-h", choices=("none", "scalar", "channel"), default="none", help="train h, from its value on"
-    )
-    group.add_argument("--zero-gamma", action="store_true", help="start the branch's last gamma at zero")
     group.add_argument("--no-augmentation", dest="augmentation", action="store_false", help="no random crops and flips")
     group.add_argument(
         "--noise", type=float, default=0.0, help="stddev of Gaussian noise on normalized pixels (default: 0)"
@@ -69,9 +61,6 @@ def build_model(args):
 
     import keras_euler
 
-    def none_or(value):
-        return None if value in ("none", "torch") else value
-
     static = args.noise and args.noise_mode == "static"
     layers = [keras.Input((32, 32, 3), dtype="float32" if static else "uint8", name="images")]
     if args.augmentation:
@@ -84,16 +73,7 @@ def build_model(args):
         layers.append(keras_euler.AdditiveGaussianNoise(args.noise, args.noise_mode, seed=args.seed, dtype="float32"))
     layers.append(
         keras_euler.EulerResNet(
-            args.depth,
-            args.h,
-            input_shape=(32, 32, 3),
-            norm=none_or(args.norm),
-            shortcut=args.shortcut,
-            preactivation=args.preactivation,
-            trainable_h=none_or(args.trainable_h),
-            zero_gamma=args.zero_gamma,
-            kernel_initializer=none_or(args.initializer),
-            data_format="channels_last",
+            input_shape=(32, 32, 3), data_format="channels_last", **_harness.network_arguments(args)
         )
     )
     return keras.Sequential(layers)

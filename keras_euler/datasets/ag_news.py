@@ -122,7 +122,9 @@ def _lines(path):
             try:
                 yield line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
+                raise ValueError(
+                    f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8."
+                ) from error
 
 
 def _expected():

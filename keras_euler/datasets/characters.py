@@ -7,7 +7,7 @@ import numpy as np
 from keras_euler._checks import check_integer, check_number
 
 AUTHORS = (
-    "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}\"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*"
+    'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*'
     "\N{SMALL TILDE}\N{LEFT SINGLE QUOTATION MARK}+=<>()[]{} \\"
 )
 # Zhang et al. 2015 list the hyphen twice; here it has one id. Blanks are not in it.
@@ -28,8 +28,8 @@ def encode_characters(texts, length=1024, alphabet="authors"):
     Args:
         texts: List or array of n strings.
         length: Ids per text, an integer >= 1.
-        alphabet: `"authors"` (the paper's code: typographic quotes and no apostrophe, `^`, `~`, backquote or `@`), `"zhang"` (the ASCII
-            symbols of Zhang et al. 2015, without the blank), or a string of symbols, each of them once.
+        alphabet: `"authors"` (the paper's code: typographic quotes and no apostrophe, `^`, `~`, backquote or `@`), `"zhang"`
+            (the ASCII symbols of Zhang et al. 2015, without the blank), or a string of symbols, each of them once.
 
     Returns:
         int32 `(n, length)`.
@@ -156,7 +156,9 @@ def check_ids(ids, vocabulary_size=None, length=None):
 
 def _strings(texts):
     if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
-        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+        raise TypeError(
+            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
+        )
     texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
@@ -170,7 +172,9 @@ def _symbols(alphabet):
     symbols = ALPHABETS.get(alphabet, alphabet)
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
+        raise ValueError(
+            f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}."
+        )
     return symbols
 
 

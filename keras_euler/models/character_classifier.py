@@ -12,9 +12,9 @@ from keras_euler.models.entries import prepares_arrays
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
-    Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves with the
-    network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are. (Keras' `TextVectorization` needs
-    TensorFlow beside other backends, and numbers the characters in its own way.)
+    Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves
+    with the network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are. (Keras'
+    `TextVectorization` needs TensorFlow beside other backends, and numbers the characters in its own way.)
 
     Args:
         network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or after a
@@ -41,7 +41,9 @@ class CharacterClassifier(keras.Model):
 
     def __init__(self, network, alphabet="authors", class_names=None, **kwargs):
         if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
-            raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
+            raise TypeError(
+                f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}."
+            )
         super().__init__(**kwargs)
         self.num_ids = vocabulary_size(alphabet)
         if getattr(network, "vocabulary_size", self.num_ids) < self.num_ids:

@@ -48,8 +48,8 @@ class EulerVDCNN(EulerNetwork):
         embedding_dim: Numbers per id. The padding's are zero and stay so.
         widths: Filters of the four stages.
         norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None.
-        head_pooling: How 8 positions stay of each channel: `"max"`, the largest number of each eighth of the text (the authors'), or
-            `"k_max"`, the 8 largest in their order (Conneau et al.).
+        head_pooling: How 8 positions stay of each channel: `"max"`, the largest number of each eighth of the text (the
+            authors'), or `"k_max"`, the 8 largest in their order (Conneau et al.).
         dense_units: Units of the two hidden dense layers.
         dropout: Rate after each of them, 0 to below 1.
         shortcut: Where the width changes: `"projection"`, a 1x1 convolution and norm, or `"padding"`, channels of zeros.

@@ -98,13 +98,13 @@ def test_another_configuration_is_refused_with_the_difference(whole, data):
     assert "h: 0.1 there, 1.0 now" in done.stderr and "Traceback" not in done.stderr
 
 
-def kill_when(condition, process, timeout=300):
+def kill_when(condition, process, how=signal.SIGKILL, timeout=300):
     end = time.monotonic() + timeout
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(how)
     process.wait()
 
 
@@ -143,12 +143,13 @@ def test_interrupt_ends_with_one_sentence(data, tmp_path):
     folder = tmp_path / "run"
     line = command("--data-dir", data, "--epochs", 50, "--out", folder, *TINY)
     # A shell starts jobs in the background with the interrupt ignored, and children inherit that.
-    listen = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
-    with subprocess.Popen(**line, preexec_fn=listen) as process:
-        while not (folder / "history.csv").exists():
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(**line)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    kill_when((folder / "history.csv").exists, process, signal.SIGINT)
+    _, errors = process.communicate()
     assert process.returncode == 130
     assert "The same command goes on" in errors and "Traceback" not in errors
 
