@@ -20,9 +20,11 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
 def make_data(spec, channels_first, uint8=False):
-    """Seeded images and labels for one round: normalized float32, or uint8 pixels."""
+    """Seeded inputs and labels for one round: ids, or images as normalized float32 or uint8 pixels."""
     generator = np.random.default_rng(0)
     size = spec["steps"] * spec["batch_size"]
+    if spec["network"] == "vdcnn":
+        return generator.integers(0, 70, (size, spec["sequence_length"])), generator.integers(0, 4, size)
     shape = (size, 3, 32, 32) if channels_first else (size, 32, 32, 3)
     labels = generator.integers(0, 10, size)
     if uint8:
@@ -30,25 +32,48 @@ def make_data(spec, channels_first, uint8=False):
     return generator.standard_normal(shape, dtype="float32"), labels
 
 
-def keras_euler_rounds(spec):
-    """Rounds of `model.fit`: an epoch is `steps` batches, and Keras waits for the device before it ends."""
+def keras_euler_images(spec, augmented, channels_first):
+    """The image network, or that with uint8 pixels as input."""
     import keras
 
     import keras_euler
+
+    network = keras_euler.EulerResNet(spec["depth"], h=spec["h"], dtype=spec["dtype"])
+    if not augmented:
+        return network
+    inputs = keras.Input(network.input_shape[1:], dtype="uint8")
+    x = keras_euler.RandomPadCrop(4)(inputs)
+    x = keras.layers.RandomFlip("horizontal")(x)
+    mean, variance = [255 * value for value in MEAN], [(255 * value) ** 2 for value in STD]
+    x = keras.layers.Normalization(axis=1 if channels_first else -1, mean=mean, variance=variance)(x)
+    return keras.Model(inputs, network(x))
+
+
+def keras_euler_texts(spec, augmented, channels_first):
+    """The text network, or that with fresh noise before it."""
+    import keras
+
+    import keras_euler
+
+    length = spec["sequence_length"]
+    network = keras_euler.EulerVDCNN(spec["depth"], h=spec["h"], sequence_length=length, dtype=spec["dtype"])
+    if not augmented:
+        return network
+    inputs = keras.Input((length,), dtype="int32")
+    return keras.Model(inputs, network(keras_euler.RandomCharacters(0.1)(inputs)))
+
+
+def keras_euler_rounds(spec):
+    """Rounds of `model.fit`: an epoch is `steps` batches, and Keras waits for the device before it ends."""
+    import keras
 
     if spec["data_format"] != "auto":
         keras.config.set_image_data_format(spec["data_format"])
     channels_first = keras.config.image_data_format() == "channels_first"
     augmented = spec["contestant"] == "keras_euler + augmentation"
-    network = keras_euler.EulerResNet(spec["depth"], h=spec["h"], dtype=spec["dtype"])
-    if augmented:
-        inputs = keras.Input(network.input_shape[1:], dtype="uint8")
-        x = keras_euler.RandomPadCrop(4)(inputs)
-        x = keras.layers.RandomFlip("horizontal")(x)
-        mean, variance = [255 * value for value in MEAN], [(255 * value) ** 2 for value in STD]
-        x = keras.layers.Normalization(axis=1 if channels_first else -1, mean=mean, variance=variance)(x)
-        network = keras.Model(inputs, network(x))
-        network.dtype_policy = spec["dtype"]
+    build = {"resnet": keras_euler_images, "vdcnn": keras_euler_texts}[spec["network"]]
+    network = build(spec, augmented, channels_first)
+    network.dtype_policy = spec["dtype"]
     network.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -77,8 +102,9 @@ def torch_rounds(spec):
     """Rounds of the hand-written PyTorch network."""
     import _handwritten_torch
 
+    network = {"resnet": _handwritten_torch.ResNet, "vdcnn": _handwritten_torch.VDCNN}[spec["network"]]
     trainer = _handwritten_torch.Trainer(
-        spec["depth"], spec["h"], channels_last=spec["contestant"] == "channels_last", dtype=spec["dtype"]
+        network(spec["depth"], spec["h"]), channels_last=spec["contestant"] == "channels_last", dtype=spec["dtype"]
     )
     return handwritten_rounds(spec, trainer, channels_first=True, wait=lambda: None)
 
@@ -86,9 +112,11 @@ def torch_rounds(spec):
 def jax_rounds(spec):
     """Rounds of the hand-written JAX network."""
     import _handwritten_jax
+    import _handwritten_jax_text
     import jax
 
-    trainer = _handwritten_jax.Trainer(spec["depth"], spec["h"], dtype=spec["dtype"])
+    network = {"resnet": _handwritten_jax.ResNet, "vdcnn": _handwritten_jax_text.VDCNN}[spec["network"]]
+    trainer = _handwritten_jax.Trainer(network(spec["depth"], spec["h"]), dtype=spec["dtype"])
     return handwritten_rounds(spec, trainer, channels_first=False, wait=lambda: jax.block_until_ready(trainer.state))
 
 

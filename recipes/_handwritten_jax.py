@@ -1,97 +1,154 @@
 """The paper's CIFAR ResNet with a step factor, written directly in JAX: what `benchmark.py` compares keras_euler with.
 
 No keras here. Pure functions over dictionaries of arrays, NHWC, one jitted train step that donates its state.
-Parameters are named as keras_euler names its layers (`stage2_block1/conv1/kernel`).
+Parameters are named as keras_euler names its variables (`stage2_block1/conv1/kernel`). The text network is in
+`_handwritten_jax_text.py`, of the same layers and with the same step.
 """
 
+import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 
-WIDTHS = (16, 32, 64)
 LEARNING_RATE, MOMENTUM = 0.1, 0.9
 BN_MOMENTUM, EPSILON = 0.9, 1e-5
 MIXED = {"float32": jnp.float32, "mixed_bfloat16": jnp.bfloat16, "mixed_float16": jnp.float16}
 LOSS_SCALE = {"float32": 1.0, "mixed_bfloat16": 1.0, "mixed_float16": 1024.0}
+DIMENSIONS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}  # by rank: 2 for images, 1 for texts
 
 
-def blocks(depth):
-    """`(name, width, stride)` of every block of the network of depth 6n+2."""
-    for stage, width in enumerate(WIDTHS, 1):
-        for block in range(1, (depth - 2) // 6 + 1):
-            yield f"stage{stage}_block{block}", width, 2 if stage > 1 and block == 1 else 1
+class Start:
+    """The first `parameters` and `statistics`, layer by layer: uniform in +-1/sqrt(fan_in), as PyTorch starts them."""
+
+    def __init__(self, seed):
+        self.key = jax.random.key(seed)
+        self.parameters, self.statistics = {}, {}
+
+    def draw(self, sample, shape, **kwargs):
+        """An array of `jax.random.uniform` or `normal`."""
+        self.key, key = jax.random.split(self.key)
+        return sample(key, shape, **kwargs)
+
+    def kernel(self, name, shape, bias):
+        """Of a convolution `(*size, in, out)` or a dense layer `(in, out)`."""
+        bound = math.prod(shape[:-1]) ** -0.5
+        self.parameters[f"{name}/kernel"] = self.draw(jax.random.uniform, shape, minval=-bound, maxval=bound)
+        if bias:
+            self.parameters[f"{name}/bias"] = self.draw(jax.random.uniform, shape[-1:], minval=-bound, maxval=bound)
+
+    def norm(self, name, channels):
+        """Of batch norm."""
+        self.parameters |= {f"{name}/gamma": jnp.ones(channels), f"{name}/beta": jnp.zeros(channels)}
+        self.statistics |= {f"{name}/moving_mean": jnp.zeros(channels), f"{name}/moving_variance": jnp.ones(channels)}
+
+    def block(self, name, rank, channels, width):
+        """Of a block; only the convolutions of texts have a bias."""
+        for i, in_channels in ((1, channels), (2, width)):
+            self.kernel(f"{name}/conv{i}", (3,) * rank + (in_channels, width), bias=rank == 1)
+            self.norm(f"{name}/norm{i}", width)
+        if channels != width:
+            self.kernel(f"{name}/shortcut_conv", (1,) * rank + (channels, width), bias=False)
+            self.norm(f"{name}/shortcut_norm", width)
 
 
-def init(depth, num_classes=10, seed=0):
-    """`(parameters, statistics)`: kernels uniform in +-1/sqrt(fan_in), as PyTorch starts them."""
-    key = jax.random.key(seed)
-    parameters, statistics = {}, {}
+class Layers:
+    """The layers by their names, for one pass through a network; `new_statistics` are those after it."""
 
-    def uniform(name, shape, fan_in):
-        nonlocal key
-        key, draw = jax.random.split(key)
-        parameters[name] = jax.random.uniform(draw, shape, minval=-(fan_in**-0.5), maxval=fan_in**-0.5)
+    def __init__(self, parameters, statistics, training, dtype):
+        self.parameters, self.statistics, self.new_statistics = parameters, statistics, dict(statistics)
+        self.training, self.dtype = training, dtype
 
-    def conv_norm(conv, norm, size, in_channels, out_channels):
-        uniform(f"{conv}/kernel", (size, size, in_channels, out_channels), size * size * in_channels)
-        parameters[f"{norm}/gamma"], parameters[f"{norm}/beta"] = jnp.ones(out_channels), jnp.zeros(out_channels)
-        statistics[f"{norm}/moving_mean"] = jnp.zeros(out_channels)
-        statistics[f"{norm}/moving_variance"] = jnp.ones(out_channels)
+    def biased(self, x, name):
+        """With the layer's bias, where it has one."""
+        bias = self.parameters.get(f"{name}/bias")
+        return x if bias is None else x + bias.astype(x.dtype)
 
-    channels = WIDTHS[0]
-    conv_norm("stem_conv", "stem_norm", 3, 3, channels)
-    for name, width, stride in blocks(depth):
-        conv_norm(f"{name}/conv1", f"{name}/norm1", 3, channels, width)
-        conv_norm(f"{name}/conv2", f"{name}/norm2", 3, width, width)
-        if stride == 2:
-            conv_norm(f"{name}/shortcut_conv", f"{name}/shortcut_norm", 1, channels, width)
-        channels = width
-    uniform("logits/kernel", (channels, num_classes), channels)
-    uniform("logits/bias", (num_classes,), channels)
-    return parameters, statistics
-
-
-def forward(parameters, statistics, images, depth, h=0.1, training=True, dtype=jnp.float32):
-    """`(logits, new statistics)` for images `(batch, 32, 32, 3)`."""
-    new_statistics = dict(statistics)
-
-    def conv(x, name, stride=1):
-        kernel = parameters[f"{name}/kernel"].astype(dtype)
-        padding = kernel.shape[0] // 2
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    def conv(self, x, name, stride=1):
+        """Padded by size // 2 on every side."""
+        kernel = self.parameters[f"{name}/kernel"].astype(self.dtype)
+        rank, padding = kernel.ndim - 2, kernel.shape[0] // 2
+        y = jax.lax.conv_general_dilated(
+            x, kernel, (stride,) * rank, [(padding, padding)] * rank, dimension_numbers=DIMENSIONS[rank]
         )
+        return self.biased(y, name)
 
-    def norm(x, name):
-        moving = [statistics[f"{name}/moving_{kind}"] for kind in ("mean", "variance")]
+    def dense(self, x, name, dtype):
+        """In a dtype of its own: the last layer stays in float32."""
+        return self.biased(x.astype(dtype) @ self.parameters[f"{name}/kernel"].astype(dtype), name)
+
+    def norm(self, x, name):
+        """Batch norm, in float32."""
+        moving = [self.statistics[f"{name}/moving_{kind}"] for kind in ("mean", "variance")]
         x = x.astype(jnp.float32)
         mean, variance = moving
-        if training:
-            mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        if self.training:
+            axes = tuple(range(x.ndim - 1))
+            mean, variance = x.mean(axes), x.var(axes)
             for kind, old, new in zip(("mean", "variance"), moving, (mean, variance), strict=True):
-                new_statistics[f"{name}/moving_{kind}"] = BN_MOMENTUM * old + (1 - BN_MOMENTUM) * new
-        scale = parameters[f"{name}/gamma"] * jax.lax.rsqrt(variance + EPSILON)
-        return (x * scale + (parameters[f"{name}/beta"] - mean * scale)).astype(dtype)
+                self.new_statistics[f"{name}/moving_{kind}"] = BN_MOMENTUM * old + (1 - BN_MOMENTUM) * new
+        scale = self.parameters[f"{name}/gamma"] * jax.lax.rsqrt(variance + EPSILON)
+        return (x * scale + (self.parameters[f"{name}/beta"] - mean * scale)).astype(self.dtype)
 
-    x = jax.nn.relu(norm(conv(images.astype(dtype), "stem_conv"), "stem_norm"))
-    for name, _, stride in blocks(depth):
-        f = jax.nn.relu(norm(conv(x, f"{name}/conv1", stride), f"{name}/norm1"))
-        f = norm(conv(f, f"{name}/conv2"), f"{name}/norm2")
-        if stride == 2:
-            x = norm(conv(x, f"{name}/shortcut_conv", stride), f"{name}/shortcut_norm")
-        x = jax.nn.relu(x + h * f)
-    x = x.astype(jnp.float32).mean((1, 2))  # (batch, 64)
-    return x @ parameters["logits/kernel"] + parameters["logits/bias"], new_statistics
+    def block(self, x, name, stride, h):
+        """`relu(S(x) + h * F(x))`, F = conv-BN-relu-conv-BN; S is a 1x1 conv and BN where the width changes."""
+        f = jax.nn.relu(self.norm(self.conv(x, f"{name}/conv1", stride), f"{name}/norm1"))
+        f = self.norm(self.conv(f, f"{name}/conv2"), f"{name}/norm2")
+        if f"{name}/shortcut_conv/kernel" in self.parameters:
+            x = self.norm(self.conv(x, f"{name}/shortcut_conv", stride), f"{name}/shortcut_norm")
+        return jax.nn.relu(x + h * f)
 
 
-@functools.partial(jax.jit, static_argnames=("depth", "h", "dtype"), donate_argnums=0)
-def _train_step(state, images, labels, depth, h, dtype):
+@dataclasses.dataclass(frozen=True)
+class ResNet:
+    """Depth 6n+2: stem, three stages of n blocks, global average pool, dense. Logits."""
+
+    depth: int
+    h: float = 0.1
+    num_classes: int = 10
+    widths: tuple = (16, 32, 64)
+
+    def blocks(self):
+        """`(name, channels that come in, width, stride)` of every block."""
+        channels = self.widths[0]
+        for stage, width in enumerate(self.widths, 1):
+            for block in range(1, (self.depth - 2) // 6 + 1):
+                yield f"stage{stage}_block{block}", channels, width, 2 if stage > 1 and block == 1 else 1
+                channels = width
+
+    def start(self, seed=0):
+        """`(parameters, statistics)`."""
+        start = Start(seed)
+        start.kernel("stem_conv", (3, 3, 3, self.widths[0]), bias=False)
+        start.norm("stem_norm", self.widths[0])
+        for name, channels, width, _ in self.blocks():
+            start.block(name, 2, channels, width)
+        start.kernel("logits", (self.widths[-1], self.num_classes), bias=True)
+        return start.parameters, start.statistics
+
+    def logits(self, layers, images):
+        """Of images `(batch, 32, 32, 3)`."""
+        x = jax.nn.relu(layers.norm(layers.conv(images.astype(layers.dtype), "stem_conv"), "stem_norm"))
+        for name, _, _, stride in self.blocks():
+            x = layers.block(x, name, stride, self.h)
+        x = x.astype(jnp.float32).mean((1, 2))  # (batch, 64)
+        return layers.dense(x, "logits", jnp.float32)
+
+
+def forward(network, parameters, statistics, inputs, training=True, dtype=jnp.float32):
+    """`(logits, new statistics)`."""
+    layers = Layers(parameters, statistics, training, dtype)
+    return network.logits(layers, inputs), layers.new_statistics
+
+
+@functools.partial(jax.jit, static_argnames=("network", "dtype"), donate_argnums=0)
+def _train_step(state, inputs, labels, network, dtype):
     parameters, statistics, velocities = state
     scale = LOSS_SCALE[dtype]
 
     def loss_function(parameters):
-        logits, new_statistics = forward(parameters, statistics, images, depth, h, True, MIXED[dtype])
+        logits, new_statistics = forward(network, parameters, statistics, inputs, True, MIXED[dtype])
         log_likelihoods = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=-1)
         return -scale * log_likelihoods.mean(), new_statistics
 
@@ -102,14 +159,14 @@ def _train_step(state, images, labels, depth, h, dtype):
 
 
 class Trainer:
-    """The network with SGD (0.1, momentum 0.9); `train_step` takes NumPy arrays, images `(batch, 32, 32, 3)`."""
+    """A network with SGD (0.1, momentum 0.9); `train_step` takes NumPy arrays, what its `logits` takes and labels."""
 
-    def __init__(self, depth, h=0.1, dtype="float32"):
-        self.settings = {"depth": depth, "h": h, "dtype": dtype}
-        parameters, statistics = init(depth)
+    def __init__(self, network, dtype="float32"):
+        self.settings = {"network": network, "dtype": dtype}
+        parameters, statistics = network.start()
         self.state = (parameters, statistics, jax.tree.map(jnp.zeros_like, parameters))
 
-    def train_step(self, images, labels):
+    def train_step(self, inputs, labels):
         """One step, dispatched; the loss stays on the device."""
-        self.state, loss = _train_step(self.state, images, labels, **self.settings)
+        self.state, loss = _train_step(self.state, inputs, labels, **self.settings)
         return loss

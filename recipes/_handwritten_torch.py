@@ -1,6 +1,7 @@
-"""The paper's CIFAR ResNet with a step factor, written directly in PyTorch, for `benchmark.py` to compare with.
+"""The paper's CIFAR ResNet and text network with a step factor, written directly in PyTorch, for `benchmark.py` to compare with.
 
-No keras here. NCHW as the authors run it; `channels_last=True` keeps the shapes and changes the memory format.
+No keras here. NCHW and NCL as the authors run them, in names that `keras_euler.load_torch_state_dict` reads; `channels_last=True`
+keeps the shapes of images and changes the memory format.
 """
 
 import contextlib
@@ -10,32 +11,44 @@ import torch.nn.functional as F
 from torch import nn
 
 MIXED = {"float32": None, "mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
+# By rank: 2 for images, 1 for texts.
+CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d}
+NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+# Blocks of each stage of the text network, by depth. The authors call the last two 64 and 68.
+BLOCKS = {
+    9: (1, 1, 1, 1),
+    17: (2, 2, 2, 2),
+    29: (5, 5, 2, 2),
+    49: (8, 8, 5, 3),
+    65: (10, 10, 7, 5),
+    69: (11, 11, 8, 4),
+}
 
 
-def conv3x3(in_channels, out_channels, stride=1):
-    """A 3x3 convolution that pads one pixel on every side, without bias."""
-    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+def conv3(rank, in_channels, out_channels, stride=1):
+    """A convolution of size 3 that pads one zero on every side; only that of texts has a bias."""
+    return CONVOLUTION[rank](in_channels, out_channels, 3, stride, padding=1, bias=rank == 1)
 
 
 class Block(nn.Module):
     """`relu(S(x) + h * F(x))`, F = conv-BN-relu-conv-BN; S is a 1x1 conv and BN where the shape changes."""
 
-    def __init__(self, in_channels, out_channels, stride, h):
+    def __init__(self, rank, in_channels, out_channels, stride, h):
         super().__init__()
         self.h = h
-        self.conv1 = conv3x3(in_channels, out_channels, stride)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = conv3x3(out_channels, out_channels)
-        self.bn2 = nn.BatchNorm2d(out_channels)
-        self.shortcut = nn.Sequential()
+        self.conv1 = conv3(rank, in_channels, out_channels, stride)
+        self.bn1 = NORM[rank](out_channels)
+        self.conv2 = conv3(rank, out_channels, out_channels)
+        self.bn2 = NORM[rank](out_channels)
+        self.downsample = nn.Sequential()
         if stride != 1 or in_channels != out_channels:
-            projection = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+            projection = CONVOLUTION[rank](in_channels, out_channels, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, NORM[rank](out_channels))
 
     def forward(self, x):
         f = F.relu(self.bn1(self.conv1(x)))
         f = self.bn2(self.conv2(f))
-        return F.relu(self.shortcut(x) + self.h * f)
+        return F.relu(self.downsample(x) + self.h * f)
 
 
 class ResNet(nn.Module):
@@ -44,14 +57,14 @@ class ResNet(nn.Module):
     def __init__(self, depth, h=0.1, num_classes=10, widths=(16, 32, 64)):
         super().__init__()
         num_blocks = (depth - 2) // 6
-        self.conv1 = conv3x3(3, widths[0])
+        self.conv1 = conv3(2, 3, widths[0])
         self.bn1 = nn.BatchNorm2d(widths[0])
         channels = widths[0]
         for stage, width in enumerate(widths, 1):
             blocks = []
             for block in range(num_blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
-                blocks.append(Block(channels, width, stride, h))
+                blocks.append(Block(2, channels, width, stride, h))
                 channels = width
             setattr(self, f"stack{stage}", nn.Sequential(*blocks))
         self.linear = nn.Linear(channels, num_classes)
@@ -62,13 +75,41 @@ class ResNet(nn.Module):
         return self.linear(x.mean(dim=(2, 3)))
 
 
-class Trainer:
-    """The network with SGD (0.1, momentum 0.9); `train_step` takes NumPy arrays, images `(batch, 3, 32, 32)`."""
+class VDCNN(nn.Module):
+    """Embedding, stem, four stages of blocks with a max pool between them, 8 positions, three dense. Logits."""
 
-    def __init__(self, depth, h=0.1, channels_last=False, dtype="float32", device=None):
+    def __init__(self, depth, h=0.1, num_classes=4, vocabulary_size=70, dense_units=1024, widths=(64, 128, 256, 512)):
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary_size, 16, padding_idx=0)
+        layers = [conv3(1, 16, widths[0])]
+        channels = widths[0]
+        for stage, (width, num_blocks) in enumerate(zip(widths, BLOCKS[depth], strict=True), 1):
+            if stage > 1:
+                layers.append(nn.MaxPool1d(3, 2, padding=1))
+            for _ in range(num_blocks):
+                layers.append(Block(1, channels, width, 1, h))
+                channels = width
+        self.layers = nn.Sequential(*layers)
+        self.pool = nn.AdaptiveMaxPool1d(8)
+        hidden = [nn.Linear(8 * channels, dense_units), nn.ReLU(), nn.Linear(dense_units, dense_units), nn.ReLU()]
+        self.fc_layers = nn.Sequential(*hidden, nn.Linear(dense_units, num_classes))
+
+    def forward(self, ids):  # (batch, length)
+        x = self.embed(ids).transpose(1, 2)  # (batch, 16, length)
+        x = self.pool(self.layers(x))  # (batch, 512, 8)
+        return self.fc_layers(x.flatten(1))
+
+
+class Trainer:
+    """A network with SGD (0.1, momentum 0.9).
+
+    `train_step` takes NumPy arrays: images `(batch, 3, 32, 32)`, or ids `(batch, length)`, int64; and labels.
+    """
+
+    def __init__(self, network, channels_last=False, dtype="float32", device=None):
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = ResNet(depth, h).to(self.device, memory_format=self.memory_format)
+        self.network = network.to(self.device, memory_format=self.memory_format)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.1, momentum=0.9)
         self.compute_dtype = MIXED[dtype]
         self.scaler = torch.amp.GradScaler(self.device, enabled=dtype == "mixed_float16")
@@ -79,12 +120,12 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device, self.compute_dtype)
 
-    def train_step(self, images, labels):
+    def train_step(self, inputs, labels):
         """One step; the loss stays on the device."""
-        images = torch.from_numpy(images).to(self.device, memory_format=self.memory_format)
+        inputs = torch.from_numpy(inputs).to(self.device, memory_format=self.memory_format)
         labels = torch.from_numpy(labels).to(self.device)
         with self.precision():
-            loss = F.cross_entropy(self.network(images), labels)
+            loss = F.cross_entropy(self.network(inputs), labels)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)

@@ -1,6 +1,7 @@
 """How fast a training step is: keras_euler on each backend against the same network written in PyTorch and in JAX.
 
     python recipes/benchmark.py --depth 20 56 110 --out benchmark.json
+    python recipes/benchmark.py --network vdcnn --depth 9 29 --sequence-length 1024
 
 Every contestant lives in its own process; rounds of a few steps alternate between them, so that a noisy machine slows
 all of them alike. The step of keras_euler is that of `model.fit`, an epoch a round; ratios are of median step times,
@@ -23,20 +24,38 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_benchmark_wo
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "keras_euler"
 AUGMENTED = "keras_euler + augmentation"
-# Written by hand, in the files beside this one: (backend, contestant) and the name in tables.
-HANDWRITTEN = {
-    ("torch", "nchw"): "PyTorch NCHW",
-    ("torch", "channels_last"): "PyTorch channels_last",
-    ("jax", "handwritten"): "JAX",
+# Of each network the depths that are there and those measured by default, the default batch, and, written by hand in the files
+# beside this one, what to compare with: (backend, contestant) and the name in tables.
+NETWORKS = {
+    "resnet": {
+        "depths": range(8, 10**6, 6),
+        "depths_in_words": "6n+2 and at least 8",
+        "default_depths": [20, 56, 110],
+        "batch_size": 128,
+        "handwritten": {
+            ("torch", "nchw"): "PyTorch NCHW",
+            ("torch", "channels_last"): "PyTorch channels_last",
+            ("jax", "handwritten"): "JAX",
+        },
+    },
+    "vdcnn": {
+        "depths": (9, 17, 29, 49, 65, 69),
+        "depths_in_words": "9, 17, 29, 49, 65 or 69",
+        "default_depths": [9, 29],
+        "batch_size": 64,
+        "handwritten": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
+    },
 }
 
 
 def parse_arguments(argv=None):
     """The command line; wrong arguments leave with status 2 before any framework is imported."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--depth", type=positive, nargs="+", default=[20, 56, 110], help="6n+2 (default: 20 56 110)")
+    parser.add_argument("--network", choices=NETWORKS, default="resnet", help="images or texts (default: %(default)s)")
+    parser.add_argument("--depth", type=positive, nargs="+", help="default: 20 56 110; of vdcnn 9 29")
+    parser.add_argument("--sequence-length", type=positive, help="of vdcnn, a multiple of 64 (default: 1024)")
     parser.add_argument("--h", type=float, default=0.1, help="step factor (default: %(default)s)")
-    parser.add_argument("--batch-size", type=positive, default=128, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=positive, help="default: 128; of vdcnn 64")
     parser.add_argument("--steps", type=positive, default=10, help="steps per round (default: %(default)s)")
     parser.add_argument("--rounds", type=positive, default=5, help="rounds per contestant (default: %(default)s)")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, help="default: those installed")
@@ -50,9 +69,21 @@ def parse_arguments(argv=None):
     )
     parser.add_argument("--out", metavar="FILE.json", help="write settings, versions and all rounds here")
     arguments = parser.parse_args(argv)
+    network = NETWORKS[arguments.network]
+    arguments.depth = arguments.depth or network["default_depths"]
+    arguments.batch_size = arguments.batch_size or network["batch_size"]
     for depth in arguments.depth:
-        if depth < 8 or (depth - 2) % 6:
-            parser.error(f"--depth must be 6n+2 and at least 8. Received: {depth}. Use for example 20, 56 or 110.")
+        if depth not in network["depths"]:
+            parser.error(
+                f"--depth must be {network['depths_in_words']} with --network {arguments.network}. Received: {depth}. "
+                f"Use for example {', '.join(map(str, network['default_depths']))}."
+            )
+    if arguments.sequence_length and arguments.network != "vdcnn":
+        parser.error("--sequence-length is of --network vdcnn.")
+    if arguments.network == "vdcnn":
+        arguments.sequence_length = arguments.sequence_length or 1024
+        if arguments.sequence_length % 64:
+            parser.error(f"--sequence-length must be a multiple of 64. Received: {arguments.sequence_length}.")
     if not (math.isfinite(arguments.h) and arguments.h >= 0):
         parser.error(f"--h must be a finite number >= 0. Received: {arguments.h}.")
     if arguments.out and not os.access(os.path.dirname(os.path.abspath(arguments.out)), os.W_OK):
@@ -80,7 +111,7 @@ class Worker:
     """A contestant in its process, built and past its first step; `round()` adds one time to `step_times`."""
 
     def __init__(self, backend, contestant, depth, arguments, **environment):
-        names = ("h", "batch_size", "steps", "dtype", "data_format", "jit_compile")
+        names = ("network", "sequence_length", "h", "batch_size", "steps", "dtype", "data_format", "jit_compile")
         spec = {name: getattr(arguments, name) for name in names}
         self.spec = {"backend": backend, "contestant": contestant, "depth": depth, **spec}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (read when the process is gone)
@@ -113,7 +144,7 @@ class Worker:
         result = {**self.spec, **self.ready, "peak_memory_mb": round(memory, 1)}
         if times:
             median = statistics.median(times)
-            result |= {"images_per_s": round(self.spec["batch_size"] / median, 1), "step_ms": round(1e3 * median, 3)}
+            result |= {"examples_per_s": round(self.spec["batch_size"] / median, 1), "step_ms": round(1e3 * median, 3)}
             result |= {"step_ms_min": round(1e3 * min(times), 3), "step_ms_max": round(1e3 * max(times), 3)}
             result["cpu_ms"] = round(1e3 * statistics.median(self.cpu_times[1:] or self.cpu_times), 3)
             result["rounds_ms"] = [round(1e3 * value, 3) for value in times]
@@ -145,7 +176,8 @@ def measure(contestants, depth, arguments):
 
 def compare(depth, arguments):
     """Table rows of keras_euler and the hand-written networks, with ratios, and the results themselves."""
-    references = [key for key in HANDWRITTEN if key[0] in arguments.backends]
+    handwritten = NETWORKS[arguments.network]["handwritten"]
+    references = [key for key in handwritten if key[0] in arguments.backends]
     torch_reference = ("torch", "nchw")
     if torch_reference not in references and "tensorflow" in arguments.backends and importlib.util.find_spec("torch"):
         references.append(torch_reference)
@@ -153,16 +185,16 @@ def compare(depth, arguments):
     times = {(result["backend"], result["contestant"]): result["step_ms"] for result in results}
     for result in results:
         if result["contestant"] == OURS:
-            ratios = {HANDWRITTEN[key]: round(result["step_ms"] / times[key], 3) for key in references}
+            ratios = {handwritten[key]: round(result["step_ms"] / times[key], 3) for key in references}
             result["ratios"] = ratios
-    header = ["depth", "network", "images/s", "step (ms)", "min-max", "first step (s)", "memory (MB)"]
-    table = [header + [f"/ {HANDWRITTEN[key]}" for key in references]]
+    header = ["depth", "network", "examples/s", "step (ms)", "min-max", "first step (s)", "memory (MB)"]
+    table = [header + [f"/ {handwritten[key]}" for key in references]]
     for result in results:
-        name = HANDWRITTEN.get((result["backend"], result["contestant"]), f"keras_euler, {result['backend']}")
+        name = handwritten.get((result["backend"], result["contestant"]), f"keras_euler, {result['backend']}")
         spread = f"{result['step_ms_min']:.1f}-{result['step_ms_max']:.1f}"
-        row = [depth, name, f"{result['images_per_s']:.0f}", f"{result['step_ms']:.1f}", spread]
+        row = [depth, name, f"{result['examples_per_s']:.0f}", f"{result['step_ms']:.1f}", spread]
         row += [f"{result['first_step_s']:.1f}", f"{result['peak_memory_mb']:.0f}"]
-        table.append(row + [f"{result.get('ratios', {}).get(HANDWRITTEN[key], '')}" for key in references])
+        table.append(row + [f"{result.get('ratios', {}).get(handwritten[key], '')}" for key in references])
     return table, results
 
 

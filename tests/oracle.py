@@ -3,15 +3,18 @@
 import numpy as np
 
 EPSILON = 1e-5
+BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2)}  # of the text network, per stage (PAPER.md)
 
 
 def convolve(x, kernel, bias=0.0, stride=1):
-    """2-D convolution with size // 2 zeros on both sides: x (n, h, w, c), kernel (k, k, c, f)."""
-    size = kernel.shape[0]
+    """Convolution with size // 2 zeros on both sides: images (n, h, w, c) by (k, k, c, f), texts (n, l, c) by (k, c, f)."""
+    size, axes = kernel.shape[0], tuple(range(1, x.ndim - 1))
     pad = size // 2
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-    return np.einsum("nhwcij,ijcf->nhwf", windows, kernel) + bias
+    x = np.pad(x, [(pad, pad) if axis in axes else (0, 0) for axis in range(x.ndim)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size,) * len(axes), axis=axes)
+    if len(axes) == 1:
+        return np.einsum("nlci,icf->nlf", windows[:, ::stride], kernel) + bias
+    return np.einsum("nhwcij,ijcf->nhwf", windows[:, ::stride, ::stride], kernel) + bias
 
 
 def batch_norm(x, gamma, beta, mean, variance):
@@ -20,11 +23,10 @@ def batch_norm(x, gamma, beta, mean, variance):
 
 
 def group_norm(x, gamma, beta, groups):
-    """The same with the statistics of each image's groups of channels."""
-    n, h, w, c = x.shape
-    grouped = x.reshape(n, h, w, groups, c // groups)
-    mean = grouped.mean((1, 2, 4), keepdims=True)
-    variance = grouped.var((1, 2, 4), keepdims=True)
+    """The same with the statistics of each example's groups of channels."""
+    grouped = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
+    mean = grouped.mean((1, 3), keepdims=True)
+    variance = grouped.var((1, 3), keepdims=True)
     return gamma * ((grouped - mean) / np.sqrt(variance + EPSILON)).reshape(x.shape) + beta
 
 
@@ -32,29 +34,37 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-class ResNet:
-    """The image network of equation 3; `weights` maps a variable's path to its array.
+def halving_max(x):
+    """The largest of x[2i - 1], x[2i], x[2i + 1], of those that are there: (n, l, c) -> (n, ceil(l / 2), c)."""
+    length = x.shape[1]
+    return np.stack([x[:, max(2 * i - 1, 0) : 2 * i + 2].max(1) for i in range(-(-length // 2))], axis=1)
+
+
+def adaptive_max(x, positions=8):
+    """Position i is the largest of floor(i l / positions) to ceil((i + 1) l / positions)."""
+    length = x.shape[1]
+    ends = [(i * length // positions, -(-(i + 1) * length // positions)) for i in range(positions)]
+    return np.stack([x[:, start:end].max(1) for start, end in ends], axis=1)
+
+
+def k_max(x, k=8):
+    """The k largest of each channel, in the order in which they come."""
+    rows = np.sort(np.argsort(-x, axis=1, kind="stable")[:, :k], axis=1)
+    return np.take_along_axis(x, rows, axis=1)
+
+
+class Network:
+    """What both networks share: the block of equation 3; `weights` maps a variable's path to its array.
 
     With `training` the batch's own statistics normalize, and `moving` collects the updated moving ones.
     """
 
     def __init__(self, weights, depth, h, norm="batch", shortcut="projection", preactivation=False, training=False):
         self.weights = {path: np.asarray(value, "float64") for path, value in weights.items()}
-        self.blocks, self.h, self.norm_type, self.shortcut = (depth - 2) // 6, h, norm, shortcut
+        self.depth, self.h, self.norm_type, self.shortcut = depth, h, norm, shortcut
         self.preactivation, self.training, self.moving = preactivation, training, {}
 
-    def __call__(self, x):
-        x = self.conv("stem_conv", np.asarray(x, "float64"))
-        if not self.preactivation:
-            x = relu(self.norm("stem_norm", x))
-        for stage in (1, 2, 3):
-            for block in range(1, self.blocks + 1):
-                x = self.block(f"stage{stage}_block{block}", x, 2 if stage > 1 and block == 1 else 1)
-        if self.preactivation:
-            x = relu(self.norm("final_norm", x))
-        return x.mean((1, 2)) @ self.weights["logits/kernel"] + self.weights["logits/bias"]
-
-    def block(self, name, x, stride):
+    def block(self, name, x, stride=1):
         f = x
         if self.preactivation:
             f = self.conv(f"{name}/conv1", relu(self.norm(f"{name}/norm1", f)), stride)
@@ -64,7 +74,8 @@ class ResNet:
             f = self.norm(f"{name}/norm2", self.conv(f"{name}/conv2", f))
         if f.shape != x.shape and self.shortcut == "padding":
             zeros = (f.shape[-1] - x.shape[-1]) // 2
-            x = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (zeros, zeros)))
+            x = x[:, ::2, ::2] if stride == 2 else x
+            x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(zeros, zeros)])
         elif f.shape != x.shape:
             x = self.conv(f"{name}/shortcut_conv", x, stride)
             x = x if self.preactivation else self.norm(f"{name}/shortcut_norm", x)
@@ -74,6 +85,9 @@ class ResNet:
     def conv(self, name, x, stride=1):
         return convolve(x, self.weights[f"{name}/kernel"], self.weights.get(f"{name}/bias", 0.0), stride)
 
+    def dense(self, name, x):
+        return x @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
+
     def norm(self, name, x):
         if self.norm_type is None:
             return x
@@ -82,8 +96,41 @@ class ResNet:
             return group_norm(x, gamma, beta, {"group": 8, "layer": 1}[self.norm_type])
         mean, variance = self.weights[f"{name}/moving_mean"], self.weights[f"{name}/moving_variance"]
         if self.training:
-            batch_mean, batch_variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            axes = tuple(range(x.ndim - 1))
+            batch_mean, batch_variance = x.mean(axes), x.var(axes)
             self.moving[f"{name}/moving_mean"] = 0.9 * mean + 0.1 * batch_mean
             self.moving[f"{name}/moving_variance"] = 0.9 * variance + 0.1 * batch_variance
             mean, variance = batch_mean, batch_variance
         return batch_norm(x, gamma, beta, mean, variance)
+
+
+class ResNet(Network):
+    """The image network."""
+
+    def __call__(self, x):
+        x = self.conv("stem_conv", np.asarray(x, "float64"))
+        if not self.preactivation:
+            x = relu(self.norm("stem_norm", x))
+        for stage in (1, 2, 3):
+            for block in range(1, (self.depth - 2) // 6 + 1):
+                x = self.block(f"stage{stage}_block{block}", x, 2 if stage > 1 and block == 1 else 1)
+        if self.preactivation:
+            x = relu(self.norm("final_norm", x))
+        return self.dense("logits", x.mean((1, 2)))
+
+
+class VDCNN(Network):
+    """The text network."""
+
+    def __call__(self, ids, head_pool=adaptive_max):
+        x = self.weights["embedding/embeddings"][ids] * (ids > 0)[..., None]
+        x = self.conv("stem_conv", x)  # neither norm nor activation
+        for stage, num_blocks in enumerate(BLOCKS[self.depth], start=1):
+            x = x if stage == 1 else halving_max(x)
+            for block in range(1, num_blocks + 1):
+                x = self.block(f"stage{stage}_block{block}", x)
+        if self.preactivation:
+            x = relu(self.norm("final_norm", x))
+        x = head_pool(x).reshape(len(x), -1)
+        x = relu(self.dense("dense1", x))
+        return self.dense("logits", relu(self.dense("dense2", x)))

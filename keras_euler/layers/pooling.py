@@ -56,6 +56,8 @@ class HalvingMaxPooling1D(keras.layers.Layer):
 class KMaxPooling1D(keras.layers.Layer):
     """The `k` largest numbers of each channel, in the order in which they come (Conneau et al. 2017).
 
+    Which of equal numbers stay is the backend's choice.
+
     Args:
         k: Positions that stay, an integer >= 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.

@@ -111,7 +111,13 @@ class EulerResNet(EulerNetwork):
             layers.append(pool(data_format=data_format, dtype=dtype, name="pool"))
         if include_top:
             layers.append(
-                make.dense(widths[-1], num_classes, dtype="float32", activation=classifier_activation, name="logits")
+                make.dense(
+                    widths[-1],
+                    arguments["num_classes"],
+                    dtype="float32",
+                    activation=classifier_activation,
+                    name="logits",
+                )
             )
 
         # === Graph ===

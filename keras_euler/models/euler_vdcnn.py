@@ -169,7 +169,9 @@ class EulerVDCNN(EulerNetwork):
                     layers.append(keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{i}"))
                 units = dense_units
             layers.append(
-                make.dense(units, num_classes, dtype="float32", activation=classifier_activation, name="logits")
+                make.dense(
+                    units, arguments["num_classes"], dtype="float32", activation=classifier_activation, name="logits"
+                )
             )
         elif pooling:
             layers.append(POOLINGS[pooling](data_format=data_format, dtype=dtype, name="pool"))

@@ -2,11 +2,13 @@
 
 import re
 
-import keras
 import numpy as np
 
-# (pattern of the PyTorch name, its counterpart here), in the namings of the authors' code and of the common CIFAR ResNets.
-LAYERS = (
+from keras_euler.models.euler_resnet import EulerResNet
+from keras_euler.models.euler_vdcnn import BLOCKS, POSITIONS, EulerVDCNN
+
+# (pattern of the PyTorch name, its counterpart here). Of images, in the names of the authors' code and the common CIFAR ResNets:
+IMAGE_LAYERS = (
     (r"(?:stack|layer)(\d+)\.(\d+)\.conv([12])", r"stage{0}_block{1}/conv{2}"),
     (r"(?:stack|layer)(\d+)\.(\d+)\.bn([12])", r"stage{0}_block{1}/norm{2}"),
     (r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.0", r"stage{0}_block{1}/shortcut_conv"),
@@ -15,26 +17,39 @@ LAYERS = (
     (r"bn1", r"stem_norm"),
     (r"linear|fc", r"logits"),
 )
+# Of texts, in the naming of the authors' code. `layers.{i}` counts the stem, the blocks and the poolings between the stages.
+TEXT_LAYERS = (
+    (r"embed", r"embedding"),
+    (r"layers\.(\d+)", r"{0}"),
+    (r"layers\.(\d+)\.conv([12])", r"{0}/conv{1}"),
+    (r"layers\.(\d+)\.bn([12])", r"{0}/norm{1}"),
+    (r"layers\.(\d+)\.downsample(?:\.0)?", r"{0}/shortcut_conv"),
+    (r"layers\.(\d+)\.downsample\.1", r"{0}/shortcut_norm"),
+    (r"fc_layers\.0", r"dense1"),
+    (r"fc_layers\.2", r"dense2"),
+    (r"fc_layers\.4", r"logits"),
+)
 NORM_ARRAYS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
+EMBEDDING_ARRAYS = {"weight": "embeddings"}
 IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpart
 
 
 def load_torch_state_dict(model, state_dict):
     """Fill a model with the arrays of a PyTorch checkpoint of the same network.
 
-    Understands the names of the paper's authors (`stack1.0.conv1.weight`) and of the common CIFAR ResNets
-    (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`), with or without the `module.` that
-    DataParallel puts before them. Every array is used exactly once; nothing is changed unless all fit. torch itself is not
-    needed. A checkpoint with padding shortcuts (option A) needs a model with `shortcut="padding"`.
+    Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
+    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`), with or without the
+    `module.` that DataParallel puts before them. Every array is used exactly once; nothing is changed unless all fit. torch
+    itself is not needed. A checkpoint with padding shortcuts (option A) needs a model with `shortcut="padding"`.
 
     Args:
-        model: An `EulerResNet`.
+        model: An `EulerResNet` or an `EulerVDCNN`.
         state_dict: Dict of name -> array or torch tensor.
 
     Raises:
         ValueError: An array that is missing, left over, of another shape, or not understood; each is named.
-        TypeError: `state_dict` is not a dict of strings to arrays, or `model` no Keras model.
+        TypeError: `state_dict` is not a dict of strings to arrays, or `model` neither of the two networks.
 
     Example:
 
@@ -47,8 +62,9 @@ def load_torch_state_dict(model, state_dict):
     """
     if not hasattr(state_dict, "items"):
         raise TypeError(f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}.")
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    if not isinstance(model, (EulerResNet, EulerVDCNN)):
+        raise TypeError(f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}.")
+    understood = _image_path if isinstance(model, EulerResNet) else _text_path(model)
     variables = {variable.path: variable for variable in model.weights}
     values, sources = {}, {}
     for name, tensor in state_dict.items():
@@ -56,7 +72,7 @@ def load_torch_state_dict(model, state_dict):
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
         if name.endswith(IGNORED):
             continue
-        path = _path(name)
+        path = understood(name)
         if path not in variables:
             raise ValueError(
                 f"The checkpoint's array {name!r} has no place in the model"
@@ -65,7 +81,7 @@ def load_torch_state_dict(model, state_dict):
             )
         if path in values:
             raise ValueError(f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}.")
-        value, expected = _keras_layout(_numpy(name, tensor)), tuple(variables[path].shape)
+        value, expected = _keras_layout(path, _numpy(name, tensor)), tuple(variables[path].shape)
         if value.shape != expected:
             raise ValueError(
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
@@ -82,15 +98,35 @@ def load_torch_state_dict(model, state_dict):
         variables[path].assign(value)
 
 
-def _path(name):
+def _image_path(name):
     """`module.stack1.0.bn2.weight` -> `stage1_block1/norm2/gamma`; None for a name that is not understood."""
+
+    def numbers(groups):
+        return [int(group) + (i == 1) for i, group in enumerate(groups)]  # blocks count from 0 there
+
+    return _path(name, IMAGE_LAYERS, numbers)
+
+
+def _text_path(model):
+    """The function from `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for this depth."""
+    places = ["stem_conv"]
+    for stage, num_blocks in enumerate(BLOCKS[model.depth], start=1):
+        places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [f"stage{stage}_pool"]
+
+    def names(groups):
+        place, *rest = groups or [0]
+        return [places[int(place)] if int(place) < len(places) else "nowhere", *rest]
+
+    return lambda name: _path(name, TEXT_LAYERS, names)
+
+
+def _path(name, layers, resolve):
     layer, _, array = name.removeprefix("module.").rpartition(".")
-    for pattern, template in LAYERS:
+    for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
         if match:
-            stage_and_block = [int(group) + (i == 1) for i, group in enumerate(match.groups())]
-            path = template.format(*stage_and_block)
-            arrays = NORM_ARRAYS if "norm" in path else WEIGHT_ARRAYS
+            path = template.format(*resolve(match.groups()))
+            arrays = NORM_ARRAYS if "norm" in path else EMBEDDING_ARRAYS if path == "embedding" else WEIGHT_ARRAYS
             return f"{path}/{arrays[array]}" if array in arrays else None
     return None
 
@@ -104,6 +140,11 @@ def _numpy(name, tensor):
     return value.astype("float32")
 
 
-def _keras_layout(value):
-    """Convolutions (out, in, *size) -> (*size, in, out); dense (out, in) -> (in, out)."""
-    return np.moveaxis(value, (0, 1), (-1, -2)) if value.ndim > 1 else value
+def _keras_layout(path, value):
+    """Convolutions (out, in, *size) -> (*size, in, out); dense (out, in) -> (in, out); embeddings as they are."""
+    if path == "dense1/kernel" and value.ndim == 2 and value.shape[1] % POSITIONS == 0:
+        # torch flattens (channels, positions), this network (positions, channels).
+        value = value.reshape(len(value), -1, POSITIONS).swapaxes(1, 2).reshape(value.shape)
+    if value.ndim < 2 or path == "embedding/embeddings":
+        return value
+    return np.moveaxis(value, (0, 1), (-1, -2))

@@ -1,11 +1,17 @@
 """keras_euler.datasets.synthetic."""
 
+import re
+import string
 import time
 
 import numpy as np
 import pytest
 
 from keras_euler.datasets import synthetic
+
+LETTERS = string.ascii_lowercase
+
+# --- images
 
 
 def test_shapes_and_dtypes_are_those_of_cifar10():
@@ -45,12 +51,6 @@ def test_more_images_than_one_chunk_are_all_different(monkeypatch):
     assert len(x) == len(y) == len(np.unique(x, axis=0)) == 30
 
 
-def test_numpys_global_generator_is_left_alone():
-    before = np.random.get_state()[1].copy()
-    synthetic.images(10, 10)
-    assert np.array_equal(before, np.random.get_state()[1])
-
-
 def test_2500_images_take_a_few_seconds_at_most():
     start = time.perf_counter()
     synthetic.images()
@@ -70,6 +70,93 @@ def test_the_texture_that_made_an_image_can_be_found_in_it():
         assert (_matched_classes(augment(x)) == y).mean() > 0.8
 
 
+def test_an_image_has_at_least_8_pixels_a_side():
+    with pytest.raises(ValueError, match=r"`image_size` must be an integer >= 8. Received: image_size=7"):
+        synthetic.images(image_size=7)
+
+
+# --- texts
+
+
+def test_shapes_and_dtypes_of_texts_are_those_of_ag_news():
+    (x_train, y_train), (x_test, y_test) = synthetic.texts(num_train=30, num_test=20)
+    assert (x_train.shape, x_train.dtype, x_test.shape, x_test.dtype) == ((30,), object, (20,), object)
+    assert (y_train.shape, y_train.dtype, y_test.shape, y_test.dtype) == ((30,), np.int64, (20,), np.int64)
+    assert all(type(text) is str for text in (*x_train, *x_test))
+
+
+def test_texts_are_12_to_24_words_of_lower_case_letters_and_all_different():
+    (x, y), _ = synthetic.texts(num_train=700, num_test=1, num_classes=7)
+    assert np.bincount(y).tolist() == [100] * 7
+    assert len(set(x)) == 700
+    for text in x:
+        assert re.fullmatch(r"[a-z]{3,8}( [a-z]{3,8}){11,23}", text)
+        assert 40 <= len(text) <= 220
+
+
+def test_the_same_seed_gives_the_same_texts_and_another_seed_others():
+    (x, y), (x_test, y_test) = synthetic.texts(50, 50, seed=3)
+    (same_x, same_y), (same_x_test, same_y_test) = synthetic.texts(50, 50, seed=3)
+    assert all(map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test)))
+    (other_x, other_y), _ = synthetic.texts(50, 50, seed=4)
+    assert not set(x) & set(other_x)
+    assert not np.array_equal(y, other_y)
+
+
+def test_training_and_test_texts_differ_and_the_test_split_ignores_num_train():
+    (x, _), (x_test, y_test) = synthetic.texts(50, 50)
+    _, (same_x_test, same_y_test) = synthetic.texts(80, 50)
+    assert not set(x) & set(x_test)
+    assert np.array_equal(x_test, same_x_test)
+    assert np.array_equal(y_test, same_y_test)
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 256])
+def test_a_keyword_is_an_anagram_of_one_of_every_other_class(num_classes):
+    keywords = _keywords(num_classes)
+    assert keywords.shape == (num_classes, synthetic.KEYWORDS)
+    for column in keywords.T:
+        assert len(set(column)) == num_classes
+        assert len({"".join(sorted(word)) for word in column}) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_linear_model_on_the_counts_of_characters_is_poor(seed):
+    (x, y), (x_test, y_test) = synthetic.texts(seed=seed)
+    counts, counts_test = (np.array([[text.count(c) for c in LETTERS] for text in split]) for split in (x, x_test))
+    a, b = (np.c_[np.ones(len(z)), z] for z in (counts, counts_test))
+    weights = np.linalg.lstsq(a, np.eye(4)[y], rcond=None)[0]
+    assert ((b @ weights).argmax(1) == y_test).mean() < 0.4  # chance is 0.25
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 20])
+def test_who_knows_the_keywords_finds_the_class(num_classes):
+    _, (x, y) = synthetic.texts(1, 500, num_classes)
+    keywords = [set(words) for words in _keywords(num_classes)]
+    found = np.array([[sum(word in own for word in text.split()) for own in keywords] for text in x])
+    assert (found.argmax(1) == y).mean() > 0.9
+    # Two to four of the class' own and one of another, but for the chance that a common word is a keyword.
+    assert ((found.sum(1) >= 3) & (found.sum(1) <= 5)).mean() > 0.99
+    assert (np.sort(found)[:, -2] == 1).mean() > 0.99
+
+
+def test_2500_texts_take_a_few_seconds_at_most():
+    start = time.perf_counter()
+    synthetic.texts()
+    assert time.perf_counter() - start < 10  # about 0.3 s; the margin is for a busy machine
+
+
+# --- both
+
+
+def test_numpys_global_generator_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    synthetic.images(10, 10)
+    synthetic.texts(10, 10)
+    assert np.array_equal(before, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize("make", [synthetic.images, synthetic.texts])
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
@@ -78,14 +165,13 @@ def test_the_texture_that_made_an_image_can_be_found_in_it():
         ({"num_train": 2.5}, TypeError, "`num_train` must be an integer >= 1. Received: num_train=2.5"),
         ({"num_classes": 1}, ValueError, "`num_classes` must be an integer >= 2. Received: num_classes=1"),
         ({"num_classes": 257}, ValueError, "`num_classes` must be at most 256. Received: num_classes=257"),
-        ({"image_size": 7}, ValueError, "`image_size` must be an integer >= 8. Received: image_size=7"),
         ({"seed": -1}, ValueError, "`seed` must be an integer >= 0. Received: seed=-1"),
         ({"seed": None}, TypeError, "`seed` must be an integer >= 0. Received: seed=None"),
     ],
 )
-def test_a_bad_argument_is_named(wrong, error, words):
+def test_a_bad_argument_is_named(make, wrong, error, words):
     with pytest.raises(error) as raised:
-        synthetic.images(**wrong)
+        make(**wrong)
     assert words in str(raised.value)
 
 
@@ -111,3 +197,9 @@ def _matched_classes(x):
         product = np.fft.fft2(mirrored, axes=(1, 2))[:, None] * np.fft.fft2(textures, axes=(1, 2)).conj()
         scores.append(np.fft.ifft2(product.sum(-1), axes=(2, 3)).real.max((2, 3)))
     return np.maximum(*scores).argmax(1)
+
+
+def _keywords(num_classes, seed=0):
+    rng = synthetic._generators(seed, num_classes)[0]
+    synthetic._words(rng, synthetic.COMMON_WORDS)  # which are drawn first
+    return synthetic._anagrams(rng, num_classes)

@@ -1,11 +1,8 @@
 """CIFAR-10 from TensorFlow Datasets: prepared folders and downloads."""
 
-import importlib.machinery
-import json
 import os
 import pathlib
 import sys
-import types
 
 import keras
 import numpy as np
@@ -15,38 +12,15 @@ from keras_euler.datasets import cifar10
 from tests.small_sets import small
 
 
-def tfds_folder(root, name="cifar10", version="3.0.2"):
-    folder = root / "cifar10" / version
-    folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text(json.dumps({"name": name}))
-    return folder
-
-
 @pytest.fixture
-def fake_tfds(monkeypatch):
-    """TensorFlow Datasets without TensorFlow, which notes what is asked of it."""
-    asked, arrays = [], small()
-    tensors = {name: types.SimpleNamespace(numpy=lambda a=a: a) for name, a in arrays.items()}
-    counts = {name: types.SimpleNamespace(num_examples=len(arrays[f"y_{name}"])) for name in ("train", "test")}
-    builder = types.SimpleNamespace(
-        as_dataset=lambda split, **_: {"image": tensors[f"x_{split}"], "label": tensors[f"y_{split}"]},
-        info=types.SimpleNamespace(splits=counts),
-        data_dir="folder",
-        download_and_prepare=lambda: asked.append("download"),
-    )
-    module = types.ModuleType("tensorflow_datasets")
-    module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)
-    module.ReadConfig = lambda **_: None
-    module.builder = lambda name: asked.append(name) or builder
-    module.builder_from_directory = lambda folder: asked.append(folder) or builder
-    hidden = types.ModuleType("tensorflow")
-    hidden.config = types.SimpleNamespace(set_visible_devices=lambda devices, kind: asked.append((devices, kind)))
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
-    monkeypatch.setitem(sys.modules, "tensorflow", hidden)
-    return types.SimpleNamespace(asked=asked, counts=counts)
+def fake_tfds(fake_tfds):
+    """TensorFlow Datasets that holds a few images."""
+    arrays = small()
+    fake_tfds.hold(**{name: {"image": arrays[f"x_{name}"], "label": arrays[f"y_{name}"]} for name in ("train", "test")})
+    return fake_tfds
 
 
-def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(fake_tfds, tmp_path):
+def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(fake_tfds, tfds_folder, tmp_path):
     tfds_folder(tmp_path, version="3.0.2")
     newest = tfds_folder(tmp_path, version="3.0.10")
     for data_dir in (tmp_path, tmp_path / "cifar10", newest):
@@ -57,26 +31,26 @@ def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(fa
         assert y_train.tolist() == [0, 1, 2, 3] and y_test.tolist() == [0, 1]
 
 
-def test_tensorflow_leaves_the_gpu_alone_unless_it_is_the_backend(fake_tfds, tmp_path):
+def test_tensorflow_leaves_the_gpu_alone_unless_it_is_the_backend(fake_tfds, tfds_folder, tmp_path):
     cifar10.load_data(tfds_folder(tmp_path))
     assert (([], "GPU") in fake_tfds.asked) == (keras.backend.backend() != "tensorflow")
 
 
-def test_a_tfds_split_that_is_cut_off_is_named(fake_tfds, tmp_path):
+def test_a_tfds_split_that_is_cut_off_is_named(fake_tfds, tfds_folder, tmp_path):
     fake_tfds.counts["test"].num_examples = 3
     with pytest.raises(ValueError, match=r"3.0.2 can't be read .* Expected 3 test rows. Received: 2"):
         cifar10.load_data(tfds_folder(tmp_path))
 
 
-def test_a_tfds_folder_of_another_set_is_refused(tmp_path):
+def test_a_tfds_folder_of_another_set_is_refused(tfds_folder, tmp_path):
     with pytest.raises(ValueError, match=r"must hold the data set cifar10. Received: 'mnist'"):
-        cifar10.load_data(tfds_folder(tmp_path, "mnist"))
+        cifar10.load_data(tfds_folder(tmp_path, named="mnist"))
     (tmp_path / "cifar10/3.0.2/dataset_info.json").write_text("{")
     with pytest.raises(ValueError, match=r"dataset_info.json can't be read"):
         cifar10.load_data(tmp_path)
 
 
-def test_without_tfds_its_folder_names_the_extra(monkeypatch, tmp_path):
+def test_without_tfds_its_folder_names_the_extra(monkeypatch, tfds_folder, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]"'):
         cifar10.load_data(tfds_folder(tmp_path))

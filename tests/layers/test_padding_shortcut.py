@@ -25,3 +25,9 @@ def test_keeps_every_second_pixel_between_zero_channels(data_format, size, rng):
 def test_filters_that_do_not_fit_are_an_error(filters):
     with pytest.raises(ValueError, match=f"Received: filters={filters} for 3 channels. Use a 1x1 convolution"):
         PaddingShortcut(filters, data_format="channels_last")(np.zeros((1, 4, 4, 3)))
+
+
+def test_texts_keep_their_positions_between_zero_channels(rng):
+    x = rng.normal(size=(2, 5, 3)).astype("float32")
+    y = keras.ops.convert_to_numpy(PaddingShortcut(7, data_format="channels_last")(x))
+    np.testing.assert_array_equal(y, np.pad(x, ((0, 0), (0, 0), (2, 2))))

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 import keras_euler
+from tests.models.networks import vdcnn
 
 READ = """
 import sys, numpy as np, keras, keras_euler
 folder = sys.argv[1]
 data = np.load(f"{folder}/data.npz")
-for name in ("resnet", "custom"):
+for name in ("resnet", "custom", "text"):
     model = keras.models.load_model(f"{folder}/{name}.keras")
     for training in (False, True):
-        outputs = keras.ops.convert_to_numpy(model(data["x"], training=training))
+        x = data["texts"].tolist() if name == "text" else data["x"]
+        outputs = keras.ops.convert_to_numpy(model(x, training=training))
         difference = np.abs(outputs - data[f"{name}{training}"]).max()
         assert difference <= 1e-5, (name, training, difference)
 print("equal on", keras.backend.backend())
@@ -37,12 +39,16 @@ def test_file_of_this_backend_opens_on(other, tmp_path, rng):
     custom = keras_euler.EulerResidual([conv], 0.5, activation="tanh", trainable_h="channel")(
         keras_euler.EulerAdd(0.3, trainable_h="scalar")([inputs, keras.ops.square(inputs)])
     )
-    models = {"resnet": keras_euler.EulerResNet(8, h=0.3), "custom": keras.Model(inputs, custom)}
-    arrays = {"x": x}
+    text = keras_euler.CharacterClassifier(vdcnn(h=0.3))
+    models = {"resnet": keras_euler.EulerResNet(8, h=0.3), "custom": keras.Model(inputs, custom), "text": text}
+    texts = np.array(["Wall St. Bears Claw Back", "short", "", "four texts, for the batch norm"])
+    arrays = {"x": x, "texts": texts}
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
         for training in (False, True):
-            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(model(x, training=training))
+            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(
+                model(texts if name == "text" else x, training=training)
+            )
     np.savez(tmp_path / "data.npz", **arrays)
     done = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path)],

@@ -6,6 +6,7 @@ import pytest
 
 import keras_euler
 from tests import oracle
+from tests.models.networks import inputs, vdcnn
 
 ARRAY = keras.ops.convert_to_numpy
 NAMINGS = {  # stage, shortcut, dense layer, prefix
@@ -72,6 +73,73 @@ def test_loaded_model_computes_what_the_checkpoint_says(naming, shortcut, norm, 
     np.testing.assert_allclose(ARRAY(model(x)), expected, rtol=1e-3, atol=1e-4)
 
 
+def text_checkpoint(rng, norm=True, prefix=""):
+    """Arrays named and shaped as the authors' text network of depth 17 has them, with widths 8, 16, 24, 32 and 16 dense units."""
+    arrays = {}
+
+    def put(name, *shape, low=-0.3, high=0.3):
+        arrays[prefix + name] = rng.uniform(low, high, shape).astype("float32")
+
+    def put_norm(name, width):
+        for array in ("weight", "bias", "running_mean", "running_var") if norm else ():
+            put(f"{name}.{array}", width, low=0.5, high=1.5)
+
+    put("embed.weight", 70, 16)
+    put("layers.0.weight", 8, 16, 3)
+    put("layers.0.bias", 8)
+    # Two blocks a stage and, between the stages, a pooling without arrays that takes a number.
+    numbers, channels = [(1, 2), (4, 5), (7, 8), (10, 11)], 8
+    for pair, filters in zip(numbers, (8, 16, 24, 32), strict=True):
+        for number in pair:
+            for i, width in ((1, channels), (2, filters)):
+                put(f"layers.{number}.conv{i}.weight", filters, width, 3)
+                put(f"layers.{number}.conv{i}.bias", filters)
+                put_norm(f"layers.{number}.bn{i}", filters)
+            if channels != filters:
+                put(f"layers.{number}.downsample{'.0' if norm else ''}.weight", filters, channels, 1)
+                put_norm(f"layers.{number}.downsample.1", filters)
+            channels = filters
+    for number, rows, columns in ((0, 16, 32 * 8), (2, 16, 16), (4, 4, 16)):
+        put(f"fc_layers.{number}.weight", rows, columns)
+        put(f"fc_layers.{number}.bias", rows)
+    return arrays
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("norm", "prefix"), [("batch", ""), ("batch", "module."), (None, "")])
+def test_loaded_text_model_computes_what_the_checkpoint_says(norm, prefix, data_format, rng):
+    """torch flattens channels before positions: `x.flatten(1) @ weight.T` of `(n, channels, positions)`."""
+    model = vdcnn(depth=17, norm=norm, data_format=data_format)
+    checkpoint = text_checkpoint(rng, norm == "batch", prefix)
+    keras_euler.load_torch_state_dict(model, checkpoint)
+    weights = {variable.path: ARRAY(variable) for variable in model.weights}
+    np.testing.assert_array_equal(weights["embedding/embeddings"], checkpoint[f"{prefix}embed.weight"])
+    np.testing.assert_array_equal(
+        weights["stage3_block2/conv1/kernel"], checkpoint[f"{prefix}layers.8.conv1.weight"].transpose(2, 1, 0)
+    )
+    features = rng.normal(size=(5, 32, 8))  # (n, channels, positions)
+    theirs = features.reshape(5, -1) @ checkpoint[f"{prefix}fc_layers.0.weight"].T
+    np.testing.assert_allclose(features.swapaxes(1, 2).reshape(5, -1) @ weights["dense1/kernel"], theirs, rtol=1e-4)
+    if data_format == "channels_last" or keras.backend.backend() != "tensorflow":
+        ids = inputs(model, rng, 2)
+        expected = oracle.VDCNN(weights, 17, 0.1, norm)(ids)
+        np.testing.assert_allclose(ARRAY(model(ids)), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("layers.3.conv1.weight", "has no place in the model .*stage1_pool/conv1"),
+        ("layers.99.conv1.weight", "'layers.99.conv1.weight' has no place in the model"),
+        ("stack1.0.conv1.weight", "'stack1.0.conv1.weight' has no place"),
+    ],
+)
+def test_text_arrays_without_a_place_are_named(name, message, rng):
+    arrays = {**text_checkpoint(rng), name: np.zeros((8, 8, 3))}
+    with pytest.raises(ValueError, match=message):
+        keras_euler.load_torch_state_dict(vdcnn(depth=17), arrays)
+
+
 def test_torch_tensors_are_taken_as_they_are(rng):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     arrays = checkpoint(rng)
@@ -118,7 +186,7 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
 
 
 def test_wrong_types_are_named():
-    with pytest.raises(TypeError, match="`model` must be a Keras model. Received: NoneType."):
+    with pytest.raises(TypeError, match="`model` must be an EulerResNet or an EulerVDCNN. Received: NoneType."):
         keras_euler.load_torch_state_dict(None, {})
     with pytest.raises(TypeError, match="The names in `state_dict` must be strings. Received: 1."):
         keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), {1: np.ones(1)})

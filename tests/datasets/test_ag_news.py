@@ -1,0 +1,235 @@
+"""keras_euler.datasets.ag_news."""
+
+import collections
+import os
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from keras_euler.datasets import ag_news
+
+GOOD = '"3","Title","Some text."\n'
+
+
+@pytest.fixture
+def csv_folder(tmp_path):
+    """A function that makes a folder with the pair; what isn't given is one good row, None leaves a file out."""
+
+    def make(train=GOOD, test=GOOD, folder=tmp_path):
+        folder.mkdir(exist_ok=True)
+        for name, content in (("train.csv", train), ("test.csv", test)):
+            if content is not None:
+                (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def news(fake_tfds):
+    """TensorFlow Datasets that holds a few news, as bytes."""
+
+    def split(labels, *texts):
+        titles, descriptions = (
+            np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True)
+        )
+        return {"label": np.array(labels), "title": titles, "description": descriptions}
+
+    fake_tfds.hold(train=split([3, 0], ("A Title", "Text."), ("Caf\u00c9", "")), test=split([2], ("T", "D")))
+    return fake_tfds
+
+
+# --- the CSV pair
+
+
+@pytest.mark.parametrize("inner", ["", "ag_news_csv"])
+def test_the_pair_is_read_from_its_folder_or_from_one_that_holds_it(csv_folder, tmp_path, inner):
+    train = '"3","Wall St. BEARS","Short-Sellers, seeing GREEN."\n"1","Caf\u00c9",""\n"4","4","d"\n'
+    csv_folder(train, '"2","a","b"', tmp_path / inner)
+    for data_dir in (tmp_path, str(tmp_path)):
+        (x_train, y_train), (x_test, y_test) = ag_news.load_data(data_dir)
+        assert x_train.tolist() == ["wall st. bears short-sellers, seeing green. ", "caf\u00e9  ", "4 d "]
+        assert x_test.tolist() == ["a b "]
+        assert y_train.tolist() == [2, 0, 3] and y_test.tolist() == [1]
+        assert x_train.dtype == x_test.dtype == object and y_train.dtype == y_test.dtype == np.int64
+
+
+def test_class_names_are_in_the_order_of_the_labels():
+    assert ag_news.CLASS_NAMES == ("World", "Sports", "Business", "Sci/Tech")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ('"1","a, b","c,d"', "a, b c,d "),
+        ('"1","say ""hi""","""q"""', 'say "hi" "q" '),
+        ('"1","a\nb","c\r\nd"', "a\nb c\r\nd "),
+        ('"1","a\\b"," #36;10  "', "a\\b  #36;10   "),  # verbatim, as the original has it
+        ('"1","a\u2028b","c\x85"', "a\u2028b c\x85 "),  # line breaks to str.splitlines, not to CSV
+        ('"1","\U0001f600","\u2019"', "\U0001f600 \u2019 "),
+        ("1,a,b", "a b "),
+        ('"1","",""', "  "),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_field_is_taken_as_its_quotes_have_it(csv_folder, row, expected, end):
+    assert ag_news.load_data(csv_folder(train=row + end))[0][0].tolist() == [expected]
+
+
+COLUMNS = "Expected rows of 3 columns: class 1 to 4, title, description, quoted. Received"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('"3","only a title"\n', f"{COLUMNS} 2 columns."),
+        ('"3","a","b","c"\n', f"{COLUMNS} 4 columns."),
+        ("\n", f"{COLUMNS} 0 columns."),
+        ('"5","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '5'."),
+        ('"0","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '0'."),
+        ('"x","a","b"\n', "the class must be 1, 2, 3 or 4. Received: 'x'."),
+        ('"","a","b"\n', "the class must be 1, 2, 3 or 4. Received: ''."),
+        ('"Class Index","Title","Description"\n', "Received: 'Class Index'."),
+        ('"3","a"b","c"\n', "the quoting is broken"),
+        ('"3","a","b\n', "the quoting is broken"),
+        ('"3","a","b\n"3","c","d"\n', "the quoting is broken"),
+        (b'"3","a\xff","b"\n', "invalid start byte at byte 6; expected UTF-8."),
+        ('"3","Caf\u00e9","b"\n'.encode("latin1"), "expected UTF-8."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [("", 1), (GOOD * 2, 3), ('"3","two\nlines","three\r\n\n"\n' + GOOD, 6)],
+    ids=["at once", "later", "after line breaks"],
+)
+@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
+def test_a_broken_row_is_named_by_file_and_line(csv_folder, name, before, line, row, words):
+    content = before.encode() + (row if isinstance(row, bytes) else row.encode())
+    folder = csv_folder(**{name.removesuffix(".csv"): content})
+    with pytest.raises(ValueError) as raised:
+        ag_news.load_data(folder)
+    assert f"{folder / name}, line {line}: " in str(raised.value)
+    assert words in str(raised.value)
+
+
+def test_bytes_that_are_not_utf8_are_named_by_their_own_line_within_a_row(csv_folder):
+    with pytest.raises(ValueError, match=r"train.csv, line 3: invalid start byte at byte 2"):
+        ag_news.load_data(csv_folder(GOOD.encode() + b'"3","a\nbc\xff","d"\n'))
+
+
+@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
+def test_an_empty_or_missing_file_of_the_pair_is_named(csv_folder, name):
+    folder = csv_folder(**{name.removesuffix(".csv"): ""})
+    with pytest.raises(ValueError) as raised:
+        ag_news.load_data(folder)
+    assert f"{folder / name} is empty. Expected rows of 3 columns" in str(raised.value)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError) as raised:
+        ag_news.load_data(folder)
+    assert f"{folder} lacks {name}. Expected two files: train.csv and test.csv." in str(raised.value)
+
+
+# --- TensorFlow Datasets
+
+
+def test_a_tfds_folder_gives_what_the_pair_gives(news, tfds_folder, tmp_path):
+    version = tfds_folder(tmp_path, "ag_news_subset", "1.0.0")
+    for data_dir in (tmp_path, version.parent, version):
+        news.asked.clear()
+        (x_train, y_train), (x_test, y_test) = ag_news.load_data(data_dir)
+        assert version in news.asked and "download" not in news.asked
+        assert x_train.tolist() == ["a title text. ", "caf\u00e9  "] and x_test.tolist() == ["t d "]
+        assert y_train.tolist() == [3, 0] and y_test.tolist() == [2]
+        assert x_train.dtype == x_test.dtype == object and y_train.dtype == y_test.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"label": np.array([0, 4])}, "train: labels must be in 0..3. Received: 0..4."),
+        ({"label": np.array([-1, 3])}, "train: labels must be in 0..3. Received: -1..3."),
+        ({"title": np.array([b"a", b"\xff"], object)}, "train, row 1: invalid start byte; expected UTF-8."),
+        ({"description": np.array([b"\xff", b"a"], object)}, "train, row 0: invalid start byte; expected UTF-8."),
+    ],
+)
+def test_wrong_rows_of_tfds_are_named(news, tfds_folder, tmp_path, changes, words):
+    good = {"label": np.array([0, 1]), "title": np.array([b"a", b"b"], object)}
+    news.hold(train={**good, "description": good["title"], **changes})
+    folder = tfds_folder(tmp_path, "ag_news_subset", "1.0.0")
+    with pytest.raises(ValueError) as raised:
+        ag_news.load_data(folder)
+    assert f"{folder}, {words}" in str(raised.value)
+
+
+def test_a_tfds_folder_of_another_set_is_refused(tfds_folder, tmp_path):
+    with pytest.raises(ValueError, match=r"must hold the data set ag_news_subset. Received: 'cifar10'"):
+        ag_news.load_data(tfds_folder(tmp_path, "cifar10"))
+
+
+def test_without_a_folder_tfds_downloads(news):
+    (x_train, _), _ = ag_news.load_data()
+    assert news.asked[-2:] == ["ag_news_subset", "download"]
+    assert x_train[0] == "a title text. "
+
+
+def test_without_a_folder_and_without_tfds_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]", or pass `data_dir`'):
+        ag_news.load_data()
+
+
+def test_without_tfds_its_folder_names_the_extra(monkeypatch, tfds_folder, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]"'):
+        ag_news.load_data(tfds_folder(tmp_path, "ag_news_subset", "1.0.0"))
+
+
+def test_a_failed_download_is_an_oserror_that_names_data_dir(news):
+    def fail():
+        raise RuntimeError("no network")
+
+    news.builder.download_and_prepare = fail
+    with pytest.raises(OSError, match=r"could not be downloaded \(no network\). Pass `data_dir`") as raised:
+        ag_news.load_data()
+    assert isinstance(raised.value.__cause__, RuntimeError)
+
+
+# --- other inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("absent", FileNotFoundError, "`data_dir` isn't there."),
+        ("empty", FileNotFoundError, "`data_dir` is an empty folder."),
+        ("", ValueError, "`data_dir` is a folder without AG-News in a known layout."),
+        ("file.csv", ValueError, "`data_dir` must be a folder."),
+    ],
+)
+def test_a_path_to_something_else_lists_what_was_looked_for(tmp_path, name, error, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.csv").write_text(GOOD)
+    with pytest.raises(error) as raised:
+        ag_news.load_data(tmp_path / name)
+    for word in (words, repr(str(tmp_path / name)), "ag_news_subset/VERSION", "train.csv and test.csv"):
+        assert word in str(raised.value)
+
+
+def test_data_dir_must_be_a_path():
+    with pytest.raises(TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"):
+        ag_news.load_data(3)
+
+
+def test_both_real_copies_hold_the_same_news():
+    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets isn't installed")
+    data = os.environ.get("KERAS_EULER_DATA")
+    if not data:
+        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/ag_news_subset and ag_news_csv")
+    prepared, pair = (ag_news.load_data(pathlib.Path(data, name)) for name in ("tfds", "ag_news_csv"))
+    for (x, y), (other_x, other_y) in zip(prepared, pair, strict=True):
+        news = collections.Counter(zip(x, y.tolist(), strict=True))
+        assert news == collections.Counter(zip(other_x, other_y.tolist(), strict=True))
+    assert np.bincount(pair[1][1]).tolist() == [1900] * 4
+    assert len(pair[1][0]) == len(prepared[1][0]) == 7600

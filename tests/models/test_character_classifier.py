@@ -1,0 +1,77 @@
+"""Strings in, classes out, on every backend and after saving."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from keras_euler.datasets.characters import encode_characters
+from tests.models.networks import ARRAY, vdcnn
+
+TEXTS = ["Wall St. Bears Claw Back", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", ""]
+NAMES = ("World", "Sports", "Business", "Sci/Tech")
+
+
+@pytest.fixture
+def model():
+    return keras_euler.CharacterClassifier(vdcnn(), class_names=NAMES)
+
+
+@pytest.mark.parametrize("make", [list, lambda texts: np.array(texts), lambda texts: np.array(texts, object)])
+def test_strings_give_what_their_ids_give(model, make):
+    expected = ARRAY(model.network(encode_characters(TEXTS, 64)))
+    np.testing.assert_array_equal(ARRAY(model(make(TEXTS))), expected)
+    np.testing.assert_allclose(model.predict(make(TEXTS), verbose=0), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(ARRAY(model(encode_characters(TEXTS, 64))), expected)
+    assert model.classify(make(TEXTS)) == [NAMES[i] for i in expected.argmax(1)]
+
+
+def test_training_on_strings_is_training_on_their_ids():
+    histories = []
+    for encode in (list, lambda texts: encode_characters(texts, 64)):
+        keras.utils.set_random_seed(0)
+        model = keras_euler.CharacterClassifier(vdcnn())
+        model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        data = (encode(TEXTS), [0, 1, 2])
+        history = model.fit(*data, epochs=2, shuffle=False, validation_data=data, verbose=0).history
+        histories.append([*history["loss"], *history["val_loss"], model.evaluate(*data, verbose=0)])
+    assert histories[0] == histories[1]
+    assert histories[0][1] < histories[0][0]
+
+
+def test_file_gives_the_classifier_back(model, tmp_path):
+    model.save(tmp_path / "classifier.keras")
+    loaded = keras.models.load_model(tmp_path / "classifier.keras")
+    assert type(loaded) is keras_euler.CharacterClassifier
+    assert loaded.classify(TEXTS) == model.classify(TEXTS)
+    np.testing.assert_array_equal(ARRAY(loaded(TEXTS)), ARRAY(model(TEXTS)))
+
+
+def test_another_alphabet_needs_its_ids():
+    small = vdcnn(vocabulary_size=4)
+    model = keras_euler.CharacterClassifier(small, "ab")
+    np.testing.assert_array_equal(ARRAY(model(["abc"])), ARRAY(small(encode_characters(["abc"], 64, "ab"))))
+    assert model.classify(["abc"])[0] in range(4)
+    with pytest.raises(ValueError, match="needs a network of vocabulary_size=70. Received: one of vocabulary_size=4"):
+        keras_euler.CharacterClassifier(small)
+
+
+def test_mixed_float16_scales_the_loss():
+    model = keras_euler.CharacterClassifier(vdcnn(dtype="mixed_float16"))
+    model.compile("sgd", "mse")
+    assert type(model.optimizer).__name__ == "LossScaleOptimizer"
+
+
+def test_bad_arguments_and_inputs_are_named(model):
+    with pytest.raises(TypeError, match="`network` must be a built Keras model of ids"):
+        keras_euler.CharacterClassifier("model")
+    with pytest.raises(ValueError, match="`class_names` must name the 4 classes. Received: class_names=\\('a',\\)"):
+        keras_euler.CharacterClassifier(vdcnn(), class_names=("a",))
+    with pytest.raises(TypeError, match="`texts` must be strings. Received: 3 at position 1."):
+        model(["a", 3])
+    with pytest.raises(TypeError, match="must be strings. Received: b'a' at position 0."):
+        model.predict(np.array([b"a"]))
+    with pytest.raises(ValueError, match="the id 70 at row 0, position 0"):
+        model(np.full((1, 64), 70))
+    with pytest.raises(TypeError, match="Ids must be integers"):
+        model([[0.5]])
