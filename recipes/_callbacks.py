@@ -42,6 +42,8 @@ class SeededEpochs(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         # SeedSequence mixes the numbers: torch adds seed and counter, so that neighbouring seeds would give the same draws.
         self.batches.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.batches.y))
+        # Keras' dropout draws from torch's global generator.
+        keras.utils.set_random_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
         states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
         for i, state in enumerate(states):
             layer_seed = np.random.SeedSequence([self.seed, epoch, i + 1]).generate_state(1)[0] >> 1

@@ -22,7 +22,16 @@ DEFAULTS = {
     "learning_rate": 0.1,
     "milestones": [],
 }
-QUICK = {"depth": 9, "epochs": 5, "sequence_length": 128, "dense_units": 128, "train_size": 2000, "test_size": 500}
+QUICK = {
+    "depth": 9,
+    "epochs": 5,
+    "learning_rate": 0.01,
+    "milestones": [4],
+    "sequence_length": 128,
+    "dense_units": 128,
+    "train_size": 2000,
+    "test_size": 500,
+}
 
 
 def add_arguments(parser):

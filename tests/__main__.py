@@ -1,25 +1,37 @@
-"""`python -m tests`: ruff, then pytest once per backend, each in a process of its own. Further arguments go to pytest."""
+"""`python -m tests`: ruff, then pytest once per backend, in processes of its own, one per core. Further arguments go to pytest."""
 
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 BACKENDS = ("tensorflow", "jax", "torch")
+# One thread for each process: threads of several processes that wait for each other are slower than none.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def main(arguments):
     """Run everything; return the exit status."""
+    with tempfile.TemporaryDirectory() as cache:
+        return run(arguments, cache)
+
+
+def run(arguments, cache):
+    """The same, with a folder for programs that JAX has compiled."""
     lines, failed = [], False
+    pytest = [sys.executable, "-m", "pytest", "-q", "--numprocesses=auto", "--dist=loadscope"]
     for name, command in (
         ("ruff check", [sys.executable, "-m", "ruff", "check", "."]),
         ("ruff format", [sys.executable, "-m", "ruff", "format", "--check", "."]),
-        *((backend, [sys.executable, "-m", "pytest", "-q", *arguments]) for backend in BACKENDS),
+        *((backend, [*pytest, *arguments]) for backend in BACKENDS),
     ):
         print(f"=== {name}", flush=True)
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
         if name in BACKENDS:
-            environment.update(KERAS_BACKEND=name, KERAS_EULER_EXPECTED_BACKEND=name)
+            # Many tests compile the same networks.
+            environment.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+            environment.update(ONE_THREAD, KERAS_BACKEND=name, KERAS_EULER_EXPECTED_BACKEND=name)
         start = time.monotonic()
         status = subprocess.run(command, env=environment, check=False).returncode
         failed |= status != 0

@@ -11,10 +11,15 @@ if EXPECTED and keras.backend.backend() != EXPECTED:
     raise RuntimeError(f"The tests were to run on {EXPECTED}, but keras runs on {keras.backend.backend()}.")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_session():
+    """Every file starts without what others left; for every test it would take longer than most of them."""
+    keras.backend.clear_session()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     """Every test starts from the same seed and Keras' default settings."""
-    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")

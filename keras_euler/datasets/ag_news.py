@@ -120,7 +120,7 @@ def _lines(path):
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                yield line.decode("utf-8")
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs write a mark first
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8."

@@ -50,8 +50,7 @@ def encode_characters(texts, length=1024, alphabet="authors"):
     table = _table(symbols)
     ids = np.zeros((len(texts), length), "int32")
     for start in range(0, len(texts), CHUNK):
-        # No text gets shorter by lower-casing; a few get longer.
-        rows = [text[:length].lower()[:length] if is_lower else text[:length] for text in texts[start : start + CHUNK]]
+        rows = [(text.lower() if is_lower else text)[:length] for text in texts[start : start + CHUNK]]
         sizes = np.array([len(row) for row in rows])
         points = np.frombuffer("".join(rows).encode("utf-32-le", "surrogatepass"), "<u4")
         ids[start : start + len(rows)][np.arange(length) < sizes[:, None]] = table[points]
@@ -79,7 +78,7 @@ def decode_characters(ids, alphabet="authors"):
     """
     symbols = _symbols(alphabet)
     ids = check_ids(ids, vocabulary_size(alphabet))
-    characters = np.array(["", *symbols, UNKNOWN_CHARACTER])
+    characters = np.array(["", *symbols, UNKNOWN_CHARACTER], object)
     return ["".join(row) for row in characters[ids]]
 
 
@@ -128,7 +127,7 @@ def corrupt_characters(ids, rate, seed=None):
         draws = (rate * sizes).astype(int)
         most = draws.max(initial=0)
         place = np.floor(rng.random((len(rows), most)) * sizes[:, None]).astype(int)
-        letters = rng.integers(1, LETTERS + 1, place.shape, dtype=rows.dtype)
+        letters = rng.integers(1, LETTERS + 1, place.shape).astype(rows.dtype)
         # The k-th character of a row stands at its k-th id that is no padding.
         place = np.take_along_axis(np.argsort(rows == PADDING, axis=1, kind="stable"), place, axis=1)
         row, draw = np.nonzero(np.arange(most) < draws[:, None])
@@ -155,7 +154,8 @@ def check_ids(ids, vocabulary_size=None, length=None):
 
 
 def _strings(texts):
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
+    is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim != 1)
+    if is_one or not hasattr(texts, "__len__"):
         raise TypeError(
             f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
         )

@@ -77,7 +77,12 @@ def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
     class, the others are common to all. Each keyword is an anagram of a keyword of every other class, so how often a letter
     occurs says nothing: the order of the letters does.
 
-    MEASURED
+    Test accuracy of `EulerVDCNN(depth, h=0.1, sequence_length=128, dense_units=128)` measured with the default sizes (torch on
+    CPU, SGD with momentum 0.9 and a constant learning rate of 0.01, batch 64; the seed sets the texts and the weights):
+
+    TABLE
+
+    Single epochs jump. A linear model on how often each character occurs reaches 0.27 (seed 0), chance is 0.25.
 
     Args:
         num_train: Number of training texts, >= 1. The classes are equally frequent.
@@ -86,7 +91,7 @@ def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
         seed: Integer >= 0. It sets the words as well as the texts.
 
     Returns:
-        `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of 40 to 220 characters; labels
+        `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of about 50 to 200 characters; labels
         int64 `(n,)`.
 
     Raises:

@@ -14,11 +14,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _fresh_keras():
-    """Data sets are NumPy's: nothing of Keras' needs to be reset, which takes longer than most of their tests."""
-
-
 # --- TensorFlow Datasets
 
 

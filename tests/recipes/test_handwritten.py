@@ -172,6 +172,9 @@ def test_torch_text_network_trains_as_ours(text_model, text_batch):
     trainer = text_torch_trainer(text_model)
     theirs = [float(trainer.train_step(*text_batch)) for _ in range(3)]
     np.testing.assert_allclose(theirs, losses_of_fit(text_model, *text_batch), **TOLERANCE)
+    embeddings = trainer.network.embed.weight.detach().numpy()
+    np.testing.assert_allclose(embeddings, text_model.get_layer("embedding").embeddings.numpy(), **TOLERANCE)
+    assert not embeddings[0].any()
 
 
 @on_jax
@@ -195,6 +198,10 @@ def test_jax_network_trains_as_ours(kind, request):
     trainer = jax_trainer(model, network)
     theirs = [float(trainer.train_step(*batch)) for _ in range(3)]
     np.testing.assert_allclose(theirs, losses_of_fit(model, *batch), **TOLERANCE)
+    for variable in model.trainable_weights:
+        np.testing.assert_allclose(trainer.state[0][variable.path], variable.numpy(), **TOLERANCE)
+    if kind == "text":
+        assert not trainer.state[0]["embedding/embeddings"][0].any()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""The recipe of texts: its defaults, its noise, its files; killed and resumed. What it shares is tested with the images."""
+
+import csv
+import json
+
+import _harness
+import ag_news
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import CharacterClassifier
+from keras_euler.datasets.characters import decode_characters
+from tests.recipes.runs import run_here, run_one_epoch
+
+TINY = ["--depth", "9", "--sequence-length", "64", "--dense-units", "16", "--batch-size", "16"]
+SMALL = [*TINY, "--train-size", "32", "--test-size", "16"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """40 training and 20 test rows in the CSV pair."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for name, rows in (("train", 40), ("test", 20)):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            for _ in range(rows):
+                words = ["".join(rng.choice(list("abc XYZ"), 40)) for _ in range(2)]
+                csv.writer(file, quoting=csv.QUOTE_ALL).writerow([rng.integers(1, 5), *words])
+    return folder
+
+
+def arguments_of(*arguments):
+    return _harness.parse(_harness.training_parser(ag_news), ag_news, [*arguments])
+
+
+def test_defaults_are_the_papers():
+    """PAPER: 15 epochs, SGD with momentum 0.9 and the constant rate 0.1, batch 64, 1024 characters, noise once at load."""
+    expected = dict(h=0.1, batch_size=64, epochs=15, optimizer="sgd", momentum=0.9, learning_rate=0.1, milestones=[])
+    expected |= dict(norm="batch", initializer="torch", sequence_length=1024, alphabet="authors", head_pooling="max")
+    expected |= dict(dense_units=1024, noise_mode="static", noise=0.0, depth=29)
+    args = vars(arguments_of())
+    assert {name: args[name] for name in expected} == expected
+
+
+def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(data, tmp_path, monkeypatch, capsys):
+    noisy = ["--noise", "0.3", "--noise-mode", "training", "--dropout", "0.2"]
+    results = []
+    for name in ("whole", "killed"):
+        arguments = ("--data-dir", data, "--epochs", 2, "--out", tmp_path / name, *SMALL, *noisy)
+        if name == "killed":
+            assert run_one_epoch(ag_news, monkeypatch, *arguments) == 130
+        assert run_here(ag_news, *arguments) == 0
+        with np.load(tmp_path / name / "checkpoint.npz") as arrays:
+            results.append({key: arrays[key] for key in arrays.files if key != "history"})
+        with open(tmp_path / name / "history.csv", newline="") as file:
+            rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+        results[-1]["history"] = rows
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
+    for name, expected in results[0].items():
+        np.testing.assert_array_equal(results[1][name], expected)
+    config = json.loads((tmp_path / "killed" / "config.json").read_text())
+    assert config["settings"]["noise"] == 0.3 and config["data"]["train"]["examples"] == 32
+    model = keras.models.load_model(tmp_path / "killed" / "model.keras")
+    assert type(model) is CharacterClassifier
+    assert model.classify(["Wall St. Bears"])[0] in ("World", "Sports", "Business", "Sci/Tech")
+
+
+def test_static_noise_is_that_of_training_alone(data):
+    clean, noisy = (
+        ag_news.load_data(arguments_of("--data-dir", str(data), *TINY, *noise)) for noise in ([], ["--noise", "0.5"])
+    )
+    (x, y), (x_test, y_test) = clean
+    assert x.dtype == np.uint8 and x.shape == (40, 64)
+    assert decode_characters(x)[0] == decode_characters(x)[0].lower()
+    changed = (noisy[0][0] != x)[x > 0].mean()
+    assert abs(changed - (1 - np.exp(-0.5))) < 0.1
+    for kept, same in ((y, noisy[0][1]), (x_test, noisy[1][0]), (y_test, noisy[1][1])):
+        np.testing.assert_array_equal(kept, same)
+
+
+@pytest.mark.parametrize(("mode", "layers"), [("static", 1), ("training", 2), ("always", 2)])
+def test_fresh_noise_is_a_layer(mode, layers):
+    model = ag_news.build_model(arguments_of(*TINY, "--noise", "0.5", "--noise-mode", mode))
+    assert len(model.network.layers) == layers
+    ids = np.full((2, 64), 5, "uint8")
+    same = [keras.ops.convert_to_numpy(model(ids)) for _ in range(2)]
+    assert np.array_equal(*same) == (mode != "always")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
+        (["--sequence-length", "63"], "`sequence_length` must be an integer >= 64. Received: sequence_length=63."),
+        (["--noise", "1.5"], "`rate` must be a finite number >= 0 and <= 1. Received: rate=1.5."),
+        (["--noise", "-1", "--noise-mode", "training"], "Received: rate=-1.0"),
+        (["--dropout", "1"], "`dropout` must be below 1"),
+        (["--dense-units", "0"], "`dense_units` must be an integer >= 1"),
+        (["--data-dir", "nowhere"], "nowhere"),
+        (["--alphabet", "greek"], "argument --alphabet: invalid choice: 'greek'"),
+    ],
+)
+def test_bad_values_end_with_one_sentence(arguments, message, data, tmp_path, capsys):
+    assert run_here(ag_news, "--data-dir", data, "--out", tmp_path / "run", *TINY, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
