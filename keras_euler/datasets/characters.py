@@ -154,7 +154,7 @@ def check_ids(ids, vocabulary_size=None, length=None):
 
 
 def _strings(texts):
-    is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim != 1)
+    is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
     if is_one or not hasattr(texts, "__len__"):
         raise TypeError(
             f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."

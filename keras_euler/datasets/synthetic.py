@@ -80,7 +80,10 @@ def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
     Test accuracy of `EulerVDCNN(depth, h=0.1, sequence_length=128, dense_units=128)` measured with the default sizes (torch on
     CPU, SGD with momentum 0.9 and a constant learning rate of 0.01, batch 64; the seed sets the texts and the weights):
 
-    TABLE
+    | depth | after 5 epochs | after 10 epochs | seeds |
+    | ---: | --- | --- | --- |
+    | 9 | 0.78, 0.79, 0.90 | 0.88, 0.93, 0.82 | 0, 1, 2 |
+    | 17 | 0.85, 0.81 | 0.91, 0.92 | 0, 1 |
 
     Single epochs jump. A linear model on how often each character occurs reaches 0.27 (seed 0), chance is 0.25.
 
@@ -91,8 +94,8 @@ def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
         seed: Integer >= 0. It sets the words as well as the texts.
 
     Returns:
-        `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of about 50 to 200 characters; labels
-        int64 `(n,)`.
+        `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of about 50 to 200 characters;
+        labels int64 `(n,)`.
 
     Raises:
         ValueError: An argument is out of its range.

@@ -13,7 +13,6 @@ import typing
 import numpy as np
 import pytest
 
-
 # --- TensorFlow Datasets
 
 
