@@ -76,6 +76,46 @@ def convolution(x, kernel, strides, padding):
     return y.permute(0, 2, 3, 1)
 
 
+def has_fast_pooling():
+    """Whether `halving_max_pool` is there: on torch, where Keras copies to another layout, in which all later layers then stay."""
+    return keras.backend.backend() == "torch"
+
+
+def halving_max_pool(x, axis):
+    """Max pooling over 3 positions in steps of 2, padded by one on both sides; the twin of `HalvingMaxPooling1D`'s slices.
+
+    Args:
+        x: Tensor of rank 3.
+        axis: Of the positions: 1, with the channels last, or 2.
+
+    Returns:
+        Tensor of rank 3, with half the positions.
+    """
+    import torch
+
+    if axis == 2:
+        return torch.nn.functional.max_pool1d(x, 3, 2, 1)
+    rows = x[:, None].permute(0, 3, 1, 2)  # as images of one row, see `convolution`
+    return torch.nn.functional.max_pool2d(rows, (1, 3), (1, 2), (0, 1)).permute(0, 2, 3, 1)[:, 0]
+
+
+def largest(x, k):
+    """Positions of the `k` largest numbers along the last axis; of equal ones the first, which torch's top-k does not promise.
+
+    Args:
+        x: Tensor `(..., n)`.
+        k: An integer of at most n.
+
+    Returns:
+        Integer tensor `(..., k)`.
+    """
+    if keras.backend.backend() != "torch":
+        return keras.ops.top_k(x, k)[1]
+    import torch
+
+    return torch.sort(x, dim=-1, descending=True, stable=True).indices[..., :k]
+
+
 def leave_gpu_to_keras():
     """Where Keras runs on another backend and TensorFlow only reads files, keep it from taking the GPU's memory."""
     import tensorflow as tf

@@ -31,6 +31,11 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     True
     """
 
+    def call(self, inputs):
+        if self.padding == "causal":
+            return super().call(inputs)
+        return super(keras.layers.Conv1D, self).call(inputs)  # Keras' own goes by convolution_op for 2-D only
+
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class Conv2D(_WithoutCopies, keras.layers.Conv2D):

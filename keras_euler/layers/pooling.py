@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
 
 
@@ -37,10 +38,14 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
 
     def call(self, inputs):
-        padding = [(0, 0)] * 3
-        padding[1 if self.data_format == "channels_last" else 2] = (1, 1)
-        padded = ops.pad(inputs, padding, constant_values=-float("inf"))
-        return ops.max_pool(padded, 3, 2, "valid", self.data_format)
+        axis = 1 if self.data_format == "channels_last" else 2
+        if _backend.has_fast_pooling():
+            return _backend.halving_max_pool(inputs, axis)
+        padded = ops.pad(inputs, [(1, 1) if i == axis else (0, 0) for i in range(3)], constant_values=-float("inf"))
+        end = 2 * ((ops.shape(inputs)[axis] + 1) // 2)
+        # Every second position, from the first, the second and the third on: much faster on a CPU than a sliding window.
+        parts = [(slice(None),) * axis + (slice(start, end + start, 2),) for start in range(3)]
+        return ops.maximum(ops.maximum(padded[parts[0]], padded[parts[1]]), padded[parts[2]])
 
     def compute_output_shape(self, input_shape):
         shape = list(input_shape)
@@ -56,7 +61,7 @@ class HalvingMaxPooling1D(keras.layers.Layer):
 class KMaxPooling1D(keras.layers.Layer):
     """The `k` largest numbers of each channel, in the order in which they come (Conneau et al. 2017).
 
-    Which of equal numbers stay is the backend's choice.
+    Of equal numbers the first stay; after a ReLU there are many.
 
     Args:
         k: Positions that stay, an integer >= 1.
@@ -94,7 +99,7 @@ class KMaxPooling1D(keras.layers.Layer):
         x = (
             ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs
         )  # (batch, channels, length)
-        positions = ops.sort(ops.top_k(x, self.k, sorted=False)[1], axis=-1)
+        positions = ops.sort(_backend.largest(x, self.k), axis=-1)
         largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
         return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest
 

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler import RandomCharacters
+from keras_euler import RandomCharacters, _backend
 from keras_euler.layers import CharacterEmbedding, Conv1D, Conv2D, HalvingMaxPooling1D, KMaxPooling1D
 from tests import oracle
+from tests.models.networks import inputs, vdcnn
 
 ARRAY = keras.ops.convert_to_numpy
 
@@ -85,6 +86,12 @@ def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
     np.testing.assert_array_equal(np.moveaxis(y, 1, -1) if first else y, judge(x).astype("float32"))
 
 
+def test_k_max_takes_the_first_of_equal_numbers(rng):
+    x = rng.integers(0, 3, (5, 40, 6)).astype("float32")
+    for k in (1, 8, 30):
+        np.testing.assert_array_equal(ARRAY(KMaxPooling1D(k, "channels_last")(x)), oracle.k_max(x, k))
+
+
 def test_halving_pads_both_sides_where_keras_pads_the_right_alone():
     """PAPER: 7, 6, ..., 0 gives 7, 6, 4, 2, and Keras' "same" 7, 5, 3, 1."""
     x = np.arange(7.0, -1.0, -1.0).reshape(1, 8, 1)
@@ -130,6 +137,22 @@ def test_convolution_and_its_gradients_equal_the_plain_keras_twin(ours, twin, sh
         results.append([outputs, *model.get_weights()])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="only torch has memory formats")
+def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch):
+    """A copy to another layout is invisible in the numbers, and slows every layer after it."""
+    network, calls = vdcnn(), []
+    plain = _backend.convolution
+    monkeypatch.setattr(_backend, "convolution", lambda x, *rest: calls.append(x.is_contiguous()) or plain(x, *rest))
+    network(inputs(network, rng), training=True)
+    assert len([call for call in calls if call]) == len(calls) >= 12
+
+
+def test_causal_convolution_is_keras_own(rng):
+    x = rng.normal(size=(2, 5, 3)).astype("float32")
+    layers = [make(4, 3, padding="causal", kernel_initializer="ones") for make in (Conv1D, keras.layers.Conv1D)]
+    np.testing.assert_array_equal(*(ARRAY(layer(x)) for layer in layers))
 
 
 @pytest.mark.parametrize(

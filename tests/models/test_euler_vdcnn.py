@@ -29,7 +29,7 @@ def test_any_length_is_the_formula(length, head_pooling, rng):
     """The halvings of odd lengths, and heads whose windows overlap."""
     model = vdcnn(sequence_length=length, head_pooling=head_pooling)
     judge = oracle.VDCNN(scramble(model, rng), 9, 0.1)
-    x = rng.integers(1, 70, (2, length))  # without padding, whose equal features k-max may choose from as it likes
+    x = rng.integers(1, 70, (2, length))  # without padding, whose equal features rounding makes unequal
     pool = {"max": oracle.adaptive_max, "k_max": oracle.k_max}[head_pooling]
     np.testing.assert_allclose(ARRAY(model(x)), judge(x, pool), rtol=1e-4, atol=1e-4)
 
