@@ -1,12 +1,11 @@
 """AG-News from TensorFlow Datasets or the original CSV pair: texts and labels."""
 
 import csv
-import os
-import pathlib
 
 import numpy as np
 
 from keras_euler.datasets import _tfds
+from keras_euler.datasets._folders import existing, without_known_layout
 
 CLASS_NAMES = ("World", "Sports", "Business", "Sci/Tech")
 
@@ -53,11 +52,7 @@ def load_data(data_dir=None):
     """
     if data_dir is None:
         return _download()
-    if not isinstance(data_dir, (str, os.PathLike)):
-        raise TypeError(f"`data_dir` must be a string or a path. Received: data_dir={data_dir!r}.")
-    path = pathlib.Path(data_dir).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"`data_dir` isn't there. Received: data_dir={str(path)!r}. {_looked_for()}")
+    path = existing(data_dir, _looked_for())
     if not path.is_dir():
         raise ValueError(f"`data_dir` must be a folder. Received: data_dir={str(path)!r}. {_looked_for()}")
     prepared = _tfds.find_folder(path, _TFDS_NAME)
@@ -69,11 +64,7 @@ def load_data(data_dir=None):
             if missing:
                 raise FileNotFoundError(f"{folder} lacks {missing[0]}. Expected two files: {' and '.join(_CSV_NAMES)}.")
             return tuple(_read_csv(folder / name) for name in _CSV_NAMES)
-    is_empty = not any(path.iterdir())
-    raise (FileNotFoundError if is_empty else ValueError)(
-        f"`data_dir` is {'an empty folder' if is_empty else 'a folder without AG-News in a known layout'}. "
-        f"Received: data_dir={str(path)!r}. {_looked_for()}"
-    )
+    raise without_known_layout(path, "AG-News", _looked_for())
 
 
 def _looked_for():

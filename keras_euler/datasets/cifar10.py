@@ -1,7 +1,6 @@
 """CIFAR-10 from any of the files it is usually kept in, as uint8 arrays."""
 
 import io
-import os
 import pathlib
 import pickle
 import tarfile
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_euler.datasets import _tfds
+from keras_euler.datasets._folders import existing, without_known_layout
 from keras_euler.datasets._tfds import decoding
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -68,11 +68,7 @@ def load_data(data_dir=None):
     """
     if data_dir is None:
         return _download()
-    if not isinstance(data_dir, (str, os.PathLike)):
-        raise TypeError(f"`data_dir` must be a string or a path. Received: data_dir={data_dir!r}.")
-    path = pathlib.Path(data_dir).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"`data_dir` isn't there. Received: data_dir={str(path)!r}. {_looked_for()}")
+    path = existing(data_dir, _looked_for())
     if path.is_file():
         if path.suffix == ".npz":
             return _read_npz(path)
@@ -93,11 +89,7 @@ def _read_folder(path):
     for name in _ARCHIVES:
         if (path / name).is_file():
             return _read_tar(path / name)
-    is_empty = not any(path.iterdir())
-    raise (FileNotFoundError if is_empty else ValueError)(
-        f"`data_dir` is {'an empty folder' if is_empty else 'a folder without CIFAR-10 in a known layout'}. "
-        f"Received: data_dir={str(path)!r}. {_looked_for()}"
-    )
+    raise without_known_layout(path, "CIFAR-10", _looked_for())
 
 
 def _looked_for():
