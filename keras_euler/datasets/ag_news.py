@@ -86,7 +86,7 @@ def _split(texts, labels):
 
 def _read_csv(path):
     texts, labels = [], []
-    rows = csv.reader(_lines(path), strict=True)
+    rows = csv.reader(_lines(path), strict=True, skipinitialspace=True)
     line = 1  # of the row's beginning: a quoted text may hold line breaks
     while True:
         try:

@@ -1,5 +1,6 @@
 """Texts as arrays of character ids and back: the authors' alphabet and Zhang et al.'s."""
 
+import difflib
 import functools
 
 import numpy as np
@@ -159,6 +160,8 @@ def _strings(texts):
         raise TypeError(
             f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
         )
+    if not isinstance(texts, (list, tuple, np.ndarray)):
+        raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
     texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
@@ -170,6 +173,9 @@ def _symbols(alphabet):
     if not isinstance(alphabet, str):
         raise TypeError(f"`alphabet` must be a string. Received: alphabet={alphabet!r}.")
     symbols = ALPHABETS.get(alphabet, alphabet)
+    meant = difflib.get_close_matches(alphabet.lower(), ALPHABETS, cutoff=0.7)
+    if meant and alphabet not in ALPHABETS:
+        raise ValueError(f"`alphabet` is no known name. Received: alphabet={alphabet!r}. Did you mean {meant[0]!r}?")
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
         raise ValueError(

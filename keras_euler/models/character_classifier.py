@@ -13,8 +13,9 @@ class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
     Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves
-    with the network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are. (Keras'
-    `TextVectorization` needs TensorFlow beside other backends, and numbers the characters in its own way.)
+    with the network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are; encode the
+    strings of a data set first. (Keras' `TextVectorization` needs TensorFlow beside other backends, and numbers the
+    characters in its own way.)
 
     Args:
         network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or after a
@@ -26,7 +27,8 @@ class CharacterClassifier(keras.Model):
     Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
 
     Raises:
-        ValueError: The alphabet has more ids than the network, or there are not as many names as classes; ids outside the alphabet.
+        ValueError: The alphabet has more ids than the network, there are not as many names as classes, or the network's output is
+            of another kind; ids outside the alphabet, labels outside the classes.
         TypeError: `network` is no built model; texts that aren't strings.
 
     Example:
@@ -44,29 +46,30 @@ class CharacterClassifier(keras.Model):
             raise TypeError(
                 f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}."
             )
-        super().__init__(**kwargs)
-        self.num_ids = vocabulary_size(alphabet)
-        if getattr(network, "vocabulary_size", self.num_ids) < self.num_ids:
+        if len(network.output_shape) != 2:
             raise ValueError(
-                f"The alphabet needs a network of vocabulary_size={self.num_ids}. "
-                f"Received: one of vocabulary_size={network.vocabulary_size}."
+                f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}."
             )
-        self.num_classes = network.output_shape[-1]
-        if class_names is not None and len(class_names) != self.num_classes:
+        num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
+        tables = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+        if any(size < num_ids for size in tables):
             raise ValueError(
-                f"`class_names` must name the {self.num_classes} classes. Received: class_names={class_names!r}."
+                f"The alphabet needs a network of vocabulary_size={num_ids}. "
+                f"Received: one of vocabulary_size={min(tables)}."
             )
+        if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
+            raise ValueError(
+                f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}."
+            )
+
+        inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
+        super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
+        self.dtype_policy = network.dtype_policy  # without it, compile would not scale the loss under mixed_float16
         self.network = network
         self.alphabet = alphabet
         self.class_names = None if class_names is None else tuple(class_names)
-        self.dtype_policy = network.dtype_policy  # without it, compile would not scale the loss under mixed_float16
-        self.built = True
-
-    def call(self, inputs, training=None):
-        return self.network(inputs, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return self.network.compute_output_shape(input_shape)
+        self.num_classes = num_classes
+        self.num_ids = num_ids
 
     def classify(self, texts, **kwargs):
         """The most probable class of each text: its name, or its number without `class_names`.
@@ -78,23 +81,27 @@ class CharacterClassifier(keras.Model):
         Returns:
             List of n names or integers.
         """
+        if self.num_classes < 2:
+            raise ValueError("`classify` needs a network of two classes or more. Received: one of a single output.")
+        if not len(texts):
+            return []
         classes = self.predict(texts, **{"verbose": 0, **kwargs}).argmax(-1).tolist()
         return classes if self.class_names is None else [self.class_names[i] for i in classes]
 
     def prepare_inputs(self, x):
         """Strings as ids; ids are checked."""
-        x = np.asarray(x, object) if isinstance(x, list) and any(isinstance(item, str) for item in x) else np.asarray(x)
+        is_text = isinstance(x, str) or (isinstance(x, (list, tuple)) and any(isinstance(item, str) for item in x))
         length = self.network.input_shape[1]
-        if x.dtype.kind in "OUST":
+        if is_text or (isinstance(x, np.ndarray) and x.dtype.kind in "OUST"):
             return encode_characters(x, length, self.alphabet)
         return check_ids(x, self.num_ids, length)
 
     def get_config(self):
         return {
-            **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
             "class_names": self.class_names,
+            "name": self.name,
         }
 
     @classmethod

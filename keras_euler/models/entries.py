@@ -11,8 +11,9 @@ METHODS = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "pre
 def prepares_arrays(cls):
     """Class decorator: what a user hands to the model passes `prepare_inputs`, and labels are checked.
 
-    `prepare_inputs(x)` gets NumPy arrays and lists, and returns what the network takes or raises. Tensors, data sets and
-    generators pass as they are. Labels that are integers must be in `0..num_classes - 1` where the model has `num_classes` >= 2.
+    `prepare_inputs(x)` gets an array, a list or a string, and returns what the network takes or raises; it may come alone, in a
+    list of one or in a dict. Tensors, data sets and generators pass as they are. Labels, one number per example, must be in
+    `0..num_classes - 1` where the model has `num_classes` >= 2.
     """
     for name in METHODS:
         setattr(cls, name, _entering(getattr(cls, name)))
@@ -22,6 +23,8 @@ def prepares_arrays(cls):
     def checked_call(self, *args, **kwargs):
         if args:
             args = (_prepared(self, args[0]), *args[1:])
+        elif "inputs" in kwargs:
+            kwargs["inputs"] = _prepared(self, kwargs["inputs"])
         return call(self, *args, **kwargs)
 
     cls.__call__ = checked_call
@@ -49,7 +52,18 @@ def _entering(method):
 
 
 def _prepared(model, x):
-    return model.prepare_inputs(x) if isinstance(x, (np.ndarray, list)) else x
+    if isinstance(x, dict):
+        return {name: _prepared(model, value) for name, value in x.items()}
+    if isinstance(x, (list, tuple)) and len(x) == 1 and hasattr(x[0], "shape"):  # the list of all inputs
+        return _prepared(model, x[0])
+    if hasattr(x, "to_numpy"):  # a column of pandas
+        x = x.to_numpy()
+    if not isinstance(x, (np.ndarray, list, tuple, str)):
+        return x
+    x = model.prepare_inputs(x)
+    if not len(x):
+        raise ValueError("There must be at least one example. Received: none.")
+    return x
 
 
 def _checked_labels(model, labels):
@@ -57,7 +71,7 @@ def _checked_labels(model, labels):
     if not isinstance(labels, (np.ndarray, list)) or num_classes < 2:
         return labels
     labels = np.asarray(labels)
-    is_sparse = labels.dtype.kind in "iu" and (labels.ndim == 1 or labels.shape[1:] == (1,))
+    is_sparse = labels.dtype.kind in "iuf" and (labels.ndim == 1 or labels.shape[1:] == (1,))
     if is_sparse and labels.size and (labels.min() < 0 or labels.max() >= num_classes):
         raise ValueError(f"Labels must be in 0..{num_classes - 1}. Received: {labels.min()}..{labels.max()}.")
     return labels

@@ -130,11 +130,15 @@ class EulerVDCNN(EulerNetwork):
         vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
         embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
         dense_units = check_integer("dense_units", dense_units, 1)
-        dropout = check_number("dropout", dropout, 0, 1)
-        if dropout == 1:
-            raise ValueError("`dropout` must be below 1. Received: dropout=1.0.")
+        dropout = check_number("dropout", dropout, 0, hint="It must be below 1.")
+        if dropout >= 1:
+            raise ValueError(f"`dropout` must be below 1. Received: dropout={dropout}.")
         check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
-        check_choice("pooling", pooling, (None,) if include_top else (*POOLINGS, None), "The top has `head_pooling`.")
+        check_choice("pooling", pooling, (*POOLINGS, None))
+        if include_top and pooling:
+            raise ValueError(
+                f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}."
+            )
         arguments.update(
             sequence_length=sequence_length,
             vocabulary_size=vocabulary_size,

@@ -87,6 +87,10 @@ def load_torch_state_dict(model, state_dict):
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
                 f"but the model's has {expected}. Build the model with the checkpoint's widths and num_classes."
             )
+        if path == "embedding/embeddings" and value[0].any():
+            raise ValueError(
+                f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0)."
+            )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
     if missing:
@@ -115,7 +119,7 @@ def _text_path(model):
 
     def names(groups):
         place, *rest = groups or [0]
-        return [places[int(place)] if int(place) < len(places) else "nowhere", *rest]
+        return [places[int(place)], *rest] if int(place) < len(places) else None
 
     return lambda name: _path(name, TEXT_LAYERS, names)
 
@@ -125,7 +129,10 @@ def _path(name, layers, resolve):
     for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
         if match:
-            path = template.format(*resolve(match.groups()))
+            values = resolve(match.groups())
+            if values is None:
+                return None
+            path = template.format(*values)
             arrays = NORM_ARRAYS if "norm" in path else EMBEDDING_ARRAYS if path == "embedding" else WEIGHT_ARRAYS
             return f"{path}/{arrays[array]}" if array in arrays else None
     return None

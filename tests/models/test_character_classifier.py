@@ -17,7 +17,20 @@ def model():
     return keras_euler.CharacterClassifier(vdcnn(), class_names=NAMES)
 
 
-@pytest.mark.parametrize("make", [list, lambda texts: np.array(texts), lambda texts: np.array(texts, object)])
+class Series:
+    """As much of pandas' as is asked for."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def to_numpy(self):
+        return np.array(self.texts, object)
+
+    def __len__(self):
+        return len(self.texts)
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array, lambda texts: np.array(texts, object), Series])
 def test_strings_give_what_their_ids_give(model, make):
     expected = ARRAY(model.network(encode_characters(TEXTS, 64)))
     np.testing.assert_array_equal(ARRAY(model(make(TEXTS))), expected)
@@ -52,8 +65,10 @@ def test_another_alphabet_needs_its_ids():
     model = keras_euler.CharacterClassifier(small, "ab")
     np.testing.assert_array_equal(ARRAY(model(["abc"])), ARRAY(small(encode_characters(["abc"], 64, "ab"))))
     assert model.classify(["abc"])[0] in range(4)
-    with pytest.raises(ValueError, match="needs a network of vocabulary_size=70. Received: one of vocabulary_size=4"):
-        keras_euler.CharacterClassifier(small)
+    wrapped = keras.Sequential([keras.Input((64,), dtype="uint8"), small])
+    for network in (small, wrapped):
+        with pytest.raises(ValueError, match="a network of vocabulary_size=70. Received: one of vocabulary_size=4"):
+            keras_euler.CharacterClassifier(network)
 
 
 def test_mixed_float16_scales_the_loss():
@@ -67,6 +82,21 @@ def test_bad_arguments_and_inputs_are_named(model):
         keras_euler.CharacterClassifier("model")
     with pytest.raises(ValueError, match="`class_names` must name the 4 classes. Received: class_names=\\('a',\\)"):
         keras_euler.CharacterClassifier(vdcnn(), class_names=("a",))
+    for names in ("abcd", ()):
+        with pytest.raises(ValueError, match="`class_names` must name the 4 classes"):
+            keras_euler.CharacterClassifier(vdcnn(), class_names=names)
+    with pytest.raises(
+        ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"
+    ):
+        keras_euler.CharacterClassifier(vdcnn(include_top=False))
+    with pytest.raises(ValueError, match="`classify` needs a network of two classes or more"):
+        keras_euler.CharacterClassifier(vdcnn(num_classes=1)).classify(["a"])
+    with pytest.raises(ValueError, match="Did you mean 'zhang'?"):
+        keras_euler.CharacterClassifier(vdcnn(), "Zhang")
+    for enter in (model, model.predict, model.classify):
+        with pytest.raises(TypeError, match="Put one text in a list"):
+            enter("hello")
+    assert model.classify([]) == []
     with pytest.raises(TypeError, match="`texts` must be strings. Received: 3 at position 1."):
         model(["a", 3])
     with pytest.raises(TypeError, match="must be strings. Received: b'a' at position 0."):

@@ -107,9 +107,14 @@ BAD = [
     ({"embedding_dim": 0}, ValueError, "`embedding_dim` must be an integer >= 1"),
     ({"dense_units": 0}, ValueError, "`dense_units` must be an integer >= 1"),
     ({"dropout": 1.0}, ValueError, "`dropout` must be below 1"),
-    ({"dropout": -0.1}, ValueError, "`dropout` must be a finite number >= 0 and <= 1. Received: dropout=-0.1."),
+    (
+        {"dropout": -0.1},
+        ValueError,
+        "`dropout` must be a finite number >= 0. Received: dropout=-0.1. It must be below 1.",
+    ),
     ({"head_pooling": "mean"}, ValueError, "`head_pooling` must be one of 'max', 'k_max'."),
-    ({"pooling": "avg"}, ValueError, "`pooling` must be one of None. Received: pooling='avg'."),
+    ({"pooling": "avg"}, ValueError, "`pooling` is for include_top=False; the top has `head_pooling`."),
+    ({"pooling": "sum", "include_top": False}, ValueError, "`pooling` must be one of 'avg', 'max', None."),
 ]
 
 
@@ -141,6 +146,10 @@ def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
         lambda: model.evaluate(ids, labels),
         lambda: model.train_on_batch(ids, labels),
         lambda: model.test_on_batch(ids, labels),
+        lambda: model(inputs=ids),
+        lambda: model.predict({"ids": ids}),
+        lambda: model.predict([ids]),
+        lambda: model.predict((ids,)),
     ):
         with pytest.raises(error, match=message):
             enter()
@@ -149,11 +158,23 @@ def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
 def test_labels_outside_the_classes_are_named():
     model, ids = vdcnn(), np.ones((2, 64), int)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    for labels in (np.array([0, 4]), np.array([[0], [-1]])):
+    for labels in (np.array([0, 4]), np.array([[0], [-1]]), [0, 7], np.array([0.0, 7.0])):
         with pytest.raises(ValueError, match=r"Labels must be in 0..3. Received: "):
             model.fit(ids, labels)
     model.compile("sgd", "mse")
     model.train_on_batch(ids, np.full((2, 4), 9))  # no labels of classes
+
+
+def test_ids_in_a_list_of_one_or_a_dict_are_the_same(rng):
+    network = vdcnn()
+    x = inputs(network, rng)
+    expected = ARRAY(network(x))
+    for given in ([x], {"ids": x}, [keras.ops.convert_to_tensor(x)]):
+        np.testing.assert_array_equal(ARRAY(network(given)), expected)
+    np.testing.assert_allclose(network.predict([x], verbose=0), expected, rtol=1e-5, atol=1e-6)
+    assert network([keras.Input((64,), dtype="int32")]).shape == (None, 4)
+    with pytest.raises(ValueError, match="at least one example"):
+        network.predict(x[:0])
 
 
 def test_network_inside_another_model_takes_symbolic_ids(rng):

@@ -85,6 +85,7 @@ def text_checkpoint(rng, norm=True, prefix=""):
             put(f"{name}.{array}", width, low=0.5, high=1.5)
 
     put("embed.weight", 70, 16)
+    arrays[f"{prefix}embed.weight"][0] = 0
     put("layers.0.weight", 8, 16, 3)
     put("layers.0.bias", 8)
     # Two blocks a stage and, between the stages, a pooling without arrays that takes a number.
@@ -137,6 +138,13 @@ def test_loaded_text_model_computes_what_the_checkpoint_says(norm, prefix, data_
 def test_text_arrays_without_a_place_are_named(name, message, rng):
     arrays = {**text_checkpoint(rng), name: np.zeros((8, 8, 3))}
     with pytest.raises(ValueError, match=message):
+        keras_euler.load_torch_state_dict(vdcnn(depth=17), arrays)
+
+
+def test_padding_row_that_is_not_zero_is_an_error(rng):
+    arrays = text_checkpoint(rng)
+    arrays["embed.weight"][0] = 1
+    with pytest.raises(ValueError, match="'embed.weight' must have zeros in row 0"):
         keras_euler.load_torch_state_dict(vdcnn(depth=17), arrays)
 
 
