@@ -52,8 +52,8 @@ def _entering(method):
 
 
 def _prepared(model, x):
-    if isinstance(x, dict):
-        return {name: _prepared(model, value) for name, value in x.items()}
+    if isinstance(x, dict) and len(x) == 1:
+        return _prepared(model, next(iter(x.values())))
     if isinstance(x, (list, tuple)) and len(x) == 1 and hasattr(x[0], "shape"):  # the list of all inputs
         return _prepared(model, x[0])
     if hasattr(x, "to_numpy"):  # a column of pandas
