@@ -84,8 +84,8 @@ class Interruptible(keras.callbacks.Callback):
     """Ctrl-C that isn't lost: an exception that meets JAX inside a callback of its own is dropped there, so it is raised again."""
 
     def on_train_begin(self, logs=None):
-        self.pressed = False
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell in the background ignores it
+        self.pressed, self.before = False, signal.getsignal(signal.SIGINT)
+        if self.before is not signal.SIG_IGN:  # as a shell sets it for jobs in the background
             signal.signal(signal.SIGINT, self._press)
 
     def _press(self, *_):
@@ -101,8 +101,7 @@ class Interruptible(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._raise_again()
-        if signal.getsignal(signal.SIGINT) == self._press:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, self.before)
 
 
 def state(model):

@@ -8,21 +8,13 @@ import contextlib
 
 import torch
 import torch.nn.functional as F
+from _handwritten_blocks import BLOCKS
 from torch import nn
 
 MIXED = {"float32": None, "mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
 # By rank: 2 for images, 1 for texts.
 CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d}
 NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
-# Blocks of each stage of the text network, by depth. The authors call the last two 64 and 68.
-BLOCKS = {
-    9: (1, 1, 1, 1),
-    17: (2, 2, 2, 2),
-    29: (5, 5, 2, 2),
-    49: (8, 8, 5, 3),
-    65: (10, 10, 7, 5),
-    69: (11, 11, 8, 4),
-}
 
 
 def conv3(rank, in_channels, out_channels, stride=1):

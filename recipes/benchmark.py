@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 
+from _handwritten_blocks import BLOCKS
+
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_benchmark_worker.py")
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "keras_euler"
@@ -39,7 +41,7 @@ NETWORKS = {
         },
     },
     "vdcnn": {
-        "depths": (9, 17, 29, 49, 65, 69),
+        "depths": tuple(BLOCKS),
         "depths_in_words": "9, 17, 29, 49, 65 or 69",
         "default_depths": [9, 29],
         "batch_size": 64,

@@ -69,7 +69,6 @@ class CharacterClassifier(keras.Model):
         self.alphabet = alphabet
         self.class_names = None if class_names is None else tuple(class_names)
         self.num_classes = num_classes
-        self.num_ids = num_ids
 
     def classify(self, texts, **kwargs):
         """The most probable class of each text: its name, or its number without `class_names`.
@@ -94,7 +93,7 @@ class CharacterClassifier(keras.Model):
         length = self.network.input_shape[1]
         if is_text or (isinstance(x, np.ndarray) and x.dtype.kind in "OUST"):
             return encode_characters(x, length, self.alphabet)
-        return check_ids(x, self.num_ids, length)
+        return check_ids(x, vocabulary_size(self.alphabet), length)
 
     def get_config(self):
         return {

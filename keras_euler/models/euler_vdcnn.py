@@ -113,18 +113,6 @@ class EulerVDCNN(EulerNetwork):
         name=None,
     ):
         blocks_per_stage = _blocks_per_stage(depth)
-        arguments, h_per_block = checked(
-            dict(
-                depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
-                vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
-                head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
-                preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
-                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
-                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
-            ),
-            num_blocks=sum(blocks_per_stage),
-            num_stages=4,
-        )  # fmt: skip
         hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
         sequence_length = check_integer("sequence_length", sequence_length, SHORTEST, hint)
         vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
@@ -139,13 +127,18 @@ class EulerVDCNN(EulerNetwork):
             raise ValueError(
                 f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}."
             )
-        arguments.update(
-            sequence_length=sequence_length,
-            vocabulary_size=vocabulary_size,
-            embedding_dim=embedding_dim,
-            dense_units=dense_units,
-            dropout=dropout,
-        )
+        arguments, h_per_block = checked(
+            dict(
+                depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
+                vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
+                head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
+                preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
+                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
+                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
+            ),
+            num_blocks=sum(blocks_per_stage),
+            num_stages=4,
+        )  # fmt: skip
         widths, data_format, dtype = (arguments[name] for name in ("widths", "data_format", "dtype"))
 
         # === Layers ===

@@ -1,0 +1,42 @@
+"""The recipes' callbacks alone."""
+
+import signal
+
+import _callbacks
+import keras
+import numpy as np
+import pytest
+
+
+class Swallower(keras.callbacks.Callback):
+    """Drops an interrupt, as JAX does where it comes within a callback of JAX' own."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            self.swallowed = True
+
+
+def test_interrupt_that_was_dropped_is_raised_again():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    swallower, before = Swallower(), signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, _callbacks.Interruptible()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert swallower.swallowed
+
+
+def test_interrupts_are_as_before_after_training():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for handler in (signal.default_int_handler, signal.SIG_IGN):
+        before = signal.signal(signal.SIGINT, handler)
+        try:
+            model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[_callbacks.Interruptible()])
+            assert signal.getsignal(signal.SIGINT) is handler
+        finally:
+            signal.signal(signal.SIGINT, before)
