@@ -1,0 +1,5 @@
+"""Optimizers."""
+
+from keras_euler.optimizers.gradient_recorder import GradientRecorder
+
+__all__ = ["GradientRecorder"]
