@@ -1,7 +1,7 @@
 """Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch."""
 
 from keras_euler import datasets
-from keras_euler.callbacks import MultiStepDecay
+from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.datasets.characters import corrupt_characters
 from keras_euler.layers import (
     AdditiveGaussianNoise,
@@ -11,7 +11,15 @@ from keras_euler.layers import (
     RandomPadCrop,
     add_gaussian_noise,
 )
-from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, list_models, load_torch_state_dict
+from keras_euler.models import (
+    CharacterClassifier,
+    EulerResNet,
+    EulerVDCNN,
+    block_features,
+    list_models,
+    load_torch_state_dict,
+)
+from keras_euler.optimizers import GradientRecorder
 
 __version__ = "0.1.0"
 
@@ -22,10 +30,14 @@ __all__ = [
     "EulerResNet",
     "EulerResidual",
     "EulerVDCNN",
+    "GradientLogger",
+    "GradientRecorder",
     "MultiStepDecay",
     "RandomCharacters",
     "RandomPadCrop",
+    "WeightLogger",
     "add_gaussian_noise",
+    "block_features",
     "corrupt_characters",
     "datasets",
     "list_models",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 # Okabe and Ito's palette, safe for colour-blind eyes; its first two are near the paper's red (h = 1) and blue (h = 0.1).
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", ":", "-.")  # one per seed
 
 
 def training_curves(histories):
@@ -50,37 +51,54 @@ def training_curves(histories):
     return _finished(figure)
 
 
-def first_iterations(runs):
-    """Weight norm of a layer (logarithmic) and training loss over the first iterations, one colour a step factor.
+def gradient_dynamics(runs, layers=None):
+    """Weight norms above and gradient norms below over the iterations, logarithmic: a column a layer, a colour a label (Figures 2, 10, 11).
 
     Args:
-        runs: Dict of label -> dict with the lists `weight_norm` and `loss`, one number per iteration.
+        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger` with a row
+            per iteration, or their columns as dicts of name -> list of numbers.
+        layers: Names of columns; default: all that the first run has, but for the total.
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Gradients or weights that are no finite numbers leave a gap.
 
     Raises:
         ImportError: matplotlib is missing.
+        ValueError: There are no runs, or a file lacks a column.
 
     Example:
 
-    >>> figure = first_iterations({"h = 0.1": {"weight_norm": [2.3, 2.3], "loss": [2.3, 2.2]}})
+    >>> weights, gradients = {"iteration": [0, 1], "conv1": [2.3, 2.4]}, {"iteration": [1], "conv1": [0.06]}
+    >>> figure = gradient_dynamics({"h = 0.1": [(weights, gradients)]})
     >>> [axes.get_ylabel() for axes in figure.axes]
-    ['weight norm of layer 2', 'training loss']
+    ['weight norm', 'gradient norm']
     """
-    figure = _figure(figsize=(9, 3.6))
-    norm_axes, loss_axes = figure.subplots(1, 2)
-    for (label, run), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        for axes, numbers in ((norm_axes, run["weight_norm"]), (loss_axes, run["loss"])):
-            axes.plot(range(1, len(numbers) + 1), numbers, color=colour, label=label)
-    norm_axes.set(ylabel="weight norm of layer 2", yscale="log")
-    norm_axes.yaxis.set_major_formatter("{x:g}")
-    norm_axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-    norm_axes.yaxis.set_minor_formatter("")
-    loss_axes.set(ylabel="training loss", ylim=(0, None))
-    norm_axes.legend(frameon=False)
-    for axes in figure.axes:
+    if not any(runs.values()):
+        raise ValueError("`runs` must hold at least one run. Received none.")
+    logs = {label: [tuple(map(_columns, pair)) for pair in pairs] for label, pairs in runs.items()}
+    first = next(pairs[0][0] for pairs in logs.values() if pairs)
+    layers = layers or [name for name in first if name not in ("iteration", "total")]
+    figure = _figure(figsize=(max(5, 3.2 * len(layers)), 5))
+    grid = figure.subplots(2, len(layers), sharex=True, sharey="row", squeeze=False)
+    for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
+        for seed, pair in enumerate(pairs):
+            for axes_of_kind, columns in zip(grid, pair, strict=True):
+                for axes, layer in zip(axes_of_kind, layers, strict=True):
+                    if layer not in columns:
+                        raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
+                    style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
+                    axes.plot(columns["iteration"], columns[layer], label=None if seed else label, **style)
+    for axes, layer in zip(grid[0], layers, strict=True):
+        axes.set_title(layer, fontsize="medium")
+    for axes in grid.flat:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    for axes in grid[1]:
         axes.set_xlabel("iteration")
+    grid[0][0].set_ylabel("weight norm")
+    grid[1][0].set_ylabel("gradient norm")
+    grid[0][0].legend(frameon=False)
     return _finished(figure)
 
 
@@ -97,6 +115,15 @@ def _finished(figure):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _columns(log):
+    """A CSV file as dict of name -> list of floats; a dict as it is."""
+    if not isinstance(log, (str, Path)):
+        return log
+    with open(log, newline="") as file:
+        header, *rows = csv.reader(file)
+    return {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def _rows(history):

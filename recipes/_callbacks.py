@@ -7,6 +7,9 @@ import time
 import keras
 import numpy as np
 
+# What GradientLogger and WeightLogger add to the logs.
+LOGGED = ("gradient_norm", "gradient_norm_max", "weight_norm")
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of arrays in an order that `SeededEpochs` sets.
@@ -70,6 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
             "test_accuracy": logs["val_accuracy"],
             "seconds": time.perf_counter() - self.start,
         }
+        row |= {name: logs[name] for name in LOGGED if name in logs}
         self.rows.append({name: float(value) if name != "epoch" else value for name, value in row.items()})
         arrays = [keras.ops.convert_to_numpy(variable) for variable in state(self.model)]
         arrays = [

@@ -1,6 +1,7 @@
 """What every training recipe shares before keras is imported: flags, the backend, the run folder's name, errors as one line."""
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -26,10 +27,17 @@ def main(recipe, argv=None):
     parser = training_parser(recipe)
     args = parse(parser, recipe, argv)
     args.backend = choose_backend(parser, args.backend, args.devices)
-    try:
+    with errors_in_one_line(parser):
         import _training  # imports keras, hence only after the backend is chosen
 
         return _training.run(recipe, args)
+
+
+@contextlib.contextmanager
+def errors_in_one_line(parser):
+    """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
+    try:
+        yield
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from the last finished epoch.", file=sys.stderr)
         sys.exit(130)
@@ -135,6 +143,18 @@ def training_parser(recipe):
         metavar="N",
     )
 
+    group = parser.add_argument_group("logs")
+    for what in ("gradients", "weights"):
+        add(
+            group,
+            f"--log-{what}",
+            f"write the norms of the {what} to {what}.csv: of all layers, or of those named: 2, stage1_block1/conv1, 'stage1_*'",
+            type=_layer,
+            nargs="*",
+            metavar="LAYER",
+        )
+    add(group, "--log-per", "what a row of these files is", choices=("iteration", "epoch"), default="iteration")
+
     group = parser.add_argument_group("the run")
     add(group, "--out", "run folder; default: runs/ and a name made of the settings", type=Path, metavar="FOLDER")
     add(
@@ -212,6 +232,10 @@ def _step_factor(text):
     except ValueError:
         return text  # a rule; the model says which there are
     return numbers if "," in text else numbers[0]
+
+
+def _layer(text):
+    return int(text) if text.isdecimal() else text
 
 
 def _keras_home():

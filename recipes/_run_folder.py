@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-LEFTOVER = re.compile(r"\.\d+\.(config\.json|checkpoint\.npz|history\.csv|result\.json|model\.keras|curves\.png)")
+LEFTOVER = re.compile(
+    r"\.\d+\.(config\.json|checkpoint\.npz|(history|gradients|weights)\.csv|result\.json|model\.keras|curves\.png)"
+)
 
 
 class RunFolder:

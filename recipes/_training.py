@@ -56,6 +56,8 @@ def compile_model(model, args):
         optimizer = keras.optimizers.SGD(args.learning_rate, momentum=args.momentum)
     else:
         optimizer = keras.optimizers.Adam(args.learning_rate)
+    if args.log_gradients is not None:
+        optimizer = keras_euler.GradientRecorder(optimizer)
     model.compile(
         optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -88,11 +90,24 @@ def _train(model, train, test, folder, args, schedule, scope):
                 callbacks=[
                     schedule,
                     SeededEpochs(batches, args.seed),
+                    *_loggers(args, folder),
                     Checkpoint(folder, rows),
                     Interruptible(),
                 ],
             )
     return _finish(model, folder, rows)
+
+
+def _loggers(args, folder):
+    wanted = {
+        "gradients.csv": (keras_euler.GradientLogger, args.log_gradients),
+        "weights.csv": (keras_euler.WeightLogger, args.log_weights),
+    }
+    return [
+        logger(folder.path / name, layers or None, args.log_per)
+        for name, (logger, layers) in wanted.items()
+        if layers is not None
+    ]
 
 
 def _finish(model, folder, rows):

@@ -1,5 +1,7 @@
 """Callbacks for `model.fit`."""
 
+from keras_euler.callbacks.gradient_logger import GradientLogger
 from keras_euler.callbacks.multi_step_decay import MultiStepDecay
+from keras_euler.callbacks.weight_logger import WeightLogger
 
-__all__ = ["MultiStepDecay"]
+__all__ = ["GradientLogger", "MultiStepDecay", "WeightLogger"]

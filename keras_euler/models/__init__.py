@@ -3,7 +3,15 @@
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import EulerVDCNN
+from keras_euler.models.features import block_features
 from keras_euler.models.prebuilt import list_models
 from keras_euler.models.torch_weights import load_torch_state_dict
 
-__all__ = ["CharacterClassifier", "EulerResNet", "EulerVDCNN", "list_models", "load_torch_state_dict"]
+__all__ = [
+    "CharacterClassifier",
+    "EulerResNet",
+    "EulerVDCNN",
+    "block_features",
+    "list_models",
+    "load_torch_state_dict",
+]

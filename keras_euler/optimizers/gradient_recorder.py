@@ -39,7 +39,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0)  # dL/dw = 2 (wx - y) x = -2 x
     >>> iterations, norms = model.optimizer.recent()
     >>> model.optimizer.paths, iterations.tolist(), norms.tolist()
-    (['dense/kernel', 'total'], [1], [[10.0, 10.0]])
+    (['sequential.../dense/kernel', 'total'], [1], [[10.0, 10.0]])
     """
 
     def __init__(self, inner_optimizer, capacity=100, name=None):

@@ -1,0 +1,81 @@
+"""Weight norms by layer, as a file."""
+
+from keras import ops
+
+from keras_euler._backend import norm_reader
+from keras_euler.callbacks._norm_logger import NormLogger
+
+
+class WeightLogger(NormLogger):
+    """Write the norms of the trainable weights by layer to a CSV file: `|w_layer| = sqrt(sum of |w_i|_2 ** 2 over its variables)`.
+
+    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first. With
+    `per="epoch"`: `epoch`, the norms at its end. With `steps_per_execution` above 1 there is a row for each call of the training
+    function. The logs of each epoch get `weight_norm`, the total at its end, for the progress bar, History, and callbacks behind this one in the list.
+    Norms are computed on the device and fetched once per `flush` rows.
+
+    For training that is killed and goes on, see `GradientLogger`: the file grows by whole lines and has no iteration twice.
+
+    Args:
+        path: The file; its folder is made.
+        layers: As for `GradientLogger`.
+        per: `"iteration"` or `"epoch"`: what a row is.
+        flush: Rows between two readings, an integer >= 1.
+
+    Raises:
+        ValueError: A layer isn't there, or the file is of another model.
+        TypeError: An argument is of another type.
+        OSError: The file cannot be written.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")])
+    >>> model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    >>> file = os.path.join(tempfile.mkdtemp(), "weights.csv")
+    >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[WeightLogger(file)])
+    >>> print(open(file).read().strip())  # one step of 0.1 against the gradient -2 (3, 4)
+    iteration,dense,total
+    0,0,0
+    1,1,1
+    """
+
+    def last_iteration(self):
+        optimizer = self.model.optimizer
+        while hasattr(optimizer, "inner_optimizer"):  # loss scaling and recording count in their own ways
+            optimizer = optimizer.inner_optimizer
+        self._iterations = optimizer._iterations  # of batches, also where gradients accumulate
+        return int(ops.convert_to_numpy(self._iterations))
+
+    def begin(self, variables):
+        self._read = norm_reader(variables, self._iterations)
+        self._pending = []
+
+    def between_steps(self, batch):
+        if self.per == "iteration":
+            self._measure()
+            if len(self._pending) >= self.flush:
+                self._write()
+
+    def end_epoch(self, epoch):
+        self._measure()
+        row = self._write()
+        if self.per == "epoch":
+            self._rows.append([[epoch, *row]])
+        return {"weight_norm": row[-1]}
+
+    def _measure(self):
+        self.model  # noqa: B018 (on JAX brings the state back to the variables)
+        self._pending.append(self._read())
+
+    def _write(self):
+        """Fetch what was measured, write what isn't in the file yet, and return the norms of the last row."""
+        rows = []
+        for iteration, norms in self._pending:
+            number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))
+            last = rows[-1][0] if rows else self._rows.last
+            if last is None or number > last:
+                rows.append([number, *row])
+        if self.per == "iteration":
+            self._rows.append(rows)
+        self._pending = []
+        return row

@@ -1,0 +1,67 @@
+"""What goes from block to block."""
+
+import keras
+
+from keras_euler.layers import EulerAdd, EulerResidual
+
+
+def block_features(model):
+    """A model that gives the output of every residual block: `{name of the block: x_{n+1}}`, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
+
+    Blocks are the `EulerResidual` layers of a model and the models within it, and `EulerAdd` layers that stand in their graphs. The
+    weights are those of `model`: after more training the features are others.
+
+    Args:
+        model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, alone or as a part.
+
+    Returns:
+        A functional `keras.Model` of the same inputs, whose output is a dict in the order of the blocks. A name that comes again
+        gets `#2`, `#3` and so on.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It is a subclassed or unbuilt one, or has no such block.
+
+    Example:
+
+    >>> features = block_features(EulerResNet(depth=8))
+    >>> {name: tuple(output.shape) for name, output in features.output.items()}
+    {'stage1_block1': (None, 32, 32, 16), 'stage2_block1': (None, 16, 16, 32), 'stage3_block1': (None, 8, 8, 64)}
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    received = f"Received: {type(model).__name__} named {model.name!r}."
+    try:
+        features = _features(model)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`model` must be functional or Sequential, and built: its blocks are found in its graph. {received} "
+            "Pass the functional part of a subclassed model; give a Sequential one an Input."
+        ) from error
+    if features is None:
+        raise ValueError(f"`model` has no EulerResidual block in its graph. {received}")
+    return features
+
+
+def _features(model):
+    """The model of the features, or None without any."""
+    outputs = {}
+
+    def add(name, output):
+        repeats = sum(key.partition("#")[0] == name for key in outputs)
+        outputs[f"{name}#{repeats + 1}" if repeats else name] = output
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, keras.Model) and (nested := _features(layer)):
+            for name, output in nested(*args, **kwargs).items():
+                add(name.partition("#")[0], output)
+        y = layer(*args, **kwargs)
+        if isinstance(layer, (EulerResidual, EulerAdd)):
+            add(layer.name, y)
+        return y
+
+    # A functional model of the same layers, as clone_model knows no calls in Sequential ones.
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    graph = keras.Model(inputs, model.outputs)
+    graph = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return keras.Model(graph.input, outputs) if outputs else None
