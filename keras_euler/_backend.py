@@ -5,6 +5,7 @@ Keras layers are at the speed of a hand-written network.
 """
 
 import contextlib
+import functools
 
 import keras
 
@@ -161,11 +162,16 @@ def norm_reader(variables, iterations):
         import tensorflow as tf
 
         return tf.function(lambda: (tf.identity(iterations.value), l2_norms([v.value for v in variables])))
+    read = _jax_norms()
+    return lambda: read(iterations.value, [variable.value for variable in variables])
+
+
+@functools.cache
+def _jax_norms():
     import jax
 
-    # Copies, for the next training step takes the memory of the arrays.
-    read = jax.jit(lambda iterations, values: (iterations + 0, l2_norms(values)))
-    return lambda: read(iterations.value, [variable.value for variable in variables])
+    # A copy of the number, for the next training step takes the memory of its arrays.
+    return jax.jit(lambda iterations, values: (iterations + 0, l2_norms(values)))
 
 
 def sum_over_replicas(gradients):

@@ -52,15 +52,17 @@ def training_curves(histories):
 
 
 def gradient_dynamics(runs, layers=None):
-    """Weight norms above and gradient norms below over the iterations, logarithmic: a column a layer, a colour a label (Figures 2, 10, 11).
+    """Weight norms above and gradient norms below, logarithmic, over the iterations (figures 2, 10 and 11 of the paper).
+
+    A column a layer, a colour a label, a line style a seed.
 
     Args:
-        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger` with a row
-            per iteration, or their columns as dicts of name -> list of numbers.
+        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`
+            with a row per iteration, or their columns as dicts of name -> list of numbers.
         layers: Names of columns; default: all that the first run has, but for the total.
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. Gradients or weights that are no finite numbers leave a gap.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are no finite positive numbers leave a gap.
 
     Raises:
         ImportError: matplotlib is missing.

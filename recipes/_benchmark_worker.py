@@ -12,6 +12,7 @@ import os
 import platform
 import resource
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -73,9 +74,19 @@ def keras_euler_rounds(spec):
     augmented = spec["contestant"] == "keras_euler + augmentation"
     build = {"resnet": keras_euler_images, "vdcnn": keras_euler_texts}[spec["network"]]
     network = build(spec, augmented, channels_first)
+    optimizer, callbacks = keras.optimizers.SGD(0.1, momentum=0.9), []
+    if spec["contestant"] == "keras_euler + logs of gradients and weights":
+        import keras_euler
+
+        folder = tempfile.mkdtemp()
+        optimizer = keras_euler.GradientRecorder(optimizer)
+        callbacks = [
+            keras_euler.GradientLogger(os.path.join(folder, "gradients.csv")),
+            keras_euler.WeightLogger(os.path.join(folder, "weights.csv")),
+        ]
     network.dtype_policy = spec["dtype"]
     network.compile(
-        keras.optimizers.SGD(0.1, momentum=0.9),
+        optimizer,
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile={"auto": "auto", "true": True, "false": False}[spec["jit_compile"]],
     )
@@ -88,12 +99,12 @@ def keras_euler_rounds(spec):
         def on_epoch_end(self, epoch, logs=None):
             self.seconds = time.perf_counter() - self.start
 
-    timer = EpochTimer()
+    callbacks.append(EpochTimer())
 
     def train(num_steps):
         size = num_steps * spec["batch_size"]
-        network.fit(x[:size], y[:size], spec["batch_size"], shuffle=False, verbose=0, callbacks=[timer])
-        return timer.seconds
+        network.fit(x[:size], y[:size], spec["batch_size"], shuffle=False, verbose=0, callbacks=callbacks)
+        return callbacks[-1].seconds
 
     return train
 

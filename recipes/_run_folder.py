@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 LEFTOVER = re.compile(
-    r"\.\d+\.(config\.json|checkpoint\.npz|(history|gradients|weights)\.csv|result\.json|model\.keras|curves\.png)"
+    r"\.\d+\.((config|result|summary)\.json|checkpoint\.npz|(history|gradients|weights)\.csv|model\.keras|\w+\.png)"
 )
 
 

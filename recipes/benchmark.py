@@ -26,6 +26,7 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_benchmark_wo
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "keras_euler"
 AUGMENTED = "keras_euler + augmentation"
+LOGGED = "keras_euler + logs of gradients and weights"
 # Of each network the depths that are there and those measured by default, the default batch, and, written by hand in the files
 # beside this one, what to compare with: (backend, contestant) and the name in tables.
 NETWORKS = {
@@ -66,6 +67,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--jit-compile", choices=("auto", "true", "false"), default="auto", help="of model.compile")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--augmentation", action="store_true", help="the share of the input pipeline in the step instead")
+    mode.add_argument("--logging", action="store_true", help="the share of GradientLogger and WeightLogger instead")
     mode.add_argument(
         "--second-start", action="store_true", help="JAX: the first step with a compilation cache instead"
     )
@@ -200,14 +202,15 @@ def compare(depth, arguments):
     return table, results
 
 
-def augmentation(depth, arguments):
-    """Table rows of the bare network and the one with the input pipeline in the compiled step."""
-    results = measure([(b, c) for b in arguments.backends for c in (OURS, AUGMENTED)], depth, arguments)
-    table = [["depth", "backend", "bare step (ms)", "with augmentation (ms)", "share of the step (%)"]]
-    for bare, augmented in zip(results[::2], results[1::2], strict=True):
-        augmented["share_percent"] = round(100 * (1 - bare["step_ms"] / augmented["step_ms"]), 1)
-        steps = [f"{bare['step_ms']:.1f}", f"{augmented['step_ms']:.1f}"]
-        table.append([depth, bare["backend"], *steps, augmented["share_percent"]])
+def share(depth, arguments):
+    """Table rows of the bare network and the one with the input pipeline in the compiled step, or with logs."""
+    contestant = AUGMENTED if arguments.augmentation else LOGGED
+    results = measure([(b, c) for b in arguments.backends for c in (OURS, contestant)], depth, arguments)
+    table = [["depth", "backend", "bare step (ms)", f"{contestant} (ms)", "share of the step (%)"]]
+    for bare, more in zip(results[::2], results[1::2], strict=True):
+        more["share_percent"] = round(100 * (1 - bare["step_ms"] / more["step_ms"]), 1)
+        steps = [f"{bare['step_ms']:.1f}", f"{more['step_ms']:.1f}"]
+        table.append([depth, bare["backend"], *steps, more["share_percent"]])
     return table, results
 
 
@@ -234,7 +237,7 @@ def progress(text):
 def main(argv=None):
     """Measure, print the table, write the file."""
     arguments = parse_arguments(argv)
-    mode = second_start if arguments.second_start else augmentation if arguments.augmentation else compare
+    mode = second_start if arguments.second_start else share if arguments.augmentation or arguments.logging else compare
     results = []
     for depth in arguments.depth:
         (header, *rows), measured = mode(depth, arguments)

@@ -5,15 +5,20 @@ import fnmatch
 import math
 import numbers
 
+import keras
+
 
 class Layers:
-    """The layers that own some variables, by name: what stands before the last "/" of a variable's path.
+    """The layers of a model that own its trainable variables.
+
+    A layer's name is its own after those of the layers around it, with `/` between (`stage1_block1/conv1`); models within models add
+    nothing to it. (A variable's `path` says almost the same, but loading a model changes it.) A name that comes again gets `#2`.
 
     Args:
-        paths: Paths of the variables, such as `stage1_block1/conv1/kernel`.
-        shapes: Their shapes.
-        wanted: Which layers: None for all; or a list, or one, of: a name (`"stage1_block1/conv1"`), a pattern with `*`, `?` or
-            `[...]` (`"stage1_*/conv1"`), or an integer: the position, from 1, among the layers with a kernel (a variable of two axes or more).
+        model: A built Keras model.
+        wanted: None for all layers; or a list, or one, of: a name (`"stage1_block1/conv1"`), a pattern with `*`, `?` or `[...]`
+            (`"stage1_*/conv1"`), or an integer: the position, from 1, among the layers with a kernel (a variable of two or
+            more axes).
 
     Attributes:
         names: Names of the chosen layers, in the order of the variables.
@@ -23,17 +28,17 @@ class Layers:
         TypeError: `wanted` is something else.
     """
 
-    def __init__(self, paths, shapes, wanted=None):
-        owners, with_kernel, seen = {}, [], set()
-        for index, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
-            name = path.rpartition("/")[0] or path
-            number = 1
-            while (path, number) in seen:  # two nested models may hold layers of the same name
-                number += 1
-            seen.add((path, number))
-            name = name if number == 1 else f"{name}#{number}"
+    def __init__(self, model, wanted=None):
+        owner_of = _owners(model)
+        owners, with_kernel, names = {}, [], {}
+        for index, variable in enumerate(model.trainable_variables):
+            owner = name, _ = owner_of[id(variable)]
+            if owner not in names:
+                repeats = sum(other.partition("#")[0] == name for other in names.values())
+                names[owner] = f"{name}#{repeats + 1}" if repeats else name
+            name = names[owner]
             owners.setdefault(name, []).append(index)
-            if len(shape) >= 2 and name not in with_kernel:
+            if len(variable.shape) >= 2 and name not in with_kernel:
                 with_kernel.append(name)
         if wanted is None:
             chosen = set(owners)
@@ -56,6 +61,15 @@ class Layers:
         """
         norms = [float(norm) for norm in norms]
         return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [math.hypot(*norms)]
+
+
+def _owners(layer, prefix=""):
+    """`{id of a trainable variable: (name, id) of the layer that owns it}`."""
+    owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.trainable_variables}
+    for part in layer._flatten_layers(include_self=False, recursive=False):
+        name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
+        owners |= _owners(part, name)
+    return owners
 
 
 def _matching(item, names, with_kernel):

@@ -12,8 +12,8 @@ PERIODS = ("iteration", "epoch")
 class NormLogger(keras.callbacks.Callback):
     """Writes norms by layer to a CSV file. Abstract: a subclass says what is measured and fetches it.
 
-    Everything is read at the **beginning** of the next step, because Keras makes a callback with a hook at the end of a step wait for
-    the device each time.
+    Everything is read at the **beginning** of the next step, because Keras makes a callback with a hook at the end of a step
+    wait for the device each time.
     """
 
     def __init__(self, path, layers=None, per="iteration", flush=100):
@@ -44,8 +44,7 @@ class NormLogger(keras.callbacks.Callback):
     def _open(self):
         """Begin or continue the file. On TensorFlow a model without an Input has no variables before its first step."""
         if self._rows is None and (variables := self.model.trainable_variables):
-            paths = [variable.path.removeprefix(f"{self.model.name}/") for variable in variables]
-            self._layers = Layers(paths, [tuple(variable.shape) for variable in variables], self.layers)
+            self._layers = Layers(self.model, self.layers)
             self._rows = Rows(self.path, [self.per, *self.columns()], self._start)
             self.begin(variables)
         return self._rows is not None

@@ -10,7 +10,8 @@ from pathlib import Path
 class Rows:
     """Rows of numbers under a header; the first column counts up.
 
-    A line is in the file whole or not at all: rows are appended in one write, and what a kill or a full disk left of a line is cut off.
+    A line is in the file whole or not at all: rows are appended in one write, and what a kill or a full disk left of a line is
+    cut off.
 
     Args:
         path: The file; its folder is made.

@@ -7,22 +7,25 @@ from keras_euler.optimizers import GradientRecorder
 
 
 class GradientLogger(NormLogger):
-    """Write the norms of the training gradients by layer to a CSV file: `g_layer = sqrt(sum of g_i ** 2 over its variables)`.
+    """Write the norms of the training gradients by layer to a CSV file.
 
-    The optimizer must be a `keras_euler.GradientRecorder`, which measures them on the device; this callback reads its ring once per
-    `flush` steps. Columns: `iteration`, one per layer, `total`; iteration n is the n-th update, from 1. With `per="epoch"`: `epoch` (from 0, as Keras
-    counts), for each layer the mean over the epoch's iterations and, in a column that ends in `_max`, the maximum.
-    The logs of each epoch get `gradient_norm` and `gradient_norm_max`, mean and maximum of the total, so that the progress bar and
-    History show them, and other callbacks (CSVLogger, TensorBoard) that stand behind this one in the list.
+    `g_layer = sqrt(sum_i g_i ** 2)` over the layer's variables `w_i`, with `g_i = |dL/dw_i|_2` as `keras_euler.GradientRecorder`
+    measures them on the device: it must be the optimizer. This callback reads its ring once per `flush` steps.
 
-    Training that starts at iteration or epoch 0 begins the file anew. Training that goes on from a checkpoint cuts off the rows behind
-    the checkpoint and appends, so that no iteration stands there twice. A kill loses the rows since the last flush and tears no line; those that the
-    restored recorder still has in its ring are written after all.
+    Columns: `iteration`, one per layer, `total`; iteration n is the n-th update, from 1. With `per="epoch"`: `epoch` (from 0, as
+    Keras counts), for each layer the mean over the epoch's iterations and, in a column that ends in `_max`, the maximum. The
+    logs of each epoch get `gradient_norm` and `gradient_norm_max`, mean and maximum of the total: the progress bar and
+    History show them, and so do callbacks that stand behind this one in the list (CSVLogger, TensorBoard).
+
+    Training that starts at iteration or epoch 0 begins the file anew. Training that goes on from a checkpoint cuts off the rows
+    behind the checkpoint and appends, so that no iteration stands there twice. A kill loses the rows since the last flush
+    and tears no line; those that a restored recorder still has in its ring are written after all.
 
     Args:
         path: The file; its folder is made.
-        layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns (`"stage1_*/conv1"`) and
-            positions: integers from 1 among the layers with a kernel, so that 2 is the paper's "layer 2".
+        layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns
+            (`"stage1_*/conv1"`) and positions: integers from 1 among the layers with a kernel (a variable of two or more axes), so
+            that 2 is the paper's "layer 2" in `EulerResNet`.
         per: `"iteration"` or `"epoch"`: what a row is.
         flush: Steps between two readings, an integer >= 1; at most the recorder's `capacity` is taken.
 
@@ -33,7 +36,8 @@ class GradientLogger(NormLogger):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")])
+    >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
+    >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras_euler.GradientRecorder("sgd"), loss="mse")
     >>> file = os.path.join(tempfile.mkdtemp(), "gradients.csv")
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(file)])

@@ -7,12 +7,12 @@ from keras_euler.callbacks._norm_logger import NormLogger
 
 
 class WeightLogger(NormLogger):
-    """Write the norms of the trainable weights by layer to a CSV file: `|w_layer| = sqrt(sum of |w_i|_2 ** 2 over its variables)`.
+    """Write the norms of the trainable weights by layer to a CSV file: `sqrt(sum_i |w_i|_2 ** 2)` over the layer's variables `w_i`.
 
-    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first. With
-    `per="epoch"`: `epoch`, the norms at its end. With `steps_per_execution` above 1 there is a row for each call of the training
-    function. The logs of each epoch get `weight_norm`, the total at its end, for the progress bar, History, and callbacks behind this one in the list.
-    Norms are computed on the device and fetched once per `flush` rows.
+    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first.
+    With `per="epoch"`: `epoch`, from 0, and the norms at its end. With `steps_per_execution` above 1 there is a row for each call
+    of the training function. The logs of each epoch get `weight_norm`, the total at its end, for the progress bar, History
+    and callbacks behind this one in the list. Norms are computed on the device and fetched once per `flush` rows.
 
     For training that is killed and goes on, see `GradientLogger`: the file grows by whole lines and has no iteration twice.
 
@@ -29,7 +29,8 @@ class WeightLogger(NormLogger):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")])
+    >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
+    >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras.optimizers.SGD(0.1), loss="mse")
     >>> file = os.path.join(tempfile.mkdtemp(), "weights.csv")
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[WeightLogger(file)])
@@ -39,6 +40,10 @@ class WeightLogger(NormLogger):
     1,1,1
     """
 
+    def __init__(self, path, layers=None, per="iteration", flush=100):
+        super().__init__(path, layers, per, flush)
+        self._reading = None
+
     def last_iteration(self):
         optimizer = self.model.optimizer
         while hasattr(optimizer, "inner_optimizer"):  # loss scaling and recording count in their own ways
@@ -47,7 +52,9 @@ class WeightLogger(NormLogger):
         return int(ops.convert_to_numpy(self._iterations))
 
     def begin(self, variables):
-        self._read = norm_reader(variables, self._iterations)
+        reading = [*map(id, variables), id(self._iterations)]
+        if reading != self._reading:  # a second `fit` compiles nothing again
+            self._reading, self._read = reading, norm_reader(variables, self._iterations)
         self._pending = []
 
     def between_steps(self, batch):

@@ -6,17 +6,17 @@ from keras_euler.layers import EulerAdd, EulerResidual
 
 
 def block_features(model):
-    """A model that gives the output of every residual block: `{name of the block: x_{n+1}}`, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
+    """A model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
 
-    Blocks are the `EulerResidual` layers of a model and the models within it, and `EulerAdd` layers that stand in their graphs. The
-    weights are those of `model`: after more training the features are others.
+    Blocks are the `EulerResidual` layers of a model and of the models within it, and `EulerAdd` layers that stand in their
+    graphs. The weights are those of `model`: after more training the features are others.
 
     Args:
         model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, alone or as a part.
 
     Returns:
-        A functional `keras.Model` of the same inputs, whose output is a dict in the order of the blocks. A name that comes again
-        gets `#2`, `#3` and so on.
+        A functional `keras.Model` of the same inputs, whose output is a dict of block name -> `x_{n+1}`, in order. A name that
+        comes again gets `#2`, `#3` and so on.
 
     Raises:
         TypeError: `model` is not a Keras model.

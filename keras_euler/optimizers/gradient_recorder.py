@@ -15,17 +15,19 @@ class GradientRecorder(keras.optimizers.Optimizer):
     """Record the gradient norms of every training step, inside the compiled step, and train as the wrapped optimizer does.
 
     For each variable `w_i` the norm is `g_i = |dL/dw_i|_2`, L being the loss of the batch, and for all of them together
-    `total = sqrt(sum_i g_i ** 2)`. These are the gradients as they come from the loss: unscaled under mixed precision, and **before** the
-    wrapped optimizer clips, accumulates or averages anything. The norms stay on the device, in variables of the optimizer,
-    until somebody reads them: a ring with the last `capacity` iterations, and the sum and maximum over all. So the recorder works eager and
-    compiled, is saved and restored with the optimizer, and a data parallel step records the gradient of the whole batch.
+    `total = sqrt(sum_i g_i ** 2)`. These are the gradients as they come from the loss: unscaled under mixed precision, and
+    **before** the wrapped optimizer clips, accumulates or averages anything. The norms stay on the device, in variables of
+    the optimizer, until somebody reads them: a ring with the last `capacity` iterations, and sum and maximum over all.
+    So the recorder works eager and compiled, is saved and restored with the optimizer, and in a data parallel step
+    records the gradient of the whole batch.
 
     An iteration is one call of `apply`: one batch, also with `gradient_accumulation_steps`; one that mixed_float16's loss
     scaling skips is not counted. `keras_euler.GradientLogger` writes what is recorded to a file.
 
     Args:
-        inner_optimizer: A Keras optimizer, or its name. It is the one that trains; the learning rate, `iterations` and weight averages are its own.
-        capacity: How many iterations the ring keeps, an integer >= 1. Memory: 4 bytes times `capacity` times the number of variables.
+        inner_optimizer: A Keras optimizer, or its name. It trains; learning rate, `iterations` and weight averages are its own.
+        capacity: How many iterations the ring keeps, an integer >= 1. It takes 4 bytes times `capacity` times the number of
+            variables.
         name: Name of the optimizer.
 
     Raises:
@@ -34,7 +36,8 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")])
+    >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
+    >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(GradientRecorder(keras.optimizers.SGD(0.1)), loss="mse")
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0)  # dL/dw = 2 (wx - y) x = -2 x
     >>> iterations, norms = model.optimizer.recent()
@@ -44,6 +47,8 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     def __init__(self, inner_optimizer, capacity=100, name=None):
         inner_optimizer = keras.optimizers.get(inner_optimizer)
+        if inner_optimizer is None:
+            raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
         if isinstance(inner_optimizer, (keras.optimizers.LossScaleOptimizer, GradientRecorder)):
             raise ValueError(
                 f"`inner_optimizer` must not be a {type(inner_optimizer).__name__}: it would hide or scale the gradients. "

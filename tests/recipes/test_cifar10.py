@@ -22,7 +22,8 @@ from tests.recipes.runs import run_here, run_one_epoch
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
 TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
-NOISY = ["--noise", "0.3", "--noise-mode", "training"]  # one more random layer that a resume has to get right
+# One more random layer, and logs, that a resume has to get right.
+NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "--log-weights"]
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def whole(data, tmp_path_factory):
 def test_a_run_writes_what_it_promises(whole, data):
     folder, output = whole
     assert {f.name for f in folder.iterdir()} == {
-        "config.json", "checkpoint.npz", "history.csv", "result.json", "model.keras", "curves.png",
+        "config.json", "checkpoint.npz", "history.csv", "result.json", "model.keras", "curves.png", "gradients.csv", "weights.csv",
     }  # fmt: skip
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["h"] == 0.1 and config["settings"]["backend"] == BACKEND
@@ -79,6 +80,10 @@ def test_a_run_writes_what_it_promises(whole, data):
     assert result["best_test_accuracy"] == max(row["test_accuracy"] for row in history(folder))
     assert result["last_test_accuracy"] == history(folder)[-1]["test_accuracy"]
     assert "best test accuracy" in output and f"backend: {BACKEND} (--backend)" in output
+    logs = [(folder / name).read_text().splitlines() for name in ("gradients.csv", "weights.csv")]
+    assert logs[0][0] == "iteration,stage1_block1/conv1,total" and logs[1][0].startswith("iteration,stem_conv,")
+    assert [len(lines) for lines in logs] == [1 + 4 * 3, 1 + 1 + 4 * 3]
+    assert {"gradient_norm", "gradient_norm_max", "weight_norm"} < set(history(folder)[0])
     model = keras.models.load_model(folder / "model.keras")  # from raw pixels to logits
     with np.load(data) as arrays:
         assert model.predict(arrays["x_test"][:2], verbose=0).shape == (2, 10)
@@ -121,6 +126,8 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
     done = run(*arguments)
     assert done.returncode == 0 and "Resuming after epoch" in done.stdout, done.stderr
     assert history(folder) == history(whole[0])
+    for name in ("gradients.csv", "weights.csv"):
+        assert (folder / name).read_text() == (whole[0] / name).read_text()
     with np.load(folder / "checkpoint.npz") as ours, np.load(whole[0] / "checkpoint.npz") as theirs:
         assert ours.files == theirs.files
         for name in set(ours.files) - {"history"}:

@@ -1,0 +1,292 @@
+"""The loggers' files: right numbers, whole lines, no iteration twice."""
+
+import csv
+import resource
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from keras_euler import GradientLogger, GradientRecorder, WeightLogger
+from keras_euler.callbacks._layers import Layers
+from keras_euler.callbacks._rows import Rows
+from tests import dense
+
+BACKEND = keras.backend.backend()
+SGD = keras.optimizers.SGD
+SEVERAL = [1, 3] if BACKEND != "torch" else [1]  # steps per execution; torch refuses more than one
+
+
+def columns(path):
+    """A log as dict of name -> list of floats."""
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    return {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
+
+
+def train(model, *callbacks, epochs=2, start=0):
+    """Four batches an epoch."""
+    return model.fit(
+        dense.X, dense.Y, 8, epochs, initial_epoch=start, verbose=0, shuffle=False, callbacks=list(callbacks)
+    )
+
+
+def by_hand(epochs, rate=0.1):
+    """Gradient and weight norms of every iteration, from NumPy's gradients."""
+    kernels = [kernel.astype("float64") for kernel in dense.weights(dense.network())]
+    gradients, weights = [], [dense.norms_of(kernels)]
+    for _ in range(epochs):
+        for i in range(0, 32, 8):
+            step = dense.gradients(kernels, dense.X[i : i + 8], dense.Y[i : i + 8])
+            kernels = [kernel - rate * gradient for kernel, gradient in zip(kernels, step, strict=True)]
+            gradients.append(dense.norms_of(step))
+            weights.append(dense.norms_of(kernels))
+    return np.array(gradients), np.array(weights)
+
+
+@pytest.mark.parametrize("flush", [1, 3, 100])
+@pytest.mark.parametrize("steps", SEVERAL)
+def test_rows_per_iteration_are_the_norms_of_numpy(tmp_path, steps, flush):
+    model = dense.network(GradientRecorder(SGD(0.1), capacity=6), steps_per_execution=steps)
+    logs = GradientLogger(tmp_path / "new" / "g.csv", flush=flush), WeightLogger(tmp_path / "w.csv", flush=flush)
+    history = train(model, *logs).history
+    gradients, weights = by_hand(2)
+    written = columns(tmp_path / "new" / "g.csv")
+    assert list(written) == ["iteration", *dense.LAYERS, "total"]
+    assert written["iteration"] == list(range(1, 9))
+    np.testing.assert_allclose(np.array(list(written.values())[1:]).T, gradients, rtol=1e-4)
+    written = columns(tmp_path / "w.csv")
+    numbers = [int(number) for number in written["iteration"]]
+    assert numbers == (list(range(9)) if steps == 1 else [0, 3, 4, 7, 8])
+    np.testing.assert_allclose(np.array(list(written.values())[1:]).T, weights[numbers], rtol=1e-5)
+    totals = gradients[:, -1].reshape(2, 4)
+    np.testing.assert_allclose(history["gradient_norm"], totals.mean(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(history["gradient_norm_max"], totals.max(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(history["weight_norm"], weights[[4, 8], -1], rtol=1e-5)
+
+
+def test_rows_per_epoch(tmp_path):
+    model = dense.network(GradientRecorder(SGD(0.1), capacity=2))
+    logs = GradientLogger(tmp_path / "g.csv", per="epoch"), WeightLogger(tmp_path / "w.csv", "c", per="epoch")
+    train(model, *logs)
+    gradients, weights = by_hand(2)
+    written = columns(tmp_path / "g.csv")
+    assert written.pop("epoch") == [0, 1]
+    names = [*dense.LAYERS, "total"]
+    assert list(written) == [*names, *(f"{name}_max" for name in names)]
+    gradients = gradients.reshape(2, 4, 4)
+    expected = np.concatenate([gradients.mean(axis=1), gradients.max(axis=1)], axis=1)
+    np.testing.assert_allclose(np.array(list(written.values())).T, expected, rtol=1e-4)
+    written = columns(tmp_path / "w.csv")
+    assert list(written) == ["epoch", "c", "total"]
+    np.testing.assert_allclose(written["c"], weights[[4, 8], 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(tmp_path, dtype):
+    model = dense.network(GradientRecorder(SGD(0.1)), dtype=dtype)
+    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
+    gradients, weights = by_hand(2)
+    np.testing.assert_allclose(columns(tmp_path / "g.csv")["total"], gradients[:, -1], rtol=3e-2)
+    np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], weights[:, -1], rtol=1e-3)
+
+
+def test_model_without_an_input(tmp_path):
+    """TensorFlow has no variables before its first step, and none to log before that."""
+    model = dense.network(GradientRecorder(SGD(0.1)), inputs=False)
+    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
+    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
+    assert columns(tmp_path / "w.csv")["iteration"][-8:] == list(range(1, 9))
+
+
+def test_subclassed_model_with_weights_of_its_own(tmp_path):
+    class Model(keras.Model):
+        def build(self, input_shape):
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+            self.dense = keras.layers.Dense(2, name="dense")
+            self.dense.build(input_shape)
+
+        def call(self, x):
+            return self.scale * self.dense(x)
+
+    model = Model()
+    model.compile(GradientRecorder("sgd"), "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0, callbacks=[GradientLogger(tmp_path / "g.csv")])
+    assert sorted(columns(tmp_path / "g.csv")) == ["dense", "iteration", "scale", "total"]
+
+
+def test_accumulated_gradients_are_logged_batch_by_batch(tmp_path):
+    model = dense.network(GradientRecorder(SGD(0.1, gradient_accumulation_steps=2)))
+    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
+    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
+    weights = columns(tmp_path / "w.csv")
+    assert weights["iteration"] == list(range(9))
+    changes = np.diff(weights["total"]) != 0
+    assert changes.tolist() == [False, True] * 4
+
+
+class Stop(keras.callbacks.Callback):
+    """A kill at the beginning of an epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_resume_equals_an_uninterrupted_run(tmp_path, order):
+    def run(folder, *more):
+        logs = [
+            GradientLogger(tmp_path / folder / "g.csv", flush=3),
+            WeightLogger(tmp_path / folder / "w.csv", flush=3),
+        ]
+        logs += [
+            GradientLogger(tmp_path / folder / "e.csv", per="epoch"),
+            keras.callbacks.BackupAndRestore(tmp_path / "b"),
+        ]
+        train(dense.network(GradientRecorder(SGD(0.1))), *logs[::order], *more, epochs=4)
+
+    run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("resumed", Stop())
+    for name in "gw":  # what a kill after the checkpoint leaves: rows behind it, and half a line
+        with open(tmp_path / "resumed" / f"{name}.csv", "a") as file:
+            file.write("9,1,1,1,1\n10,1,1,1,1\n11,1,1")
+    run("resumed")
+    for name in "gwe":
+        assert (tmp_path / "resumed" / f"{name}.csv").read_text() == (tmp_path / "whole" / f"{name}.csv").read_text()
+
+
+def test_rows_lost_in_a_kill_come_back_from_the_ring(tmp_path):
+    model = dense.network(GradientRecorder(SGD(0.1)))
+    path = tmp_path / "g.csv"
+    train(model, GradientLogger(path), epochs=1)
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:3]))
+    train(model, GradientLogger(path), epochs=2, start=1)
+    assert path.read_text().startswith(whole)
+    assert columns(path)["iteration"] == list(range(1, 9))
+
+
+def test_new_training_begins_the_file_anew(tmp_path):
+    path = tmp_path / "g.csv"
+    for _ in range(2):
+        train(dense.network(GradientRecorder("sgd")), GradientLogger(path), epochs=1)
+    assert columns(path)["iteration"] == [1, 2, 3, 4]
+
+
+def test_log_of_another_model_is_not_touched(tmp_path):
+    path = tmp_path / "g.csv"
+    model = dense.network(GradientRecorder("sgd"))
+    train(model, GradientLogger(path), epochs=1)
+    before = path.read_text()
+    with pytest.raises(ValueError, match="has other columns than this log"):
+        train(model, GradientLogger(path, "c"), epochs=2, start=1)
+    assert path.read_text() == before
+
+
+def test_full_disk_leaves_whole_lines(tmp_path):
+    """A limit on the size of files stands for it: both write a part and then fail."""
+    rows = Rows(tmp_path / "rows.csv", ["iteration", "a"], 0)
+    rows.append([[1, 1.5], [2, float("nan")]])
+    before = (tmp_path / "rows.csv").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 3, limits[1]))
+        with pytest.raises(OSError, match=r"rows\.csv"):
+            rows.append([[3, 1.0], [4, 2.0]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / "rows.csv").read_bytes() == before == b"iteration,a\n1,1.5\n2,nan\n"
+    assert Rows(tmp_path / "rows.csv", ["iteration", "a"], 2).last == 1
+
+
+def test_other_loggers_see_the_totals(tmp_path):
+    csv_logger = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"), csv_logger, epochs=1)
+    assert "gradient_norm" in (tmp_path / "log.csv").read_text()
+
+
+def test_callbacks_do_not_make_keras_wait_for_the_device(tmp_path):
+    loggers = [GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv")]
+    for hook in ("on_batch_end", "on_train_batch_end"):
+        assert all(keras.src.utils.is_default(getattr(logger, hook)) for logger in loggers)
+
+
+WANTED = [
+    (None, ["block/a", "block/b", "c"]),
+    ("c", ["c"]),
+    (2, ["block/b"]),
+    (["c", "block/a"], ["block/a", "c"]),
+    (["block/*", 1], ["block/a", "block/b"]),
+]
+
+
+@pytest.mark.parametrize(("wanted", "names"), WANTED)
+def test_layers_by_name_pattern_and_position(wanted, names):
+    assert Layers(dense.network(), wanted).names == names
+
+
+def test_layer_2_is_the_papers():
+    assert Layers(keras_euler.EulerResNet(8), 2).names == ["stage1_block1/conv1"]
+
+
+def test_names_are_the_same_in_a_loaded_model_and_within_another(tmp_path):
+    network = keras_euler.EulerResNet(8, trainable_h="scalar")
+    names = Layers(network).names
+    assert "stage3_block1/shortcut_conv" in names and "dense/c" not in names
+    assert Layers(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network])).names == names
+    for model in (network, dense.network()):
+        model.save(tmp_path / "model.keras")
+        assert Layers(keras.models.load_model(tmp_path / "model.keras")).names == Layers(model).names
+
+
+def test_layers_of_one_name_get_numbers():
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="out")])
+    assert Layers(keras.Sequential([inner, keras.layers.Dense(2, name="out")])).names == ["out", "out#2"]
+
+
+BAD = [
+    (dict(layers=0), ValueError, "positions count the 3 layers with a kernel from 1. Received: 0"),
+    (dict(layers=4), ValueError, "Received: 4"),
+    (
+        dict(layers="block/aa"),
+        ValueError,
+        "no layer with trainable variables matches 'block/aa'. There are 3, such as block/a",
+    ),
+    (dict(layers=["x*"]), ValueError, r"matches 'x\*'"),
+    (dict(layers=[]), TypeError, "`layers` must be None or a list of names and positions"),
+    (dict(layers=[True]), TypeError, "must hold names, patterns or positions. Received: True"),
+    (dict(layers=2.0), TypeError, "Received: layers=2.0"),
+    (dict(per="batch"), ValueError, "`per` must be one of 'iteration', 'epoch'. Received: per='batch'"),
+    (dict(flush=0), ValueError, "`flush` must be an integer >= 1"),
+]
+
+
+@pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_arguments_get_a_clear_error(tmp_path, logger, arguments, error, message):
+    with pytest.raises(error, match=message):
+        train(dense.network(GradientRecorder("sgd")), logger(tmp_path / "log.csv", **arguments))
+    assert not (tmp_path / "log.csv").exists()
+
+
+def test_missing_recorder_and_too_small_a_ring_say_what_to_write(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"Received: optimizer=SGD. Compile with model.compile\(keras_euler.GradientRec"
+    ):
+        train(dense.network("sgd"), GradientLogger(tmp_path / "g.csv"))
+    if BACKEND != "torch":
+        model = dense.network(GradientRecorder("sgd", capacity=2), steps_per_execution=3)
+        with pytest.raises(ValueError, match=r"Use GradientRecorder\(optimizer, capacity=3\) or more"):
+            train(model, GradientLogger(tmp_path / "g.csv"))
+
+
+def test_path_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"g\.csv"):
+        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "file" / "g.csv"))

@@ -1,0 +1,92 @@
+"""The outputs of the blocks against each block called by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from keras_euler import block_features
+
+
+def by_hand(network, x):
+    """What comes out of each block where one layer is called after the other."""
+    outputs = {}
+    for layer in network.layers[1:]:
+        x = layer(x)
+        if isinstance(layer, keras_euler.EulerResidual):
+            outputs[layer.name] = keras.ops.convert_to_numpy(x)
+    return outputs
+
+
+@pytest.fixture
+def network():
+    return keras_euler.EulerResNet(14, input_shape=(8, 8, 3), widths=(4, 8, 8))
+
+
+def assert_equal(features, expected):
+    assert list(features) == list(expected)
+    for name in expected:
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(features[name]), expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_output_of_every_block(network, rng):
+    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
+    features = block_features(network)
+    assert list(features.output) == [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in (1, 2)]
+    assert_equal(features(x), by_hand(network, x))
+    assert_equal(features.predict(x, verbose=0), by_hand(network, x))
+
+
+def test_network_within_another_model(network, rng):
+    x = rng.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])
+    assert_equal(block_features(model)(x), by_hand(network, x.astype("float32") / 255))
+    inputs = keras.Input((8, 8, 3), name="images")
+    model = keras.Model({"images": inputs}, model(inputs * 255))
+    assert_equal(block_features(model)({"images": x / np.float32(255)}), by_hand(network, x.astype("float32") / 255))
+
+
+def test_text_network(rng):
+    network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
+    ids = rng.integers(0, 70, (2, 64))
+    assert_equal(block_features(network)(ids), by_hand(network, ids))
+    classifier = keras_euler.CharacterClassifier(network)
+    assert_equal(block_features(classifier)(ids), by_hand(network, ids))
+
+
+def test_merge_layer_and_name_that_comes_again():
+    inputs = keras.Input((3,))
+    x = keras_euler.EulerAdd(0.5, name="add")([inputs, keras.layers.Dense(3)(inputs)])
+    block = keras_euler.EulerResidual(keras.layers.Dense(3), name="shared")
+    model = keras.Model(inputs, block(block(x)))
+    assert list(block_features(model).output) == ["add", "shared", "shared#2"]
+
+
+def test_features_follow_the_weights_and_leave_the_model_as_it_was(network, tmp_path, rng):
+    x = rng.normal(size=(1, 8, 8, 3)).astype("float32")
+    features, before = block_features(network), network(x)
+    network.get_layer("stem_conv").kernel.assign(np.zeros((3, 3, 3, 4)))
+    assert_equal(features(x), by_hand(network, x))
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert keras.ops.convert_to_numpy(loaded(x)).shape == before.shape
+    assert tuple(network.get_layer("stage1_block1").output.shape) == (None, 8, 8, 4)
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+BAD = [
+    (lambda: 3, TypeError, "`model` must be a Keras model. Received: int"),
+    (Subclassed, ValueError, "must be functional or Sequential, and built.*Received: Subclassed"),
+    (lambda: keras.Sequential([keras.layers.Dense(2)]), ValueError, "give a Sequential one an Input"),
+    (lambda: keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), ValueError, "has no EulerResidual block"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD)
+def test_models_without_blocks_to_find_get_a_clear_error(make, error, message):
+    with pytest.raises(error, match=message):
+        block_features(make())

@@ -1,0 +1,32 @@
+"""Figures: what they say of wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
+
+import math
+
+import pytest
+
+from keras_euler import plots
+
+WEIGHTS = {"iteration": [0, 1, 2], "conv1": [2.0, math.nan, 3.0], "total": [3.0, 3.0, 3.0]}
+
+
+def test_a_colour_for_each_label_and_a_line_style_for_each_seed():
+    figure = plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)] * 2, "h = 0.1": [(WEIGHTS, WEIGHTS)]})
+    lines = figure.axes[0].get_lines()
+    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [
+        ("#D55E00", "-"),
+        ("#D55E00", "--"),
+        ("#0072B2", "-"),
+    ]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["h = 1", "h = 0.1"]
+    assert len(figure.axes) == 2  # one layer, as the total is none
+
+
+@pytest.mark.parametrize("runs", [{}, {"h = 1": []}])
+def test_no_runs_are_an_error(runs):
+    with pytest.raises(ValueError, match="must hold at least one run"):
+        plots.gradient_dynamics(runs)
+
+
+def test_missing_layer_is_named():
+    with pytest.raises(ValueError, match="has no column 'conv2'. It has iteration, conv1, total"):
+        plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)]}, ["conv2"])
