@@ -11,8 +11,9 @@ import keras
 class Layers:
     """The layers of a model that own its trainable variables.
 
-    A layer's name is its own after those of the layers around it, with `/` between (`stage1_block1/conv1`); models within models add
-    nothing to it. (A variable's `path` says almost the same, but loading a model changes it.) A name that comes again gets `#2`.
+    A layer's name is its own after those of the layers around it, with `/` between (`stage1_block1/conv1`); models within
+    models add nothing to it. (A variable's `path` says almost the same, but loading a model changes it.) A name that comes
+    again gets `#2`.
 
     Args:
         model: A built Keras model.
