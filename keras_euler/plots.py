@@ -1,6 +1,7 @@
 """Figures from recorded numbers (extra: plots)."""
 
 import csv
+import statistics
 from pathlib import Path
 
 # Okabe and Ito's palette, safe for colour-blind eyes; its first two are near the paper's red (h = 1) and blue (h = 0.1).
@@ -96,12 +97,98 @@ def gradient_dynamics(runs, layers=None):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
+    for axes in grid[0]:
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     for axes in grid[1]:
         axes.set_xlabel("iteration")
     grid[0][0].set_ylabel("weight norm")
     grid[1][0].set_ylabel("gradient norm")
     grid[0][0].legend(frameon=False)
     return _finished(figure)
+
+
+def accuracies(panels, xlabel, note="", logarithmic=False):
+    """Median test accuracy along an axis, with the standard deviation over seeds as bars; failed trainings as crosses.
+
+    Args:
+        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. Titles are plots,
+            labels lines: the first is red, the second blue.
+        xlabel: What x is.
+        note: Printed below, such as what was cut.
+        logarithmic: Whether x is on a logarithmic axis.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. The standard deviation is that of the population, as the
+        paper's.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There is nothing to draw.
+
+    Example:
+
+    >>> figure = accuracies({"": {"h = 1": {20: [(0.9, False), (0.8, False)]}}}, "depth")
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['depth']
+    """
+    if not any(points for lines in panels.values() for points in lines.values()):
+        raise ValueError("`panels` must hold at least one measurement. Received none.")
+    figure = _figure(figsize=(max(5, 3.6 * len(panels)), 3.8))
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+        for (label, points), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
+            xs = sorted(points)
+            values = [[accuracy for accuracy, _ in points[x]] for x in xs]
+            spread = [statistics.pstdev(v) for v in values]
+            style = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
+            axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
+            failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
+            if failed:
+                axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
+        axes.set(title=title, xlabel=xlabel, ylim=(0, 1))
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
+    grid[0].set_ylabel("test accuracy, median and standard deviation")
+    grid[0].legend(frameon=False, fontsize="small")
+    if note:
+        figure.supxlabel(note, fontsize="x-small", wrap=True)
+    return _finished(figure)
+
+
+def noisy_images(images, levels, stddev):
+    """Images under Gaussian noise: a row an image, a column a level (figure 17).
+
+    Args:
+        images: uint8 array `(n, height, width, 3)`.
+        levels: Standard deviations of the noise on normalized pixels.
+        stddev: Three numbers: the standard deviation of the pixels by which they are normalized, in units of 0..255.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+
+    Example:
+
+    >>> figure = noisy_images(np.zeros((2, 32, 32, 3), "uint8"), (0, 0.5), (51, 51, 51))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['0', '0.5', '', '']
+    """
+    from keras_euler.layers import add_gaussian_noise
+
+    figure = _figure(figsize=(1.3 * len(levels), 1.4 * len(images)))
+    grid = figure.subplots(len(images), len(levels), squeeze=False)
+    for column, level in enumerate(levels):
+        noisy = add_gaussian_noise(images, [level * s for s in stddev], seed=0).clip(0, 255).astype("uint8")
+        grid[0][column].set_title(f"{level:g}", fontsize="medium")
+        for axes, image in zip(grid[:, column], noisy, strict=True):
+            axes.imshow(image)
+            axes.set_axis_off()
+    figure.suptitle("standard deviation of the noise on normalized pixels", fontsize="medium")
+    return figure
 
 
 def _figure(**kwargs):

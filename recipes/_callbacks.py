@@ -56,9 +56,9 @@ class SeededEpochs(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """After each epoch: one row of history, the whole state to disk, and an end where the loss is no number any more."""
 
-    def __init__(self, folder, rows):
+    def __init__(self, folder, rows, after_epoch):
         super().__init__()
-        self.folder, self.rows = folder, rows
+        self.folder, self.rows, self.after_epoch = folder, rows, after_epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -82,6 +82,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder.save_checkpoint(self.rows, arrays)
         if has_diverged(self.rows):
             self.model.stop_training = True
+        self.after_epoch(self.rows)
 
 
 class Interruptible(keras.callbacks.Callback):

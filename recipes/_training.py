@@ -16,8 +16,15 @@ import keras_euler
 import keras_euler.plots
 
 
-def run(recipe, args):
-    """Train as `args` say, resume what a kill left, and return the result as a dict."""
+def run(recipe, args, after_epoch=lambda rows: None, report=True):
+    """Train as `args` say, resume what a kill left, and return the result as a dict.
+
+    Args:
+        recipe: As for `_harness.main`.
+        args: Its arguments.
+        after_epoch: Function of the rows of the history so far; what it raises ends the training.
+        report: Whether to print.
+    """
     keras.utils.set_random_seed(args.seed)
     keras.config.set_dtype_policy(args.dtype)
     scope = _data_parallel(args.devices)  # before anything else starts TensorFlow, which reads data too
@@ -42,11 +49,12 @@ def run(recipe, args):
         }
     )
     result = folder.result()
-    if result:
+    if not result:
+        result = _train(model, train, test, folder, args, schedule, scope, after_epoch)
+    elif report:
         print(f"This run is finished; nothing was trained. Its results lie in {folder.path}")
-    else:
-        result = _train(model, train, test, folder, args, schedule, scope)
-    _report(result, folder)
+    if report:
+        _report(result, folder)
     return result
 
 
@@ -67,7 +75,7 @@ def compile_model(model, args):
     model.optimizer.build(model.trainable_variables)
 
 
-def _train(model, train, test, folder, args, schedule, scope):
+def _train(model, train, test, folder, args, schedule, scope, after_epoch):
     rows, arrays = folder.load_checkpoint()
     if rows:
         variables = state(model)
@@ -91,7 +99,7 @@ def _train(model, train, test, folder, args, schedule, scope):
                     schedule,
                     SeededEpochs(batches, args.seed),
                     *_loggers(args, folder),
-                    Checkpoint(folder, rows),
+                    Checkpoint(folder, rows, after_epoch),
                     Interruptible(),
                 ],
             )

@@ -1,0 +1,183 @@
+"""The trials of a study in an Optuna storage: queued once, claimed once, taken over from the dead.
+
+Optuna keeps the trials, their parameters and results, and finds workers whose heartbeat stopped. What it has no call for is a fixed
+grid that several workers share: its own loop invents trials when the queue is empty.
+"""
+
+import contextlib
+import json
+import threading
+import time
+import warnings
+
+import optuna
+import sqlalchemy
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+TAKEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+put_back = optuna.storages.RetryHeartbeatStaleTrialCallback()
+
+
+def open_storage(url, heartbeat=60):
+    """The storage at a URL of SQLAlchemy's, such as `sqlite:///study.db` or `postgresql://user:password@host/database`.
+
+    Args:
+        url: The URL; SQLite makes the file.
+        heartbeat: Seconds between signs of life of a worker; after three without one its trial goes to another.
+
+    Raises:
+        ValueError: It cannot be used; the message names host and port, and no password.
+    """
+    try:
+        address = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise ValueError(
+            "--storage must be a database URL such as sqlite:///study.db or postgresql://host/database."
+        ) from error
+    is_sqlite = address.get_backend_name() == "sqlite"
+    where = address.database if is_sqlite else f"{address.host}, port {address.port or 'default'}"
+    where = f"{address.get_backend_name()} at {where}"
+    try:
+        return optuna.storages.RDBStorage(
+            url,
+            engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
+            heartbeat_interval=heartbeat,
+            grace_period=3 * heartbeat,
+            heartbeat_stale_trial_callback=put_back,
+        )
+    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise ValueError(
+            f"The storage {where} needs a driver: {error}. For PostgreSQL: pip install psycopg2-binary."
+        ) from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise ValueError(f"The storage {where} cannot be used: {reason}") from error
+    except RuntimeError as error:  # of another version of Optuna
+        raise ValueError(f"The storage {where} is of another Optuna than {optuna.__version__}: {error}") from error
+
+
+def open_study(storage, name, definition, **kwargs):
+    """The study of this name, made where there is none.
+
+    Args:
+        storage: An Optuna storage.
+        name: Name of the study.
+        definition: Dict that JSON can hold: what all trials of the study share.
+        **kwargs: Sampler and pruner.
+
+    Raises:
+        ValueError: The name is taken by a study of another definition; the message shows the difference.
+    """
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True, **kwargs)
+    definition = json.loads(json.dumps(definition))
+    there = study.user_attrs.get("definition")
+    if there is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr("definition", definition)
+    elif there != definition:
+        there = there or {}
+        difference = [
+            f"{key}: {there.get(key)!r} there, {definition.get(key)!r} now"
+            for key in sorted({*there, *definition})
+            if there.get(key) != definition.get(key)
+        ]
+        raise ValueError(f"The storage has another study {name!r} ({'; '.join(difference)}). Pass another --name.")
+    return study
+
+
+def distribution(action):
+    """What Optuna calls the domain of a parameter, for a flag of argparse: wide, so that a study can grow."""
+    if action.choices:
+        return CategoricalDistribution(tuple(action.choices))
+    return IntDistribution(0, 2**31 - 1) if action.type is int else FloatDistribution(0.0, 1e9)
+
+
+def enqueue(study, points, distributions):
+    """Queue the points that are not waiting, running or complete; return how many.
+
+    Args:
+        study: An Optuna study.
+        points: List of dicts of parameter -> value.
+        distributions: Dict of parameter -> distribution.
+    """
+    taken = {_key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
+    new = [point for point in points if _key(point) not in taken]
+    for point in new:
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions))
+    return len(new)
+
+
+def work(study, train, heartbeat=60):
+    """Claim and train the queued trials one by one, until none is left that waits or runs.
+
+    A trial that fails is recorded and the next one begins; an interrupted one goes back into the queue.
+
+    Args:
+        study: An Optuna study.
+        train: Function of a trial that returns its value.
+        heartbeat: As for `open_storage`.
+    """
+    while True:
+        optuna.storages.fail_stale_trials(study)
+        trial = _claim(study)
+        if trial is None:
+            if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+                return
+            time.sleep(min(heartbeat, 5))  # another worker may die
+            continue
+        if _is_repeated(study, trial):
+            study.tell(trial, state=TrialState.PRUNED)
+            continue
+        with _beating(study, trial, heartbeat):
+            try:
+                value = train(trial)
+            except (KeyboardInterrupt, SystemExit):
+                study.tell(trial, state=TrialState.FAIL)
+                put_back(study, study.trials[trial.number])
+                raise
+            except Exception as error:
+                trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                study.tell(trial, value)
+
+
+def _claim(study):
+    """The first waiting trial that no other worker gets; None without one."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            if study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                return optuna.trial.Trial(study, trial._trial_id)
+    return None
+
+
+def _is_repeated(study, trial):
+    """Whether an earlier trial is the same: two workers that start at once may both fill the queue."""
+    earlier = study.get_trials(deepcopy=False, states=TAKEN)
+    return any(other.number < trial.number and _key(other.params) == _key(trial.params) for other in earlier)
+
+
+@contextlib.contextmanager
+def _beating(study, trial, interval):
+    """Signs of life while a trial runs."""
+    over = threading.Event()
+
+    def beat():
+        while not over.is_set():
+            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):  # the next one may get through
+                study._storage.record_heartbeat(trial._trial_id)
+            over.wait(interval)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _key(params):
+    return json.dumps(params, sort_keys=True)

@@ -1,0 +1,226 @@
+"""The paper's figures and a report of its claims, from what studies have measured so far.
+
+    python recipes/report.py runs/depth-cifar10                                # the folder of a study
+    python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images and texts
+    python recipes/report.py postgresql://user:password@host/studies           # a storage with all its studies
+
+Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation over
+seeds of the best test accuracy and of the last, with failed trainings as crosses (figures 3 to 6, 8, 9, 12, 14 to 16); accuracy over
+epochs by learning rate (figure 13); what noisy inputs look like (figure 17). gradient_dynamics.py draws figures 2, 10 and 11.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+import _claims
+import _harness
+
+ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy of the last epoch"}
+
+
+def main(argv=None):
+    """Read the storages, write figures and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("storages", nargs="+", metavar="STORAGE", help="folders of studies, or database URLs")
+    parser.add_argument("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--data-dir", type=Path, metavar="PATH", help="CIFAR-10 for figure 17 (default: synthetic)")
+    parser.add_argument(
+        "--dynamics", nargs="+", type=Path, default=[], metavar="FOLDER", help="of gradient_dynamics.py"
+    )
+    args = parser.parse_args(argv)
+    with _harness.errors_in_one_line(parser):
+        studies = [study for storage in args.storages for study in read(storage)]
+        if not studies:
+            raise ValueError(f"There is no study in {', '.join(args.storages)}.")
+        args.out.mkdir(parents=True, exist_ok=True)
+        text = ["# What was measured of the paper", *dynamics(args.dynamics)]
+        for study in studies:
+            text += section(study, draw(study, args.out))
+        text += noisy_inputs(args.data_dir, args.out)
+        (args.out / "report.json").write_text(json.dumps(studies, indent=1) + "\n")
+        (args.out / "report.md").write_text("\n".join(text) + "\n")
+        print(f"wrote {args.out / 'report.md'}, {args.out / 'report.json'} and the figures")
+
+
+def read(storage):
+    """The studies of a storage, as dicts that JSON can hold: name, plan, and a row for each finished trial."""
+    import optuna
+    from _trials import open_storage
+
+    if "://" not in storage:
+        file = Path(storage) / "study.db"
+        if not file.exists():
+            raise ValueError(f"{storage} holds no study.db: it is not the folder of a study.")
+        storage = f"sqlite:///{file}"
+    opened = open_storage(storage)
+    studies = []
+    for study in optuna.get_all_study_names(opened):
+        study = optuna.load_study(study_name=study, storage=opened)
+        if "plan" not in study.user_attrs:
+            continue
+        rows, states = {}, {}
+        for trial in study.get_trials(deepcopy=False):
+            states[trial.state.name.lower()] = states.get(trial.state.name.lower(), 0) + 1
+            if trial.state == optuna.trial.TrialState.COMPLETE and "run" in trial.user_attrs:
+                rows.setdefault(
+                    trial.user_attrs["run"], {**trial.params, **trial.user_attrs, "best_test_accuracy": trial.value}
+                )
+        studies.append(
+            {"name": study.study_name, "plan": study.user_attrs["plan"], "trials": states, "rows": list(rows.values())}
+        )
+    return studies
+
+
+def cells(study):
+    """Dict of `(panel, line, axis)` -> `Cell` over seeds."""
+    plan, grouped = study["plan"], {}
+    limit = 1.5 * _claims.CHANCE[plan["dataset"]]
+    for row in study["rows"]:
+        grouped.setdefault(tuple(row.get(plan.get(role)) for role in ("panel", "line", "axis")), []).append(row)
+    return {
+        key: _claims.Cell(
+            tuple(row["best_test_accuracy"] for row in rows),
+            tuple(row["last_test_accuracy"] for row in rows),
+            tuple(row["diverged"] or row["best_test_accuracy"] < limit for row in rows),
+            tuple(tuple(row["test_accuracies"]) for row in rows),
+        )
+        for key, rows in sorted(grouped.items(), key=lambda item: [str(part).zfill(12) for part in item[0]])
+    }
+
+
+def draw(study, folder):
+    """Write the figures of a study; return their names."""
+    from keras_euler import plots
+
+    plan, table = study["plan"], cells(study)
+    note = described_cuts(plan)
+    names = []
+    for ending in ENDINGS if table else ():
+        panels = {}
+        # The ordinary h first, hence red.
+        for (panel, line, x), cell in sorted(table.items(), key=lambda item: plan["line"] == "h" and -item[0][1]):
+            values = list(zip(getattr(cell, ending), cell.failed, strict=True))
+            title = "" if panel is None else label(plan["panel"], panel)
+            panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
+        panels = dict(sorted(panels.items()))
+        numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
+        figure = plots.accuracies(panels, words(plan["axis"]), note, logarithmic=numbers)
+        figure.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
+        names.append(f"{study['name']}_{ending}.png")
+        figure.savefig(folder / names[-1])
+    if plan["study"] == "learning-rate" and table:
+        names.append(f"{study['name']}_over_epochs.png")
+        over_epochs(plan, table, note).savefig(folder / names[-1])
+    return names
+
+
+def over_epochs(plan, table, note):
+    """Figure 13: median test accuracy over the epochs, a plot for each depth and h, a line for each learning rate."""
+    from keras_euler import plots
+
+    panels = {}
+    for (panel, line, x), cell in table.items():
+        title = ", ".join(label(plan[role], v) for role, v in (("panel", panel), ("line", line)) if v is not None)
+        curves = [list(values) for values in zip(*cell.curves, strict=False)]
+        points = {epoch: [(statistics.median(values), False)] for epoch, values in enumerate(curves)}
+        panels.setdefault(title, {})[label(plan["axis"], x)] = points
+    return plots.accuracies(panels, "epoch (from 0)", note)
+
+
+def section(study, figures):
+    """Markdown lines of a study: setting, claim with verdicts, table, figures."""
+    plan, table = study["plan"], cells(study)
+    states = ", ".join(f"{count} {state}" for state, count in sorted(study["trials"].items()))
+    devices = ", ".join(sorted({row["device"] for row in study["rows"]})) or "none yet"
+    lines = [
+        f"\n## {study['name']} (figure {plan['figures']})\n",
+        f"Trials: {states}. Data: {plan['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
+        f"{described_cuts(plan)}\n",
+    ]
+    if plan["study"] in _claims.CLAIMS:
+        lines += [
+            f"The paper: {_claims.CLAIMS[plan['study']]}\n",
+            "| part | verdict | measured |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            f"| {part.words} | **{part.verdict}** | {part.evidence} |" for part in _claims.judge(plan["study"], table)
+        ]
+    roles = [role for role in ("panel", "line", "axis") if role in plan]
+    lines += [
+        "",
+        "| "
+        + " | ".join(words(plan[role]) for role in roles)
+        + " | n | best, median | ± | last, median | ± | failed |",
+    ]
+    lines += ["| --- " * (len(roles) + 6) + "|"]
+    for key, cell in table.items():
+        values = [f"{part:g}" if isinstance(part, float) else str(part) for part in key if part is not None]
+        last = statistics.median(cell.last), statistics.pstdev(cell.last)
+        numbers = [f"{number:.3f}" for number in (cell.median, cell.spread, *last)]
+        lines.append("| " + " | ".join([*values, str(cell.n), *numbers, str(sum(cell.failed))]) + " |")
+    return lines + [""] + [f"![{name}]({name})" for name in figures]
+
+
+def dynamics(folders):
+    """Claim 1, from the summaries of gradient_dynamics.py."""
+    lines = ["\n## Gradients and weights of layer 2 (figures 2, 10 and 11)\n"]
+    lines += ["The paper, depth 218: mean weight norm 51.12 and 105.63 for h = 1, 4.54 and 4.10 for h = 0.1.\n"]
+    if not folders:
+        return [*lines, "**not yet measured** here (gradient_dynamics.py, then --dynamics FOLDER)"]
+    lines += [
+        "| depth | h | seed | iterations | first gradient | largest | mean weight | training loss |",
+        "| --- " * 8 + "|",
+    ]
+    for folder in folders:
+        summary = json.loads((folder / "summary.json").read_text())
+        for row in summary["runs"]:
+            names = ("first_gradient", "largest_gradient", "mean_weight", "train_loss")
+            numbers = ["no number" if row[name] is None else f"{row[name]:.4g}" for name in names]
+            depth = summary["settings"]["depth"]
+            lines.append(
+                "| " + " | ".join([str(depth), row["h"], str(row["seed"]), str(row["iterations"]), *numbers]) + " |"
+            )
+    return lines
+
+
+def noisy_inputs(data_dir, folder):
+    """Figure 17: the same inputs at every level of noise."""
+    import cifar10
+    from _studies import IMAGE_NOISE, TEXT_NOISE
+
+    from keras_euler import corrupt_characters, datasets, plots
+
+    images = (datasets.cifar10.load_data(data_dir) if data_dir else datasets.synthetic.images(8, 1))[0][0][:4]
+    plots.noisy_images(images, IMAGE_NOISE, cifar10.PIXEL_STDDEV).savefig(folder / "noisy_images.png")
+    (texts, _), _ = datasets.synthetic.texts(1, 1)
+    ids = datasets.characters.encode_characters(texts, 90)
+    lines = [
+        "\n## What noisy inputs look like (figure 17)\n",
+        "![noisy images](noisy_images.png)\n",
+        "| level | text |",
+        "| --- | --- |",
+    ]
+    for level in TEXT_NOISE:
+        (text,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
+        lines.append(f"| {level:g} | {text.replace('|', ' ')} |")
+    return lines
+
+
+def described_cuts(plan):
+    """What differs from the paper's settings, in a sentence."""
+    return f"Cut (the paper's in brackets): {'; '.join(plan['cuts'])}." if plan["cuts"] else "The paper's settings."
+
+
+def label(name, value):
+    return f"{words(name)} = {value:g}" if isinstance(value, (int, float)) else f"{words(name)} {value}"
+
+
+def words(name):
+    return name.replace("_", " ")
+
+
+if __name__ == "__main__":
+    main()

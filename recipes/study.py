@@ -1,0 +1,195 @@
+"""A figure of the paper as a study: every value of its axes, every seed, on one machine or many, killed and started again.
+
+    python recipes/study.py depth --quick                                # two minutes on two CPU cores, nothing to download
+    python recipes/study.py depth --dataset cifar10 --seeds 5            # figure 3, as the paper has it
+    python recipes/study.py depth --depths 20 56 --epochs 2 --train-size 5000 --seeds 3 --data-dir DATA --workers 2
+    python recipes/study.py depth --storage postgresql://user:password@host/studies      # on as many machines as you like
+    python recipes/study.py h --depths 56 --sampler tpe --trials 30      # choose h by Bayesian optimization instead of a grid
+
+Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend, ...). The
+grid is queued once in the storage (default: study.db in the folder), workers claim its trials, a dead worker's trial goes to
+another after three missed heartbeats and goes on from its checkpoint, and the same command again adds only what is missing.
+What differs from the paper's settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
+"""
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _harness
+from _plan import RECIPES, SEED, Plan
+from _studies import STUDIES
+
+QUICK_DEPTHS = {"cifar10": ["8", "14"], "ag_news": ["9"]}
+
+
+def main(argv=None):
+    """Queue the trials of a study and work on them."""
+    own, rest = parse(argv)
+    plan = Plan(own, rest)
+    with _harness.errors_in_one_line(plan.parser):
+        plan.check()
+        import _trials  # imports Optuna
+
+        own.out.mkdir(parents=True, exist_ok=True)
+        storage = _trials.open_storage(own.storage or f"sqlite:///{own.out / 'study.db'}", own.heartbeat)
+        study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
+        study.set_user_attr("plan", plan.description)
+        if own.sampler == "grid":
+            added = _trials.enqueue(study, plan.points, plan.distributions)
+            print(f"study {own.name}: {len(plan.points)} trials, {added} of them new")
+        if own.workers > 1:
+            sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
+        trainer = Trainer(plan, study)
+        if own.sampler == "grid":
+            _trials.work(study, trainer, own.heartbeat)
+        else:
+            search(study, trainer, plan, own.trials)
+        print(f"Done. Figures and tables: python recipes/report.py {own.storage or own.out}")
+
+
+def parse(argv):
+    """The study's own flags, and a list of those of the training recipe."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="All other flags are those of cifar10.py or ag_news.py, for every trial: see their --help.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("study", choices=sorted({name for name, _ in STUDIES}), help="what is varied")
+    add("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
+    add("--seeds", type=int, help=f"how many, from {SEED} on (default: 5; with --quick 2)")
+    add("--depths", nargs="+", help="these depths only")
+    for role, what in (("axis", "horizontal axis"), ("line", "lines"), ("panel", "plots")):
+        add(f"--{role}", nargs="+", metavar="PART", help=f"other {what} than the paper's: a setting and its values")
+    add("--storage", metavar="URL", help="database of the trials (default: study.db in the folder)")
+    add("--name", help="name of the study (default: study and data set)")
+    add("--out", type=Path, metavar="FOLDER", help="run folders and study.db (default: runs/ and the name)")
+    add("--workers", type=int, default=1, help="processes on this machine (default: %(default)s)")
+    add("--heartbeat", type=int, default=60, metavar="SECONDS", help="between signs of life (default: %(default)s)")
+    add("--sampler", choices=("grid", "tpe", "gp"), default="grid", help="tpe and gp search along the axis")
+    add("--trials", type=int, default=30, help="how many with tpe and gp (default: %(default)s)")
+    add("--quick", action="store_true", help="small, and on synthetic data unless a folder is given")
+    own, rest = parser.parse_known_args(argv)
+    own.seeds = (2 if own.quick else 5) if own.seeds is None else own.seeds
+    for name in ("seeds", "workers", "heartbeat", "trials"):
+        if getattr(own, name) < 1:
+            parser.error(f"--{name} must be at least 1. Received: {getattr(own, name)}.")
+    if (own.study, own.dataset) not in STUDIES:
+        parser.error(f"the paper has no study {own.study} on {own.dataset}")
+    if "--seed" in rest:
+        parser.error("--seed: every trial has its own; see --seeds")
+    if own.quick:
+        own.depths = own.depths or QUICK_DEPTHS[own.dataset]
+        rest.append("--quick")
+    own.name = own.name or f"{own.study}-{own.dataset}" + ("" if own.sampler == "grid" else f"-{own.sampler}")
+    own.out = own.out or Path("runs") / own.name
+    return own, rest
+
+
+class Trainer:
+    """Trains one trial, records what came of it, and says how the study stands.
+
+    Args:
+        plan: A `Plan`.
+        study: An Optuna study.
+    """
+
+    def __init__(self, plan, study):
+        self.plan, self.study = plan, study
+
+    def __call__(self, trial, params=None, after_epoch=lambda rows: None):
+        import _training
+        import keras
+        from _run_folder import RunFolder
+
+        params = params or trial.params
+        args = self.plan.arguments(params)
+        start = time.monotonic()
+        keras.backend.clear_session()
+        result = _training.run(self.plan.recipe, args, after_epoch, report=False)
+        rows = RunFolder(args.out).load_checkpoint()[0]
+        record = {
+            "host": socket.gethostname(),
+            "device": _training.device_name(args.backend),
+            "run": args.out.name,
+            "test_accuracies": [row["test_accuracy"] for row in rows],
+            **{name: result[name] for name in ("diverged", "last_test_accuracy", "seconds")},
+        }
+        for name, value in record.items():
+            trial.set_user_attr(name, value)
+        described = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+        )
+        how = "diverged" if result["diverged"] else f"best test accuracy {result['best_test_accuracy']:.4f}"
+        print(f"{described}: {how}, {time.monotonic() - start:.0f} s{self.progress()}", flush=True)
+        return result["best_test_accuracy"]
+
+    def progress(self):
+        """How many trials are done, and an estimate of the time left, from the time that deep and shallow ones took."""
+        from optuna.trial import TrialState
+
+        trials = self.study.get_trials(deepcopy=False)
+        left = [t for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
+        done = [t for t in trials if t.state == TrialState.COMPLETE and t.user_attrs.get("seconds")]
+        if not done or not left:
+            return ""
+        per_layer = statistics.fmean(t.user_attrs["seconds"] / t.params.get("depth", 1) for t in done)
+        seconds = sum(per_layer * t.params.get("depth", 1) for t in left)
+        workers = max(1, sum(t.state == TrialState.RUNNING for t in left))
+        return f" ({len(done) + 1} done, {len(left) - 1} to do, about {seconds / workers / 60:.0f} min)"
+
+
+def sampling(own):
+    """Sampler and pruner of Optuna for a search."""
+    if own.sampler == "grid":
+        return {}
+    import optuna
+
+    samplers = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    return {"sampler": samplers[own.sampler](seed=SEED), "pruner": pruner}
+
+
+def search(study, trainer, plan, num_trials):
+    """Let Optuna choose the values of the axis, and stop hopeless trials early."""
+    import optuna
+
+    name, low, high = plan.range()
+
+    def objective(trial):
+        def after_epoch(rows):
+            trial.report(rows[-1]["test_accuracy"], len(rows))
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        value = trial.suggest_float(name, low, high, log=low > 0)
+        return trainer(trial, {**plan.points[0], name: value}, after_epoch)
+
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    enough = optuna.study.MaxTrialsCallback(num_trials, states=ended)
+    if sum(trial.state in ended for trial in study.trials) < num_trials:
+        study.optimize(objective, callbacks=[enough], catch=(ValueError, RuntimeError, MemoryError))
+    print(f"best: {name} = {study.best_params[name]:.4g}, test accuracy {study.best_value:.4f}")
+
+
+def spawn(workers, argv):
+    """Run workers as processes, with their share of the cores; return an exit status."""
+    share = str(max(1, (os.cpu_count() or 1) // workers))
+    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    command = [sys.executable, __file__, *map(str, argv), "--workers", "1"]
+    processes = [subprocess.Popen(command, env={**dict.fromkeys(threads, share), **os.environ}) for _ in range(workers)]
+    try:
+        return max(abs(process.wait()) for process in processes)
+    except KeyboardInterrupt:  # which they have got too
+        return max(abs(process.wait()) for process in processes)
+
+
+if __name__ == "__main__":
+    main()
