@@ -4,9 +4,10 @@
     python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images and texts
     python recipes/report.py postgresql://user:password@host/studies           # a storage with all its studies
 
-Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation over
-seeds of the best test accuracy and of the last, with failed trainings as crosses (figures 3 to 6, 8, 9, 12, 14 to 16); accuracy over
-epochs by learning rate (figure 13); what noisy inputs look like (figure 17). gradient_dynamics.py draws figures 2, 10 and 11.
+Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation
+over seeds of the best test accuracy and of the last, with failed trainings as crosses (figures 3 to 6, 8, 9, 12, 14 to 16);
+accuracy over epochs by learning rate (figure 13); what noisy inputs look like (figure 17). gradient_dynamics.py draws figures
+2, 10 and 11.
 """
 
 import argparse
@@ -170,19 +171,18 @@ def dynamics(folders):
     lines += ["The paper, depth 218: mean weight norm 51.12 and 105.63 for h = 1, 4.54 and 4.10 for h = 0.1.\n"]
     if not folders:
         return [*lines, "**not yet measured** here (gradient_dynamics.py, then --dynamics FOLDER)"]
-    lines += [
-        "| depth | h | seed | iterations | first gradient | largest | mean weight | training loss |",
-        "| --- " * 8 + "|",
-    ]
+    names = ("first_gradient", "largest_gradient", "mean_weight", "train_loss")
     for folder in folders:
         summary = json.loads((folder / "summary.json").read_text())
+        depth = summary["settings"]["depth"]
+        lines += ["| depth | h | seed | iterations | first gradient | largest | mean weight | training loss |"]
+        lines += ["| --- " * 8 + "|"]
         for row in summary["runs"]:
-            names = ("first_gradient", "largest_gradient", "mean_weight", "train_loss")
             numbers = ["no number" if row[name] is None else f"{row[name]:.4g}" for name in names]
-            depth = summary["settings"]["depth"]
-            lines.append(
-                "| " + " | ".join([str(depth), row["h"], str(row["seed"]), str(row["iterations"]), *numbers]) + " |"
-            )
+            parts = [depth, row["h"], row["seed"], row["iterations"], *numbers]
+            lines.append("| " + " | ".join(map(str, parts)) + " |")
+        words_of_claim, verdict = _claims.judge_dynamics(summary["runs"])
+        lines.append(f"\nDepth {depth}: {words_of_claim}: **{verdict}**\n")
     return lines
 
 

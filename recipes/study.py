@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import _harness
@@ -103,6 +104,16 @@ class Trainer:
 
     def __init__(self, plan, study):
         self.plan, self.study = plan, study
+        self.data = None, None
+
+    def load_data(self, args):
+        """The recipe's data, read once for all trials that have the same."""
+        static = getattr(args, "noise", 0) and args.noise_mode == "static"
+        names = ("dataset", "data_dir", "sequence_length", "alphabet", *(("noise", "seed") if static else ()))
+        key = [getattr(args, name, None) for name in names]
+        if self.data[0] != key:
+            self.data = key, self.plan.recipe.load_data(args)
+        return self.data[1]
 
     def __call__(self, trial, params=None, after_epoch=lambda rows: None):
         import _training
@@ -113,7 +124,8 @@ class Trainer:
         args = self.plan.arguments(params)
         start = time.monotonic()
         keras.backend.clear_session()
-        result = _training.run(self.plan.recipe, args, after_epoch, report=False)
+        recipe = types.SimpleNamespace(**{**vars(self.plan.recipe), "load_data": self.load_data})
+        result = _training.run(recipe, args, after_epoch, report=False)
         rows = RunFolder(args.out).load_checkpoint()[0]
         record = {
             "host": socket.gethostname(),
