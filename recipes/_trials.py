@@ -16,9 +16,20 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 TAKEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
-put_back = optuna.storages.RetryHeartbeatStaleTrialCallback()
+
+
+@contextlib.contextmanager
+def _experimental():
+    """Optuna calls its heartbeat experimental at every use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+with _experimental():
+    put_back = optuna.storages.RetryHeartbeatStaleTrialCallback()
 
 
 def open_storage(url, heartbeat=60):
@@ -41,22 +52,44 @@ def open_storage(url, heartbeat=60):
     where = address.database if is_sqlite else f"{address.host}, port {address.port or 'default'}"
     where = f"{address.get_backend_name()} at {where}"
     try:
-        return optuna.storages.RDBStorage(
-            url,
-            engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
-            heartbeat_interval=heartbeat,
-            grace_period=3 * heartbeat,
-            heartbeat_stale_trial_callback=put_back,
-        )
+        return _opened(url, heartbeat, is_sqlite)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise ValueError(
-            f"The storage {where} needs a driver: {error}. For PostgreSQL: pip install psycopg2-binary."
+            f"The storage {where} needs a driver: {error}. For PostgreSQL: pip install 'psycopg[binary]'."
         ) from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise ValueError(f"The storage {where} cannot be used: {reason}") from error
     except RuntimeError as error:  # of another version of Optuna
         raise ValueError(f"The storage {where} is of another Optuna than {optuna.__version__}: {error}") from error
+
+
+def _opened(url, heartbeat, is_sqlite, attempts=10):
+    for attempt in range(attempts):
+        try:
+            with _experimental():
+                return optuna.storages.RDBStorage(
+                    url,
+                    engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
+                    heartbeat_interval=heartbeat,
+                    grace_period=3 * heartbeat,
+                    heartbeat_stale_trial_callback=put_back,
+                )
+        except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all make the tables
+            if "already exists" not in str(error) or attempt == attempts - 1:
+                raise
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def storage_errors(where):
+    """Turn what a database says while it is used (full, read-only, gone) into one sentence."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
+        raise ValueError(f"The storage in {where} failed: {reason}. The same command goes on from there.") from error
 
 
 def open_study(storage, name, definition, **kwargs):
@@ -120,7 +153,8 @@ def work(study, train, heartbeat=60):
         heartbeat: As for `open_storage`.
     """
     while True:
-        optuna.storages.fail_stale_trials(study)
+        with _experimental():
+            optuna.storages.fail_stale_trials(study)
         trial = _claim(study)
         if trial is None:
             if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
@@ -148,6 +182,8 @@ def _claim(study):
     """The first waiting trial that no other worker gets; None without one."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            # First a sign of life: a trial that runs and never gave one is nobody's for ever.
+            study._storage.record_heartbeat(trial._trial_id)
             if study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
                 return optuna.trial.Trial(study, trial._trial_id)
     return None
@@ -166,7 +202,7 @@ def _beating(study, trial, interval):
 
     def beat():
         while not over.is_set():
-            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):  # the next one may get through
+            with contextlib.suppress(*STORAGE_ERRORS):  # the next one may get through
                 study._storage.record_heartbeat(trial._trial_id)
             over.wait(interval)
 

@@ -33,10 +33,10 @@ def main(argv=None):
     """Queue the trials of a study and work on them."""
     own, rest = parse(argv)
     plan = Plan(own, rest)
-    with _harness.errors_in_one_line(plan.parser):
-        plan.check()
-        import _trials  # imports Optuna
+    import _trials  # imports Optuna
 
+    with _harness.errors_in_one_line(plan.parser), _trials.storage_errors("--storage" if own.storage else own.out):
+        plan.check()
         own.out.mkdir(parents=True, exist_ok=True)
         storage = _trials.open_storage(own.storage or f"sqlite:///{own.out / 'study.db'}", own.heartbeat)
         study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))

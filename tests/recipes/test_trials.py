@@ -1,0 +1,232 @@
+"""The engine of studies: every trial once, whoever works, dies or starts again. Trials are a line in a file here."""
+
+import contextlib
+import getpass
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _trials
+import keras
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+DISTRIBUTIONS = {"depth": optuna.distributions.IntDistribution(0, 1000)}
+POINTS = [{"depth": depth} for depth in range(8)]
+# A worker that notes each trial when it begins and when it ends.
+WORKER = """
+import sys, time
+sys.path.insert(0, {recipes!r})
+import _trials, optuna
+
+def train(trial):
+    with open({log!r}, "a") as log:
+        log.write(f"begin {{trial.params['depth']}}\\n")
+    time.sleep({seconds})
+    with open({log!r}, "a") as log:
+        log.write(f"end {{trial.params['depth']}}\\n")
+    return 0.5
+
+study = _trials.open_study(_trials.open_storage({url!r}, 1), "study", {{}})
+points, distributions = [{{"depth": d}} for d in range(8)], {{"depth": optuna.distributions.IntDistribution(0, 1000)}}
+_trials.enqueue(study, points, distributions)
+_trials.work(study, train, 1)
+"""
+# Nothing here depends on Keras' backend.
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the engine runs without a backend; tried once"
+)
+
+
+def worker(url, log, seconds):
+    code = WORKER.format(recipes=str(RECIPES), log=str(log), url=url, seconds=seconds)
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def lines(log, word):
+    return sorted(int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith(word))
+
+
+@contextlib.contextmanager
+def postgresql(folder):
+    """A server on a free port of the loopback address, with the URL to reach it; it refuses to run as root."""
+    found = [shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")]
+    programs = next((Path(file).parent for file in found if file), None)
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian's package: postgresql)")
+    user = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    if user:
+        shutil.chown(folder, "postgres")
+        for parent in (folder, *folder.parents):
+            if os.stat(parent).st_uid == 0 and str(parent) != "/":
+                os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data, run = folder / "data", dict(check=True, capture_output=True, cwd="/")
+    subprocess.run([*user, programs / "initdb", "-D", data, "-U", "tester", "-A", "trust"], **run)
+    options = f"-h 127.0.0.1 -p {port} -k {folder}"
+    server = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options]
+    subprocess.run([*server, "start"], **{**run, "capture_output": False})
+    try:
+        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*server, "-m", "immediate", "stop"], **{**run, "capture_output": False})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'study.db'}"
+    else:
+        folder = tmp_path / "server"
+        folder.mkdir()
+        with postgresql(folder) as address:
+            yield address
+
+
+def states(url):
+    study = optuna.load_study(study_name="study", storage=url)
+    return [trial.state for trial in study.get_trials(deepcopy=False)]
+
+
+def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
+    log = tmp_path / "log"
+    workers = [worker(url, log, 0.1) for _ in range(2)]
+    for process in workers:
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+    assert lines(log, "begin") == lines(log, "end") == list(range(8))
+    assert states(url).count(TrialState.COMPLETE) == 8
+
+
+def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
+    log = tmp_path / "log"
+    victim = worker(url, log, 60)
+    end = time.monotonic() + 100
+    while not log.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    heir = worker(url, log, 0.01)
+    _, errors = heir.communicate(timeout=100)
+    assert heir.returncode == 0, errors
+    assert lines(log, "begin") == [0, *range(8)] and lines(log, "end") == list(range(8))
+
+
+@pytest.fixture
+def study(tmp_path):
+    return _trials.open_study(_trials.open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1), "study", {"epochs": 2})
+
+
+def test_the_same_points_are_queued_once_and_finished_ones_not_trained_again(study):
+    assert _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 2
+    assert _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 1
+    trained = []
+    for _ in range(2):
+        _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+        assert _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 0
+    assert trained == [0, 1, 2]
+
+
+def test_point_that_two_workers_queued_at_once_is_trained_once(study):
+    for _ in range(2):
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=POINTS[5], distributions=DISTRIBUTIONS))
+    trained = []
+    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    assert trained == [5]
+
+
+def test_failure_is_recorded_and_tried_again_at_the_next_start(study):
+    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+
+    def train(trial):
+        if trial.params["depth"] == 0:
+            raise RuntimeError("out of\nmemory")
+        return 0.5
+
+    _trials.work(study, train, 1)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert study.trials[0].user_attrs["error"] == "RuntimeError: out of memory"
+    assert _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 1
+
+
+def test_interrupted_trial_goes_back_into_the_queue(study):
+    _trials.enqueue(study, POINTS[:1], DISTRIBUTIONS)
+
+    def interrupted(trial):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _trials.work(study, interrupted, 1)
+    trained = []
+    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    assert trained == [0]
+
+
+def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
+    storage = _trials.open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1)
+    with pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another --name"):
+        _trials.open_study(storage, "study", {"epochs": 3})
+
+
+def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
+    (tmp_path / "text.db").write_text("no database" * 100)
+    refused = {
+        "postgresql://user:secret@127.0.0.1:1/x": "postgresql at 127.0.0.1, port 1 cannot be used: .*refused",
+        f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}": "unable to open database file",
+        f"sqlite:///{tmp_path / 'text.db'}": "file is not a database",
+        "nonsense": "must be a database URL such as sqlite:///study.db",
+        "paper://host/x": "needs a driver",
+    }
+    for url, message in refused.items():
+        with pytest.raises(ValueError, match=message) as error:
+            _trials.open_storage(url)
+        assert "secret" not in str(error.value)
+
+
+def test_storage_of_another_version_is_refused(tmp_path):
+    import sqlite3
+
+    file = tmp_path / "study.db"
+    _trials.open_storage(f"sqlite:///{file}")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("update alembic_version set version_num = 'v9.9.9'")
+        database.execute("update version_info set schema_version = 99")
+        database.commit()
+    with pytest.raises(ValueError, match=f"of another Optuna than {optuna.__version__}"):
+        _trials.open_storage(f"sqlite:///{file}")
+
+
+def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
+    import resource
+
+    _trials.enqueue(study, POINTS, DISTRIBUTIONS)
+    limits, done = resource.getrlimit(resource.RLIMIT_FSIZE), []
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def train(trial):
+        done.append(trial.params["depth"])
+        if len(done) == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+        return 0.5
+
+    try:
+        with (
+            pytest.raises(ValueError, match="The storage in here failed: .*(disk|full)"),
+            _trials.storage_errors("here"),
+        ):
+            _trials.work(study, train, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    fresh = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert sum(trial.state == TrialState.COMPLETE for trial in fresh.trials) == 2
