@@ -125,9 +125,11 @@ def l2_norms(tensors):
         tensors: List of floating tensors of any shapes and dtypes, TensorFlow's `IndexedSlices` too; None stands for zeros.
 
     Returns:
-        Float32 tensor `(len(tensors),)`.
+        Float32 tensor `(len(tensors),)`; inf where the sum of squares is beyond float32, for norms above 1e19.
     """
     given = [tensor for tensor in tensors if tensor is not None]
+    if not given:
+        return keras.ops.zeros((len(tensors),), "float32")
     if keras.backend.backend() == "torch":
         import torch
 

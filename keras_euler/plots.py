@@ -1,6 +1,7 @@
 """Figures from recorded numbers (extra: plots)."""
 
 import csv
+import math
 import statistics
 from pathlib import Path
 
@@ -58,9 +59,9 @@ def gradient_dynamics(runs, layers=None):
     A column a layer, a colour a label, a line style a seed.
 
     Args:
-        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`
-            with a row per iteration, or their columns as dicts of name -> list of numbers.
-        layers: Names of columns; default: all that the first run has, but for the total.
+        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`,
+            or their columns as dicts of name -> list of numbers, the iteration first and the total last.
+        layers: Names of columns, or one; default: all that the first run has, but for the total.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are no finite positive numbers leave a gap.
@@ -71,7 +72,8 @@ def gradient_dynamics(runs, layers=None):
 
     Example:
 
-    >>> weights, gradients = {"iteration": [0, 1], "conv1": [2.3, 2.4]}, {"iteration": [1], "conv1": [0.06]}
+    >>> weights = {"iteration": [0, 1], "conv1": [2.3, 2.4], "total": [4.5, 4.6]}
+    >>> gradients = {"iteration": [1], "conv1": [0.06], "total": [0.5]}
     >>> figure = gradient_dynamics({"h = 0.1": [(weights, gradients)]})
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['weight norm', 'gradient norm']
@@ -80,7 +82,7 @@ def gradient_dynamics(runs, layers=None):
         raise ValueError("`runs` must hold at least one run. Received none.")
     logs = {label: [tuple(map(_columns, pair)) for pair in pairs] for label, pairs in runs.items()}
     first = next(pairs[0][0] for pairs in logs.values() if pairs)
-    layers = layers or [name for name in first if name not in ("iteration", "total")]
+    layers = [layers] if isinstance(layers, str) else layers or [*first][1:-1] or ["total"]
     figure = _figure(figsize=(max(5, 3.2 * len(layers)), 5))
     grid = figure.subplots(2, len(layers), sharex=True, sharey="row", squeeze=False)
     for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
@@ -90,17 +92,21 @@ def gradient_dynamics(runs, layers=None):
                     if layer not in columns:
                         raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
                     style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
-                    axes.plot(columns["iteration"], columns[layer], label=None if seed else label, **style)
+                    counted, *_ = columns
+                    axes.plot(columns[counted], columns[layer], label=None if seed else label, **style)
+                    axes.set_xlabel(counted if axes in grid[1] else "")
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(layer, fontsize="medium")
     for axes in grid.flat:
+        if not any(0 < value < math.inf for line in axes.get_lines() for value in line.get_ydata()):
+            continue
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
-    for axes in grid[0]:
-        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-    for axes in grid[1]:
-        axes.set_xlabel("iteration")
+    for axes in grid[:, 0]:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "log" and high < 1000 * low:
+            axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     grid[0][0].set_ylabel("weight norm")
     grid[1][0].set_ylabel("gradient norm")
     grid[0][0].legend(frameon=False)

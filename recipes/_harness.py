@@ -65,7 +65,10 @@ def training_parser(recipe):
     """The flags of every training recipe, and the recipe's own."""
     name = Path(recipe.__file__).stem
     parser = argparse.ArgumentParser(
-        prog=f"{name}.py", description=recipe.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"{name}.py",
+        description=recipe.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
 
     def add(group, flag, text, **kwargs):

@@ -4,6 +4,7 @@ import contextlib
 import math
 import platform
 import zlib
+from pathlib import Path
 
 import _harness
 import keras
@@ -37,6 +38,8 @@ def run(recipe, args, after_epoch=lambda rows: None, report=True):
         model = recipe.build_model(args)
         compile_model(model, args)
 
+    for logger in _loggers(args, "."):
+        logger.check(model)
     folder = RunFolder(_harness.run_folder(recipe.DEFAULTS["dataset"], args))
     folder.open(
         {
@@ -98,7 +101,7 @@ def _train(model, train, test, folder, args, schedule, scope, after_epoch):
                 callbacks=[
                     schedule,
                     SeededEpochs(batches, args.seed),
-                    *_loggers(args, folder),
+                    *_loggers(args, folder.path),
                     Checkpoint(folder, rows, after_epoch),
                     Interruptible(),
                 ],
@@ -112,7 +115,7 @@ def _loggers(args, folder):
         "weights.csv": (keras_euler.WeightLogger, args.log_weights),
     }
     return [
-        logger(folder.path / name, layers or None, args.log_per)
+        logger(Path(folder) / name, layers or None, args.log_per)
         for name, (logger, layers) in wanted.items()
         if layers is not None
     ]

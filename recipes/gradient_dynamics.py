@@ -26,6 +26,17 @@ from cifar10 import add_arguments, build_model, load_data  # noqa: F401 (with th
 DEFAULTS = cifar10.DEFAULTS
 QUICK = {"batch_size": 16, "test_size": 100}
 LAYER_2 = "stage1_block1/conv1"
+# Columns of the table: norms of layer 2.
+TABLE = {
+    "first_gradient": "first grad.",
+    "largest_gradient": "largest",
+    "last_gradient": "last",
+    "first_weight": "first weight",
+    "largest_weight": "largest",
+    "last_weight": "last",
+    "mean_weight": "mean weight",
+    "train_loss": "train loss",
+}
 
 
 def main(argv=None):
@@ -72,7 +83,9 @@ def parse(argv):
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: runs/ and a name made of the settings")
     parser.add_argument("--quick", action="store_true", help="short, and on synthetic data unless a folder is given")
     own, rest = parser.parse_known_args(argv)
-    taken = {"--seed", "--train-size", "--log-weights", "--log-gradients", "--log-per"} & set(rest)
+    taken = {"--seed", "--train-size", "--log-weights", "--log-gradients", "--log-per"} & {
+        w.split("=")[0] for w in rest
+    }
     if taken:
         parser.error(f"{min(taken)} is set here by --seeds, --iterations or --layers")
     own.seeds = own.seeds or ([7] if own.quick else [7, 8])
@@ -100,17 +113,13 @@ def summarize(runs, folder):
     summary = json.loads((next(iter(runs.values())) / "config.json").read_text())
     summary["runs"], logs = [], {}
     print(f"\nlayer 2 ({LAYER_2})")
-    print(
-        f"{'h':>6} {'seed':>4} | {'gradient: first':>15} {'largest':>9} {'last':>9} | {'weight: mean':>12} {'last':>8} | loss"
-    )
+    print(f"{'h':>6} {'seed':>4} " + " ".join(f"{words:>11}" for words in TABLE.values()))
     for (h, seed), path in runs.items():
         row = {"h": h, "seed": seed, **figures(path)}
-        summary["runs"].append({name: value if value == value else None for name, value in row.items()})
+        numbers = {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
+        summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON knows no NaN
         logs.setdefault(f"h = {h}", []).append((path / "weights.csv", path / "gradients.csv"))
-        print(
-            f"{h:>6} {seed:4} | {row['first_gradient']:15.4g} {row['largest_gradient']:9.4g} {row['last_gradient']:9.4g} | "
-            f"{row['mean_weight']:12.4g} {row['last_weight']:8.4g} | {row['train_loss']:.4g}"
-        )
+        print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     files = _run_folder.RunFolder(folder)
     files.write_json("summary.json", summary)
     try:
@@ -127,8 +136,10 @@ def figures(path):
     return {
         "iterations": len(gradients),
         "first_gradient": gradients[0],
-        "largest_gradient": max(gradients),
+        "largest_gradient": max(gradients, key=lambda norm: (math.isnan(norm), norm)),
         "last_gradient": gradients[-1],
+        "first_weight": weights[0],
+        "largest_weight": max(weights, key=lambda norm: (math.isnan(norm), norm)),
         "mean_weight": statistics.fmean(weights),
         "last_weight": weights[-1],
         "train_loss": math.nan if result["last_train_loss"] is None else result["last_train_loss"],

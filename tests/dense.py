@@ -31,7 +31,7 @@ def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
 
 def weights(model):
     """The kernels A, B and C."""
-    return [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
+    return [keras.ops.convert_to_numpy(variable) for variable in model.weights]
 
 
 def gradients(kernels, x, y):

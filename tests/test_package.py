@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pathlib
 import pkgutil
 import re
 import subprocess
@@ -40,7 +41,7 @@ def test_public_name_is_documented_with_an_example(name):
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)
     names = {**vars(keras_euler), **vars(module), "np": np, "keras": keras, "keras_euler": keras_euler}
-    names |= {"os": os, "tempfile": tempfile}
+    names |= {"pathlib": pathlib, "tempfile": tempfile}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for example in doctest.DocTestFinder(exclude_empty=True).find(module, globs=names):
         assert runner.run(example).failed == 0, example.name

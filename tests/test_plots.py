@@ -27,6 +27,18 @@ def test_no_runs_are_an_error(runs):
         plots.gradient_dynamics(runs)
 
 
+def test_one_layer_by_name_and_logs_of_epochs_and_of_the_total_alone():
+    per_epoch = {"epoch": [0, 1], "total": [1.0, 2.0]}
+    figure = plots.gradient_dynamics({"h = 1": [(per_epoch, per_epoch)]})
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "epoch"]
+    assert len(plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)]}, "conv1").axes) == 2
+
+
+def test_norms_that_are_no_positive_numbers_are_drawn_without_a_warning():
+    nothing = {"iteration": [1, 2], "conv1": [math.nan, 0.0], "total": [math.nan, 0.0]}
+    plots.gradient_dynamics({"h = 1": [(nothing, nothing)]})
+
+
 def test_missing_layer_is_named():
     with pytest.raises(ValueError, match="has no column 'conv2'. It has iteration, conv1, total"):
         plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)]}, ["conv2"])

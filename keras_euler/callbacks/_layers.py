@@ -7,9 +7,12 @@ import numbers
 
 import keras
 
+# Other columns of the logs.
+RESERVED = ("iteration", "epoch", "total")
+
 
 class Layers:
-    """The layers of a model that own its trainable variables.
+    """The layers of a model that own some of its variables.
 
     A layer's name is its own after those of the layers around it, with `/` between (`stage1_block1/conv1`); models within
     models add nothing to it. (A variable's `path` says almost the same, but loading a model changes it.) A name that comes
@@ -17,6 +20,7 @@ class Layers:
 
     Args:
         model: A built Keras model.
+        variables: List of its variables.
         wanted: None for all layers; or a list, or one, of: a name (`"stage1_block1/conv1"`), a pattern with `*`, `?` or `[...]`
             (`"stage1_*/conv1"`), or an integer: the position, from 1, among the layers with a kernel (a variable of two or
             more axes).
@@ -29,13 +33,13 @@ class Layers:
         TypeError: `wanted` is something else.
     """
 
-    def __init__(self, model, wanted=None):
+    def __init__(self, model, variables, wanted=None):
         owner_of = _owners(model)
         owners, with_kernel, names = {}, [], {}
-        for index, variable in enumerate(model.trainable_variables):
+        for index, variable in enumerate(variables):
             owner = name, _ = owner_of[id(variable)]
             if owner not in names:
-                repeats = sum(other.partition("#")[0] == name for other in names.values())
+                repeats = sum(other.partition("#")[0] == name for other in (*RESERVED, *names.values()))
                 names[owner] = f"{name}#{repeats + 1}" if repeats else name
             name = names[owner]
             owners.setdefault(name, []).append(index)
@@ -65,8 +69,8 @@ class Layers:
 
 
 def _owners(layer, prefix=""):
-    """`{id of a trainable variable: (name, id) of the layer that owns it}`."""
-    owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.trainable_variables}
+    """`{id of a variable: (name, id) of the layer that owns it}`."""
+    owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
     for part in layer._flatten_layers(include_self=False, recursive=False):
         name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
         owners |= _owners(part, name)

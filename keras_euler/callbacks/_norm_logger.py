@@ -1,5 +1,7 @@
 """What the loggers of norms share: when a row is written, and to which file."""
 
+import os
+
 import keras
 
 from keras_euler._checks import check_choice, check_integer
@@ -18,7 +20,7 @@ class NormLogger(keras.callbacks.Callback):
 
     def __init__(self, path, layers=None, per="iteration", flush=100):
         super().__init__()
-        self.path = path
+        self.path = os.fspath(path)
         self.layers = layers
         self.per = check_choice("per", per, PERIODS)
         self.flush = check_integer("flush", flush, 1)
@@ -44,10 +46,19 @@ class NormLogger(keras.callbacks.Callback):
     def _open(self):
         """Begin or continue the file. On TensorFlow a model without an Input has no variables before its first step."""
         if self._rows is None and (variables := self.model.trainable_variables):
-            self._layers = Layers(self.model, self.layers)
+            variables = self.logged_variables(variables)
+            self._layers = Layers(self.model, variables, self.layers)
             self._rows = Rows(self.path, [self.per, *self.columns()], self._start)
             self.begin(variables)
         return self._rows is not None
+
+    def check(self, model):
+        """Raise what `fit` would where the layers are not there, before anything is written."""
+        Layers(model, model.trainable_variables, self.layers)
+
+    def logged_variables(self, trainable_variables):
+        """The variables whose norms `Layers.norms` gets."""
+        return trainable_variables
 
     def columns(self):
         """Names of the columns after the first."""

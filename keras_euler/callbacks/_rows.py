@@ -27,7 +27,7 @@ class Rows:
     """
 
     def __init__(self, path, columns, start):
-        self.path = Path(path)
+        self.path = Path(path).expanduser().resolve()  # now: the program may go to another folder, and a link stays one
         self.last = None
         header = _lines([columns])
         with self._naming_the_file():
@@ -35,9 +35,7 @@ class Rows:
             if start and self.path.exists() and self.path.stat().st_size:
                 self._cut(start, header)
             else:
-                beside = self.path.with_name(f".{os.getpid()}.{self.path.name}")
-                beside.write_bytes(header)
-                os.replace(beside, self.path)
+                self._begin(header)
 
     def append(self, rows):
         """Append rows, lists of numbers."""
@@ -55,6 +53,15 @@ class Rows:
                     file.truncate(size)
                 raise
         self.last = int(rows[-1][0])
+
+    def _begin(self, header):
+        beside = self.path.with_name(f".{os.getpid()}.{self.path.name}")
+        try:
+            beside.write_bytes(header)
+            os.replace(beside, self.path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
 
     def _cut(self, start, header):
         with open(self.path, "rb+") as file:
@@ -75,8 +82,7 @@ class Rows:
         try:
             yield
         except OSError as error:
-            error.filename = str(self.path)
-            raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
 
 def _lines(rows):

@@ -39,9 +39,9 @@ class GradientLogger(NormLogger):
     >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras_euler.GradientRecorder("sgd"), loss="mse")
-    >>> file = os.path.join(tempfile.mkdtemp(), "gradients.csv")
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "gradients.csv")
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(file)])
-    >>> print(open(file).read().strip())
+    >>> print(file.read_text().strip())
     iteration,dense,total
     1,10,10
     """
@@ -67,6 +67,10 @@ class GradientLogger(NormLogger):
         """Names of the columns after the first."""
         names = super().columns()
         return names if self.per == "iteration" else names + [f"{name}_max" for name in names]
+
+    def logged_variables(self, trainable_variables):
+        # Those of the recorder, which may be older than a layer's being frozen; on TensorFlow there may be none as yet.
+        return self._recorder.recorded_variables or trainable_variables
 
     def last_iteration(self):
         return self._recorder.num_recorded

@@ -23,7 +23,7 @@ class WeightLogger(NormLogger):
         flush: Rows between two readings, an integer >= 1.
 
     Raises:
-        ValueError: A layer isn't there, or the file is of another model.
+        ValueError: A layer isn't there, the file is of another model, or the model is compiled without an optimizer.
         TypeError: An argument is of another type.
         OSError: The file cannot be written.
 
@@ -32,9 +32,9 @@ class WeightLogger(NormLogger):
     >>> dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="dense")
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras.optimizers.SGD(0.1), loss="mse")
-    >>> file = os.path.join(tempfile.mkdtemp(), "weights.csv")
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "weights.csv")
     >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[WeightLogger(file)])
-    >>> print(open(file).read().strip())  # one step of 0.1 against the gradient -2 (3, 4)
+    >>> print(file.read_text().strip())  # one step of 0.1 against the gradient -2 (3, 4)
     iteration,dense,total
     0,0,0
     1,1,1
@@ -46,6 +46,11 @@ class WeightLogger(NormLogger):
 
     def last_iteration(self):
         optimizer = self.model.optimizer
+        if optimizer is None:
+            raise ValueError(
+                "WeightLogger counts the updates of the model's optimizer. Received: optimizer=None. "
+                "Pass the one that trains to `compile`."
+            )
         while hasattr(optimizer, "inner_optimizer"):  # loss scaling and recording count in their own ways
             optimizer = optimizer.inner_optimizer
         self._iterations = optimizer._iterations  # of batches, also where gradients accumulate

@@ -1,5 +1,7 @@
 """What goes from block to block."""
 
+import collections
+
 import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
@@ -45,7 +47,7 @@ def block_features(model):
 
 def _features(model):
     """The model of the features, or None without any."""
-    outputs = {}
+    outputs = collections.OrderedDict()  # torch would sort a plain dict by its keys
 
     def add(name, output):
         repeats = sum(key.partition("#")[0] == name for key in outputs)

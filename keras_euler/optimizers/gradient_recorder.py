@@ -18,8 +18,8 @@ class GradientRecorder(keras.optimizers.Optimizer):
     `total = sqrt(sum_i g_i ** 2)`. These are the gradients as they come from the loss: unscaled under mixed precision, and
     **before** the wrapped optimizer clips, accumulates or averages anything. The norms stay on the device, in variables of
     the optimizer, until somebody reads them: a ring with the last `capacity` iterations, and sum and maximum over all.
-    So the recorder works eager and compiled, is saved and restored with the optimizer, and in a data parallel step
-    records the gradient of the whole batch.
+    So the recorder works eager and compiled, is saved and restored with the optimizer (in `.keras` files, not in the old
+    `.h5`), and in a data parallel step records the gradient of the whole batch.
 
     An iteration is one call of `apply`: one batch, also with `gradient_accumulation_steps`; one that mixed_float16's loss
     scaling skips is not counted. `keras_euler.GradientLogger` writes what is recorded to a file.
@@ -27,7 +27,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
     Args:
         inner_optimizer: A Keras optimizer, or its name. It trains; learning rate, `iterations` and weight averages are its own.
         capacity: How many iterations the ring keeps, an integer >= 1. It takes 4 bytes times `capacity` times the number of
-            variables.
+            variables. Saved optimizers load into the same capacity.
         name: Name of the optimizer.
 
     Raises:
@@ -102,6 +102,11 @@ class GradientRecorder(keras.optimizers.Optimizer):
         return [variable.path for variable in self._trainable_variables] + [TOTAL]
 
     @property
+    def recorded_variables(self):
+        """The variables, in the order of the norms; empty before the optimizer is built."""
+        return list(self._trainable_variables)
+
+    @property
     def num_recorded(self):
         """How many iterations have been recorded."""
         return int(ops.convert_to_numpy(self._iterations))
@@ -136,7 +141,11 @@ class GradientRecorder(keras.optimizers.Optimizer):
             for path, mean, maximum in zip(self.paths, means, maxima, strict=True)
         }
 
-    # Everything else is the inner optimizer's.
+    # What others ask of an optimizer, the inner one answers; its settings (clipnorm, momentum, ...) are read and set there.
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """As for the inner optimizer."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     @property
     def variables(self):

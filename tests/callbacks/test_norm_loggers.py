@@ -127,6 +127,43 @@ def test_accumulated_gradients_are_logged_batch_by_batch(tmp_path):
     assert changes.tolist() == [False, True] * 4
 
 
+def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
+    if BACKEND == "jax":
+        pytest.skip("Keras on JAX refuses an optimizer that knows other variables")
+    recorder = GradientRecorder(SGD(0.1))
+    model = dense.network(recorder)
+    train(model, epochs=1)
+    model.get_layer("block").trainable = False
+    model.compile(recorder, model.loss)
+    expected = dense.norms_of(dense.gradients(dense.weights(model), dense.X[:8], dense.Y[:8]))
+    train(model, GradientLogger(tmp_path / "g.csv"), epochs=2, start=1)
+    written = columns(tmp_path / "g.csv")
+    assert list(written) == ["iteration", *dense.LAYERS, "total"]
+    assert written["block/a"][0] == written["block/b"][0] == 0
+    np.testing.assert_allclose(written["c"][0], expected[2], rtol=1e-4)
+
+
+def test_layer_named_like_another_column():
+    layers = [keras.Input((3,)), keras.layers.Dense(2, name="total"), keras.layers.Dense(2, name="iteration")]
+    assert names_of(keras.Sequential(layers)) == ["total#2", "iteration#2"]
+
+
+def test_path_is_that_of_the_beginning(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    leave = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: monkeypatch.chdir(tmp_path / "elsewhere"))
+    train(dense.network(GradientRecorder("sgd")), GradientLogger("g.csv"), leave)
+    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_link_stays_a_link(tmp_path):
+    (tmp_path / "there.csv").write_text("")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "link.csv"))
+    assert (tmp_path / "link.csv").is_symlink() and len(columns(tmp_path / "there.csv")["iteration"]) == 8
+
+
 class Stop(keras.callbacks.Callback):
     """A kill at the beginning of an epoch."""
 
@@ -217,6 +254,10 @@ def test_callbacks_do_not_make_keras_wait_for_the_device(tmp_path):
         assert all(keras.src.utils.is_default(getattr(logger, hook)) for logger in loggers)
 
 
+def names_of(model, wanted=None):
+    return Layers(model, model.trainable_variables, wanted).names
+
+
 WANTED = [
     (None, ["block/a", "block/b", "c"]),
     ("c", ["c"]),
@@ -228,26 +269,26 @@ WANTED = [
 
 @pytest.mark.parametrize(("wanted", "names"), WANTED)
 def test_layers_by_name_pattern_and_position(wanted, names):
-    assert Layers(dense.network(), wanted).names == names
+    assert names_of(dense.network(), wanted) == names
 
 
 def test_layer_2_is_the_papers():
-    assert Layers(keras_euler.EulerResNet(8), 2).names == ["stage1_block1/conv1"]
+    assert names_of(keras_euler.EulerResNet(8), 2) == ["stage1_block1/conv1"]
 
 
 def test_names_are_the_same_in_a_loaded_model_and_within_another(tmp_path):
     network = keras_euler.EulerResNet(8, trainable_h="scalar")
-    names = Layers(network).names
+    names = names_of(network)
     assert "stage3_block1/shortcut_conv" in names and "dense/c" not in names
-    assert Layers(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network])).names == names
+    assert names_of(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network])) == names
     for model in (network, dense.network()):
         model.save(tmp_path / "model.keras")
-        assert Layers(keras.models.load_model(tmp_path / "model.keras")).names == Layers(model).names
+        assert names_of(keras.models.load_model(tmp_path / "model.keras")) == names_of(model)
 
 
 def test_layers_of_one_name_get_numbers():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="out")])
-    assert Layers(keras.Sequential([inner, keras.layers.Dense(2, name="out")])).names == ["out", "out#2"]
+    assert names_of(keras.Sequential([inner, keras.layers.Dense(2, name="out")])) == ["out", "out#2"]
 
 
 BAD = [
@@ -284,6 +325,25 @@ def test_missing_recorder_and_too_small_a_ring_say_what_to_write(tmp_path):
         model = dense.network(GradientRecorder("sgd", capacity=2), steps_per_execution=3)
         with pytest.raises(ValueError, match=r"Use GradientRecorder\(optimizer, capacity=3\) or more"):
             train(model, GradientLogger(tmp_path / "g.csv"))
+
+
+def test_path_that_is_a_folder_is_named_and_nothing_is_left(tmp_path):
+    (tmp_path / "g.csv").mkdir()
+    with pytest.raises(OSError, match=r"Is a directory: .*g\.csv'$"):
+        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"))
+    assert [file.name for file in tmp_path.iterdir()] == ["g.csv"]
+    with pytest.raises(TypeError):
+        GradientLogger(None)
+
+
+def test_weights_without_an_optimizer_to_count_by(tmp_path):
+    logger = WeightLogger(tmp_path / "w.csv")
+    model = dense.network()
+    model.optimizer = None
+    logger.set_model(model)
+    logger.on_train_begin()
+    with pytest.raises(ValueError, match="Received: optimizer=None"):
+        logger.on_epoch_begin(0)
 
 
 def test_path_that_cannot_be_written_is_named(tmp_path):

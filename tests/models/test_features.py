@@ -37,6 +37,14 @@ def test_output_of_every_block(network, rng):
     assert_equal(features.predict(x, verbose=0), by_hand(network, x))
 
 
+def test_blocks_come_in_order_from_ten_on(rng):
+    """torch would sort the names."""
+    network = keras_euler.EulerResNet(68, input_shape=(8, 8, 3), widths=(1, 1, 1))
+    features = block_features(network)
+    names = [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in range(1, 12)]
+    assert list(features(np.zeros((1, 8, 8, 3), "float32"))) == list(features.output) == names
+
+
 def test_network_within_another_model(network, rng):
     x = rng.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
     model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])

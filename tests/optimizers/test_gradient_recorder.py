@@ -131,6 +131,18 @@ def test_embedding_whose_gradient_is_sparse_on_tensorflow():
     np.testing.assert_allclose(recorder(model).recent()[1][0, 0], np.sqrt(2 * (4 + 1) / 9), rtol=1e-6)
 
 
+def test_variables_excluded_from_weight_decay_stay_excluded():
+    weights = []
+    for wrap in (lambda optimizer: optimizer, GradientRecorder):
+        optimizer = wrap(keras.optimizers.AdamW(0.01, weight_decay=0.5))
+        model = dense.network(optimizer)
+        optimizer.exclude_from_weight_decay(model.trainable_variables[:1])
+        train(model)
+        weights.append(dense.weights(model))
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_saved_and_loaded_with_the_model(tmp_path):
     model = dense.network(GradientRecorder(SGD(0.1, momentum=0.9), capacity=3))
     train(model)
@@ -212,6 +224,10 @@ def test_norms_at_once_are_those_one_by_one(rng, dtype):
     norms = keras.ops.convert_to_numpy(l2_norms([*tensors, None]))
     np.testing.assert_allclose(norms, [*plain, 0], rtol=1e-6)
     np.testing.assert_allclose(norms[:-1], [np.linalg.norm(array) for array in arrays], rtol=1e-2)
+
+
+def test_norms_of_nothing_are_zeros():
+    assert keras.ops.convert_to_numpy(l2_norms([None, None])).tolist() == [0, 0]
 
 
 def test_reader_sees_what_the_variables_hold_then():

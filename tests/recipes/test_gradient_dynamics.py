@@ -24,7 +24,7 @@ def run(*arguments):
 def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsys, monkeypatch):
     assert run("--h", "1.0", "0.1", "--seeds", 1, "--out", tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "gradient: first" in printed and "stage1_block1/conv1" in printed
+    assert "first grad." in printed and "mean weight" in printed and "stage1_block1/conv1" in printed
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [(row["h"], row["seed"], row["iterations"]) for row in summary["runs"]] == [("1.0", 1, 3), ("0.1", 1, 3)]
     assert {"settings", "data", "versions", "device"} <= set(summary)
@@ -42,6 +42,7 @@ def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsy
 
 BAD = [
     (["--iterations", "0"], "--iterations must be at least 1"),
+    (["--seed=1"], "--seed is set here by --seeds, --iterations or --layers"),
     (["--seed", "1"], "--seed is set here by --seeds, --iterations or --layers"),
     (["--h", "-1"], "`h` must be a finite number >= 0"),
     (["--h", "x"], "Received: h='x'"),
