@@ -184,6 +184,27 @@ def _h(cells):
     return parts
 
 
+def judge_dynamics(runs):
+    """The words and the verdict of the first claim.
+
+    Args:
+        runs: Rows of gradient_dynamics.py's summary.json.
+    """
+    words = "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean weight norm of h = 0.1"
+    by_seed = {}
+    for row in runs:
+        by_seed.setdefault(row["seed"], {})[float(row["h"])] = row
+    pairs = [(rows[ORDINARY], rows[SMALL]) for rows in by_seed.values() if {ORDINARY, SMALL} <= set(rows)]
+    if not pairs:
+        return words, "not yet measured"
+    exploded = [
+        one[name] is None or (small[name] is not None and one[name] > factor * small[name])  # None: no number any more
+        for one, small in pairs
+        for name, factor in (("largest_gradient", 10), ("mean_weight", 2))
+    ]
+    return words, "shown" if all(exploded) else "not shown"
+
+
 JUDGES = {
     "depth": _depth,
     "learning-rate": _learning_rate,

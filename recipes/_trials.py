@@ -76,7 +76,8 @@ def _opened(url, heartbeat, is_sqlite, attempts=10):
                     heartbeat_stale_trial_callback=put_back,
                 )
         except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all make the tables
-            if "already exists" not in str(error) or attempt == attempts - 1:
+            raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
+            if not raced or attempt == attempts - 1:
                 raise
             time.sleep(0.5)
 

@@ -64,10 +64,9 @@ def read(storage):
         rows, states = {}, {}
         for trial in study.get_trials(deepcopy=False):
             states[trial.state.name.lower()] = states.get(trial.state.name.lower(), 0) + 1
-            if trial.state == optuna.trial.TrialState.COMPLETE and "run" in trial.user_attrs:
-                rows.setdefault(
-                    trial.user_attrs["run"], {**trial.params, **trial.user_attrs, "best_test_accuracy": trial.value}
-                )
+            if trial.state == optuna.trial.TrialState.COMPLETE and "record" in trial.user_attrs:
+                record = {**trial.params, **trial.user_attrs["record"], "best_test_accuracy": trial.value}
+                rows.setdefault(record["run"], record)
         studies.append(
             {"name": study.study_name, "plan": study.user_attrs["plan"], "trials": states, "rows": list(rows.values())}
         )

@@ -134,8 +134,7 @@ class Trainer:
             "test_accuracies": [row["test_accuracy"] for row in rows],
             **{name: result[name] for name in ("diverged", "last_test_accuracy", "seconds")},
         }
-        for name, value in record.items():
-            trial.set_user_attr(name, value)
+        trial.set_user_attr("record", record)  # at once: each write waits for the disk
         described = ", ".join(
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
         )
@@ -149,10 +148,10 @@ class Trainer:
 
         trials = self.study.get_trials(deepcopy=False)
         left = [t for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
-        done = [t for t in trials if t.state == TrialState.COMPLETE and t.user_attrs.get("seconds")]
+        done = [t for t in trials if t.state == TrialState.COMPLETE and "record" in t.user_attrs]
         if not done or not left:
             return ""
-        per_layer = statistics.fmean(t.user_attrs["seconds"] / t.params.get("depth", 1) for t in done)
+        per_layer = statistics.fmean(t.user_attrs["record"]["seconds"] / t.params.get("depth", 1) for t in done)
         seconds = sum(per_layer * t.params.get("depth", 1) for t in left)
         workers = max(1, sum(t.state == TrialState.RUNNING for t in left))
         return f" ({len(done) + 1} done, {len(left) - 1} to do, about {seconds / workers / 60:.0f} min)"

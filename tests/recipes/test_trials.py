@@ -93,9 +93,19 @@ def url(request, tmp_path):
             yield address
 
 
+@contextlib.contextmanager
+def opened(url):
+    """A storage whose connections are closed in the end."""
+    storage = _trials.open_storage(url, 1)
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def states(url):
-    study = optuna.load_study(study_name="study", storage=url)
-    return [trial.state for trial in study.get_trials(deepcopy=False)]
+    with opened(url) as storage:
+        study = optuna.load_study(study_name="study", storage=storage)
+        return [trial.state for trial in study.get_trials(deepcopy=False)]
 
 
 def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
@@ -112,7 +122,7 @@ def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
     log = tmp_path / "log"
     victim = worker(url, log, 60)
     end = time.monotonic() + 100
-    while not log.exists() and time.monotonic() < end:
+    while not (log.exists() and log.read_text()) and time.monotonic() < end:
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
@@ -124,7 +134,8 @@ def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
 
 @pytest.fixture
 def study(tmp_path):
-    return _trials.open_study(_trials.open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1), "study", {"epochs": 2})
+    with opened(f"sqlite:///{tmp_path / 'study.db'}") as storage:
+        yield _trials.open_study(storage, "study", {"epochs": 2})
 
 
 def test_the_same_points_are_queued_once_and_finished_ones_not_trained_again(study):
@@ -173,8 +184,10 @@ def test_interrupted_trial_goes_back_into_the_queue(study):
 
 
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
-    storage = _trials.open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1)
-    with pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another --name"):
+    with (
+        opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
+        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another --name"),
+    ):
         _trials.open_study(storage, "study", {"epochs": 3})
 
 
@@ -197,7 +210,8 @@ def test_storage_of_another_version_is_refused(tmp_path):
     import sqlite3
 
     file = tmp_path / "study.db"
-    _trials.open_storage(f"sqlite:///{file}")
+    with opened(f"sqlite:///{file}"):
+        pass
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("update alembic_version set version_num = 'v9.9.9'")
         database.execute("update version_info set schema_version = 99")
@@ -228,5 +242,4 @@ def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    fresh = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path / 'study.db'}")
-    assert sum(trial.state == TrialState.COMPLETE for trial in fresh.trials) == 2
+    assert states(f"sqlite:///{tmp_path / 'study.db'}").count(TrialState.COMPLETE) == 2

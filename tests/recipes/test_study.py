@@ -1,0 +1,233 @@
+"""Studies as a user runs them: the grid, the cuts, the report, a kill, wrong arguments.
+
+Networks are tiny, most trainings pretended.
+"""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import _claims
+import _plan
+import _training
+import _trials
+import keras
+import optuna
+import pytest
+import report
+import study
+from _studies import STUDIES
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+BACKEND = keras.backend.backend()
+TINY = [
+    "--quick",
+    "--epochs",
+    "2",
+    "--train-size",
+    "32",
+    "--test-size",
+    "16",
+    "--batch-size",
+    "16",
+    "--backend",
+    BACKEND,
+]
+
+
+def run(*arguments):
+    """Run a study and return its exit status."""
+    try:
+        study.main([*map(str, arguments)])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Trainings that only say what they would do; the accuracy is best at h = 0.1, and h = 5 diverges."""
+    trained = []
+
+    def pretend(recipe, args, after_epoch, report):
+        trained.append(args)
+        accuracy = 0.9 - 0.1 * abs(math.log10(args.h / 0.1)) - args.depth / 1000
+        after_epoch([{"test_accuracy": accuracy}])
+        result = {"best_test_accuracy": accuracy, "last_test_accuracy": accuracy, "seconds": 1.0}
+        return {**result, "diverged": args.h == 5}
+
+    monkeypatch.setattr(_training, "run", pretend)
+    return trained
+
+
+def trials(folder):
+    """Of the folder's study, its trials."""
+    storage = _trials.open_storage(f"sqlite:///{folder / 'study.db'}")
+    (name,) = optuna.get_all_study_names(storage)
+    found = optuna.load_study(study_name=name, storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    return found
+
+
+def test_study_and_report_of_real_trainings(tmp_path, capsys):
+    arguments = ["depth", *TINY, "--depths", 8, "--seeds", 1, "--out", tmp_path / "study"]
+    assert run(*arguments) == 0
+    assert "2 trials, 2 of them new" in capsys.readouterr().out
+    done = trials(tmp_path / "study")
+    assert [trial.params for trial in done] == [{"seed": 7, "depth": 8, "h": h} for h in (1.0, 0.1)]
+    assert all(len(trial.user_attrs["record"]["test_accuracies"]) == 2 for trial in done)
+    assert run(*arguments) == 0
+    assert "2 trials, 0 of them new" in capsys.readouterr().out
+    report.main([str(tmp_path / "study"), "--out", str(tmp_path / "report")])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Cut (the paper's in brackets): batch_size 16 (128); dataset synthetic (cifar10); epochs 2 (80)" in text
+    assert "**not yet measured**" in text and "| 1 | 8 | 1 |" in text
+    for name in ("depth-cifar10_best.png", "depth-cifar10_last.png", "noisy_images.png"):
+        assert (tmp_path / "report" / name).stat().st_size > 5_000
+    (written,) = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert len(written["rows"]) == 2 and written["plan"]["figures"] == "3"
+
+
+def test_killed_study_goes_on_from_the_checkpoint(tmp_path):
+    folder = tmp_path / "study"
+    arguments = ["depth", *TINY, "--epochs", "3", "--depths", "8", "--seeds", "1", "--line", "h", "0.1"]
+    command = [sys.executable, str(RECIPES / "study.py"), *arguments, "--heartbeat", "1", "--out", str(folder)]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(RECIPES.parent)}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        end = time.monotonic() + 200
+        while not list(folder.glob("runs/*/history.csv")):
+            assert process.poll() is None and time.monotonic() < end, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = subprocess.run(command, env=environment, check=False, **pipes)
+    assert done.returncode == 0, done.stderr
+    assert "Resuming after epoch" in done.stdout or "1 to do" not in done.stdout
+    states = [trial.state.name for trial in trials(folder)]
+    assert states.count("COMPLETE") == 1 and len(list(folder.glob("runs/*/result.json"))) == 1
+
+
+def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
+    assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 5, "--seeds", 2, "--out", tmp_path) == 0
+    points = [(args.seed, args.h, args.depth) for args in pretended]
+    assert points == [(seed, h, depth) for seed in (7, 8) for h in (0.1, 5.0) for depth in (8, 14)]
+    assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 1, 5, "--seeds", 2, "--out", tmp_path) == 0
+    assert len(pretended) == 12
+    assert {args.out.parent for args in pretended} == {tmp_path / "runs"}
+
+
+def test_axis_of_ones_own(pretended, tmp_path):
+    arguments = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
+    assert run("noise", *TINY, *arguments) == 0
+    assert [(args.momentum, args.h) for args in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
+
+
+def test_search_for_h_finds_it_and_goes_on_where_it_was(pretended, tmp_path, capsys):
+    arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--seeds", 1, "--out", tmp_path]
+    assert run(*arguments, "--trials", 6) == 0
+    assert run(*arguments, "--trials", 15) == 0
+    assert len(pretended) == 15
+    best = float(capsys.readouterr().out.rpartition("best: h = ")[2].split(",")[0])
+    assert 0.02 < best < 0.5
+
+
+def test_failures_and_divergence_are_in_report_and_claims(pretended, tmp_path):
+    run("h", *TINY, "--depths", 110, "--axis", "h", 0.001, 0.1, 1, 5, "--seeds", 3, "--out", tmp_path / "study")
+    report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert "| depth 110: the best h is between 0.05 and 0.2 | **shown** |" in text
+    assert "| 110 | 5 | 3 |" in text and "(n 3, 3 failed)" in text
+
+
+def cell(*accuracies, failed=0):
+    failures = tuple(i < failed for i in range(len(accuracies)))
+    return _claims.Cell(accuracies, accuracies, failures, tuple((a / 2, a) for a in accuracies))
+
+
+ONE, SMALL = 1.0, 0.1
+GOOD, BAD_CELL = cell(0.9, 0.9, 0.9), cell(0.1, 0.5, 0.8, failed=1)
+VERDICTS = [
+    (
+        "depth",
+        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD},
+        "shown",
+    ),
+    (
+        "depth",
+        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL},
+        "not shown",
+    ),
+    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD}, "not yet measured"),
+    ("depth", {}, "not yet measured"),
+    ("no-norm", {(None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
+    ("no-norm", {(None, ONE, 110): GOOD, (None, SMALL, 110): GOOD}, "not shown"),
+    ("adam", {(218, ONE, 0.5): BAD_CELL, (218, SMALL, 0.5): GOOD}, "shown"),
+    ("adam", {(218, ONE, 0.1): BAD_CELL, (218, SMALL, 0.1): GOOD}, "not yet measured"),
+    ("noise", {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}, "shown"),
+    ("noise", {(None, ONE, 0.5): cell(0.9), (None, SMALL, 0.5): cell(0.9)}, "not yet measured"),
+]
+
+
+@pytest.mark.parametrize(("name", "table", "verdict"), VERDICTS)
+def test_verdicts(name, table, verdict):
+    parts = _claims.judge(name, table)
+    assert parts and {part.verdict for part in parts} == {verdict}
+
+
+def test_verdicts_of_learning_rates_and_of_the_first_claim():
+    table = {(44, h, rate): GOOD for h in (ONE, SMALL) for rate in (0.1, 0.3)}
+    table[44, ONE, 0.3], table[44, SMALL, 0.1] = BAD_CELL, cell(0.5, 0.5, 0.5)
+    assert [part.verdict for part in _claims.judge("learning-rate", table)] == ["shown", "shown"]
+    rows = [{"h": "1.0", "seed": 7, "largest_gradient": 30, "mean_weight": None}]
+    assert _claims.judge_dynamics(rows)[1] == "not yet measured"
+    rows.append({"h": "0.1", "seed": 7, "largest_gradient": 0.3, "mean_weight": 2.5})
+    assert _claims.judge_dynamics(rows)[1] == "shown"
+    rows[1]["largest_gradient"] = 20
+    assert _claims.judge_dynamics(rows)[1] == "not shown"
+
+
+@pytest.mark.parametrize(("name", "dataset"), STUDIES)
+def test_every_study_of_the_table_is_one_of_known_settings(name, dataset, tmp_path):
+    own, rest = study.parse([name, "--dataset", dataset, "--out", str(tmp_path), "--seeds", "1", "--backend", BACKEND])
+    plan = _plan.Plan(own, rest)
+    assert plan.description["cuts"] == ["seeds 1 (5)"]
+    paper = STUDIES[name, dataset]
+    roles = [pair for pair in (paper.panel, paper.line, paper.axis) if pair]
+    assert len(plan.points) == math.prod(len(values) for _, values in roles)
+
+
+BAD = [
+    (["size"], "invalid choice: 'size'"),
+    (["adam", "--dataset", "ag_news"], "the paper has no study adam on ag_news"),
+    (["depth", "--seeds", "0"], "--seeds must be at least 1. Received: 0."),
+    (["depth", "--axis", "colour", "red"], "unknown axis 'colour'. There are: depth, h"),
+    (["depth", "--axis", "depth"], "--axis needs a setting and its values"),
+    (["depth", "--seed", "3"], "--seed: every trial has its own; see --seeds"),
+    (["depth", "--depths", "21", "8"], "Nothing was run. Refused: 2 trials with depth=21: `depth` must be 6n + 2"),
+    (["depth", "--line", "h", "-1", "0.1"], "trials with h=-1.0: `h` must be a finite number >= 0"),
+    (["depth", "--line", "h", "1/L"], "h must be a number in a study. Received: '1/L'"),
+    (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
+    (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
+    (["depth", "--nonsense"], "unrecognized arguments: --nonsense"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, message, pretended, tmp_path, capsys):
+    name, *rest = arguments
+    assert run(name, *TINY, "--seeds", 1, "--out", tmp_path / "study", *rest) == 2
+    errors = capsys.readouterr().err
+    assert message in errors and "secret" not in errors and not pretended
+
+
+def test_report_of_nothing_says_so(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        report.main([str(tmp_path)])
+    assert end.value.code == 2 and "holds no study.db" in capsys.readouterr().err
