@@ -25,6 +25,7 @@ from _studies import STUDIES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 BACKEND = keras.backend.backend()
+once = pytest.mark.skipif(BACKEND != "torch", reason="pretended trainings have no backend; tried once")
 TINY = [
     "--quick",
     "--epochs",
@@ -114,6 +115,7 @@ def test_killed_study_goes_on_from_the_checkpoint(tmp_path):
     assert states.count("COMPLETE") == 1 and len(list(folder.glob("runs/*/result.json"))) == 1
 
 
+@once
 def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
     assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 5, "--seeds", 2, "--out", tmp_path) == 0
     points = [(args.seed, args.h, args.depth) for args in pretended]
@@ -123,12 +125,14 @@ def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
     assert {args.out.parent for args in pretended} == {tmp_path / "runs"}
 
 
+@once
 def test_axis_of_ones_own(pretended, tmp_path):
     arguments = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
     assert run("noise", *TINY, *arguments) == 0
     assert [(args.momentum, args.h) for args in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
 
 
+@once
 def test_search_for_h_finds_it_and_goes_on_where_it_was(pretended, tmp_path, capsys):
     arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--seeds", 1, "--out", tmp_path]
     assert run(*arguments, "--trials", 6) == 0
@@ -138,6 +142,7 @@ def test_search_for_h_finds_it_and_goes_on_where_it_was(pretended, tmp_path, cap
     assert 0.02 < best < 0.5
 
 
+@once
 def test_failures_and_divergence_are_in_report_and_claims(pretended, tmp_path):
     run("h", *TINY, "--depths", 110, "--axis", "h", 0.001, 0.1, 1, 5, "--seeds", 3, "--out", tmp_path / "study")
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
@@ -193,6 +198,7 @@ def test_verdicts_of_learning_rates_and_of_the_first_claim():
     assert _claims.judge_dynamics(rows)[1] == "not shown"
 
 
+@once
 @pytest.mark.parametrize(("name", "dataset"), STUDIES)
 def test_every_study_of_the_table_is_one_of_known_settings(name, dataset, tmp_path):
     own, rest = study.parse([name, "--dataset", dataset, "--out", str(tmp_path), "--seeds", "1", "--backend", BACKEND])
@@ -219,6 +225,7 @@ BAD = [
 ]
 
 
+@once
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, message, pretended, tmp_path, capsys):
     name, *rest = arguments
