@@ -1,17 +1,12 @@
 """The loggers' files: right numbers, whole lines, no iteration twice."""
 
 import csv
-import resource
-import signal
 
 import keras
 import numpy as np
 import pytest
 
-import keras_euler
 from keras_euler import GradientLogger, GradientRecorder, WeightLogger
-from keras_euler.callbacks._layers import Layers
-from keras_euler.callbacks._rows import Rows
 from tests import dense
 
 BACKEND = keras.backend.backend()
@@ -143,11 +138,6 @@ def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
     np.testing.assert_allclose(written["c"][0], expected[2], rtol=1e-4)
 
 
-def test_layer_named_like_another_column():
-    layers = [keras.Input((3,)), keras.layers.Dense(2, name="total"), keras.layers.Dense(2, name="iteration")]
-    assert names_of(keras.Sequential(layers)) == ["total#2", "iteration#2"]
-
-
 def test_path_is_that_of_the_beginning(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -224,24 +214,6 @@ def test_log_of_another_model_is_not_touched(tmp_path):
     assert path.read_text() == before
 
 
-def test_full_disk_leaves_whole_lines(tmp_path):
-    """A limit on the size of files stands for it: both write a part and then fail."""
-    rows = Rows(tmp_path / "rows.csv", ["iteration", "a"], 0)
-    rows.append([[1, 1.5], [2, float("nan")]])
-    before = (tmp_path / "rows.csv").read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 3, limits[1]))
-        with pytest.raises(OSError, match=r"rows\.csv"):
-            rows.append([[3, 1.0], [4, 2.0]])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert (tmp_path / "rows.csv").read_bytes() == before == b"iteration,a\n1,1.5\n2,nan\n"
-    assert Rows(tmp_path / "rows.csv", ["iteration", "a"], 2).last == 1
-
-
 def test_other_loggers_see_the_totals(tmp_path):
     csv_logger = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
     train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"), csv_logger, epochs=1)
@@ -252,43 +224,6 @@ def test_callbacks_do_not_make_keras_wait_for_the_device(tmp_path):
     loggers = [GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv")]
     for hook in ("on_batch_end", "on_train_batch_end"):
         assert all(keras.src.utils.is_default(getattr(logger, hook)) for logger in loggers)
-
-
-def names_of(model, wanted=None):
-    return Layers(model, model.trainable_variables, wanted).names
-
-
-WANTED = [
-    (None, ["block/a", "block/b", "c"]),
-    ("c", ["c"]),
-    (2, ["block/b"]),
-    (["c", "block/a"], ["block/a", "c"]),
-    (["block/*", 1], ["block/a", "block/b"]),
-]
-
-
-@pytest.mark.parametrize(("wanted", "names"), WANTED)
-def test_layers_by_name_pattern_and_position(wanted, names):
-    assert names_of(dense.network(), wanted) == names
-
-
-def test_layer_2_is_the_papers():
-    assert names_of(keras_euler.EulerResNet(8), 2) == ["stage1_block1/conv1"]
-
-
-def test_names_are_the_same_in_a_loaded_model_and_within_another(tmp_path):
-    network = keras_euler.EulerResNet(8, trainable_h="scalar")
-    names = names_of(network)
-    assert "stage3_block1/shortcut_conv" in names and "dense/c" not in names
-    assert names_of(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network])) == names
-    for model in (network, dense.network()):
-        model.save(tmp_path / "model.keras")
-        assert names_of(keras.models.load_model(tmp_path / "model.keras")) == names_of(model)
-
-
-def test_layers_of_one_name_get_numbers():
-    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="out")])
-    assert names_of(keras.Sequential([inner, keras.layers.Dense(2, name="out")])) == ["out", "out#2"]
 
 
 BAD = [
