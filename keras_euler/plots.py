@@ -156,10 +156,10 @@ def accuracies(panels, xlabel, note="", logarithmic=False):
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
-    grid[0].set_ylabel("test accuracy, median and standard deviation")
+    grid[0].set_ylabel("test accuracy")
     grid[0].legend(frameon=False, fontsize="small")
-    if note:
-        figure.supxlabel(note, fontsize="x-small", wrap=True)
+    note = f"Medians; bars are standard deviations over seeds. {note}".strip()
+    figure.supxlabel(note, fontsize="x-small", wrap=True)
     return _finished(figure)
 
 

@@ -86,12 +86,21 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class Interruptible(keras.callbacks.Callback):
-    """Ctrl-C that isn't lost: an exception that meets JAX inside a callback of its own is dropped there, so it is raised again."""
+    """Ctrl-C that isn't lost: an exception that meets JAX inside a callback of its own is dropped there, so it is raised again.
 
-    def on_train_begin(self, logs=None):
+    A context, and within it a callback of `fit`.
+    """
+
+    def __enter__(self):
         self.pressed, self.before = False, signal.getsignal(signal.SIGINT)
         if self.before is not signal.SIG_IGN:  # as a shell sets it for jobs in the background
             signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, kind, *_):
+        signal.signal(signal.SIGINT, self.before)
+        if kind is None:
+            self._raise_again()
 
     def _press(self, *_):
         self.pressed = True
@@ -103,10 +112,6 @@ class Interruptible(keras.callbacks.Callback):
 
     # Not at the end of a batch: a hook there makes Keras wait for the device.
     on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise_again
-
-    def on_train_end(self, logs=None):
-        self._raise_again()
-        signal.signal(signal.SIGINT, self.before)
 
 
 def state(model):

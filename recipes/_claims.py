@@ -1,27 +1,37 @@
 """What the paper claims, and whether the trials of a study show it.
 
-A claim has parts; each is shown, not shown, or not yet measured. Medians are of the best test accuracy over seeds; a difference
-counts where it exceeds one point. Three seeds are the least that say anything. A training has failed where it diverged or stayed
-below one and a half times chance: our definition, the paper gives none.
+A claim has parts; each is shown, not shown, or not yet measured. The rules, which are ours (the paper gives none):
+
+- A training has failed where it diverged or its best test accuracy stayed below 1.5 times chance.
+- Three seeds are the least that say anything. Medians are of the best test accuracy over seeds.
+- One median is above another where the difference exceeds one point and twice its standard error.
+- It trains: no seed failed, and the median is at least twice chance.
+- It spreads less: its standard deviation is less than two thirds of the other.
 """
 
+import math
 import statistics
 from dataclasses import dataclass
 
+from _studies import STUDIES
+
 MARGIN = 0.01
 LEAST_SEEDS = 3
+FAILED, TRAINS = 1.5, 2.0  # times chance
+THINNER = 2 / 3
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
 SMALL, ORDINARY = 0.1, 1.0
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The trainings of one point of a study, over seeds: best and last test accuracies, and how many failed."""
+    """The trainings of one point of a study, over seeds: best and last test accuracies, and which failed."""
 
     best: tuple
     last: tuple
     failed: tuple
     curves: tuple = ()
+    chance: float = 0.1
 
     @property
     def n(self):
@@ -35,157 +45,180 @@ class Cell:
     def spread(self):
         return statistics.pstdev(self.best)
 
+    @property
+    def trains(self):
+        return not any(self.failed) and self.median >= TRAINS * self.chance
+
+    def is_above(self, other):
+        error = math.hypot(self.spread / math.sqrt(self.n), other.spread / math.sqrt(other.n))
+        return self.median - other.median > max(MARGIN, 2 * error)
+
     def __str__(self):
         return f"{self.median:.3f} ± {self.spread:.3f} (n {self.n}, {sum(self.failed)} failed)"
 
 
+@dataclass(frozen=True)
 class Part:
-    """One sentence of a claim: `verdict` and the `evidence` for it."""
+    """One sentence of a claim: whether it is shown, None where that is not measured, and the evidence."""
 
-    def __init__(self, words, shown, evidence):
-        self.words, self.evidence = words, evidence
-        self.verdict = {None: "not yet measured", True: "shown", False: "not shown"}[shown]
+    words: str
+    shown: bool | None
+    evidence: str
+
+    @property
+    def verdict(self):
+        return {None: "not yet measured", True: "shown", False: "not shown"}[self.shown]
 
 
-def judge(study, table):
+def judge(plan, table):
     """Parts of the claim that a study is about.
 
     Args:
-        study: Name of the study.
+        plan: Description of the study.
         table: Dict of `(panel, line, axis)` -> `Cell`, panel None without panels.
 
     Returns:
         List of `Part`.
     """
+    if plan["study"] not in JUDGES:
+        return []
+    paper, reasons = STUDIES[plan["study"], plan["dataset"]], []
+    for role, name in (("line", paper.line[0]), ("axis", paper.axis[0])):
+        if plan[role] != name:
+            reasons.append(f"this study varies {plan[role]}, the claim is about {name}")
+    if plan["data"] == "synthetic":
+        reasons.append("made-up data say nothing of the paper's")
+    if reasons:
+        return [Part("the whole claim", None, "; ".join(reasons))]
     cells = {key: cell for key, cell in table.items() if cell.n >= LEAST_SEEDS}
-    parts = JUDGES[study](cells) if study in JUDGES else []
-    return [Part(words, shown, evidence) for words, shown, evidence in parts]
+    return [Part(*part) for part in JUDGES[plan["study"]](cells)]
 
 
 def _pairs(cells):
     """`{(panel, axis): (cell of h = 1, cell of h = 0.1)}` where both are measured."""
-    keys = sorted({(panel, axis) for panel, _, axis in cells}, key=str)
+    keys = sorted({(panel, axis) for panel, _, axis in cells}, key=lambda key: (key[0] or 0, key[1]))
     found = {key: tuple(cells.get((key[0], h, key[1])) for h in (ORDINARY, SMALL)) for key in keys}
     return {key: pair for key, pair in found.items() if None not in pair}
 
 
-def _against(pair):
-    return f"h = 1: {pair[0]}; h = 0.1: {pair[1]}"
+def _by_panel(cells):
+    """`{panel: ("depth 44: ", {axis: pair})}`; one empty panel where nothing is measured."""
+    pairs, found = _pairs(cells), {}
+    for (panel, axis), pair in pairs.items():
+        found.setdefault(panel, {})[axis] = pair
+    return {panel: ("" if panel is None else f"depth {panel}: ", row) for panel, row in (found or {None: {}}).items()}
+
+
+def _against(name, row):
+    return "; ".join(f"{name} {value:g}: h = 1 {one}, h = 0.1 {small}" for value, (one, small) in row.items())
 
 
 def _depth(cells):
     pairs = {depth: pair for (_, depth), pair in _pairs(cells).items()}
-    low, high = (min(pairs), max(pairs)) if len(pairs) > 1 else (None, None)
-    measured = low is not None
-
-    def change(index):
-        return pairs[high][index].median - pairs[low][index].median
-
-    evidence = f"depth {low}: {_against(pairs[low])}. Depth {high}: {_against(pairs[high])}" if measured else ""
+    if len(pairs) < 2:
+        return [("accuracy falls with depth for h = 1 and rises or holds for h = 0.1", None, _against("depth", pairs))]
+    one, small = zip(*pairs.values(), strict=True)
+    dropped = any(shallow.is_above(deep) for i, deep in enumerate(small) for shallow in small[:i])
+    evidence = _against("depth", pairs)
     return [
-        ("accuracy falls with depth for h = 1", change(0) < -MARGIN if measured else None, evidence),
-        ("it rises or holds for h = 0.1", change(1) >= -MARGIN if measured else None, evidence),
-        (
-            "h = 0.1 spreads less at the greatest depth",
-            pairs[high][1].spread < pairs[high][0].spread if measured else None,
-            evidence,
-        ),
+        (f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1", one[0].is_above(one[-1]), evidence),
+        ("it rises or holds for h = 0.1", not dropped, evidence),
+        ("h = 0.1 spreads less at the greatest depth", small[-1].spread < THINNER * one[-1].spread, evidence),
     ]
 
 
 def _learning_rate(cells):
     parts = []
-    pairs = _pairs(cells)
-    for panel in sorted({panel for panel, _ in pairs}) or [None]:
-        rates = sorted(rate for depth, rate in pairs if depth == panel)
-        stands = [
+    for panel, (where, row) in _by_panel(cells).items():
+        large = {rate: pair for rate, pair in row.items() if rate > 0.1}
+        stood = [
             rate
-            for rate in rates
-            if sum(pairs[panel, rate][1].failed) < sum(pairs[panel, rate][0].failed)
-            or pairs[panel, rate][1].median > pairs[panel, rate][0].median + MARGIN
+            for rate, (one, small) in large.items()
+            if not any(small.failed) and (any(one.failed) or small.is_above(one))
         ]
-        evidence = "; ".join(f"rate {rate:g}: {_against(pairs[panel, rate])}" for rate in rates)
-        words = "h = 0.1 stands rates above 0.1 that h = 1 does not"
-        large = [rate for rate in rates if rate > 0.1]
-        parts.append((f"depth {panel}: {words}", any(r in stands for r in large) if large else None, evidence))
-        curves = [cells.get((panel, SMALL, rate)) for rate in (0.1, 0.3)]
-        early = [_early(cell) for cell in curves if cell and cell.curves]
-        shown = early[1] > early[0] + MARGIN if len(early) == 2 else None
-        numbers = f"mean test accuracy of the first half of the epochs: {early}" if early else ""
-        parts.append((f"depth {panel}: h = 0.1 learns faster at rate 0.3 than at 0.1", shown, numbers))
+        words = f"{where}h = 0.1 stands rates above 0.1 that h = 1 does not"
+        which = f"{', '.join(f'{rate:g}' for rate in stood) or 'none'}. "
+        parts.append((words, bool(stood) if large else None, which + _against("rate", row) if row else ""))
+        early = [_first_half(cells[panel, SMALL, rate]) for rate in (0.1, 0.3) if (panel, SMALL, rate) in cells]
+        shown = early[1].is_above(early[0]) if len(early) == 2 else None
+        numbers = f"mean test accuracy over the first half of the epochs: {', '.join(map(str, early))}"
+        parts.append((f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1", shown, numbers if early else ""))
     return parts
 
 
-def _early(cell):
-    halves = [curve[: max(1, len(curve) // 2)] for curve in cell.curves]
-    return round(statistics.median(statistics.fmean(half) for half in halves), 3)
+def _first_half(cell):
+    """The cell of the accuracies averaged over the first half of the epochs."""
+    means = tuple(statistics.fmean(curve[: max(1, len(curve) // 2)]) for curve in cell.curves)
+    return Cell(means, means, cell.failed, chance=cell.chance)
+
+
+def _fails_and_trains(row, name, words):
+    if not row:
+        return [(words, None, "")]
+    return [
+        (f"{words} ({name} {value:g})", any(one.failed) and small.trains, _against(name, {value: (one, small)}))
+        for value, (one, small) in row.items()
+    ]
 
 
 def _no_norm(cells):
-    pairs = {depth: pair for (_, depth), pair in _pairs(cells).items()}
-    depth = 110 if 110 in pairs else max(pairs, default=None)
-    if depth is None:
-        return [("without batch norm h = 1 fails for some seeds and h = 0.1 trains (depth 110)", None, "")]
-    one, small = pairs[depth]
-    shown = sum(one.failed) > 0 and sum(small.failed) == 0
-    return [
-        (f"without norm at depth {depth} h = 1 fails for some seeds and h = 0.1 trains", shown, _against(pairs[depth]))
-    ]
+    row = {depth: pair for (_, depth), pair in _pairs(cells).items()}
+    deepest = {depth: row[depth] for depth in ([110] if 110 in row else list(row)[-1:])}
+    return _fails_and_trains(deepest, "depth", "without norm h = 1 fails for some seeds and h = 0.1 trains")
 
 
 def _adam(cells):
-    large = {key: pair for key, pair in _pairs(cells).items() if key[1] > 0.3}
-    words = "with Adam above rate 0.3 h = 1 fails and h = 0.1 trains"
-    if not large:
-        return [(words, None, "")]
-    return [
-        (
-            f"{words} (depth {panel}, rate {rate:g})",
-            sum(pair[0].failed) > 0 and sum(pair[1].failed) == 0,
-            _against(pair),
-        )
-        for (panel, rate), pair in large.items()
-    ]
+    parts = []
+    for where, row in _by_panel(cells).values():
+        large = {rate: pair for rate, pair in row.items() if rate > 0.3}
+        parts += _fails_and_trains(large, "rate", f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains")
+    return parts
 
 
 def _noise(cells):
-    noisy = {key: pair for key, pair in _pairs(cells).items() if key[1] > 0}
-    words = "trained on noise, h = 0.1 is better and steadier"
-    if not noisy:
-        return [(words, None, "")]
-    return [
-        (
-            f"{words} (level {level:g})",
-            pair[1].median > pair[0].median + MARGIN and pair[1].spread <= pair[0].spread,
-            _against(pair),
-        )
-        for (_, level), pair in noisy.items()
-    ]
+    parts = []
+    for where, row in _by_panel(cells).values():
+        noisy = {level: pair for level, pair in row.items() if level > 0}
+        for level, (one, small) in noisy.items():
+            evidence = _against("level", {level: (one, small)})
+            parts.append((f"{where}trained on noise {level:g}, h = 0.1 is better", small.is_above(one), evidence))
+            parts.append((f"{where}and steadier", small.spread < THINNER * one.spread, evidence))
+    return parts or [("trained on noise, h = 0.1 is better and steadier", None, "")]
 
 
 # Of each depth the interval in which the paper finds the best h.
 BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17: (0.3, 0.8)}
+TEXT_DEPTHS = (17, 49)
 
 
 def _h(cells):
     parts = []
-    for depth in sorted({line for _, line, _ in cells}) or [None]:
+    for depth in sorted({line for _, line, _ in cells}):
         by_h = {h: cell for (_, line, h), cell in cells.items() if line == depth}
         evidence = "; ".join(f"h = {h:g}: {by_h[h]}" for h in sorted(by_h))
-        best = max(by_h, key=lambda h: by_h[h].median, default=None)
-        interval = BEST_H.get(depth)
-        measured = len(by_h) > 2 and interval
-        shown = interval[0] <= best <= interval[1] if measured else None
-        where = f"between {interval[0]:g} and {interval[1]:g}" if interval else "near 0.1 for deep networks"
-        parts.append((f"depth {depth}: the best h is {where}", shown, f"best: {best}. {evidence}" if best else ""))
+        best = max(by_h, key=lambda h: by_h[h].median)
+        if depth in BEST_H:
+            low, high = BEST_H[depth]
+            inside = [cell for h, cell in by_h.items() if low <= h <= high]
+            outside = [cell for h, cell in by_h.items() if not low <= h <= high]
+            measured = inside and min(by_h) < low and max(by_h) > high
+            shown = measured and any(all(cell.is_above(other) for other in outside) for cell in inside)
+            words = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
+            parts.append((words, shown if measured else None, f"best: {best:g}. {evidence}"))
         smallest = by_h.get(0.001)
-        shown = smallest.median < by_h[best].median - MARGIN if smallest and len(by_h) > 2 else None
+        shown = by_h[best].is_above(smallest) if smallest else None
         parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence))
-    return parts
+        limit = 0.8 if depth in TEXT_DEPTHS else 5
+        if depth in (*TEXT_DEPTHS, 110):
+            failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]
+            shown = 2 * sum(failed) >= len(failed) if failed else None
+            words = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
+            parts.append((words, shown, f"{sum(failed)} of {len(failed)}"))
+    return parts or [("the best h is near 0.1 for deep networks", None, "")]
 
 
 def judge_dynamics(runs):
-    """The words and the verdict of the first claim.
+    """The `Part` of the first claim.
 
     Args:
         runs: Rows of gradient_dynamics.py's summary.json.
@@ -195,14 +228,12 @@ def judge_dynamics(runs):
     for row in runs:
         by_seed.setdefault(row["seed"], {})[float(row["h"])] = row
     pairs = [(rows[ORDINARY], rows[SMALL]) for rows in by_seed.values() if {ORDINARY, SMALL} <= set(rows)]
-    if not pairs:
-        return words, "not yet measured"
     exploded = [
         one[name] is None or (small[name] is not None and one[name] > factor * small[name])  # None: no number any more
         for one, small in pairs
         for name, factor in (("largest_gradient", 10), ("mean_weight", 2))
     ]
-    return words, "shown" if all(exploded) else "not shown"
+    return Part(words, all(exploded) if exploded else None, f"n {len(pairs)}")
 
 
 JUDGES = {
@@ -213,12 +244,13 @@ JUDGES = {
     "noise": _noise,
     "h": _h,
 }
-# The paper's words.
+# What the paper says.
 CLAIMS = {
     "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
     "learning-rate": "h = 0.1 stands learning rates that h = 1 doesn't; it converges faster with a larger one (0.3).",
     "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
     "adam": "With Adam at a start rate above 0.3 h = 1 fails, h = 0.1 trains (ResNet-218).",
     "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",
-    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17.",
+    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17. "
+    "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although steady.",
 }

@@ -1,6 +1,8 @@
 """From a study's table entry and the command line to the settings of every trial."""
 
+import argparse
 import itertools
+import math
 
 import _harness
 import _trials
@@ -10,8 +12,10 @@ from _studies import STUDIES
 
 RECIPES = {"cifar10": cifar10, "ag_news": ag_news}
 SEED = 7  # the paper's first
-# What decides neither what a trial computes nor how it compares with the paper's.
-BESIDE = ("seed", "backend", "jit", "devices", "dtype", "log_gradients", "log_weights", "log_per")
+ROLES = ("panel", "line", "axis")
+# What says where and how a trial runs, not what it computes: no axis.
+MACHINE = ("backend", "devices", "jit", "log_gradients", "log_weights", "log_per")
+NO_AXIS = (*MACHINE, "help", "seed", "dataset", "data_dir", "out", "quick", "verbose")
 
 
 class Plan:
@@ -27,52 +31,40 @@ class Plan:
         points: List of dicts of setting -> value, one per trial.
         distributions: Dict of setting -> Optuna's distribution.
         definition: What all trials share: a study of the same name must have the same.
-        description: What a report needs to know, the cuts of the paper's settings among it.
+        description: What a report needs to know, the paper's settings among it.
     """
 
     def __init__(self, own, rest):
         paper = STUDIES[own.study, own.dataset]
         self.dataset, self.recipe = own.dataset, RECIPES[own.dataset]
         self.parser = _harness.training_parser(self.recipe)
+        self.parser.prog = "study.py"
         self.folder = own.out
-        fixed = dict(paper.fixed)
-        roles = {
-            role: self._role(role, getattr(own, role)) if getattr(own, role) else getattr(paper, role)
-            for role in ("panel", "line", "axis")
-        }
-        if own.depths:
-            role = next((role for role, pair in roles.items() if pair and pair[0] == "depth"), "panel")
-            if role == "panel" and roles["panel"] and roles["panel"][0] != "depth":
-                self.parser.error("--depths: this study's plots are of another setting; see --panel")
-            roles[role] = ("depth", own.depths)
-        self.roles = {role: pair for role, pair in roles.items() if pair}
+        self.roles = self._roles(own, paper)
         varied = dict(self.roles.values())
-        self.flags = [*rest, *_flags({name: value for name, value in fixed.items() if name not in varied})]
+        self._check_flags(rest, paper.fixed, varied)
+        self.flags = [*_flags({name: value for name, value in paper.fixed.items() if name not in varied}), *rest]
         settings = _harness.parse(self.parser, self.recipe, self.flags)
         self.flags += ["--verbose", "0", "--backend"]
         self.flags.append(_harness.choose_backend(self.parser, settings.backend, settings.devices))
-        seeds = range(SEED, SEED + own.seeds)
         # A seed after the other, h beside h: an unfinished study compares too.
         names = ["seed", *(self.roles[role][0] for role in ("panel", "axis", "line") if role in self.roles)]
-        combinations = itertools.product(seeds, *(varied[name] for name in names[1:]))
+        combinations = itertools.product(range(SEED, SEED + own.seeds), *(varied[name] for name in names[1:]))
         self.points = [self._typed(dict(zip(names, values, strict=True))) for values in combinations]
+        self._check_distinct(names)
         self.distributions = {name: _trials.distribution(self._action(name)) for name in names}
         settings = _harness.settings(_harness.parse(self.parser, self.recipe, self.flags))
         settings = {name: value for name, value in settings.items() if name not in self.points[0]}
-        self.definition = {
-            "study": own.study,
-            "recipe": own.dataset,
-            **{role: name for role, (name, _) in self.roles.items()},
-            **settings,
-        }
+        roles = {role: name for role, (name, _) in self.roles.items()}
+        self.definition = {"study": own.study, "recipe": own.dataset, **roles, **settings}
         self.description = {
             "study": own.study,
             "dataset": own.dataset,
             "data": settings["dataset"],
             "figures": paper.figures,
-            **{role: name for role, (name, _) in self.roles.items()},
-            "cuts": self._cuts(paper, settings, own.seeds),
+            **roles,
             "settings": settings,
+            "paper": self._paper(paper),
         }
 
     def arguments(self, params):
@@ -81,8 +73,8 @@ class Plan:
         args.out = self.folder / "runs" / _harness.run_folder(self.dataset, args).name
         return args
 
-    def range(self):
-        """Name, least and largest value of the axis, for a search along it."""
+    def space(self):
+        """The space of a search along the axis, between its least and its largest value."""
         name, _ = self.roles["axis"]
         values = [point[name] for point in self.points]
         if not isinstance(values[0], float) or min(values) == max(values):
@@ -95,7 +87,9 @@ class Plan:
         ]
         if several:
             raise ValueError(f"--sampler searches along {name}; choose one value of {' and '.join(several)}.")
-        return name, min(values), max(values)
+        fixed = {other: value for other, value in self.points[0].items() if other != name}
+        self.definition |= {"search": [min(values), max(values)], **fixed}
+        return _trials.point_space(fixed, name, min(values), max(values))
 
     def check(self):
         """Build a network for every value that could be refused, and raise one error that names all."""
@@ -120,7 +114,28 @@ class Plan:
         if refused:
             raise ValueError(f"Nothing was run. Refused: {'; '.join(refused)}")
 
+    def _roles(self, own, paper):
+        """Dict of panel, line and axis -> pair of a setting and its values: the paper's, or the command line's."""
+        roles = {role: self._role(role, getattr(own, role)) or getattr(paper, role) for role in ROLES}
+        if own.depths:
+            for role in ROLES:
+                if getattr(own, role) and roles[role][0] == "depth":
+                    self.parser.error(f"--depths and --{role} depth both name depths; pass one of them")
+            role = next((role for role, pair in roles.items() if pair and pair[0] == "depth"), "panel")
+            if roles[role] and roles[role][0] != "depth":
+                self.parser.error("--depths: this study's plots are of another setting; see --panel")
+            roles[role] = ("depth", own.depths)
+        roles = {role: pair for role, pair in roles.items() if pair}
+        names = [name for name, _ in roles.values()]
+        for name in names:
+            if names.count(name) > 1:
+                several = " and ".join(f"--{role}" for role in roles if roles[role][0] == name)
+                self.parser.error(f"{name} has two parts in this study, {several}. Give one of them another setting")
+        return roles
+
     def _role(self, role, words):
+        if not words:
+            return None
         name, *values = words
         name = name.replace("-", "_")
         if not values:
@@ -130,41 +145,74 @@ class Plan:
 
     def _action(self, name):
         actions = {action.dest: action for action in self.parser._actions}
-        if name not in actions or actions[name].nargs == 0:
-            known = ", ".join(n for n, a in actions.items() if n != "help" and a.nargs is None)
-            self.parser.error(f"unknown axis {name!r}. There are: {known}")
+        known = [known for known, action in actions.items() if action.nargs is None and known not in NO_AXIS]
+        if name != "seed" and name not in known:
+            what = "is no axis" if name in actions else "is unknown"
+            self.parser.error(f"the setting {name!r} {what}. Axes are: {', '.join(known)}")
         return actions[name]
+
+    def _check_flags(self, rest, fixed, varied):
+        """Refuse flags that say what the study itself says."""
+        absent = object()
+        given = argparse.Namespace(**{action.dest: absent for action in self.parser._actions})
+        given = {name for name, value in vars(self.parser.parse_args(rest, given)).items() if value is not absent}
+        for name in sorted(given):
+            flag = name.replace("_", "-")
+            if name in varied:
+                (role,) = (role for role, pair in self.roles.items() if pair[0] == name)
+                how = "--depths ..." if name == "depth" else f"--{role} {name} ..."
+                self.parser.error(f"--{flag}: this study varies {name}; choose its values by {how}")
+            if isinstance(fixed.get(name), str):
+                self.parser.error(f"--{flag}: this study is the one with {name} {fixed[name]}")
+
+    def _check_distinct(self, names):
+        for name in names[1:]:
+            count = len({point[name] for point in self.points})
+            values = dict(self.roles.values())[name]
+            if count < len(values):
+                self.parser.error(f"{name} names a value twice. Received: {' '.join(map(str, values))}")
 
     def _typed(self, point):
         args = vars(_harness.parse(self.parser, self.recipe, [*self.flags, *_flags(point)]))
         point = {name: args[name] for name in point}
-        if not isinstance(point.get("h", 0.0), float):
-            self.parser.error(f"h must be a number in a study. Received: {point['h']!r}.")
+        for name, value in point.items():
+            if self._action(name).type in (float, _harness._step_factor) and not (
+                isinstance(value, float) and math.isfinite(value)
+            ):
+                self.parser.error(f"{name} must be a finite number in a study. Received: {value!r}.")
         return point
 
-    def _cuts(self, paper, settings, num_seeds):
-        """What differs from the paper, in words."""
+    def _paper(self, paper):
+        """Dict of setting -> list of the paper's values, for all that decides what a trial computes."""
         parser = _harness.training_parser(self.recipe)  # --quick changes the defaults of the other
         full = _harness.settings(_harness.parse(parser, self.recipe, _flags(paper.fixed)))
-        cuts = [
-            f"{name} {_words(value)} ({_words(full[name])})"
-            for name, value in settings.items()
-            if name not in BESIDE and value != full[name]
-        ]
-        for role in ("panel", "line", "axis"):
-            pair = getattr(paper, role)
-            if pair and role in self.roles and self.roles[role][0] == pair[0]:
-                values = {point[pair[0]] for point in self.points}
-                if not values >= set(pair[1]):
-                    cuts.append(f"{pair[0]} {_words(sorted(values))} ({_words(pair[1])})")
-        if num_seeds < 5:
-            cuts.append(f"seeds {num_seeds} (5)")
-        return cuts
+        varied = dict(pair for pair in (getattr(paper, role) for role in ROLES) if pair)
+        one = {name: [value] for name, value in full.items() if name not in (*MACHINE, "seed")}
+        return {**one, **{name: list(values) for name, values in varied.items()}}
+
+
+def cuts(description, params):
+    """What differs from the paper, as a list of strings such as `epochs 2 (80)`.
+
+    Args:
+        description: Of a plan.
+        params: List of the parameters of all trials of the study, as dicts.
+    """
+    there = {name: [value] for name, value in description["settings"].items()}
+    for name in params[0] if params else ():
+        there[name] = sorted({point[name] for point in params})
+    found = [
+        f"{name} {_words(there[name])} ({_words(values)})"
+        for name, values in sorted(description["paper"].items())
+        if name in there and any(value not in there[name] for value in values)
+    ]
+    num_seeds = len(there.get("seed", ()))
+    return found + ([f"seeds {num_seeds} (5)"] if num_seeds < 5 else [])
 
 
 def _flags(settings):
     return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def _words(value):
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else "all" if value is None else str(value)
+def _words(values):
+    return ", ".join("all" if value is None else str(value) for value in values)

@@ -26,6 +26,11 @@ def run(recipe, args, after_epoch=lambda rows: None, report=True):
         after_epoch: Function of the rows of the history so far; what it raises ends the training.
         report: Whether to print.
     """
+    with Interruptible() as interruptible:
+        return _run(recipe, args, after_epoch, report, interruptible)
+
+
+def _run(recipe, args, after_epoch, report, interruptible):
     keras.utils.set_random_seed(args.seed)
     keras.config.set_dtype_policy(args.dtype)
     scope = _data_parallel(args.devices)  # before anything else starts TensorFlow, which reads data too
@@ -53,7 +58,7 @@ def run(recipe, args, after_epoch=lambda rows: None, report=True):
     )
     result = folder.result()
     if not result:
-        result = _train(model, train, test, folder, args, schedule, scope, after_epoch)
+        result = _train(model, train, test, folder, args, schedule, scope, after_epoch, interruptible)
     elif report:
         print(f"This run is finished; nothing was trained. Its results lie in {folder.path}")
     if report:
@@ -78,7 +83,7 @@ def compile_model(model, args):
     model.optimizer.build(model.trainable_variables)
 
 
-def _train(model, train, test, folder, args, schedule, scope, after_epoch):
+def _train(model, train, test, folder, args, schedule, scope, after_epoch, interruptible):
     rows, arrays = folder.load_checkpoint()
     if rows:
         variables = state(model)
@@ -103,7 +108,7 @@ def _train(model, train, test, folder, args, schedule, scope, after_epoch):
                     SeededEpochs(batches, args.seed),
                     *_loggers(args, folder.path),
                     Checkpoint(folder, rows, after_epoch),
-                    Interruptible(),
+                    interruptible,
                 ],
             )
     return _finish(model, folder, rows)

@@ -5,6 +5,7 @@ grid that several workers share: its own loop invents trials when the queue is e
 """
 
 import contextlib
+import errno
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 TAKEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
 
@@ -121,6 +123,19 @@ def open_study(storage, name, definition, **kwargs):
     return study
 
 
+def point_space(params, name, low, high):
+    """For a search: one parameter between two numbers, logarithmic if it can be, the others fixed."""
+    fixed = {
+        other: FloatDistribution(value, value)
+        if isinstance(value, float)
+        else IntDistribution(value, value)
+        if isinstance(value, int)
+        else CategoricalDistribution((value,))
+        for other, value in params.items()
+    }
+    return {**fixed, name: FloatDistribution(low, high, log=low > 0)}
+
+
 def distribution(action):
     """What Optuna calls the domain of a parameter, for a flag of argparse: wide, so that a study can grow."""
     if action.choices:
@@ -143,23 +158,30 @@ def enqueue(study, points, distributions):
     return len(new)
 
 
-def work(study, train, heartbeat=60):
-    """Claim and train the queued trials one by one, until none is left that waits or runs.
+def work(study, train, heartbeat=60, proposals=0, space=None):
+    """Claim and train trials one by one, until none is left that waits or runs.
 
-    A trial that fails is recorded and the next one begins; an interrupted one goes back into the queue.
+    A trial that fails is recorded and the next one begins; an interrupted one, and one for which the disk is full, goes back into
+    the queue, and the error on.
 
     Args:
         study: An Optuna study.
         train: Function of a trial that returns its value.
         heartbeat: As for `open_storage`.
+        proposals: How many trials the study's sampler shall propose, those of earlier calls counted.
+        space: Dict of parameter -> distribution, for the sampler.
+
+    Returns:
+        How many trials failed.
     """
+    num_failed = 0
     while True:
         with _experimental():
             optuna.storages.fail_stale_trials(study)
-        trial = _claim(study)
+        trial = _claim(study) or _propose(study, proposals, space)
         if trial is None:
             if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
-                return
+                return num_failed
             time.sleep(min(heartbeat, 5))  # another worker may die
             continue
         if _is_repeated(study, trial):
@@ -167,27 +189,48 @@ def work(study, train, heartbeat=60):
             continue
         with _beating(study, trial, heartbeat):
             try:
-                value = train(trial)
-            except (KeyboardInterrupt, SystemExit):
+                study.tell(trial, train(trial))
+            except optuna.TrialPruned:
+                study.tell(trial, state=TrialState.PRUNED)
+            except STORAGE_ERRORS:
+                raise
+            except Exception as error:
+                full = isinstance(error, OSError) and error.errno in DISK_ERRORS
+                if not full:
+                    num_failed += 1
+                    trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+                    print(f"failed: {trial.params}: {trial.user_attrs['error']}", flush=True)
+                study.tell(trial, state=TrialState.FAIL)
+                if full:
+                    put_back(study, study.trials[trial.number])
+                    raise
+            except BaseException:
                 study.tell(trial, state=TrialState.FAIL)
                 put_back(study, study.trials[trial.number])
                 raise
-            except Exception as error:
-                trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-                study.tell(trial, state=TrialState.FAIL)
-            else:
-                study.tell(trial, value)
 
 
 def _claim(study):
-    """The first waiting trial that no other worker gets; None without one."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    """The first waiting trial that no other worker gets, begun ones before new ones; None without one."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    for trial in sorted(waiting, key=lambda trial: ("failed_trial" not in trial.system_attrs, trial.number)):
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             # First a sign of life: a trial that runs and never gave one is nobody's for ever.
             study._storage.record_heartbeat(trial._trial_id)
             if study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
                 return optuna.trial.Trial(study, trial._trial_id)
     return None
+
+
+def _propose(study, proposals, space):
+    """A new trial of the study's sampler; None where there are enough."""
+    if sum("failed_trial" not in trial.system_attrs for trial in study.get_trials(deepcopy=False)) >= proposals:
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Heartbeat of storage")  # which `_beating` sees to
+        trial = study.ask(space)
+    study._storage.record_heartbeat(trial._trial_id)
+    return trial
 
 
 def _is_repeated(study, trial):

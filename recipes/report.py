@@ -17,6 +17,7 @@ from pathlib import Path
 
 import _claims
 import _harness
+from _plan import ROLES, cuts
 
 ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy of the last epoch"}
 
@@ -33,6 +34,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     with _harness.errors_in_one_line(parser):
         studies = [study for storage in args.storages for study in read(storage)]
+        names = [study["name"] for study in studies]
+        for i, study in enumerate(studies):  # of several folders: figures are named by it
+            study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
         if not studies:
             raise ValueError(f"There is no study in {', '.join(args.storages)}.")
         args.out.mkdir(parents=True, exist_ok=True)
@@ -61,14 +65,26 @@ def read(storage):
         study = optuna.load_study(study_name=study, storage=opened)
         if "plan" not in study.user_attrs:
             continue
-        rows, states = {}, {}
-        for trial in study.get_trials(deepcopy=False):
+        trials = study.get_trials(deepcopy=False)
+        states, rows, errors = {}, {}, {}
+        for trial in trials:
             states[trial.state.name.lower()] = states.get(trial.state.name.lower(), 0) + 1
             if trial.state == optuna.trial.TrialState.COMPLETE and "record" in trial.user_attrs:
                 record = {**trial.params, **trial.user_attrs["record"], "best_test_accuracy": trial.value}
                 rows.setdefault(record["run"], record)
+            elif "error" in trial.user_attrs:
+                errors[json.dumps(trial.params)] = trial.user_attrs["error"]
+        done = [json.dumps(trial.params) for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
+        plan = study.user_attrs["plan"]
         studies.append(
-            {"name": study.study_name, "plan": study.user_attrs["plan"], "trials": states, "rows": list(rows.values())}
+            {
+                "name": study.study_name,
+                "plan": plan,
+                "cuts": cuts(plan, [trial.params for trial in trials]),
+                "trials": states,
+                "errors": {params: error for params, error in errors.items() if params not in done},
+                "rows": list(rows.values()),
+            }
         )
     return studies
 
@@ -76,17 +92,18 @@ def read(storage):
 def cells(study):
     """Dict of `(panel, line, axis)` -> `Cell` over seeds."""
     plan, grouped = study["plan"], {}
-    limit = 1.5 * _claims.CHANCE[plan["dataset"]]
+    chance = _claims.CHANCE[plan["dataset"]]
     for row in study["rows"]:
-        grouped.setdefault(tuple(row.get(plan.get(role)) for role in ("panel", "line", "axis")), []).append(row)
+        grouped.setdefault(tuple(row.get(plan.get(role)) for role in ROLES), []).append(row)
     return {
         key: _claims.Cell(
             tuple(row["best_test_accuracy"] for row in rows),
             tuple(row["last_test_accuracy"] for row in rows),
-            tuple(row["diverged"] or row["best_test_accuracy"] < limit for row in rows),
+            tuple(row["diverged"] or row["best_test_accuracy"] < _claims.FAILED * chance for row in rows),
             tuple(tuple(row["test_accuracies"]) for row in rows),
+            chance,
         )
-        for key, rows in sorted(grouped.items(), key=lambda item: [str(part).zfill(12) for part in item[0]])
+        for key, rows in sorted(grouped.items(), key=lambda item: [part or 0 for part in item[0]])
     }
 
 
@@ -95,16 +112,15 @@ def draw(study, folder):
     from keras_euler import plots
 
     plan, table = study["plan"], cells(study)
-    note = described_cuts(plan)
+    note = described_cuts(study)
     names = []
     for ending in ENDINGS if table else ():
         panels = {}
         # The ordinary h first, hence red.
-        for (panel, line, x), cell in sorted(table.items(), key=lambda item: plan["line"] == "h" and -item[0][1]):
+        for (panel, line, x), cell in sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0):
             values = list(zip(getattr(cell, ending), cell.failed, strict=True))
             title = "" if panel is None else label(plan["panel"], panel)
             panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
-        panels = dict(sorted(panels.items()))
         numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
         figure = plots.accuracies(panels, words(plan["axis"]), note, logarithmic=numbers)
         figure.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
@@ -137,7 +153,8 @@ def section(study, figures):
     lines = [
         f"\n## {study['name']} (figure {plan['figures']})\n",
         f"Trials: {states}. Data: {plan['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
-        f"{described_cuts(plan)}\n",
+        f"{described_cuts(study)}\n",
+        *(f"Failed: {params}: {error}\n" for params, error in study["errors"].items()),
     ]
     if plan["study"] in _claims.CLAIMS:
         lines += [
@@ -145,10 +162,8 @@ def section(study, figures):
             "| part | verdict | measured |",
             "| --- | --- | --- |",
         ]
-        lines += [
-            f"| {part.words} | **{part.verdict}** | {part.evidence} |" for part in _claims.judge(plan["study"], table)
-        ]
-    roles = [role for role in ("panel", "line", "axis") if role in plan]
+        lines += [f"| {part.words} | **{part.verdict}** | {part.evidence} |" for part in _claims.judge(plan, table)]
+    roles = [role for role in ROLES if role in plan]
     lines += [
         "",
         "| "
@@ -180,8 +195,8 @@ def dynamics(folders):
             numbers = ["no number" if row[name] is None else f"{row[name]:.4g}" for name in names]
             parts = [depth, row["h"], row["seed"], row["iterations"], *numbers]
             lines.append("| " + " | ".join(map(str, parts)) + " |")
-        words_of_claim, verdict = _claims.judge_dynamics(summary["runs"])
-        lines.append(f"\nDepth {depth}: {words_of_claim}: **{verdict}**\n")
+        part = _claims.judge_dynamics(summary["runs"])
+        lines.append(f"\nDepth {depth}: {part.words}: **{part.verdict}** ({part.evidence})\n")
     return lines
 
 
@@ -208,9 +223,9 @@ def noisy_inputs(data_dir, folder):
     return lines
 
 
-def described_cuts(plan):
+def described_cuts(study):
     """What differs from the paper's settings, in a sentence."""
-    return f"Cut (the paper's in brackets): {'; '.join(plan['cuts'])}." if plan["cuts"] else "The paper's settings."
+    return f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}." if study["cuts"] else "The paper's settings."
 
 
 def label(name, value):

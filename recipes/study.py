@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 import types
+import warnings
 from pathlib import Path
 
 import _harness
@@ -37,21 +38,23 @@ def main(argv=None):
 
     with _harness.errors_in_one_line(plan.parser), _trials.storage_errors("--storage" if own.storage else own.out):
         plan.check()
+        space = plan.space() if own.sampler != "grid" else None
         own.out.mkdir(parents=True, exist_ok=True)
         storage = _trials.open_storage(own.storage or f"sqlite:///{own.out / 'study.db'}", own.heartbeat)
         study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
         study.set_user_attr("plan", plan.description)
-        if own.sampler == "grid":
+        if space is None:
             added = _trials.enqueue(study, plan.points, plan.distributions)
             print(f"study {own.name}: {len(plan.points)} trials, {added} of them new")
         if own.workers > 1:
             sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
-        trainer = Trainer(plan, study)
-        if own.sampler == "grid":
-            _trials.work(study, trainer, own.heartbeat)
-        else:
-            search(study, trainer, plan, own.trials)
-        print(f"Done. Figures and tables: python recipes/report.py {own.storage or own.out}")
+        proposals = own.trials if space else 0
+        failed = _trials.work(study, Trainer(plan, study, proposals), own.heartbeat, proposals, space)
+        if space:
+            print(f"best: {best(study, plan.roles['axis'][0])}")
+        print(f"Figures and tables: python recipes/report.py {own.storage or own.out}")
+        if failed:
+            sys.exit(f"study.py: {failed} trials failed, as said above. The same command tries again.")
 
 
 def parse(argv):
@@ -78,6 +81,10 @@ def parse(argv):
     add("--trials", type=int, default=30, help="how many with tpe and gp (default: %(default)s)")
     add("--quick", action="store_true", help="small, and on synthetic data unless a folder is given")
     own, rest = parser.parse_known_args(argv)
+    if own.sampler != "grid":
+        if own.seeds not in (None, 1):
+            parser.error(f"--seeds: --sampler trains each value once. Received: {own.seeds}.")
+        own.seeds = 1
     own.seeds = (2 if own.quick else 5) if own.seeds is None else own.seeds
     for name in ("seeds", "workers", "heartbeat", "trials"):
         if getattr(own, name) < 1:
@@ -100,10 +107,11 @@ class Trainer:
     Args:
         plan: A `Plan`.
         study: An Optuna study.
+        proposals: How many trials a search has.
     """
 
-    def __init__(self, plan, study):
-        self.plan, self.study = plan, study
+    def __init__(self, plan, study, proposals=0):
+        self.plan, self.study, self.proposals = plan, study, proposals
         self.data = None, None
 
     def load_data(self, args):
@@ -115,12 +123,22 @@ class Trainer:
             self.data = key, self.plan.recipe.load_data(args)
         return self.data[1]
 
-    def __call__(self, trial, params=None, after_epoch=lambda rows: None):
+    def __call__(self, trial):
         import _training
         import keras
+        import optuna
         from _run_folder import RunFolder
 
-        params = params or trial.params
+        def after_epoch(rows):
+            trial.report(rows[-1]["test_accuracy"], len(rows))
+            if trial.should_prune():
+                print(f"{described}: given up after epoch {len(rows)}", flush=True)
+                raise optuna.TrialPruned
+
+        params = trial.params
+        described = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+        )
         args = self.plan.arguments(params)
         start = time.monotonic()
         keras.backend.clear_session()
@@ -135,9 +153,6 @@ class Trainer:
             **{name: result[name] for name in ("diverged", "last_test_accuracy", "seconds")},
         }
         trial.set_user_attr("record", record)  # at once: each write waits for the disk
-        described = ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-        )
         how = "diverged" if result["diverged"] else f"best test accuracy {result['best_test_accuracy']:.4f}"
         print(f"{described}: {how}, {time.monotonic() - start:.0f} s{self.progress()}", flush=True)
         return result["best_test_accuracy"]
@@ -147,47 +162,38 @@ class Trainer:
         from optuna.trial import TrialState
 
         trials = self.study.get_trials(deepcopy=False)
-        left = [t for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
         done = [t for t in trials if t.state == TrialState.COMPLETE and "record" in t.user_attrs]
+        left = [t.params for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
+        left += [trials[0].params] * (self.proposals - sum("failed_trial" not in t.system_attrs for t in trials))
         if not done or not left:
             return ""
         per_layer = statistics.fmean(t.user_attrs["record"]["seconds"] / t.params.get("depth", 1) for t in done)
-        seconds = sum(per_layer * t.params.get("depth", 1) for t in left)
-        workers = max(1, sum(t.state == TrialState.RUNNING for t in left))
+        seconds = sum(per_layer * params.get("depth", 1) for params in left[1:])  # this one is about to be told
+        workers = max(1, sum(t.state == TrialState.RUNNING for t in trials))
         return f" ({len(done) + 1} done, {len(left) - 1} to do, about {seconds / workers / 60:.0f} min)"
 
 
 def sampling(own):
-    """Sampler and pruner of Optuna for a search."""
+    """Sampler and pruner of Optuna: for a grid none that does anything."""
+    import optuna
+
     if own.sampler == "grid":
-        return {}
+        return {"pruner": optuna.pruners.NopPruner()}
+    # Without a seed, so that workers differ; a trial that runs counts as a bad one for TPE, so that they keep apart.
+    make = {"tpe": lambda: optuna.samplers.TPESampler(constant_liar=True), "gp": optuna.samplers.GPSampler}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = make[own.sampler]()
+    return {"sampler": sampler, "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)}
+
+
+def best(study, name):
+    """The best value of a search, in words."""
     import optuna
 
-    samplers = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
-    return {"sampler": samplers[own.sampler](seed=SEED), "pruner": pruner}
-
-
-def search(study, trainer, plan, num_trials):
-    """Let Optuna choose the values of the axis, and stop hopeless trials early."""
-    import optuna
-
-    name, low, high = plan.range()
-
-    def objective(trial):
-        def after_epoch(rows):
-            trial.report(rows[-1]["test_accuracy"], len(rows))
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        value = trial.suggest_float(name, low, high, log=low > 0)
-        return trainer(trial, {**plan.points[0], name: value}, after_epoch)
-
-    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    enough = optuna.study.MaxTrialsCallback(num_trials, states=ended)
-    if sum(trial.state in ended for trial in study.trials) < num_trials:
-        study.optimize(objective, callbacks=[enough], catch=(ValueError, RuntimeError, MemoryError))
-    print(f"best: {name} = {study.best_params[name]:.4g}, test accuracy {study.best_value:.4f}")
+    if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        return "none, for no trial came to its end"
+    return f"{name} = {study.best_params[name]:.4g}, test accuracy {study.best_value:.4f}"
 
 
 def spawn(workers, argv):

@@ -1,5 +1,6 @@
 """The recipes' callbacks alone."""
 
+import contextlib
 import signal
 
 import _callbacks
@@ -23,11 +24,16 @@ def test_interrupt_that_was_dropped_is_raised_again():
     model.compile("sgd", "mse")
     swallower, before = Swallower(), signal.getsignal(signal.SIGINT)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, _callbacks.Interruptible()])
+        with pytest.raises(KeyboardInterrupt), _callbacks.Interruptible() as interruptible:
+            model.fit(np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, interruptible])
     finally:
         signal.signal(signal.SIGINT, before)
     assert swallower.swallowed
+
+
+def test_interrupt_that_was_dropped_outside_of_fit_is_raised_in_the_end():
+    with pytest.raises(KeyboardInterrupt), _callbacks.Interruptible(), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_interrupts_are_as_before_after_training():
@@ -36,7 +42,8 @@ def test_interrupts_are_as_before_after_training():
     for handler in (signal.default_int_handler, signal.SIG_IGN):
         before = signal.signal(signal.SIGINT, handler)
         try:
-            model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[_callbacks.Interruptible()])
+            with _callbacks.Interruptible() as interruptible:
+                model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[interruptible])
             assert signal.getsignal(signal.SIGINT) is handler
         finally:
             signal.signal(signal.SIGINT, before)

@@ -183,6 +183,41 @@ def test_interrupted_trial_goes_back_into_the_queue(study):
     assert trained == [0]
 
 
+def test_interrupted_trial_is_the_next(study):
+    _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS)
+
+    def interrupted(trial):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _trials.work(study, interrupted, 1)
+    trained = []
+    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    assert trained == [0, 1, 2]
+
+
+def test_full_disk_of_a_run_stops_the_worker_and_fails_no_trial(study):
+    _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS)
+
+    def full(trial):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        _trials.work(study, full, 1)
+    trained = []
+    assert _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1) == 0
+    assert trained == [0, 1, 2]
+
+
+def test_workers_of_a_search_propose_other_values_and_end(study):
+    space = _trials.point_space({"depth": 20}, "h", 0.01, 10.0)
+    for _ in range(2):
+        study.sampler = optuna.samplers.TPESampler()
+        _trials.work(study, lambda trial: trial.params["h"], 1, proposals=4 + len(study.trials), space=space)
+    assert len({trial.params["h"] for trial in study.trials}) == len(study.trials) == 8
+    assert {trial.params["depth"] for trial in study.trials} == {20}
+
+
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
     with (
         opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
