@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import _claims
 import _plan
 import _training
 import _trials
@@ -147,7 +146,7 @@ def test_search_for_h_finds_it_and_goes_on_where_it_was(pretended, tmp_path, cap
 
 @once
 def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(_training, "run", broken)
@@ -183,75 +182,6 @@ def test_failures_and_divergence_are_in_report_and_claims(pretended, tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert "made-up data" in text
     assert "| 110 | 5 | 3 |" in text and "| 3 |\n" in text
-
-
-def cell(*accuracies, failed=0):
-    failures = tuple(i < failed for i in range(len(accuracies)))
-    return _claims.Cell(accuracies, accuracies, failures, tuple((a / 2, a) for a in accuracies))
-
-
-ONE, SMALL = 1.0, 0.1
-GOOD, BAD_CELL, SLOW = cell(0.9, 0.9, 0.9), cell(0.1, 0.4, 0.5, failed=1), cell(0.16, 0.17, 0.18)
-VERDICTS = [
-    (
-        "depth",
-        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD},
-        "shown",
-    ),
-    (
-        "depth",
-        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL},
-        "not shown",
-    ),
-    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD}, "not yet measured"),
-    ("depth", {}, "not yet measured"),
-    ("no-norm", {(None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
-    ("no-norm", {(None, ONE, 110): GOOD, (None, SMALL, 110): GOOD}, "not shown"),
-    ("no-norm", {(None, ONE, 110): BAD_CELL, (None, SMALL, 110): SLOW}, "not shown"),
-    ("adam", {(218, ONE, 0.5): BAD_CELL, (218, SMALL, 0.5): GOOD}, "shown"),
-    ("adam", {(218, ONE, 0.1): BAD_CELL, (218, SMALL, 0.1): GOOD}, "not yet measured"),
-    ("noise", {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}, "shown"),
-    ("noise", {(None, ONE, 0.5): cell(0.9), (None, SMALL, 0.5): cell(0.9)}, "not yet measured"),
-    ("noise", {(None, ONE, 0.5): cell(0.8, 0.85, 0.9), (None, SMALL, 0.5): cell(0.8, 0.86, 0.9)}, "not shown"),
-    ("h", {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.01, 0.1, 1.0)}, "shown"),
-    ("h", {(None, 110, h): GOOD for h in (0.001, 0.01, 0.1, 1.0)}, "not shown"),
-    ("h", {(None, 110, h): cell(*[0.1] * 3, failed=2) for h in (5.0, 10.0)}, "shown"),
-    ("h", {(None, 44, h): GOOD for h in (0.1, 1.0)}, "not yet measured"),
-]
-
-
-@pytest.mark.parametrize(("name", "table", "verdict"), VERDICTS)
-def test_verdicts(name, table, verdict):
-    parts = _claims.judge(plan_of(name), table)
-    assert parts and {part.verdict for part in parts if part.verdict != "not yet measured"} <= {verdict}
-    assert verdict in {part.verdict for part in parts}
-
-
-def plan_of(name, **changes):
-    """What a report knows of a study of the paper."""
-    paper = STUDIES[name, "cifar10"]
-    plan = {"study": name, "dataset": "cifar10", "data": "cifar10", "line": paper.line[0], "axis": paper.axis[0]}
-    return {**plan, **changes}
-
-
-@pytest.mark.parametrize("change", [{"axis": "momentum"}, {"line": "optimizer"}, {"data": "synthetic"}])
-def test_claim_is_not_judged_by_another_axis_or_made_up_data(change):
-    (part,) = _claims.judge(plan_of("noise", **change), {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD})
-    assert part.verdict == "not yet measured" and part.evidence
-
-
-def test_verdicts_of_learning_rates_and_of_the_first_claim():
-    table = {(44, h, rate): GOOD for h in (ONE, SMALL) for rate in (0.1, 0.3)}
-    table[44, ONE, 0.3], table[44, SMALL, 0.1] = BAD_CELL, cell(0.5, 0.5, 0.5)
-    assert [part.verdict for part in _claims.judge(plan_of("learning-rate"), table)] == ["shown", "shown"]
-    table[44, SMALL, 0.3] = cell(0.95, 0.95, 0.1, failed=3)
-    assert _claims.judge(plan_of("learning-rate"), table)[0].verdict == "not shown"
-    rows = [{"h": "1.0", "seed": 7, "largest_gradient": 30, "mean_weight": None}]
-    assert _claims.judge_dynamics(rows).verdict == "not yet measured"
-    rows.append({"h": "0.1", "seed": 7, "largest_gradient": 0.3, "mean_weight": 2.5})
-    assert _claims.judge_dynamics(rows).verdict == "shown"
-    rows[1]["largest_gradient"] = 20
-    assert _claims.judge_dynamics(rows).verdict == "not shown"
 
 
 @once
