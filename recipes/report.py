@@ -19,6 +19,8 @@ import _claims
 import _harness
 from _plan import ROLES, cuts
 
+# What the noise on characters is shown on.
+TEXT = "a residual block is one explicit euler step; a small step makes very deep networks robust"
 ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy of the last epoch"}
 
 
@@ -209,8 +211,7 @@ def noisy_inputs(data_dir, folder):
 
     images = (datasets.cifar10.load_data(data_dir) if data_dir else datasets.synthetic.images(8, 1))[0][0][:4]
     plots.noisy_images(images, IMAGE_NOISE, cifar10.PIXEL_STDDEV).savefig(folder / "noisy_images.png")
-    (texts, _), _ = datasets.synthetic.texts(1, 1)
-    ids = datasets.characters.encode_characters(texts, 90)
+    ids = datasets.characters.encode_characters([TEXT], len(TEXT))
     lines = [
         "\n## What noisy inputs look like (figure 17)\n",
         "![noisy images](noisy_images.png)\n",
