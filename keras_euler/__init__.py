@@ -16,8 +16,10 @@ from keras_euler.models import (
     EulerResNet,
     EulerVDCNN,
     block_features,
+    eulerize,
     list_models,
     load_torch_state_dict,
+    residual_connections,
 )
 from keras_euler.optimizers import GradientRecorder
 
@@ -40,6 +42,8 @@ __all__ = [
     "block_features",
     "corrupt_characters",
     "datasets",
+    "eulerize",
     "list_models",
     "load_torch_state_dict",
+    "residual_connections",
 ]

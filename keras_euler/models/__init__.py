@@ -3,6 +3,7 @@
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import EulerVDCNN
+from keras_euler.models.eulerize import Residual, eulerize, residual_connections
 from keras_euler.models.features import block_features
 from keras_euler.models.prebuilt import list_models
 from keras_euler.models.torch_weights import load_torch_state_dict
@@ -11,7 +12,10 @@ __all__ = [
     "CharacterClassifier",
     "EulerResNet",
     "EulerVDCNN",
+    "Residual",
     "block_features",
+    "eulerize",
     "list_models",
     "load_torch_state_dict",
+    "residual_connections",
 ]

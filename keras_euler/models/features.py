@@ -5,6 +5,7 @@ import collections
 import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.graph import functional, is_graph, walk
 
 
 def block_features(model):
@@ -30,22 +31,14 @@ def block_features(model):
     >>> {name: tuple(output.shape) for name, output in features.output.items()}
     {'stage1_block1': (None, 32, 32, 16), 'stage2_block1': (None, 16, 16, 32), 'stage3_block1': (None, 8, 8, 64)}
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
-    received = f"Received: {type(model).__name__} named {model.name!r}."
-    try:
-        features = _features(model)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"`model` must be functional or Sequential, and built: its blocks are found in its graph. {received} "
-            "Pass the functional part of a subclassed model; give a Sequential one an Input."
-        ) from error
+    features = _features(functional(model))
     if features is None:
+        received = f"Received: {type(model).__name__} named {model.name!r}."
         raise ValueError(f"`model` has no EulerResidual block in its graph. {received}")
     return features
 
 
-def _features(model):
+def _features(graph):
     """The model of the features, or None without any."""
     outputs = collections.OrderedDict()  # torch would sort a plain dict by its keys
 
@@ -54,7 +47,7 @@ def _features(model):
         outputs[f"{name}#{repeats + 1}" if repeats else name] = output
 
     def call(layer, *args, **kwargs):
-        if isinstance(layer, keras.Model) and (nested := _features(layer)):
+        if is_graph(layer) and (nested := _features(functional(layer))):
             for name, output in nested(*args, **kwargs).items():
                 add(name.partition("#")[0], output)
         y = layer(*args, **kwargs)
@@ -62,8 +55,5 @@ def _features(model):
             add(layer.name, y)
         return y
 
-    # A functional model of the same layers, as clone_model knows no calls in Sequential ones.
-    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    graph = keras.Model(inputs, model.outputs)
-    graph = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    graph = walk(graph, call)
     return keras.Model(graph.input, outputs) if outputs else None

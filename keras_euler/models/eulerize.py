@@ -1,0 +1,246 @@
+"""Any functional Keras ResNet made Euler: each branch that is added to a shortcut is scaled by h."""
+
+from dataclasses import dataclass
+
+import keras
+
+from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.graph import calls, functional, is_graph, walk
+from keras_euler.models.step_factor import step_factors
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An addition in a model's graph.
+
+    Attributes:
+        name: Of the layer or operation that adds, `model/name` within a model of the model.
+        shortcut: Which input is the shortcut, 0 or 1; None where this is no residual connection.
+        reason: Why, in words.
+    """
+
+    name: str
+    shortcut: int | None
+    reason: str
+
+
+def residual_connections(model, shortcuts=None):
+    """The additions of a functional model: which are residual connections, and which of the two inputs is the shortcut.
+
+    The order of the inputs is no evidence. Where one input is computed from the other, that other is the shortcut; else it is the
+    one with fewer layers with weights on its way from the nearest tensor that both are computed from. Additions of three inputs,
+    of different shapes, or of tensors that nothing common was computed into are no residual connections.
+
+    Args:
+        model: A functional or Sequential Keras model; models within it are searched too.
+        shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone.
+
+    Returns:
+        List of `Residual`, in the order of the graph.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It is subclassed; an addition is undecided, the message names it; `shortcuts` has an unknown name.
+
+    Example:
+
+    >>> x = keras.Input((8,))
+    >>> y = keras.layers.Add(name="sum")([keras.layers.Dense(8)(x), x])
+    >>> [(residual.name, residual.shortcut) for residual in residual_connections(keras.Model(x, y))]
+    [('sum', 1)]
+    """
+    shortcuts = dict(shortcuts or {})
+    found = _residuals(functional(model), "", shortcuts)
+    unknown = set(shortcuts) - {residual.name for residual in found}
+    if unknown:
+        names = ", ".join(residual.name for residual in found) or "none"
+        raise ValueError(f"`shortcuts` names additions that are not there: {sorted(unknown)}. There are: {names}.")
+    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None)}
+    if wrong:
+        raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
+    return found
+
+
+def eulerize(model, h=0.1, shortcuts=None, verbose=True):
+    """A copy of a functional Keras ResNet in which each residual connection is an explicit Euler step, `y = x + h * F(x)`.
+
+    What the model adds by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same name (equation 3 of the
+    paper). Layers are copied with their weights; with `h=1` the outputs are those of the model. What is a residual connection,
+    and which input the shortcut, says `residual_connections`.
+
+    Args:
+        model: A functional or Sequential Keras model, such as those of `keras.applications` and KerasHub's backbones.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of residual connections; or one number
+            for each of them, in the order of the graph.
+        shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone; needed
+            where the graph does not tell.
+        verbose: Whether to print what was changed and what was left alone.
+
+    Returns:
+        A functional `keras.Model`, not compiled.
+
+    Raises:
+        TypeError: `model` is not a Keras model, or `h` no number.
+        ValueError: It is subclassed, has no residual connection in its graph, or hides them within layers; an addition is
+            undecided; `h` is out of range or has another length.
+
+    Example:
+
+    >>> resnet = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=10)
+    >>> euler = eulerize(resnet, h=0.1)
+    resnet50: scaled 16 branches by h = 0.1.
+    >>> euler.get_layer("conv2_block1_add").h
+    0.1
+    """
+    residuals = residual_connections(model, shortcuts)
+    scaled = [residual for residual in residuals if residual.shortcut is not None]
+    if not scaled:
+        raise ValueError(_nothing_found(model, residuals))
+    factors = step_factors(h, len(scaled))
+    euler = _Euler(residuals, factors).copy(model)
+    if verbose:
+        values = sorted(set(factors))
+        shown = f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+        print(f"{model.name}: scaled {len(scaled)} branch{'es' * (len(scaled) > 1)} by h = {shown}.")
+        for residual in residuals:
+            if residual.shortcut is None:
+                print(f"left alone: {residual.name}: {residual.reason}")
+    return euler
+
+
+def _is_addition(operation):
+    # The operation behind `keras.ops.add` and `+` has no public name.
+    kind = type(operation)
+    return isinstance(operation, keras.layers.Add) or (kind.__name__, kind.__module__) == ("Add", "keras.src.ops.numpy")
+
+
+def _residuals(graph, prefix, shortcuts):
+    """The additions of a graph and of the models within it, in the order of their first calls."""
+    found, lineage, names, models = [], _Lineage(), [], []
+    for call in calls(graph):
+        name = prefix + call.operation.name
+        if is_graph(call.operation):
+            if call.operation not in models:
+                found += _residuals(functional(call.operation), f"{name}/", shortcuts)
+                models.append(call.operation)
+        elif _is_addition(call.operation):
+            names.append(name)
+            if names.count(name) > 1:
+                name = f"{name}#{names.count(name)}"
+            known = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
+            found.append(Residual(name, *known))
+        lineage.add(call)
+    return found
+
+
+class _Lineage:
+    """What each tensor of a graph is computed from."""
+
+    def __init__(self):
+        self.above = {}  # id of a tensor -> ids of the tensors that it is computed from, and its own
+        self.calls = {}  # id of a tensor -> the call that it comes out of
+
+    def add(self, call):
+        above = frozenset().union(*map(self._of, call.inputs))
+        for tensor in call.outputs:
+            self.above[id(tensor)] = above | {id(tensor)}
+            self.calls[id(tensor)] = call
+
+    def shortcut_of(self, name, call):
+        """The pair of the shortcut, 0, 1 or None, and the reason."""
+        if len(call.inputs) != 2:
+            return None, f"adds {len(call.inputs)} tensor{'s' * (len(call.inputs) > 1)}, not two"
+        first, second = call.inputs
+        if first is second:
+            return None, "adds a tensor to itself"
+        if tuple(first.shape) != tuple(second.shape):
+            return None, f"the shapes {tuple(first.shape)} and {tuple(second.shape)} differ"
+        for i, (one, other) in enumerate(((first, second), (second, first))):
+            if id(one) in self._of(other):
+                return i, "the branch is computed from it"
+        common = self._of(first) & self._of(second)
+        if not common:
+            return None, "the two tensors have nothing in common"
+        weights = [self._num_weighted(self._of(tensor) - common) for tensor in call.inputs]
+        if weights[0] == weights[1]:
+            raise ValueError(
+                f"Which input of {name!r} is the shortcut cannot be told: both pass {weights[0]} layers with weights since the "
+                f"tensor they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave it alone."
+            )
+        fewer = int(weights[1] < weights[0])
+        return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
+
+    def _of(self, tensor):
+        return self.above.get(id(tensor), frozenset({id(tensor)}))
+
+    def _num_weighted(self, tensors):
+        operations = {id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors}
+        return sum(bool(getattr(operation, "weights", ())) for operation in operations.values())
+
+
+class _Euler:
+    """Copies a model; its additions are those of `residuals`, in the order in which they come."""
+
+    def __init__(self, residuals, factors):
+        factors = iter(factors)
+        self.residuals = iter([(r, None if r.shortcut is None else next(factors)) for r in residuals])
+
+    def copy(self, model, prefix=""):
+        copies = {}
+
+        def layer(old):
+            if not isinstance(old, keras.layers.Layer):
+                return old
+            if id(old) not in copies:
+                copies[id(old)] = old, self._copied(old, prefix)
+            return copies[id(old)][1]
+
+        def call(operation, *args, **kwargs):
+            if not _is_addition(operation):
+                return operation(*args, **kwargs)
+            residual, h = next(self.residuals)
+            if residual.shortcut is None:
+                return operation(*args, **kwargs)
+            x, f = keras.tree.flatten((args, kwargs))[:: -1 if residual.shortcut else 1]
+            name = residual.name.removeprefix(prefix).replace("#", "_")
+            return EulerAdd(h, name=name, dtype=getattr(operation, "dtype_policy", x.dtype))([x, f])
+
+        euler = walk(functional(model), call, layer)
+        for old, new in copies.values():
+            if not is_graph(old):  # its layers have been copied likewise
+                new.set_weights(old.get_weights())
+        return keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
+
+    def _copied(self, layer, prefix):
+        if is_graph(layer):
+            return self.copy(layer, f"{prefix}{layer.name}/")
+        try:
+            return type(layer).from_config(layer.get_config())
+        except Exception as error:
+            raise ValueError(
+                f"The layer {layer.name!r} cannot be copied from its configuration: {error}. "
+                f"Give {type(layer).__name__} a get_config of all its arguments."
+            ) from error
+
+
+def _nothing_found(model, residuals):
+    received = f"Received: {type(model).__name__} named {model.name!r}."
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in layers):
+        return f"`model` is made of Euler steps already. {received} Pass h where it is built."
+    left = "".join(f" {residual.name} was left alone: {residual.reason}." for residual in residuals)
+    hiding = [
+        f"{layer.name} ({type(layer).__name__})"
+        for layer in layers
+        if not is_graph(layer) and _has_layers_within(layer)
+    ]
+    if hiding:
+        return (
+            f"`model` has no residual connection in its graph, but layers made of layers may hide some: "
+            f"{', '.join(hiding[:5])}. {received}{left} Write these blocks with keras_euler.EulerResidual or EulerAdd."
+        )
+    return f"`model` has no residual connection in its graph: no addition of two tensors. {received}{left}"
+
+
+def _has_layers_within(layer):
+    return len(list(layer._flatten_layers(include_self=False, recursive=False))) > 0

@@ -1,0 +1,80 @@
+"""What a functional model calls, in order: found by walking it through Keras' own `clone_model`."""
+
+from dataclasses import dataclass
+
+import keras
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer or operation in a graph.
+
+    Attributes:
+        operation: The layer, or the operation behind a function such as `keras.ops.add`.
+        inputs: List of the symbolic tensors that go in.
+        outputs: List of those that come out.
+    """
+
+    operation: object
+    inputs: list
+    outputs: list
+
+
+def functional(model):
+    """A functional model of the same layers: what `clone_model` can walk, which knows no calls in Sequential ones.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It is a subclassed or unbuilt one.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    try:
+        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        return keras.Model(inputs, model.outputs if isinstance(model, keras.Sequential) else model.output)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "`model` must be functional or Sequential, and built: its blocks are found in its graph. "
+            f"Received: {type(model).__name__} named {model.name!r}. "
+            "Pass the functional part of a subclassed model; give a Sequential one an Input."
+        ) from error
+
+
+def is_graph(operation):
+    """Whether this is a model within a model whose own graph can be walked."""
+    if not isinstance(operation, keras.Model):
+        return False
+    try:
+        functional(operation)
+    except ValueError:
+        return False
+    return True
+
+
+def walk(graph, call, layer=lambda layer: layer, inputs=None):
+    """A copy of a functional model in which each call is `call(operation, *args, **kwargs)`.
+
+    Args:
+        graph: A functional model.
+        call: Called in the order of the graph, instead of the operation itself; it returns symbolic tensors.
+        layer: Function from each layer to the one to use; default: the same, so that weights are shared.
+        inputs: Symbolic tensors to start from, in the structure of `graph.input`; default: new ones.
+    """
+    return keras.models.clone_model(graph, input_tensors=inputs, clone_function=layer, call_function=call)
+
+
+def calls(graph):
+    """List of the `Call`s of a functional model, in order; models within it are one call each."""
+    found = []
+
+    def call(operation, *args, **kwargs):
+        outputs = operation(*args, **kwargs)
+        found.append(Call(operation, _tensors((args, kwargs)), _tensors(outputs)))
+        return outputs
+
+    walk(graph, call)
+    return found
+
+
+def _tensors(structure):
+    return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, keras.KerasTensor)]
