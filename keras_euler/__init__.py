@@ -1,6 +1,7 @@
 """Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch."""
 
-from keras_euler import datasets
+from keras_euler import analysis, datasets
+from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.datasets.characters import corrupt_characters
 from keras_euler.layers import (
@@ -39,6 +40,7 @@ __all__ = [
     "RandomPadCrop",
     "WeightLogger",
     "add_gaussian_noise",
+    "analysis",
     "block_features",
     "corrupt_characters",
     "datasets",
@@ -46,4 +48,5 @@ __all__ = [
     "list_models",
     "load_torch_state_dict",
     "residual_connections",
+    "suggest_h",
 ]

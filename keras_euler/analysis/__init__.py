@@ -1,0 +1,25 @@
+"""The paper's two propositions on a real network: bounds, measurements beside them, and a choice of h."""
+
+from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
+from keras_euler.analysis.growth import (
+    Growth,
+    calibrate_batch_norm,
+    gradient_growth,
+    gradient_norms,
+    noise_growth,
+    spectral_norm,
+)
+from keras_euler.analysis.suggest import Suggestion, suggest_h
+
+__all__ = [
+    "Growth",
+    "Suggestion",
+    "calibrate_batch_norm",
+    "gradient_bounds",
+    "gradient_growth",
+    "gradient_norms",
+    "noise_bounds",
+    "noise_growth",
+    "spectral_norm",
+    "suggest_h",
+]

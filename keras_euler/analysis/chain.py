@@ -1,0 +1,105 @@
+"""A network as a chain of blocks, run layer by layer."""
+
+import keras
+
+from keras_euler.layers import EulerResidual
+from keras_euler.models.graph import functional, is_graph, walk
+
+
+class Chain:
+    """A functional model of whose layers each call can be watched and changed.
+
+    Args:
+        model: A functional or Sequential Keras model with `EulerResidual` layers, alone or as a part; weights are shared.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It is subclassed or unbuilt, or has no such layer.
+    """
+
+    def __init__(self, model):
+        self.visit, self.num_blocks = _run, 0
+        self.model = self._tapped(functional(model))
+        if not self.num_blocks:
+            raise ValueError(
+                f"`model` has no EulerResidual layer in its graph. Received: {type(model).__name__} named {model.name!r}."
+            )
+
+    def run(self, x, visit, training=False):
+        """The model's output where each layer with one input is called as `visit(layer, x)`; no state changes."""
+        self.visit = visit
+        try:
+            # BatchNormalization's statistics stay, and JAX may trace it.
+            with keras.StatelessScope():
+                return self.model(x, training=training)
+        finally:
+            self.visit = _run
+
+    def _tapped(self, graph):
+        copies = {}
+
+        def layer(old):
+            if not isinstance(old, keras.layers.Layer) or isinstance(old, keras.layers.InputLayer):
+                return old
+            if id(old) not in copies:
+                copies[id(old)] = self._tapped(functional(old)) if is_graph(old) else _Tap(old, self)
+                self.num_blocks += isinstance(old, EulerResidual)
+            return copies[id(old)]
+
+        return walk(graph, lambda operation, *args, **kwargs: operation(*args, **kwargs), layer)
+
+
+class _Tap(keras.layers.Layer):
+    """Calls a layer by the visitor of a chain."""
+
+    def __init__(self, layer, chain):
+        super().__init__(name=f"tap_{layer.name}", dtype=layer.dtype_policy)
+        self.layer, self.chain = layer, chain
+        self.built = True
+
+    def call(self, *args, **kwargs):
+        if kwargs or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
+            return self.layer(*args, **kwargs)
+        return self.chain.visit(self.layer, args[0])
+
+
+def _run(layer, x):
+    return layer(x)
+
+
+def blocks(chain, x, training=False):
+    """What goes through the blocks: pairs of a layer and its input, from the first block to the last.
+
+    Args:
+        chain: A `Chain`.
+        x: Batch of inputs.
+        training: Whether the layers run as in training.
+
+    Returns:
+        `(steps, end)`: list of pairs of a layer, a block or what stands between two, and its input; the last block's output.
+
+    Raises:
+        ValueError: A block's input is not what the layer before it gives: the model is no chain.
+    """
+    steps, outputs = [], []
+
+    def visit(layer, x):
+        y = layer(x)
+        steps.append((layer, x))
+        outputs.append(y)
+        return y
+
+    chain.run(x, visit, training)
+    positions = [i for i, (layer, _) in enumerate(steps) if isinstance(layer, EulerResidual)]
+    first, last = positions[0], positions[-1]
+    for i in range(first, last):
+        layer, given = steps[i + 1]
+        if given is not outputs[i] and not _equal(given, outputs[i]):
+            raise ValueError(
+                f"The blocks must be a chain, each fed by the layer before it. {layer.name!r} is not fed by {steps[i][0].name!r}."
+            )
+    return steps[first : last + 1], outputs[last]
+
+
+def _equal(a, b):
+    return tuple(a.shape) == tuple(b.shape) and bool(keras.ops.all(keras.ops.equal(a, b)))

@@ -1,0 +1,317 @@
+"""How gradients and input noise grow from block to block, measured and beside the bounds of the paper's propositions."""
+
+import functools
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_euler import _backend
+from keras_euler._checks import check_integer, check_number
+from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
+from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.layers import EulerResidual
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What was measured along the blocks of a network.
+
+    Attributes:
+        names: Names of the D blocks.
+        measured: Array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last one's output.
+        bound: Array `(D + 1,)`: the proposition's bound on it.
+        W: The W of that bound.
+        h: Array `(D,)` of step factors.
+        shortcut_norms: Array `(D,)`: 1 where the shortcut is the identity; what stands before a block counts as part of it.
+        branches: Array `(D,)`: what W is the largest of.
+        steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`, nan where the shapes differ.
+    """
+
+    names: list
+    measured: np.ndarray
+    bound: np.ndarray
+    W: float
+    h: np.ndarray
+    shortcut_norms: np.ndarray
+    branches: np.ndarray
+    steps: np.ndarray
+
+    def __str__(self):
+        lines = [f"{'block':<20} {'measured':>10} {'bound':>10} {'branch':>10} {'shortcut':>10} {'step':>10}"]
+        rows = zip(self.names, self.measured, self.bound, self.branches, self.shortcut_norms, self.steps, strict=False)
+        lines += [f"{name:<20} " + " ".join(f"{number:10.4g}" for number in numbers) for name, *numbers in rows]
+        lines.append(f"{'output':<20} {self.measured[-1]:10.4g} {self.bound[-1]:10.4g}")
+        return "\n".join([*lines, f"W = {self.W:.4g}"])
+
+
+def gradient_norms(model, x, y, loss=None, training=False):
+    """Norms of the gradients with respect to what goes from block to block, `|dL/dx_n|`.
+
+    Args:
+        model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
+        x: Batch of inputs.
+        y: Their labels.
+        loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits. Its mean over the batch is `L`.
+        training: Whether batch norm and random layers run as in training; no state changes either way.
+
+    Returns:
+        Float64 array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last block's output.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It has no blocks or they are no chain; `y` is missing or has another length.
+
+    Example:
+
+    >>> x, y = np.ones((2, 32, 32, 3), "float32"), np.array([0, 1])
+    >>> gradient_norms(EulerResNet(depth=8), x, y).shape
+    (4,)
+    """
+    chain = Chain(model)
+    y = _checked_labels(x, y)
+    return np.array([np.linalg.norm(g.astype("float64")) for g in _gradients(chain, x, y, loss, training)])
+
+
+def gradient_growth(model, x, y, loss=None, num_iterations=20):
+    """Measured gradients with respect to the blocks' inputs beside the bound of Proposition 1, in its spectral form.
+
+    `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode: after training its moving statistics, before it
+    those that `calibrate_batch_norm` sets. `branches` are the spectral norms of `dF/dx` at the batch, of the worst example, by
+    power iteration: an estimate from below, so that the bound may fail by the little that more iterations would add.
+
+    Args:
+        model, x, y, loss: As for `gradient_norms`.
+        num_iterations: Of the power iteration, for each block.
+
+    Returns:
+        A `Growth`.
+
+    Raises:
+        TypeError, ValueError: As `gradient_norms`.
+
+    Example:
+
+    >>> growth = gradient_growth(EulerResNet(depth=8), np.ones((2, 32, 32, 3), "float32"), np.array([0, 1]))
+    >>> bool((growth.measured <= 1.01 * growth.bound).all())
+    True
+    """
+    chain = Chain(model)
+    y = _checked_labels(x, y)
+    num_iterations = check_integer("num_iterations", num_iterations, 1)
+    measured = np.array([np.linalg.norm(g.astype("float64")) for g in _gradients(chain, x, y, loss, False)])
+    steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
+    network = _Blocks(steps, end, num_iterations)
+    branches = np.array([spectral_norm(_chained(block.branch), x, num_iterations) for block, x in network.blocks])
+    h, shortcuts = network.h * network.after, network.shortcut_norms * network.after
+    bound = gradient_bounds(measured[-1], h, branches.max(), len(branches), shortcuts)
+    return network.growth(measured, bound, branches)
+
+
+def noise_growth(model, x, eps, num_iterations=20, seed=0):
+    """Measured growth of input noise from block to block beside the bound of Proposition 2.
+
+    `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, batch norm in inference mode; the noise at the input is a random
+    direction of norm `eps`, and the bound starts from what the layers before the blocks have made of it. `branches` are
+    `|F(x^eps_n) - F(x_n)|` of the worst example.
+
+    Args:
+        model: As for `gradient_norms`.
+        x: Batch of floating inputs.
+        eps: Norm of the noise of each example, > 0.
+        num_iterations: Of the power iteration for the norms of shortcuts.
+        seed: Of the noise.
+
+    Returns:
+        A `Growth`.
+
+    Raises:
+        TypeError: `model` is not a Keras model, `x` is not of floating numbers.
+        ValueError: The model has no blocks or they are no chain; `eps` is not positive.
+
+    Example:
+
+    >>> growth = noise_growth(EulerResNet(depth=8, h=0.1), np.ones((2, 32, 32, 3), "float32"), eps=1.0)
+    >>> bool((growth.measured <= growth.bound * 1.01).all())
+    True
+    """
+    chain = Chain(model)
+    if not check_number("eps", eps, 0):
+        raise ValueError(f"`eps` must be > 0. Received: eps={eps}.")
+    x = np.asarray(x)
+    if not np.issubdtype(x.dtype, np.floating):
+        raise TypeError(f"`x` must be of floating numbers, to which noise can be added. Received: {x.dtype}.")
+    noise = np.random.default_rng(seed).normal(size=x.shape)
+    noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
+    clean, clean_end = blocks(chain, keras.ops.convert_to_tensor(x))
+    noisy, noisy_end = blocks(chain, keras.ops.convert_to_tensor((x + noise).astype(x.dtype)))
+    clean, noisy = _Blocks(clean, clean_end, num_iterations), _Blocks(noisy, noisy_end, num_iterations)
+    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [(clean_end, noisy_end)]
+    measured = np.array([_distance(a, b) for a, b in pairs])
+    changes = []
+    for (block, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True):
+        branch = _chained(block.branch)
+        changes.append(_distance(branch(a), branch(b)))
+    branches = np.array(changes)
+    h, shortcuts = clean.h * clean.after, clean.shortcut_norms * clean.after
+    bound = noise_bounds(measured[0], h, branches.max(), len(branches), shortcuts)
+    return clean.growth(measured, bound, branches)
+
+
+def spectral_norm(function, x, num_iterations=20, seed=0):
+    """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
+
+    Args:
+        function: Function of a tensor `(batch, ...)` that treats each example by itself.
+        x: Tensor or array `(batch, ...)`, where to take the derivative.
+        num_iterations: Multiplications by `J` and `J^T` each.
+        seed: Of the first direction.
+
+    Returns:
+        A float.
+
+    Raises:
+        ValueError: `num_iterations` is less than 1.
+        TypeError: It is not an integer.
+
+    Example:
+
+    >>> round(spectral_norm(lambda x: x * np.array([1, 3], "float32"), np.ones((1, 2), "float32")), 3)
+    3.0
+    """
+    check_integer("num_iterations", num_iterations, 1)
+    x = keras.ops.stop_gradient(keras.ops.convert_to_tensor(x))
+    forward, backward = _backend.linearized(function, x)
+    v = keras.ops.convert_to_tensor(np.random.default_rng(seed).normal(size=x.shape).astype("float32"))
+    v = keras.ops.cast(v, x.dtype)
+    norms = _batch_norms(v)
+    for _ in range(num_iterations):
+        v = v / keras.ops.maximum(norms, 1e-30)
+        u = forward(v)
+        largest = keras.ops.max(_batch_norms(u))
+        v = backward(u)
+        norms = _batch_norms(v)
+    return float(keras.ops.convert_to_numpy(largest))
+
+
+def calibrate_batch_norm(model, x):
+    """Set the moving statistics of all batch norms to those of a batch, as if training had seen nothing but it.
+
+    Before training they are 0 and 1, and inference mode is another network than the one that is about to be trained.
+
+    Args:
+        model: A Keras model.
+        x: Batch of inputs.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+
+    Example:
+
+    >>> model = EulerResNet(depth=8)
+    >>> calibrate_batch_norm(model, np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32"))
+    >>> bool(keras.ops.any(model.get_layer("stem_norm").moving_mean != 0))
+    True
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    try:
+        for layer in layers:
+            layer.momentum = 0.0
+        model(keras.ops.convert_to_tensor(x), training=True)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
+class _Blocks:
+    """The blocks with their inputs, the norms of their shortcuts, and those of the layers after each block."""
+
+    def __init__(self, steps, end, num_iterations):
+        self.blocks, self.end, shortcuts, after = [], end, [], []
+        for layer, x in steps:
+            if isinstance(layer, EulerResidual):
+                self.blocks.append((layer, x))
+                shortcut = layer.shortcut
+                shortcuts.append(1.0 if shortcut is None else spectral_norm(_chained(shortcut), x, num_iterations))
+                after.append(1.0)
+            else:
+                after[-1] *= spectral_norm(layer, x, num_iterations)
+        self.shortcut_norms, self.after = np.array(shortcuts), np.array(after)
+        self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
+
+    def growth(self, measured, bound, branches):
+        ends = [*(x for _, x in self.blocks[1:]), self.end]
+        steps = [
+            float(np.mean(_norms(_numpy(y) - _numpy(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
+            for (_, x), y in zip(self.blocks, ends, strict=True)
+        ]
+        names = [layer.name for layer, _ in self.blocks]
+        norms = self.shortcut_norms * self.after
+        return Growth(names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps))
+
+
+def _gradients(chain, x, y, loss, training):
+    """Of the loss with respect to every block's input and the last one's output: those of zeros that are added there."""
+    loss = keras.losses.get(loss) if loss else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    x = keras.ops.convert_to_tensor(x)
+    steps, end = blocks(chain, x, training)
+    inputs = [x for layer, x in steps if isinstance(layer, EulerResidual)]
+
+    def total(added):
+        added = iter(added)
+        left = len(inputs)
+
+        def visit(layer, x):
+            nonlocal left
+            if not isinstance(layer, EulerResidual):
+                return layer(x)
+            left -= 1
+            x = layer(x + next(added))
+            return x if left else x + next(added)
+
+        return keras.ops.mean(loss(y, chain.run(x, visit, training)))
+
+    zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in (*inputs, end)]
+    return _backend.gradients(total, zeros)
+
+
+def _checked_labels(x, y):
+    if y is None:
+        raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
+    if len(x) != len(y):
+        raise ValueError(f"`x` and `y` must have as many rows. Received: {len(x)} and {len(y)}.")
+    return keras.ops.convert_to_tensor(y)
+
+
+def _chained(layers):
+    """The function that calls layers in order."""
+    return lambda x: functools.reduce(lambda x, layer: layer(x), layers, x)
+
+
+def _largest_h(block):
+    if block.trainable_h is None:
+        return block.h
+    return float(np.abs(_numpy(block.add.step_factor)).max())
+
+
+def _numpy(tensor):
+    return keras.ops.convert_to_numpy(keras.ops.stop_gradient(tensor)).astype("float64")
+
+
+def _norms(array):
+    """L2 norm of each row of an array."""
+    return np.linalg.norm(array.reshape(len(array), -1), axis=1)
+
+
+def _distance(a, b):
+    """Of the examples of two batches the largest distance."""
+    return float(_norms(_numpy(a) - _numpy(b)).max())
+
+
+def _batch_norms(tensor):
+    """L2 norm of each example, in a shape that divides the tensor."""
+    axes = tuple(range(1, len(tensor.shape)))
+    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor), axis=axes, keepdims=True))

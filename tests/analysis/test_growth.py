@@ -1,0 +1,181 @@
+"""Growth of gradients and noise on linear blocks, where everything is known, and on the package's networks."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from keras_euler.analysis import (
+    calibrate_batch_norm,
+    gradient_bounds,
+    gradient_growth,
+    gradient_norms,
+    noise_bounds,
+    noise_growth,
+    spectral_norm,
+)
+
+H, NUM_BLOCKS, D = 0.5, 4, 3
+
+
+def linear_blocks(matrices, h=H):
+    """`x_{n+1} = x_n + h x_n A_n`."""
+    network = keras.Sequential([keras.Input((D,))])
+    for i, matrix in enumerate(matrices):
+        dense = keras.layers.Dense(D, use_bias=False)
+        network.add(keras_euler.EulerResidual(dense, h=h, name=f"block{i}"))
+        dense.set_weights([matrix])
+    return network
+
+
+def gradients_by_hand(matrices, x, y, h=H):
+    """Norms of the gradients of the mean squared error, from x_0 to x_D."""
+    jacobians, end = [np.eye(D) + h * matrix for matrix in matrices], x
+    for jacobian in jacobians:
+        end = end @ jacobian
+    gradient = 2 * (end - y) / y.size
+    norms = [np.linalg.norm(gradient)]
+    for jacobian in reversed(jacobians):
+        gradient = gradient @ jacobian.T
+        norms.append(np.linalg.norm(gradient))
+    return norms[::-1]
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.normal(size=(5, D)).astype("float32"), rng.normal(size=(5, D)).astype("float32")
+
+
+def test_gradients_with_respect_to_what_goes_from_block_to_block(batch, rng):
+    matrices = [rng.normal(size=(D, D)).astype("float32") for _ in range(NUM_BLOCKS)]
+    norms = gradient_norms(linear_blocks(matrices), *batch, loss="mean_squared_error")
+    np.testing.assert_allclose(norms, gradients_by_hand(matrices, *batch), rtol=1e-5)
+
+
+def test_bound_of_proposition_1_is_met_where_branch_and_shortcut_agree_and_broken_by_a_smaller_w(batch):
+    matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
+    growth = gradient_growth(linear_blocks(matrices), *batch, loss="mean_squared_error")
+    assert growth.W == pytest.approx(2)  # noqa: SIM300
+    np.testing.assert_allclose(growth.measured, growth.bound, rtol=1e-5)
+    np.testing.assert_allclose(growth.measured, gradients_by_hand(matrices, *batch), rtol=1e-5)
+    assert growth.measured[0] == pytest.approx((1 + H * 2) ** NUM_BLOCKS * growth.measured[-1], rel=1e-5)
+    assert growth.measured[0] > gradient_bounds(growth.measured[-1], H, 1.9, NUM_BLOCKS)[0]
+
+
+def test_bound_of_proposition_1_holds_with_other_blocks_and_their_largest_norm(batch, rng):
+    matrices = [rng.normal(size=(D, D)).astype("float32") for _ in range(NUM_BLOCKS)]
+    growth = gradient_growth(linear_blocks(matrices), *batch, loss="mean_squared_error", num_iterations=100)
+    norms = [np.linalg.norm(matrix, 2) for matrix in matrices]
+    np.testing.assert_allclose(growth.branches, norms, rtol=1e-3)
+    assert (growth.measured <= growth.bound * 1.001).all() and growth.measured[0] < growth.bound[0]
+
+
+def test_bound_of_proposition_2_holds_and_a_smaller_w_breaks_it(batch):
+    matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
+    growth = noise_growth(linear_blocks(matrices), batch[0], eps=0.25)
+    np.testing.assert_allclose(growth.measured, [0.25 * 2**n for n in range(NUM_BLOCKS + 1)], rtol=1e-4)
+    np.testing.assert_allclose(growth.branches, [2 * 0.25 * 2**n for n in range(NUM_BLOCKS)], rtol=1e-4)
+    np.testing.assert_allclose(growth.bound, noise_bounds(0.25, H, growth.W, NUM_BLOCKS), rtol=1e-4)
+    assert (growth.measured <= growth.bound * 1.0001).all()
+    assert growth.measured[-1] > noise_bounds(0.25, H, growth.branches[1], NUM_BLOCKS)[-1]
+
+
+def test_frobenius_form_has_the_norm_of_the_identity():
+    (bound, _) = gradient_bounds(2.0, 0.5, 3.0, 1, dimension=16)
+    assert bound == 2 * (4 + 0.5 * 3)
+    assert gradient_bounds(1.0, [1, 2], 1.0, 2, shortcut_norms=[3, 4]).tolist() == [24, 6, 1]
+    assert noise_bounds(1.0, [1, 2], 1.0, 2, shortcut_norms=[3, 4]).tolist() == [1, 4, 18]
+
+
+def test_spectral_norm_of_a_jacobian(rng):
+    matrix, x = rng.normal(size=(6, 4)).astype("float32"), rng.normal(size=(3, 6)).astype("float32")
+    jacobians = [matrix * (row @ matrix > 0) for row in x]
+    expected = max(np.linalg.norm(jacobian, 2) for jacobian in jacobians)
+    found = spectral_norm(lambda x: keras.ops.relu(keras.ops.matmul(x, matrix)), x, num_iterations=200)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture
+def network():
+    return keras_euler.EulerResNet(14, h=1.0, input_shape=(8, 8, 3), widths=(4, 8, 8))
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(4, 8, 8, 3)).astype("float32"), np.arange(4)
+
+
+def test_bounds_hold_in_a_calibrated_network_stage_by_stage(network, images):
+    calibrate_batch_norm(network, images[0])
+    gradients, noise = gradient_growth(network, *images, num_iterations=30), noise_growth(network, images[0], eps=0.5)
+    for growth in (gradients, noise):
+        assert (growth.measured <= 1.01 * growth.bound).all()
+        assert [norm == 1 for norm in growth.shortcut_norms] == [True, True, False, True, False, True]
+        assert [np.isnan(step) for step in growth.steps] == [False, False, True, False, True, False]
+        assert growth.names[2] == "stage2_block1" and "stage2_block1" in str(growth)
+
+
+def test_calibrated_network_gives_in_inference_what_it_gives_in_training(network, images):
+    calibrate_batch_norm(network, images[0])
+    in_training = keras.ops.convert_to_numpy(network(images[0], training=True))
+    calibrate_batch_norm(network, images[0])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(network(images[0])), in_training, rtol=1e-3, atol=1e-4)
+    assert network.get_layer("stem_norm").momentum == 0.9
+
+
+def test_measuring_changes_no_state(network, images):
+    before = network.get_weights()
+    gradient_norms(network, *images, training=True)
+    noise_growth(network, images[0], eps=0.5, num_iterations=1)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_network_within_another_and_text_with_pools(network, images, rng):
+    pixels = (images[0] * 20 + 100).astype("uint8")
+    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])
+    np.testing.assert_allclose(
+        gradient_norms(model, pixels, images[1]),
+        gradient_norms(network, pixels / np.float32(255), images[1]),
+        rtol=1e-4,
+    )
+    text = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
+    growth = gradient_growth(text, rng.integers(0, 70, (2, 64)), np.array([0, 1]), num_iterations=5)
+    assert len(growth.measured) == 5 and growth.shortcut_norms[0] > 1  # a pool follows
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+def two_towers():
+    x = keras.Input((D,))
+    blocks = [keras_euler.EulerResidual(keras.layers.Dense(D)) for _ in range(2)]
+    return keras.Model(x, blocks[0](x) + blocks[1](x))
+
+
+X = np.ones((2, D), "float32")
+BAD = [
+    (lambda: gradient_norms(3, X, X), TypeError, "`model` must be a Keras model. Received: int"),
+    (lambda: gradient_norms(Subclassed(), X, X), ValueError, "must be functional or Sequential"),
+    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, None), ValueError, "`y` must be the labels"),
+    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]), ValueError, "as many rows. Received: 2 and 1"),
+    (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
+    (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),
+    (lambda: noise_growth(linear_blocks([np.eye(D)]), X.astype(int), 1), TypeError, "floating numbers"),
+    (
+        lambda: noise_growth(keras.Sequential([keras.Input((D,)), keras.layers.Dense(D)]), X, 1),
+        ValueError,
+        "no EulerResidual layer",
+    ),
+    (lambda: gradient_bounds(1, -1, 1, 1), ValueError, "`h` must be a finite number >= 0"),
+    (lambda: noise_bounds(1, [1], 1, 2), ValueError, "one for each of the 2 blocks. Received: 1"),
+    (lambda: spectral_norm(lambda x: x, X, 0), ValueError, "`num_iterations` must be an integer >= 1"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD)
+def test_bad_input_gets_a_clear_error(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
