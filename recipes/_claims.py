@@ -82,16 +82,29 @@ def judge(plan, table):
     """
     if plan["study"] not in JUDGES:
         return []
-    paper, reasons = STUDIES[plan["study"], plan["dataset"]], []
-    for role, name in (("line", paper.line[0]), ("axis", paper.axis[0])):
-        if plan[role] != name:
-            reasons.append(f"this study varies {plan[role]}, the claim is about {name}")
-    if plan["data"] == "synthetic":
-        reasons.append("made-up data say nothing of the paper's")
+    reasons = why_not(plan)
     if reasons:
         return [Part("the whole claim", None, "; ".join(reasons))]
     cells = {key: cell for key, cell in table.items() if cell.n >= LEAST_SEEDS}
     return [Part(*part) for part in JUDGES[plan["study"]](cells)]
+
+
+def why_not(plan):
+    """Why a study cannot be judged by the paper's claim, as a list of sentences."""
+    study, reasons = STUDIES[plan["study"], plan["dataset"]], []
+    for role, name in (("line", study.line[0]), ("axis", study.axis[0])):
+        if plan[role] != name:
+            reasons.append(f"this study varies {plan[role]}, the claim is about {name}")
+    plots = (None, "depth") if plan["study"] in BY_DEPTH else (None,)
+    if plan.get("panel") not in plots:
+        reasons.append(f"its plots are of {plan['panel']}, of which the claim says nothing")
+    if plan["data"] == "synthetic":
+        reasons.append("made-up data say nothing of the paper's")
+    for name, (paper, *more) in plan.get("paper", {}).items():
+        value = plan["settings"].get(name, paper)
+        if not more and name not in ("dataset", "dtype") and isinstance(paper, (str, bool)) and value != paper:
+            reasons.append(f"it has {name} {value}, the paper {paper}")
+    return reasons
 
 
 def _pairs(cells):
@@ -236,6 +249,7 @@ def judge_dynamics(runs):
     return Part(words, all(exploded) if exploded else None, f"n {len(pairs)}")
 
 
+BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot
 JUDGES = {
     "depth": _depth,
     "learning-rate": _learning_rate,
@@ -244,7 +258,8 @@ JUDGES = {
     "noise": _noise,
     "h": _h,
 }
-# What the paper says.
+# What the paper says, in the order of its claims; the first, of gradients and weights, is that of `judge_dynamics`.
+DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
 CLAIMS = {
     "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
     "learning-rate": "h = 0.1 stands learning rates that h = 1 doesn't; it converges faster with a larger one (0.3).",

@@ -5,7 +5,6 @@ import itertools
 import math
 
 import _harness
-import _trials
 import ag_news
 import cifar10
 from _studies import STUDIES
@@ -29,7 +28,7 @@ class Plan:
         recipe: The training recipe.
         parser: Its flags.
         points: List of dicts of setting -> value, one per trial.
-        distributions: Dict of setting -> Optuna's distribution.
+        actions: Dict of setting -> its flag, of argparse.
         definition: What all trials share: a study of the same name must have the same.
         description: What a report needs to know, the paper's settings among it.
     """
@@ -43,16 +42,17 @@ class Plan:
         self.roles = self._roles(own, paper)
         varied = dict(self.roles.values())
         self._check_flags(rest, paper.fixed, varied)
-        self.flags = [*_flags({name: value for name, value in paper.fixed.items() if name not in varied}), *rest]
+        fixed = {name: value for name, value in paper.fixed.items() if name not in varied}
+        self.flags = ["--verbose", "0", *_flags(fixed), *rest]
         settings = _harness.parse(self.parser, self.recipe, self.flags)
-        self.flags += ["--verbose", "0", "--backend"]
+        self.flags.append("--backend")
         self.flags.append(_harness.choose_backend(self.parser, settings.backend, settings.devices))
         # A seed after the other, h beside h: an unfinished study compares too.
         names = ["seed", *(self.roles[role][0] for role in ("panel", "axis", "line") if role in self.roles)]
         combinations = itertools.product(range(SEED, SEED + own.seeds), *(varied[name] for name in names[1:]))
         self.points = [self._typed(dict(zip(names, values, strict=True))) for values in combinations]
         self._check_distinct(names)
-        self.distributions = {name: _trials.distribution(self._action(name)) for name in names}
+        self.actions = {name: self._action(name) for name in names}
         settings = _harness.settings(_harness.parse(self.parser, self.recipe, self.flags))
         settings = {name: value for name, value in settings.items() if name not in self.points[0]}
         roles = {role: name for role, (name, _) in self.roles.items()}
@@ -74,7 +74,7 @@ class Plan:
         return args
 
     def space(self):
-        """The space of a search along the axis, between its least and its largest value."""
+        """Of a search along the axis its name, least and largest value, and what is fixed."""
         name, _ = self.roles["axis"]
         values = [point[name] for point in self.points]
         if not isinstance(values[0], float) or min(values) == max(values):
@@ -88,11 +88,15 @@ class Plan:
         if several:
             raise ValueError(f"--sampler searches along {name}; choose one value of {' and '.join(several)}.")
         fixed = {other: value for other, value in self.points[0].items() if other != name}
-        self.definition |= {"search": [min(values), max(values)], **fixed}
-        return _trials.point_space(fixed, name, min(values), max(values))
+        search = {"search": [min(values), max(values)]}
+        self.definition |= {**search, **fixed}
+        self.description |= search
+        return name, min(values), max(values), fixed
 
     def check(self):
         """Build a network for every value that could be refused, and raise one error that names all."""
+        import _training
+
         import keras_euler
 
         network = {"cifar10": keras_euler.EulerResNet, "ag_news": keras_euler.EulerVDCNN}[self.dataset]
@@ -107,7 +111,7 @@ class Plan:
                 args = self.arguments({**smallest, name: value})
                 try:
                     keras_euler.MultiStepDecay(args.milestones, 0.1, args.learning_rate)
-                    self.recipe.build_model(args)
+                    _training.compile_model(self.recipe.build_model(args), args)
                 except (ValueError, TypeError) as error:
                     count = sum(other[name] == value for other in self.points)
                     refused.append(f"{count} trials with {name}={value}: {error}")
@@ -158,6 +162,8 @@ class Plan:
         given = {name for name, value in vars(self.parser.parse_args(rest, given)).items() if value is not absent}
         for name in sorted(given):
             flag = name.replace("_", "-")
+            if name == "seed":
+                self.parser.error("--seed: every trial has its own; see --seeds")
             if name in varied:
                 (role,) = (role for role, pair in self.roles.items() if pair[0] == name)
                 how = "--depths ..." if name == "depth" else f"--{role} {name} ..."
@@ -199,8 +205,12 @@ def cuts(description, params):
         params: List of the parameters of all trials of the study, as dicts.
     """
     there = {name: [value] for name, value in description["settings"].items()}
+    params = [point for point in params if point]  # a search knows those of trials that have begun
     for name in params[0] if params else ():
         there[name] = sorted({point[name] for point in params})
+    if "search" in description:
+        low, high = description["search"]
+        there[description["axis"]] = [f"searched from {low:g} to {high:g}"]
     found = [
         f"{name} {_words(there[name])} ({_words(values)})"
         for name, values in sorted(description["paper"].items())

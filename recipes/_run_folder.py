@@ -114,6 +114,11 @@ class RunFolder:
                 f"The checkpoint {self.checkpoint} cannot be read ({error}). Delete it to start the run anew."
             ) from error
 
+    def config(self):
+        """What `open` wrote; empty where nothing is."""
+        file = self.path / "config.json"
+        return _read_json(file) if file.exists() else {}
+
     def result(self):
         """The result of a finished run, or None."""
         file = self.path / "result.json"

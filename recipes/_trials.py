@@ -9,90 +9,17 @@ import errno
 import json
 import threading
 import time
-import warnings
 
 import optuna
-import sqlalchemy
+from _storage import STORAGE_ERRORS, again, experimental, put_back
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-TAKEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
-
-
-@contextlib.contextmanager
-def _experimental():
-    """Optuna calls its heartbeat experimental at every use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
-
-
-with _experimental():
-    put_back = optuna.storages.RetryHeartbeatStaleTrialCallback()
-
-
-def open_storage(url, heartbeat=60):
-    """The storage at a URL of SQLAlchemy's, such as `sqlite:///study.db` or `postgresql://user:password@host/database`.
-
-    Args:
-        url: The URL; SQLite makes the file.
-        heartbeat: Seconds between signs of life of a worker; after three without one its trial goes to another.
-
-    Raises:
-        ValueError: It cannot be used; the message names host and port, and no password.
-    """
-    try:
-        address = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise ValueError(
-            "--storage must be a database URL such as sqlite:///study.db or postgresql://host/database."
-        ) from error
-    is_sqlite = address.get_backend_name() == "sqlite"
-    where = address.database if is_sqlite else f"{address.host}, port {address.port or 'default'}"
-    where = f"{address.get_backend_name()} at {where}"
-    try:
-        return _opened(url, heartbeat, is_sqlite)
-    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        raise ValueError(
-            f"The storage {where} needs a driver: {error}. For PostgreSQL: pip install 'psycopg[binary]'."
-        ) from error
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise ValueError(f"The storage {where} cannot be used: {reason}") from error
-    except RuntimeError as error:  # of another version of Optuna
-        raise ValueError(f"The storage {where} is of another Optuna than {optuna.__version__}: {error}") from error
-
-
-def _opened(url, heartbeat, is_sqlite, attempts=10):
-    for attempt in range(attempts):
-        try:
-            with _experimental():
-                return optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
-                    heartbeat_interval=heartbeat,
-                    grace_period=3 * heartbeat,
-                    heartbeat_stale_trial_callback=put_back,
-                )
-        except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all make the tables
-            raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
-            if not raced or attempt == attempts - 1:
-                raise
-            time.sleep(0.5)
-
-
-@contextlib.contextmanager
-def storage_errors(where):
-    """Turn what a database says while it is used (full, read-only, gone) into one sentence."""
-    try:
-        yield
-    except STORAGE_ERRORS as error:
-        cause = error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
-        raise ValueError(f"The storage in {where} failed: {reason}. The same command goes on from there.") from error
+LEFT = (TrialState.WAITING, TrialState.RUNNING)
+TAKEN = (*LEFT, TrialState.COMPLETE)
+NUMBERED = (*TAKEN, TrialState.PRUNED)
 
 
 def open_study(storage, name, definition, **kwargs):
@@ -123,7 +50,7 @@ def open_study(storage, name, definition, **kwargs):
     return study
 
 
-def point_space(params, name, low, high):
+def point_space(name, low, high, params):
     """For a search: one parameter between two numbers, logarithmic if it can be, the others fixed."""
     fixed = {
         other: FloatDistribution(value, value)
@@ -158,8 +85,17 @@ def enqueue(study, points, distributions):
     return len(new)
 
 
-def work(study, train, heartbeat=60, proposals=0, space=None):
-    """Claim and train trials one by one, until none is left that waits or runs.
+def propose(study, num_trials):
+    """Queue trials of a search, whose parameters the sampler chooses when they begin, until there are `num_trials` that have not
+    failed; return how many."""
+    new = max(0, num_trials - len(study.get_trials(deepcopy=False, states=NUMBERED)))
+    for _ in range(new):
+        study.add_trial(optuna.create_trial(state=TrialState.WAITING))
+    return new
+
+
+def work(study, train, heartbeat=60, points=None, space=None):
+    """Claim and train queued trials one by one, until none of them waits or runs.
 
     A trial that fails is recorded and the next one begins; an interrupted one, and one for which the disk is full, goes back into
     the queue, and the error on.
@@ -168,53 +104,87 @@ def work(study, train, heartbeat=60, proposals=0, space=None):
         study: An Optuna study.
         train: Function of a trial that returns its value.
         heartbeat: As for `open_storage`.
-        proposals: How many trials the study's sampler shall propose, those of earlier calls counted.
-        space: Dict of parameter -> distribution, for the sampler.
+        points: List of dicts of parameter -> value: train these only; None for all that are queued.
+        space: Of a search: dict of parameter -> distribution.
 
     Returns:
         How many trials failed.
     """
-    num_failed = 0
+    wanted = None if points is None else {_key(point) for point in points}
+    num_failed, waited = 0, False
     while True:
-        with _experimental():
+        with experimental():
             optuna.storages.fail_stale_trials(study)
-        trial = _claim(study) or _propose(study, proposals, space)
+        trial = _claim(study, wanted)
         if trial is None:
-            if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+            left = _chosen(study, LEFT, wanted)
+            if not left:
                 return num_failed
-            time.sleep(min(heartbeat, 5))  # another worker may die
+            if not waited:
+                waited = True
+                print(
+                    f"waiting for {len(left)} trials that other workers have; "
+                    f"one without a sign of life for {3 * heartbeat} s is taken over",
+                    flush=True,
+                )
+            time.sleep(min(heartbeat, 5))
             continue
-        if _is_repeated(study, trial):
+        if not space and _is_repeated(study, trial):
             study.tell(trial, state=TrialState.PRUNED)
             continue
         with _beating(study, trial, heartbeat):
-            try:
-                study.tell(trial, train(trial))
-            except optuna.TrialPruned:
-                study.tell(trial, state=TrialState.PRUNED)
-            except STORAGE_ERRORS:
-                raise
-            except Exception as error:
-                full = isinstance(error, OSError) and error.errno in DISK_ERRORS
-                if not full:
-                    num_failed += 1
-                    trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-                    print(f"failed: {trial.params}: {trial.user_attrs['error']}", flush=True)
-                study.tell(trial, state=TrialState.FAIL)
-                if full:
-                    put_back(study, study.trials[trial.number])
-                    raise
-            except BaseException:
-                study.tell(trial, state=TrialState.FAIL)
-                put_back(study, study.trials[trial.number])
-                raise
+            num_failed += _run(study, trial, train, space or {})
 
 
-def _claim(study):
+def _run(study, trial, train, space):
+    """Train a trial and tell how it ended; return whether it failed."""
+    try:
+        for name, domain in space.items():
+            _suggest(trial, name, domain)
+        value = train(trial)
+        again(lambda: study.tell(trial, value))
+    except optuna.TrialPruned:
+        again(lambda: study.tell(trial, state=TrialState.PRUNED))
+    except STORAGE_ERRORS:
+        raise
+    except Exception as error:
+        if isinstance(error, UpdateFinishedTrialError) or study.trials[trial.number].state.is_finished():
+            print(f"given up: {trial.params}: without a sign of life it went to another worker", flush=True)
+            return False
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            _back(study, trial)
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        print(f"failed: {trial.params}: {reason}", flush=True)
+        again(lambda: trial.set_user_attr("error", reason))
+        again(lambda: study.tell(trial, state=TrialState.FAIL))
+        return True
+    except BaseException:
+        _back(study, trial)
+        raise
+    return False
+
+
+def _back(study, trial):
+    """End a trial and put it back into the queue."""
+    with contextlib.suppress(UpdateFinishedTrialError, ValueError):  # another worker has it
+        study.tell(trial, state=TrialState.FAIL)
+        put_back(study, study.trials[trial.number])
+
+
+def _suggest(trial, name, domain):
+    if isinstance(domain, CategoricalDistribution):
+        return trial.suggest_categorical(name, domain.choices)
+    if isinstance(domain, IntDistribution):
+        return trial.suggest_int(name, domain.low, domain.high)
+    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+
+def _claim(study, wanted):
     """The first waiting trial that no other worker gets, begun ones before new ones; None without one."""
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    waiting = _chosen(study, (TrialState.WAITING,), wanted)
     for trial in sorted(waiting, key=lambda trial: ("failed_trial" not in trial.system_attrs, trial.number)):
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with contextlib.suppress(UpdateFinishedTrialError):
             # First a sign of life: a trial that runs and never gave one is nobody's for ever.
             study._storage.record_heartbeat(trial._trial_id)
             if study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
@@ -222,15 +192,9 @@ def _claim(study):
     return None
 
 
-def _propose(study, proposals, space):
-    """A new trial of the study's sampler; None where there are enough."""
-    if sum("failed_trial" not in trial.system_attrs for trial in study.get_trials(deepcopy=False)) >= proposals:
-        return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Heartbeat of storage")  # which `_beating` sees to
-        trial = study.ask(space)
-    study._storage.record_heartbeat(trial._trial_id)
-    return trial
+def _chosen(study, states, wanted):
+    trials = study.get_trials(deepcopy=False, states=states)
+    return [trial for trial in trials if wanted is None or _key(trial.params) in wanted]
 
 
 def _is_repeated(study, trial):
@@ -245,10 +209,12 @@ def _beating(study, trial, interval):
     over = threading.Event()
 
     def beat():
-        while not over.is_set():
-            with contextlib.suppress(*STORAGE_ERRORS):  # the next one may get through
-                study._storage.record_heartbeat(trial._trial_id)
-            over.wait(interval)
+        last = 0.0
+        while not over.wait(min(interval, 1.0)):  # short, so that a machine that slept gives a sign at once
+            if time.time() - last >= interval:
+                with contextlib.suppress(*STORAGE_ERRORS):  # the next one may get through
+                    study._storage.record_heartbeat(trial._trial_id)
+                    last = time.time()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
 """The paper's figures and a report of its claims, from what studies have measured so far.
 
     python recipes/report.py runs/depth-cifar10                                # the folder of a study
-    python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images and texts
+    python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images
     python recipes/report.py postgresql://user:password@host/studies           # a storage with all its studies
 
 Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation
@@ -12,6 +12,7 @@ accuracy over epochs by learning rate (figure 13); what noisy inputs look like (
 
 import argparse
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from _plan import ROLES, cuts
 
 # What the noise on characters is shown on.
 TEXT = "a residual block is one explicit euler step; a small step makes very deep networks robust"
+PINNED = {"h = 1": 0, "h = 0.1": 1}  # red and blue, as the paper has them
 ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy of the last epoch"}
 
 
@@ -35,14 +37,15 @@ def main(argv=None):
     )
     args = parser.parse_args(argv)
     with _harness.errors_in_one_line(parser):
-        studies = [study for storage in args.storages for study in read(storage)]
+        studies = [study for storage in args.storages for study in read(storage, len(args.storages) > 1)]
+        if not studies:
+            raise ValueError("There is no study in what was given. Pass the folder of a study, or its --storage URL.")
         names = [study["name"] for study in studies]
         for i, study in enumerate(studies):  # of several folders: figures are named by it
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
-        if not studies:
-            raise ValueError(f"There is no study in {', '.join(args.storages)}.")
         args.out.mkdir(parents=True, exist_ok=True)
-        text = ["# What was measured of the paper", *dynamics(args.dynamics)]
+        summaries = {folder: json.loads((folder / "summary.json").read_text()) for folder in args.dynamics}
+        text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
         for study in studies:
             text += section(study, draw(study, args.out))
         text += noisy_inputs(args.data_dir, args.out)
@@ -51,17 +54,21 @@ def main(argv=None):
         print(f"wrote {args.out / 'report.md'}, {args.out / 'report.json'} and the figures")
 
 
-def read(storage):
+def read(storage, of_several):
     """The studies of a storage, as dicts that JSON can hold: name, plan, and a row for each finished trial."""
+    import _storage
     import optuna
-    from _trials import open_storage
 
     if "://" not in storage:
         file = Path(storage) / "study.db"
         if not file.exists():
-            raise ValueError(f"{storage} holds no study.db: it is not the folder of a study.")
+            problem = f"{storage} holds no study.db. Of a study with --storage pass that URL."
+            if not of_several:
+                raise ValueError(problem)
+            print(f"note: {problem}")
+            return []
         storage = f"sqlite:///{file}"
-    opened = open_storage(storage)
+    opened = _storage.open_storage(storage)
     studies = []
     for study in optuna.get_all_study_names(opened):
         study = optuna.load_study(study_name=study, storage=opened)
@@ -74,9 +81,11 @@ def read(storage):
             if trial.state == optuna.trial.TrialState.COMPLETE and "record" in trial.user_attrs:
                 record = {**trial.params, **trial.user_attrs["record"], "best_test_accuracy": trial.value}
                 rows.setdefault(record["run"], record)
-            elif "error" in trial.user_attrs:
-                errors[json.dumps(trial.params)] = trial.user_attrs["error"]
-        done = [json.dumps(trial.params) for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
+            elif trial.state == optuna.trial.TrialState.FAIL:
+                error = trial.user_attrs.get("error", "it was interrupted, or its process died")
+                errors[json.dumps(trial.params)] = error
+        fail = optuna.trial.TrialState.FAIL
+        done = [json.dumps(trial.params) for trial in trials if trial.state != fail]  # or about to be
         plan = study.user_attrs["plan"]
         studies.append(
             {
@@ -118,33 +127,52 @@ def draw(study, folder):
     names = []
     for ending in ENDINGS if table else ():
         panels = {}
-        # The ordinary h first, hence red.
+        # The ordinary h first.
         for (panel, line, x), cell in sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0):
             values = list(zip(getattr(cell, ending), cell.failed, strict=True))
             title = "" if panel is None else label(plan["panel"], panel)
             panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
         numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
-        figure = plots.accuracies(panels, words(plan["axis"]), note, logarithmic=numbers)
+        figure = plots.accuracies(panels, words(plan["axis"]), note, numbers, PINNED)
         figure.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
-        names.append(f"{study['name']}_{ending}.png")
+        names.append(f"{file_name(study)}_{ending}.png")
         figure.savefig(folder / names[-1])
     if plan["study"] == "learning-rate" and table:
-        names.append(f"{study['name']}_over_epochs.png")
+        names.append(f"{file_name(study)}_over_epochs.png")
         over_epochs(plan, table, note).savefig(folder / names[-1])
     return names
 
 
 def over_epochs(plan, table, note):
-    """Figure 13: median test accuracy over the epochs, a plot for each depth and h, a line for each learning rate."""
+    """Figure 13: test accuracy over the epochs, a plot for each depth and h, a line for each learning rate."""
     from keras_euler import plots
 
     panels = {}
     for (panel, line, x), cell in table.items():
         title = ", ".join(label(plan[role], v) for role, v in (("panel", panel), ("line", line)) if v is not None)
-        curves = [list(values) for values in zip(*cell.curves, strict=False)]
-        points = {epoch: [(statistics.median(values), False)] for epoch, values in enumerate(curves)}
-        panels.setdefault(title, {})[label(plan["axis"], x)] = points
-    return plots.accuracies(panels, "epoch (from 0)", note)
+        failed = f", {sum(cell.failed)} of {cell.n} failed" if any(cell.failed) else ""
+        panels.setdefault(title, {})[f"{label(plan['axis'], x)}{failed}"] = cell.curves
+    return plots.accuracy_curves(panels, note)
+
+
+def overview(studies, summaries):
+    """Markdown lines: each claim of the paper with the verdicts on its parts."""
+    lines = ["\n## The claims\n", "| claim | study | verdicts |", "| --- | --- | --- |"]
+    parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries.values()]
+    lines += [f"| {_claims.DYNAMICS} | gradient_dynamics.py | {verdicts(parts)} |"]
+    for name, claim in _claims.CLAIMS.items():
+        those = [study for study in studies if study["plan"]["study"] == name] or [None]
+        for study in those:
+            judged = _claims.judge(study["plan"], cells(study)) if study else []
+            lines.append(f"| {claim} | {study['name'] if study else name} | {verdicts(judged)} |")
+    return lines
+
+
+def verdicts(parts):
+    counts = {}
+    for part in parts:
+        counts[part.verdict] = counts.get(part.verdict, 0) + 1
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "not yet measured"
 
 
 def section(study, figures):
@@ -156,6 +184,8 @@ def section(study, figures):
         f"\n## {study['name']} (figure {plan['figures']})\n",
         f"Trials: {states}. Data: {plan['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
         f"{described_cuts(study)}\n",
+        *best_of_search(study),
+        *different_data(study),
         *(f"Failed: {params}: {error}\n" for params, error in study["errors"].items()),
     ]
     if plan["study"] in _claims.CLAIMS:
@@ -174,22 +204,21 @@ def section(study, figures):
     ]
     lines += ["| --- " * (len(roles) + 6) + "|"]
     for key, cell in table.items():
-        values = [f"{part:g}" if isinstance(part, float) else str(part) for part in key if part is not None]
+        values = [f"{part:.4g}" if isinstance(part, float) else str(part) for part in key if part is not None]
         last = statistics.median(cell.last), statistics.pstdev(cell.last)
         numbers = [f"{number:.3f}" for number in (cell.median, cell.spread, *last)]
         lines.append("| " + " | ".join([*values, str(cell.n), *numbers, str(sum(cell.failed))]) + " |")
     return lines + [""] + [f"![{name}]({name})" for name in figures]
 
 
-def dynamics(folders):
+def dynamics(summaries):
     """Claim 1, from the summaries of gradient_dynamics.py."""
     lines = ["\n## Gradients and weights of layer 2 (figures 2, 10 and 11)\n"]
     lines += ["The paper, depth 218: mean weight norm 51.12 and 105.63 for h = 1, 4.54 and 4.10 for h = 0.1.\n"]
-    if not folders:
+    if not summaries:
         return [*lines, "**not yet measured** here (gradient_dynamics.py, then --dynamics FOLDER)"]
     names = ("first_gradient", "largest_gradient", "mean_weight", "train_loss")
-    for folder in folders:
-        summary = json.loads((folder / "summary.json").read_text())
+    for summary in summaries.values():
         depth = summary["settings"]["depth"]
         lines += ["| depth | h | seed | iterations | first gradient | largest | mean weight | training loss |"]
         lines += ["| --- " * 8 + "|"]
@@ -222,6 +251,28 @@ def noisy_inputs(data_dir, folder):
         (text,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
         lines.append(f"| {level:g} | {text.replace('|', ' ')} |")
     return lines
+
+
+def best_of_search(study):
+    """The best trial of a search, as a list of at most one line."""
+    plan = study["plan"]
+    if "search" not in plan or not study["rows"]:
+        return []
+    best = max(study["rows"], key=lambda row: row["best_test_accuracy"])
+    return [
+        f"A search. Best: {plan['axis']} = {best[plan['axis']]:.4g}, test accuracy {best['best_test_accuracy']:.4f}.\n"
+    ]
+
+
+def different_data(study):
+    """A warning where trials with the same settings were trained on other data, as a list of at most one line."""
+    found = {json.dumps(row["data"]["test"]) for row in study["rows"] if row.get("data")}
+    return [f"**The trials were tested on {len(found)} different data sets.**\n"] if len(found) > 1 else []
+
+
+def file_name(study):
+    """The study's name as part of a file's."""
+    return re.sub(r"[^\w.-]", "_", study["name"])
 
 
 def described_cuts(study):

@@ -14,6 +14,7 @@ What differs from the paper's settings is written in every table and figure. `py
 
 import argparse
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -34,27 +35,50 @@ def main(argv=None):
     """Queue the trials of a study and work on them."""
     own, rest = parse(argv)
     plan = Plan(own, rest)
-    import _trials  # imports Optuna
+    if own.workers > 1:  # on one GPU
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    url = own.storage or f"sqlite:///{own.out / 'study.db'}"
+    with _harness.errors_in_one_line(plan.parser):
+        import _storage  # imports Optuna
+        import _trials
 
-    with _harness.errors_in_one_line(plan.parser), _trials.storage_errors("--storage" if own.storage else own.out):
-        plan.check()
         space = plan.space() if own.sampler != "grid" else None
+        plan.check()
         own.out.mkdir(parents=True, exist_ok=True)
-        storage = _trials.open_storage(own.storage or f"sqlite:///{own.out / 'study.db'}", own.heartbeat)
-        study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
-        study.set_user_attr("plan", plan.description)
-        if space is None:
-            added = _trials.enqueue(study, plan.points, plan.distributions)
-            print(f"study {own.name}: {len(plan.points)} trials, {added} of them new")
-        if own.workers > 1:
-            sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
-        proposals = own.trials if space else 0
-        failed = _trials.work(study, Trainer(plan, study, proposals), own.heartbeat, proposals, space)
-        if space:
-            print(f"best: {best(study, plan.roles['axis'][0])}")
-        print(f"Figures and tables: python recipes/report.py {own.storage or own.out}")
-        if failed:
-            sys.exit(f"study.py: {failed} trials failed, as said above. The same command tries again.")
+        storage = _storage.open_storage(url, own.heartbeat)
+        with _storage.storage_errors(url):
+            study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
+            study.set_user_attr("plan", plan.description)
+            queue(study, plan, own, space)
+            if own.workers > 1:
+                sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
+            if space:
+                name, *_, fixed = space
+                failed = _trials.work(study, Trainer(plan, study), own.heartbeat, space=_trials.point_space(*space))
+                print(f"best: {best(study, name)} ({described(fixed)})")
+            else:
+                failed = _trials.work(study, Trainer(plan, study), own.heartbeat, plan.points)
+            shown = own.out if own.storage is None else _storage.without_password(url)
+            print(f"Figures and tables: python recipes/report.py {shown}")
+            if failed:
+                sys.exit(f"study.py: {failed} trials failed, as said above. The same command tries again.")
+
+
+def queue(study, plan, own, space):
+    """Put the trials that are missing into the queue, and say how many there are."""
+    import _trials
+
+    if space:
+        print(f"search {own.name}: {own.trials} trials, {_trials.propose(study, own.trials)} of them new")
+        return
+    domains = {name: _trials.distribution(action) for name, action in plan.actions.items()}
+    added = _trials.enqueue(study, plan.points, domains)
+    print(f"study {own.name}: {len(plan.points)} trials, {added} of them new")
+    waiting = [trial.params for trial in study.get_trials(deepcopy=False, states=_trials.LEFT)]
+    others = sum(params not in plan.points for params in waiting)
+    if others:
+        print(f"{others} more trials wait in this study, of other values or seeds than these: left to another command")
 
 
 def parse(argv):
@@ -78,7 +102,7 @@ def parse(argv):
     add("--workers", type=int, default=1, help="processes on this machine (default: %(default)s)")
     add("--heartbeat", type=int, default=60, metavar="SECONDS", help="between signs of life (default: %(default)s)")
     add("--sampler", choices=("grid", "tpe", "gp"), default="grid", help="tpe and gp search along the axis")
-    add("--trials", type=int, default=30, help="how many with tpe and gp (default: %(default)s)")
+    add("--trials", type=int, help="how many with tpe and gp (default: 30)")
     add("--quick", action="store_true", help="small, and on synthetic data unless a folder is given")
     own, rest = parser.parse_known_args(argv)
     if own.sampler != "grid":
@@ -87,12 +111,13 @@ def parse(argv):
         own.seeds = 1
     own.seeds = (2 if own.quick else 5) if own.seeds is None else own.seeds
     for name in ("seeds", "workers", "heartbeat", "trials"):
-        if getattr(own, name) < 1:
+        if getattr(own, name) is not None and getattr(own, name) < 1:
             parser.error(f"--{name} must be at least 1. Received: {getattr(own, name)}.")
     if (own.study, own.dataset) not in STUDIES:
         parser.error(f"the paper has no study {own.study} on {own.dataset}")
-    if "--seed" in rest:
-        parser.error("--seed: every trial has its own; see --seeds")
+    if own.sampler == "grid" and own.trials is not None:
+        parser.error("--trials is how many a search has; see --sampler")
+    own.trials = 30 if own.trials is None else own.trials
     if own.quick:
         own.depths = own.depths or QUICK_DEPTHS[own.dataset]
         rest.append("--quick")
@@ -107,11 +132,10 @@ class Trainer:
     Args:
         plan: A `Plan`.
         study: An Optuna study.
-        proposals: How many trials a search has.
     """
 
-    def __init__(self, plan, study, proposals=0):
-        self.plan, self.study, self.proposals = plan, study, proposals
+    def __init__(self, plan, study):
+        self.plan, self.study = plan, study
         self.data = None, None
 
     def load_data(self, args):
@@ -128,33 +152,34 @@ class Trainer:
         import keras
         import optuna
         from _run_folder import RunFolder
+        from _storage import again
 
         def after_epoch(rows):
-            trial.report(rows[-1]["test_accuracy"], len(rows))
-            if trial.should_prune():
-                print(f"{described}: given up after epoch {len(rows)}", flush=True)
+            again(lambda: trial.report(rows[-1]["test_accuracy"], len(rows)))
+            if again(trial.should_prune):
+                print(f"{described(params)}: given up after epoch {len(rows)}", flush=True)
                 raise optuna.TrialPruned
 
         params = trial.params
-        described = ", ".join(
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-        )
         args = self.plan.arguments(params)
         start = time.monotonic()
         keras.backend.clear_session()
         recipe = types.SimpleNamespace(**{**vars(self.plan.recipe), "load_data": self.load_data})
         result = _training.run(recipe, args, after_epoch, report=False)
-        rows = RunFolder(args.out).load_checkpoint()[0]
+        folder = RunFolder(args.out)
+        rows, config = folder.load_checkpoint()[0], folder.config()
         record = {
             "host": socket.gethostname(),
             "device": _training.device_name(args.backend),
             "run": args.out.name,
+            "data": config.get("data"),
+            "versions": config.get("versions"),
             "test_accuracies": [row["test_accuracy"] for row in rows],
             **{name: result[name] for name in ("diverged", "last_test_accuracy", "seconds")},
         }
-        trial.set_user_attr("record", record)  # at once: each write waits for the disk
+        again(lambda: trial.set_user_attr("record", record))  # at once: each write waits for the disk
         how = "diverged" if result["diverged"] else f"best test accuracy {result['best_test_accuracy']:.4f}"
-        print(f"{described}: {how}, {time.monotonic() - start:.0f} s{self.progress()}", flush=True)
+        print(f"{described(params)}: {how}, {time.monotonic() - start:.0f} s{self.progress()}", flush=True)
         return result["best_test_accuracy"]
 
     def progress(self):
@@ -164,13 +189,23 @@ class Trainer:
         trials = self.study.get_trials(deepcopy=False)
         done = [t for t in trials if t.state == TrialState.COMPLETE and "record" in t.user_attrs]
         left = [t.params for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
-        left += [trials[0].params] * (self.proposals - sum("failed_trial" not in t.system_attrs for t in trials))
+        left = [
+            params for params in left if not params or "search" in self.plan.description or params in self.plan.points
+        ]
         if not done or not left:
             return ""
+        depth = self.plan.points[0].get("depth", 1)  # where a search has not yet chosen its parameters
         per_layer = statistics.fmean(t.user_attrs["record"]["seconds"] / t.params.get("depth", 1) for t in done)
-        seconds = sum(per_layer * params.get("depth", 1) for params in left[1:])  # this one is about to be told
+        seconds = sum(per_layer * params.get("depth", depth) for params in left[1:])  # this one is about to be told
         workers = max(1, sum(t.state == TrialState.RUNNING for t in trials))
         return f" ({len(done) + 1} done, {len(left) - 1} to do, about {seconds / workers / 60:.0f} min)"
+
+
+def described(params):
+    """Parameters in words."""
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+    )
 
 
 def sampling(own):
@@ -202,10 +237,23 @@ def spawn(workers, argv):
     threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     command = [sys.executable, __file__, *map(str, argv), "--workers", "1"]
     processes = [subprocess.Popen(command, env={**dict.fromkeys(threads, share), **os.environ}) for _ in range(workers)]
-    try:
-        return max(abs(process.wait()) for process in processes)
-    except KeyboardInterrupt:  # which they have got too
-        return max(abs(process.wait()) for process in processes)
+
+    def end(*_):
+        for process in processes:
+            process.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        try:
+            statuses = [process.wait() for process in processes]
+        except KeyboardInterrupt:  # which the workers have got too
+            continue
+        for status in statuses:
+            if status < 0:
+                print(
+                    f"a worker was ended by {signal.Signals(-status).name}; the same command goes on", file=sys.stderr
+                )
+        return max(abs(status) for status in statuses)
 
 
 if __name__ == "__main__":

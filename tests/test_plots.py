@@ -42,3 +42,22 @@ def test_norms_that_are_no_positive_numbers_are_drawn_without_a_warning():
 def test_missing_layer_is_named():
     with pytest.raises(ValueError, match="has no column 'conv2'. It has iteration, conv1, total"):
         plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)]}, ["conv2"])
+
+
+def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
+    points = {1.0: [(0.5, False), (0.6, True)]}
+    panels = {"a": {"h = 0.1": points}, "b": {"h = 0.5": points, "h = 1": points, "h = 0.1": points}}
+    figure = plots.accuracies(panels, "depth", pinned={"h = 1": 0, "h = 0.1": 1})
+    colours = [{bar.get_label(): bar.lines[0].get_color() for bar in axes.containers} for axes in figure.axes]
+    assert colours[0]["h = 0.1"] == colours[1]["h = 0.1"] == "#0072B2" and colours[1]["h = 1"] == "#D55E00"
+    assert len(set(colours[1].values())) == 3
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"h = 0.1", "h = 0.5", "h = 1"} <= set(legend)
+
+
+def test_curve_of_a_training_that_diverged_counts_as_long_as_it_goes():
+    figure = plots.accuracy_curves({"": {"rate 1": [[0.1], [0.2, 0.4], [0.3, 0.6]]}})
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.2, 0.5]
+    many = {f"rate {i}": [[0.1, 0.2]] for i in range(8)}
+    lines = plots.accuracy_curves({"": many}).axes[0].get_lines()
+    assert len({line.get_color() for line in lines}) == 8

@@ -176,7 +176,7 @@ def spectral_norm(function, x, num_iterations=20, seed=0):
 
     Example:
 
-    >>> round(spectral_norm(lambda x: x * np.array([1, 3], "float32"), np.ones((1, 2), "float32")), 3)
+    >>> round(spectral_norm(lambda x: keras.ops.multiply(x, [1.0, 3.0]), np.ones((1, 2), "float32")), 3)
     3.0
     """
     check_integer("num_iterations", num_iterations, 1)

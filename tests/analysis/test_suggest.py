@@ -35,7 +35,12 @@ def test_growth_of_every_candidate_and_the_largest_within_the_limit(capsys):
 def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
     advice = [
-        suggest_h(lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)), x / np.float32(255), y, (0.1, 0.5, 1.0))
+        suggest_h(
+            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
+            x / np.float32(255),
+            y,
+            (0.1, 0.5, 1.0),
+        )
         for depth in (8, 38)
     ]
     assert advice[0].h > advice[1].h >= 0.1

@@ -54,7 +54,16 @@ def plan_of(name, **changes):
     return {**plan, **changes}
 
 
-@pytest.mark.parametrize("change", [{"axis": "momentum"}, {"line": "optimizer"}, {"data": "synthetic"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"axis": "momentum"},
+        {"line": "optimizer"},
+        {"data": "synthetic"},
+        {"panel": "norm"},
+        {"paper": {"optimizer": ["sgd"]}, "settings": {"optimizer": "adam"}},
+    ],
+)
 def test_claim_is_not_judged_by_another_axis_or_made_up_data(change):
     (part,) = _claims.judge(plan_of("noise", **change), {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD})
     assert part.verdict == "not yet measured" and part.evidence

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import _plan
+import _storage
 import _training
-import _trials
 import keras
 import optuna
 import pytest
@@ -67,7 +67,7 @@ def pretended(monkeypatch):
 
 def trials(folder):
     """Of the folder's study, its trials."""
-    storage = _trials.open_storage(f"sqlite:///{folder / 'study.db'}")
+    storage = _storage.open_storage(f"sqlite:///{folder / 'study.db'}")
     (name,) = optuna.get_all_study_names(storage)
     found = optuna.load_study(study_name=name, storage=storage).trials
     storage.remove_session()
@@ -152,6 +152,8 @@ def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(_training, "run", broken)
     arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--trials", 3, "--out", tmp_path / "study"]
     assert "3 trials failed" in run(*arguments)
+    assert "3 of them new" in capsys.readouterr().out
+    assert "3 trials failed" in run(*arguments)
     assert "best: none" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     assert "RuntimeError: no memory" in (tmp_path / "report.md").read_text()
@@ -164,6 +166,7 @@ def test_report_of_a_search(pretended, tmp_path):
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
     assert "| depth | h | n |" in text and text.count("\n| 8 | ") == 4 and "seeds 1 (5)" in text
+    assert "h searched from 0.001 to 20" in text and "A search. Best: h = " in text
 
 
 @once
@@ -173,6 +176,30 @@ def test_settings_of_the_paper_that_a_flag_changes_are_cuts(pretended, tmp_path)
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
     assert "depth 8 (218)" in text and "noise_mode static (training)" in text and "seeds 2 (5)" in text
+
+
+@once
+def test_smaller_command_leaves_the_rest_of_the_queue(pretended, tmp_path, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    arguments = ["depth", *TINY, "--seeds", 1, "--out", tmp_path]
+    real, _training.run = _training.run, stop
+    assert run(*arguments, "--depths", 8, 14) == 130
+    _training.run = real
+    assert run(*arguments, "--depths", 8, "--line", "h", 0.1) == 0
+    assert [(args.depth, args.h) for args in pretended] == [(8, 0.1)]
+    assert "3 more trials wait in this study" in capsys.readouterr().out
+
+
+@once
+def test_report_lists_every_claim_and_skips_folders_that_are_no_study(pretended, tmp_path, capsys):
+    assert run("depth", *TINY, "--depths", 8, "--seeds", 1, "--name", "a/b", "--out", tmp_path / "study") == 0
+    (tmp_path / "other").mkdir()
+    report.main([str(tmp_path / "study"), str(tmp_path / "other"), "--out", str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("| not yet measured |") == 6 and "| 1 not yet measured |" in text
+    assert "other holds no study.db" in capsys.readouterr().out and (tmp_path / "a_b_best.png").exists()
 
 
 @once
@@ -205,6 +232,12 @@ BAD = [
     (["depth", "--h", "0.5"], "--h: this study varies h; choose its values by --line h ..."),
     (["depth", "--depth", "20"], "--depth: this study varies depth; choose its values by --depths ..."),
     (["no-norm", "--norm", "batch"], "--norm: this study is the one with norm none"),
+    (["depth", "--seed=3"], "--seed: every trial has its own; see --seeds"),
+    (["depth", "--trials", "3"], "--trials is how many a search has; see --sampler"),
+    (
+        ["depth", "--axis", "momentum", "0.9", "2", "--line", "h", "0.1", "--depths", "8"],
+        "momentum=2.0: `momentum` must",
+    ),
     (["depth", "--axis", "depth", "20", "--depths", "8"], "both name depths"),
     (["depth", "--axis", "h", "1", "0.1"], "h has two parts in this study, --line and --axis"),
     (["depth", "--line", "h", "0.1", "0.10"], "h names a value twice. Received: 0.1 0.10"),

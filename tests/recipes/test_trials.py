@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import _storage
 import _trials
 import keras
 import optuna
@@ -25,7 +26,7 @@ POINTS = [{"depth": depth} for depth in range(8)]
 WORKER = """
 import sys, time
 sys.path.insert(0, {recipes!r})
-import _trials, optuna
+import _storage, _trials, optuna
 
 def train(trial):
     with open({log!r}, "a") as log:
@@ -35,7 +36,7 @@ def train(trial):
         log.write(f"end {{trial.params['depth']}}\\n")
     return 0.5
 
-study = _trials.open_study(_trials.open_storage({url!r}, 1), "study", {{}})
+study = _trials.open_study(_storage.open_storage({url!r}, 1), "study", {{}})
 points, distributions = [{{"depth": d}} for d in range(8)], {{"depth": optuna.distributions.IntDistribution(0, 1000)}}
 _trials.enqueue(study, points, distributions)
 _trials.work(study, train, 1)
@@ -96,7 +97,7 @@ def url(request, tmp_path):
 @contextlib.contextmanager
 def opened(url):
     """A storage whose connections are closed in the end."""
-    storage = _trials.open_storage(url, 1)
+    storage = _storage.open_storage(url, 1)
     yield storage
     storage.remove_session()
     storage.engine.dispose()
@@ -209,13 +210,64 @@ def test_full_disk_of_a_run_stops_the_worker_and_fails_no_trial(study):
     assert trained == [0, 1, 2]
 
 
-def test_workers_of_a_search_propose_other_values_and_end(study):
-    space = _trials.point_space({"depth": 20}, "h", 0.01, 10.0)
-    for _ in range(2):
+def test_search_proposes_other_values_in_every_start_and_ends(study):
+    space = _trials.point_space("h", 0.01, 10.0, {"depth": 20, "norm": "none"})
+    for num_trials in (4, 8):
         study.sampler = optuna.samplers.TPESampler()
-        _trials.work(study, lambda trial: trial.params["h"], 1, proposals=4 + len(study.trials), space=space)
+        assert _trials.propose(study, num_trials) == 4
+        _trials.work(study, lambda trial: trial.params["h"], 1, space=space)
     assert len({trial.params["h"] for trial in study.trials}) == len(study.trials) == 8
     assert {trial.params["depth"] for trial in study.trials} == {20}
+
+
+def test_failed_trials_of_a_search_are_proposed_anew_at_the_next_start(study):
+    space = _trials.point_space("h", 0.01, 10.0, {})
+
+    def train(trial):
+        raise RuntimeError("no memory")
+
+    assert _trials.propose(study, 3) == 3 and _trials.work(study, train, 1, space=space) == 3
+    assert _trials.propose(study, 3) == 3
+
+
+def test_only_the_points_of_this_command_are_trained(study):
+    _trials.enqueue(study, POINTS, DISTRIBUTIONS)
+    trained = []
+    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1, POINTS[3:5])
+    assert trained == [3, 4]
+    assert len(study.get_trials(states=(TrialState.WAITING,))) == 6
+
+
+def test_worker_that_slept_gives_its_trial_up_where_another_has_it(study, capsys):
+    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+
+    def train(trial):
+        if trial.number == 0:  # as another worker does that finds no sign of life
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        trial.report(0.5, 1)
+        return 0.5
+
+    assert _trials.work(study, train, 1) == 0
+    assert "given up: {'depth': 0}" in capsys.readouterr().out
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_trial_whose_process_always_dies_is_given_up(study):
+    _trials.enqueue(study, POINTS[:1], DISTRIBUTIONS)
+    for _ in range(_storage.MOST_RETRIES + 1):
+        trial = _trials._claim(study, None)
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        _storage.put_back_the_dead(study, study.trials[-1])
+    assert _trials._claim(study, None) is None
+
+
+def test_read_only_storage_is_one_sentence(tmp_path):
+    with opened(f"sqlite:///{tmp_path / 'study.db'}") as storage:
+        _trials.open_study(storage, "study", {})
+    url = f"sqlite:///file:{tmp_path / 'study.db'}?mode=ro&uri=true"
+    with pytest.raises(ValueError, match="failed: attempt to write a readonly database"), _storage.storage_errors(url):
+        study = optuna.load_study(study_name="study", storage=optuna.storages.RDBStorage(url, skip_table_creation=True))
+        _trials.enqueue(study, POINTS, DISTRIBUTIONS)
 
 
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
@@ -233,12 +285,17 @@ def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
         f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}": "unable to open database file",
         f"sqlite:///{tmp_path / 'text.db'}": "file is not a database",
         "nonsense": "must be a database URL such as sqlite:///study.db",
+        "postgresql://user:secret@host:port/x": "must be a database URL",
         "paper://host/x": "needs a driver",
     }
     for url, message in refused.items():
         with pytest.raises(ValueError, match=message) as error:
-            _trials.open_storage(url)
+            _storage.open_storage(url)
         assert "secret" not in str(error.value)
+
+
+def test_password_is_not_printed():
+    assert "secret" not in _storage.without_password("postgresql://user:secret@host/x")
 
 
 def test_storage_of_another_version_is_refused(tmp_path):
@@ -252,7 +309,7 @@ def test_storage_of_another_version_is_refused(tmp_path):
         database.execute("update version_info set schema_version = 99")
         database.commit()
     with pytest.raises(ValueError, match=f"of another Optuna than {optuna.__version__}"):
-        _trials.open_storage(f"sqlite:///{file}")
+        _storage.open_storage(f"sqlite:///{file}")
 
 
 def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
@@ -270,8 +327,8 @@ def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
 
     try:
         with (
-            pytest.raises(ValueError, match="The storage in here failed: .*(disk|full)"),
-            _trials.storage_errors("here"),
+            pytest.raises(ValueError, match="The storage sqlite at here failed: .*(disk|full)"),
+            _storage.storage_errors("sqlite:///here"),
         ):
             _trials.work(study, train, 1)
     finally:

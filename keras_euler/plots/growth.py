@@ -1,0 +1,78 @@
+"""Figures of the paper's propositions and of the choice of h."""
+
+from keras_euler.plots._figure import COLOURS, finished, new_figure
+
+
+def growths(runs, ylabel):
+    """What was measured along the blocks (lines) and its bound (dashed), a colour a run.
+
+    Args:
+        runs: Dict of label -> `Growth` of `keras_euler.analysis`.
+        ylabel: What was measured, such as "gradient norm".
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There are no runs.
+
+    Example:
+
+    >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    >>> growth = keras_euler.analysis.noise_growth(keras_euler.EulerResNet(8), x, eps=1.0)
+    >>> figure = growths({"h = 0.1": growth}, "distance of noisy and clean features")
+    >>> [line.get_linestyle() for line in figure.axes[0].get_lines()[:2]]
+    ['-', '--']
+    """
+    if not runs:
+        raise ValueError("`runs` must hold at least one run. Received none.")
+    figure = new_figure(figsize=(6.5, 4))
+    axes = figure.subplots()
+    for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+        axes.plot(growth.measured, "-", color=colour, label=f"{label}, measured")
+        axes.plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
+    starts = next(iter(runs.values())).names
+    for n, name in enumerate(starts):
+        if n and name.endswith("_block1"):
+            axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
+    axes.set(yscale="log", xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
+    axes.legend(frameon=False, fontsize="small")
+    return finished(figure)
+
+
+def suggestions(runs):
+    """Growth of the gradients against h, and the limit; what was suggested is marked.
+
+    Args:
+        runs: Dict of label -> `Suggestion` of `keras_euler.suggest_h`.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There are no runs.
+
+    Example:
+
+    >>> found = keras_euler.analysis.Suggestion(0.1, {0.1: 2.0, 1.0: 50.0}, 10.0, 9)
+    >>> figure = suggestions({"depth 20": found})
+    >>> figure.axes[0].get_xlabel()
+    'h'
+    """
+    if not runs:
+        raise ValueError("`runs` must hold at least one run. Received none.")
+    figure = new_figure(figsize=(6.5, 4))
+    axes = figure.subplots()
+    for (label, found), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+        axes.plot(
+            list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:g}"
+        )
+        axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
+        axes.axhline(found.limit, color="grey", linestyle="--", linewidth=0.8)
+    axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False, fontsize="small")
+    return finished(figure)

@@ -1,0 +1,138 @@
+"""Figures of many trainings, and of noise."""
+
+import statistics
+
+from keras_euler.plots._figure import colours_of, finished, new_figure
+
+
+def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
+    """Median test accuracy along an axis, with the standard deviation over seeds as bars; failed trainings as crosses.
+
+    Args:
+        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. Titles are plots,
+            labels lines.
+        xlabel: What x is.
+        note: Printed below, such as what was cut.
+        logarithmic: Whether x is on a logarithmic axis.
+        pinned: Dict of label -> position in `COLOURS`; other labels take what is left, in order.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all plots. The standard deviation is
+        that of the population, as the paper's.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There is nothing to draw.
+
+    Example:
+
+    >>> figure = accuracies({"": {"h = 1": {20: [(0.9, False), (0.8, False)]}}}, "depth")
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['depth']
+    """
+    if not any(points for lines in panels.values() for points in lines.values()):
+        raise ValueError("`panels` must hold at least one measurement. Received none.")
+    figure = new_figure(figsize=(max(5, 3.6 * len(panels)), 3.8))
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {})
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+        for label, points in lines.items():
+            xs, colour = sorted(points), colours[label]
+            values = [[accuracy for accuracy, _ in points[x]] for x in xs]
+            spread = [statistics.pstdev(v) for v in values]
+            style = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
+            axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
+            failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
+            if failed:
+                axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
+        axes.set(title=title, xlabel=xlabel, ylim=(0, 1))
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
+    grid[0].set_ylabel("test accuracy")
+    drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    grid[0].legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small")
+    note = f"Medians; bars are standard deviations over seeds. {note}".strip()
+    figure.supxlabel(note, fontsize="x-small", wrap=True)
+    return finished(figure)
+
+
+def accuracy_curves(panels, note=""):
+    """Test accuracy over the epochs, the median over seeds: a plot a panel, a colour from dark to light a line (figure 13).
+
+    Args:
+        panels: Dict of title -> dict of label -> list of curves, one per seed: a list of accuracies, one per epoch. A curve that
+            ends early, as of a training that diverged, counts as long as it goes.
+        note: Printed below, such as what was cut.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There is nothing to draw.
+
+    Example:
+
+    >>> figure = accuracy_curves({"depth 44": {"rate 0.1": [[0.3, 0.5], [0.2]], "rate 0.3": [[0.4, 0.6]]}})
+    >>> [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
+    [[0.25, 0.5], [0.4, 0.6]]
+    """
+    if not any(curves for lines in panels.values() for curves in lines.values()):
+        raise ValueError("`panels` must hold at least one curve. Received none.")
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(figsize=(max(5, 4.5 * columns), 3.6 * rows))
+    from matplotlib import colormaps
+
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+        for i, (label, curves) in enumerate(lines.items()):
+            colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
+            length = max(map(len, curves))
+            medians = [statistics.median(c[epoch] for c in curves if len(c) > epoch) for epoch in range(length)]
+            axes.plot(
+                range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label
+            )
+        axes.set(title=title, xlabel="epoch (from 0)", ylabel="test accuracy", ylim=(0, 1))
+        axes.legend(frameon=False, fontsize="x-small", ncols=2)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in list(figure.axes)[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel(f"Medians over seeds. {note}".strip(), fontsize="x-small", wrap=True)
+    return finished(figure)
+
+
+def noisy_images(images, levels, stddev):
+    """Images under Gaussian noise: a row an image, a column a level (figure 17).
+
+    Args:
+        images: uint8 array `(n, height, width, 3)`.
+        levels: Standard deviations of the noise on normalized pixels.
+        stddev: Three numbers: the standard deviation of the pixels by which they are normalized, in units of 0..255.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+
+    Example:
+
+    >>> figure = noisy_images(np.zeros((2, 32, 32, 3), "uint8"), (0, 0.5), (51, 51, 51))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['0', '0.5', '', '']
+    """
+    from keras_euler.layers import add_gaussian_noise
+
+    figure = new_figure(figsize=(1.3 * len(levels), 1.4 * len(images)))
+    grid = figure.subplots(len(images), len(levels), squeeze=False)
+    for column, level in enumerate(levels):
+        noisy = add_gaussian_noise(images, [level * s for s in stddev], seed=0).clip(0, 255).astype("uint8")
+        grid[0][column].set_title(f"{level:g}", fontsize="medium")
+        for axes, image in zip(grid[:, column], noisy, strict=True):
+            axes.imshow(image)
+            axes.set_axis_off()
+    figure.suptitle("standard deviation of the noise on normalized pixels", fontsize="medium")
+    return figure
