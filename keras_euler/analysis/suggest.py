@@ -33,6 +33,8 @@ class Suggestion:
         for h, growth in self.growths.items():
             mark = " <- suggested" if h == self.h else "" if growth <= self.limit else f" beyond {self.limit:g}"
             lines.append(f"{h:8g} {growth:10.3g}{mark}")
+        if max(self.growths.values()) <= self.limit:
+            lines.append("No candidate explodes at initialization, which decides nothing: take 0.1 or 1/sqrt(L).")
         return "\n".join([*lines, f"1/sqrt(L) of {self.num_blocks} blocks: {self.num_blocks**-0.5:.3g}"])
 
 
@@ -41,7 +43,8 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
 
     For each candidate a network is built, with the same first weights, and the gradients of one batch are taken as the first
     step of training would: `growth = |dL/dx_0| / |dL/dx_D|`, from the last block's output back to the first one's input. Nothing is
-    trained. Sets the global random seed.
+    trained. Sets the global random seed. Where no candidate explodes, as without a norm, the largest is returned and says nothing:
+    without a norm h = 1 fails in training although its first gradients are small (see README).
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as

@@ -86,10 +86,11 @@ def eulerize(model, h=0.1, shortcuts=None, verbose=True):
 
     Example:
 
-    >>> resnet = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=10)
-    >>> euler = eulerize(resnet, h=0.1)
-    resnet50: scaled 16 branches by h = 0.1.
-    >>> euler.get_layer("conv2_block1_add").h
+    >>> x = keras.Input((8,))
+    >>> y = keras.layers.Add(name="sum")([keras.layers.Dense(8)(x), x])
+    >>> euler = eulerize(keras.Model(x, y, name="resnet"), h=0.1)
+    resnet: scaled 1 branch by h = 0.1.
+    >>> euler.get_layer("sum").h
     0.1
     """
     residuals = residual_connections(model, shortcuts)

@@ -23,13 +23,18 @@ X, Y = np.ones((4, 3), "float32"), np.arange(4) % 3
 CANDIDATES = (0.1, 0.5, 1.0)
 
 
-def test_growth_of_every_candidate_and_the_largest_within_the_limit(capsys):
+def test_growth_of_every_candidate_and_the_largest_within_the_limit():
     suggestion = suggest_h(build, X, Y, CANDIDATES, limit=6)
     assert suggestion.h == 0.5 and suggestion.num_blocks == NUM_BLOCKS
     for h in CANDIDATES:
         assert suggestion.growths[h] == pytest.approx((1 + h) ** NUM_BLOCKS, rel=1e-4)
     assert "0.5       5.06 <- suggested" in str(suggestion) and "beyond 6" in str(suggestion)
     assert "1/sqrt(L) of 4 blocks: 0.5" in str(suggestion)
+
+
+def test_where_nothing_explodes_it_says_that_nothing_is_decided():
+    assert "decides nothing" in str(suggest_h(build, X, Y, CANDIDATES, limit=100))
+    assert "decides nothing" not in str(suggest_h(build, X, Y, CANDIDATES, limit=6))
 
 
 def test_deeper_network_gets_a_smaller_h():
