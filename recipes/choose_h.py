@@ -5,8 +5,8 @@
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
 
 Nothing is trained: `keras_euler.suggest_h` builds each network with the same first weights and takes the gradients of one batch.
-The flags of the network and the data are those of cifar10.py and ag_news.py (--norm, --initializer, --preactivation, ...). The folder
-gets suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75), torch): h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110.
+The flags of the network and the data are those of cifar10.py and ag_news.py (--norm, --initializer, ...). The folder gets
+suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75), torch): h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110.
 """
 
 import argparse

@@ -1,0 +1,48 @@
+"""The toy examples: Euler's method and the two moons."""
+
+import math
+
+import euler_method
+import keras
+import numpy as np
+import pytest
+import two_moons
+
+BACKEND = ["--backend", keras.backend.backend()]
+
+
+def test_euler_converges_to_the_exact_solution_with_order_one():
+    errors = []
+    for h in (0.1, 0.05, 0.025):
+        t, x = euler_method.euler(h, 1.0)
+        assert t[-1] == pytest.approx(1) and len(t) == round(1 / h) + 1
+        errors.append(abs(x[-1] - math.exp(-2.3)))
+    assert [errors[i] / errors[i + 1] for i in (0, 1)] == pytest.approx([2, 2], abs=0.25)
+    assert abs(euler_method.euler(1.0, 20)[1][-1]) > 100 and abs(euler_method.euler(0.8, 20)[1][-1]) < 1e-1
+    assert min(euler_method.euler(0.4, 5)[1]) > 0 > min(euler_method.euler(0.5, 5)[1])
+
+
+def test_figure_of_eulers_method(tmp_path, capsys):
+    euler_method.main(["--out", str(tmp_path / "figure.png")])
+    assert (tmp_path / "figure.png").stat().st_size > 10_000 and "error" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        euler_method.main(["--h", "0"])
+    assert end.value.code == 2 and "--h must be more than 0" in capsys.readouterr().err
+
+
+def test_moons_lie_on_two_half_circles():
+    points, labels = two_moons.moons(100, 0.0, 0)
+    np.testing.assert_allclose(np.linalg.norm(points[labels == 0], axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm([1, 0.5] - points[labels == 1], axis=1), 1, rtol=1e-5)
+    assert two_moons.separable(points, points[:, 0] > 0) > 0.95
+
+
+def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
+    flags = ["--blocks", "4", "--epochs", "30", "--h", "0.1", "--out", str(tmp_path / "moons.png"), *BACKEND]
+    two_moons.main(flags)
+    assert (tmp_path / "moons.png").stat().st_size > 10_000
+    noisy, clean = map(float, capsys.readouterr().out.splitlines()[2].split()[1:])
+    assert noisy > 0.75 and clean > 0.75
+    with pytest.raises(SystemExit) as end:
+        two_moons.main(["--blocks", "0", *BACKEND])
+    assert end.value.code == 2 and "must be at least 1" in capsys.readouterr().err
