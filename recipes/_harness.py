@@ -56,6 +56,8 @@ def parse(parser, recipe, argv=None):
         args = parser.parse_args(argv)
     if args.dataset == "synthetic" and args.data_dir is not None:
         parser.error("--dataset synthetic takes no --data-dir: its examples are made")
+    if not 0 <= args.label_noise <= 1:
+        parser.error(f"--label-noise must be from 0 to 1. Received: {args.label_noise:g}.")
     if args.epochs < 1 or args.batch_size < 1 or args.devices < 1:
         parser.error("--epochs, --batch-size and --devices must be at least 1")
     return args
@@ -119,6 +121,7 @@ def training_parser(recipe):
         default=recipe.DEFAULTS["dataset"],
     )
     add(group, "--data-dir", "folder or file of the data; without it they are downloaded", type=Path, metavar="PATH")
+    add(group, "--label-noise", "flip this share of the training labels to other classes", type=float, default=0.0)
     add(group, "--train-size", "train on this many examples only", type=int, metavar="N")
     add(group, "--test-size", "test on this many examples only", type=int, metavar="N")
 

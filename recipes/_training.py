@@ -36,6 +36,8 @@ def _run(recipe, args, after_epoch, report, interruptible):
     scope = _data_parallel(args.devices)  # before anything else starts TensorFlow, which reads data too
     train, test = recipe.load_data(args)
     train, test = _subset(train, args.train_size, "--train-size"), _subset(test, args.test_size, "--test-size")
+    num_classes = int(max(train[1].max(), test[1].max())) + 1
+    train = train[0], keras_euler.datasets.flip_labels(train[1], args.label_noise, max(2, num_classes), args.seed)
     _check_divisible(args, len(train[1]), len(test[1]))
     schedule = keras_euler.MultiStepDecay(args.milestones, 0.1, args.learning_rate)
     with scope():

@@ -263,6 +263,25 @@ def test_static_noise_is_that_of_normalized_pixels_and_of_training_alone():
     np.testing.assert_array_equal(test, clean_test)
 
 
+def test_label_noise_is_that_of_training_labels(tmp_path, monkeypatch):
+    import _training
+
+    seen = {}
+
+    def stop(model, train, test, *_):
+        seen.update(train=train[1], test=test[1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_training, "_train", stop)
+    flags = ["--depth", 8, "--dataset", "synthetic", "--train-size", 100, "--test-size", 50, "--out"]
+    labels = []
+    for rate in (0, 0.2):
+        assert run_here(cifar10, *flags, tmp_path / str(rate), "--label-noise", rate) == 130
+        labels.append(dict(seen))
+    assert (labels[0]["train"] != labels[1]["train"]).sum() == 20
+    assert (labels[0]["test"] == labels[1]["test"]).all()
+
+
 def test_help_explains_itself():
     done = run("--help", backend=None)
     assert done.returncode == 0

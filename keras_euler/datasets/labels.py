@@ -1,0 +1,42 @@
+"""Noise on labels."""
+
+import numpy as np
+
+from keras_euler._checks import check_integer, check_number
+
+
+def flip_labels(labels, rate, num_classes, seed=0):
+    """Replace a share of the labels by other classes, each as likely as the next: symmetric label noise.
+
+    Args:
+        labels: Integer array `(n,)` of classes from 0 on.
+        rate: Share of the labels, 0 to 1; exactly `int(rate * n)` are flipped.
+        num_classes: Number of classes, at least 2.
+        seed: Of the draw.
+
+    Returns:
+        Array of the shape and dtype of `labels`; with rate 0 equal to it.
+
+    Raises:
+        ValueError: A number or a label is out of range.
+        TypeError: `rate` is no number, or `labels` are no integers.
+
+    Example:
+
+    >>> flip_labels(np.zeros(4, int), rate=0.5, num_classes=2).sum()
+    np.int64(2)
+    """
+    labels = np.asarray(labels)
+    rate, num_classes = check_number("rate", rate, 0, 1), check_integer("num_classes", num_classes, 2)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"`labels` must be integers. Received: {labels.dtype}.")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"`labels` must be from 0 to {num_classes - 1}. Received: {labels.min()} to {labels.max()} with {num_classes=}."
+        )
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(labels))[: int(rate * len(labels))]
+    flipped = labels.copy()
+    # A step of 1 to num_classes - 1 around the circle of classes never comes back to the same one.
+    flipped[rows] = (labels[rows].astype("int64") + rng.integers(1, num_classes, len(rows))) % num_classes
+    return flipped
