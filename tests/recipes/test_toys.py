@@ -1,8 +1,10 @@
-"""The toy examples: Euler's method and the two moons."""
+"""The small examples: Euler's method, the two moons, a recurrent cell, a ResNet50 made Euler."""
 
 import math
 
 import euler_method
+import euler_rnn
+import eulerize_resnet
 import keras
 import numpy as np
 import pytest
@@ -46,3 +48,37 @@ def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         two_moons.main(["--blocks", "0", *BACKEND])
     assert end.value.code == 2 and "must be at least 1" in capsys.readouterr().err
+
+
+def test_sums_of_the_two_marked_numbers():
+    x, y = euler_rnn.adding(20, 6, 0)
+    assert (x[:, :, 1].sum(axis=1) == 2).all()
+    np.testing.assert_allclose((x[:, :, 0] * x[:, :, 1]).sum(axis=1), y[:, 0], rtol=1e-6)
+
+
+def test_recurrent_cell_takes_euler_steps(rng):
+    cell = euler_rnn.euler_cell(3, 0.5)
+    layer = keras.layers.RNN(cell)
+    x = rng.normal(size=(2, 4, 2)).astype("float32")
+    found = keras.ops.convert_to_numpy(layer(x))
+    matrices = [
+        keras.ops.convert_to_numpy(weight)
+        for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)
+    ]
+    state = np.zeros((2, 3))
+    for t in range(4):
+        state = state + 0.5 * np.tanh(state @ matrices[0] + matrices[1] + x[:, t] @ matrices[2])
+    np.testing.assert_allclose(found, state, rtol=1e-5, atol=1e-6)
+
+
+def test_recurrent_network_is_trained(capsys):
+    euler_rnn.main(["--length", "5", "--epochs", "2", "--train-size", "100", "--h", "0.1", *BACKEND])
+    h, gradient, error = map(float, capsys.readouterr().out.splitlines()[2].split())
+    assert h == 0.1 and gradient > 0 and error < 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="a large graph; tried once")
+def test_resnet50_is_made_euler_and_trained(capsys):
+    eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *BACKEND])
+    printed = capsys.readouterr().out
+    assert "scaled 16 branches by h = 1." in printed and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
