@@ -129,28 +129,31 @@ def work(study, train, heartbeat=60, points=None, space=None):
                 )
             time.sleep(min(heartbeat, 5))
             continue
-        if not space and _is_repeated(study, trial):
-            study.tell(trial, state=TrialState.PRUNED)
-            continue
         with _beating(study, trial, heartbeat):
-            num_failed += _run(study, trial, train, space or {})
+            try:
+                num_failed += _run(study, trial, train, space or {})
+            except (UpdateFinishedTrialError, ValueError):  # which of them depends on when the other worker took it
+                if not study.trials[trial.number].state.is_finished():
+                    raise
+                print(f"given up: {trial.params}: without a sign of life it went to another worker", flush=True)
 
 
 def _run(study, trial, train, space):
     """Train a trial and tell how it ended; return whether it failed."""
     try:
+        if not space and _is_repeated(study, trial):
+            raise optuna.TrialPruned
         for name, domain in space.items():
             _suggest(trial, name, domain)
         value = train(trial)
         again(lambda: study.tell(trial, value))
     except optuna.TrialPruned:
         again(lambda: study.tell(trial, state=TrialState.PRUNED))
-    except STORAGE_ERRORS:
+    except (*STORAGE_ERRORS, UpdateFinishedTrialError):
         raise
     except Exception as error:
-        if isinstance(error, UpdateFinishedTrialError) or study.trials[trial.number].state.is_finished():
-            print(f"given up: {trial.params}: without a sign of life it went to another worker", flush=True)
-            return False
+        if study.trials[trial.number].state.is_finished():
+            raise UpdateFinishedTrialError from error
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             _back(study, trial)
             raise

@@ -36,10 +36,10 @@ def train(trial):
         log.write(f"end {{trial.params['depth']}}\\n")
     return 0.5
 
-study = _trials.open_study(_storage.open_storage({url!r}, 1), "study", {{}})
+study = _trials.open_study(_storage.open_storage({url!r}, {heartbeat}), "study", {{}})
 points, distributions = [{{"depth": d}} for d in range(8)], {{"depth": optuna.distributions.IntDistribution(0, 1000)}}
 _trials.enqueue(study, points, distributions)
-_trials.work(study, train, 1)
+_trials.work(study, train, {heartbeat})
 """
 # Nothing here depends on Keras' backend.
 pytestmark = pytest.mark.skipif(
@@ -47,8 +47,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def worker(url, log, seconds):
-    code = WORKER.format(recipes=str(RECIPES), log=str(log), url=url, seconds=seconds)
+def worker(url, log, seconds, heartbeat):
+    code = WORKER.format(recipes=str(RECIPES), log=str(log), url=url, seconds=seconds, heartbeat=heartbeat)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
@@ -111,7 +111,7 @@ def states(url):
 
 def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
     log = tmp_path / "log"
-    workers = [worker(url, log, 0.1) for _ in range(2)]
+    workers = [worker(url, log, 0.1, heartbeat=60) for _ in range(2)]  # no busy disk is slower than that
     for process in workers:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
@@ -121,13 +121,13 @@ def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
 
 def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
     log = tmp_path / "log"
-    victim = worker(url, log, 60)
+    victim = worker(url, log, 60, heartbeat=2)
     end = time.monotonic() + 100
     while not (log.exists() and log.read_text()) and time.monotonic() < end:
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
-    heir = worker(url, log, 0.01)
+    heir = worker(url, log, 0.01, heartbeat=2)
     _, errors = heir.communicate(timeout=100)
     assert heir.returncode == 0, errors
     assert lines(log, "begin") == [0, *range(8)] and lines(log, "end") == list(range(8))
@@ -155,6 +155,20 @@ def test_point_that_two_workers_queued_at_once_is_trained_once(study):
     trained = []
     _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
     assert trained == [5]
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+def test_trial_that_another_worker_took_over_before_it_was_told_is_given_up(study, monkeypatch, repeated, capsys):
+    def slow(study, trial):  # as a busy disk between claiming a trial and its end
+        if trial.number == 0:
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return repeated and trial.number == 0
+
+    monkeypatch.setattr(_trials, "_is_repeated", slow)
+    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    assert _trials.work(study, lambda trial: 0.5, 1) == 0
+    assert "given up: {'depth': 0}" in capsys.readouterr().out
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_failure_is_recorded_and_tried_again_at_the_next_start(study):
