@@ -285,3 +285,10 @@ def leave_gpu_to_keras():
     if keras.backend.backend() != "tensorflow":
         with contextlib.suppress(RuntimeError):  # it already runs
             tf.config.set_visible_devices([], "GPU")
+
+
+def read_torch_file(path):
+    """What `torch.save` wrote, on the CPU; tensors and plain containers only, no code is run."""
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)

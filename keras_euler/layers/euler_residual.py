@@ -65,6 +65,8 @@ class EulerAdd(keras.layers.Layer):
     def call(self, inputs):
         x, f = inputs
         if self.trainable_h is None:
+            if self.h == 1:
+                return x + f
             h = self.h
         elif self.trainable_h == "scalar":
             h = self.step_factor

@@ -5,6 +5,7 @@ from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import EulerVDCNN
 from keras_euler.models.eulerize import Residual, eulerize, residual_connections
 from keras_euler.models.features import block_features
+from keras_euler.models.fold import fold
 from keras_euler.models.prebuilt import list_models
 from keras_euler.models.torch_weights import load_torch_state_dict
 
@@ -15,6 +16,7 @@ __all__ = [
     "Residual",
     "block_features",
     "eulerize",
+    "fold",
     "list_models",
     "load_torch_state_dict",
     "residual_connections",

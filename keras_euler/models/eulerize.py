@@ -118,7 +118,7 @@ def _is_addition(operation):
 def _residuals(graph, prefix, shortcuts):
     """The additions of a graph and of the models within it, in the order of their first calls."""
     found, lineage, names, models = [], _Lineage(), [], []
-    for call in calls(graph):
+    for call in calls(graph)[0]:
         name = prefix + call.operation.name
         if is_graph(call.operation):
             if call.operation not in models:

@@ -64,7 +64,11 @@ def walk(graph, call, layer=lambda layer: layer, inputs=None):
 
 
 def calls(graph):
-    """List of the `Call`s of a functional model, in order; models within it are one call each."""
+    """The `Call`s of a functional model, in order, models within it being one call each, and the tensors that come out of it.
+
+    Returns:
+        List of `Call`, list of symbolic tensors.
+    """
     found = []
 
     def call(operation, *args, **kwargs):
@@ -72,8 +76,8 @@ def calls(graph):
         found.append(Call(operation, _tensors((args, kwargs)), _tensors(outputs)))
         return outputs
 
-    walk(graph, call)
-    return found
+    copy = walk(graph, call)
+    return found, _tensors(copy.output)
 
 
 def _tensors(structure):

@@ -1,0 +1,147 @@
+"""Turn a PyTorch checkpoint into a Keras model.
+
+    python -m keras_euler.convert checkpoint.pth --depth 56 --shortcut padding -o model.keras
+    python -m keras_euler.convert authors.safetensors --depth 110 --h 0.1 -o model.keras
+    python -m keras_euler.convert texts.pth --network vdcnn --depth 29 --h 0.1 -o weights.weights.h5
+
+Which names of arrays are understood, says `keras_euler.load_torch_state_dict`. Nothing but arrays is read from a .pth file (it
+needs torch); .safetensors need the package safetensors. The arrays do not tell h: it is 1, the ordinary ResNet, unless given.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from keras_euler import _backend
+
+WITHIN = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put the arrays
+SUFFIXES = (".keras", ".weights.h5")
+
+
+def main(argv=None):
+    """Run the command; exits with status 2 and one line where something is wrong."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if not args.output.name.endswith(SUFFIXES):
+        parser.error(f"-o must end in {' or '.join(SUFFIXES)}. Received: {args.output}")
+    try:
+        model = _build(args)
+        _load(model, read_state_dict(args.checkpoint))
+        _save(model, args.output)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
+    print(
+        f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}"
+    )
+
+
+def read_state_dict(path):
+    """The arrays of a `.pth`, `.pt` or `.safetensors` file as a dict of name -> array; no code in it is run.
+
+    Raises:
+        ValueError: The file is damaged, or holds something else.
+        ImportError: torch, or safetensors, is missing.
+        OSError: It cannot be opened.
+    """
+    path = Path(path)
+    with open(path, "rb"):
+        pass  # what cannot be opened is said by Python, not by the readers
+    if path.suffix == ".safetensors":
+        try:
+            from safetensors.numpy import load_file
+        except ImportError as error:
+            raise ImportError(f"{path} needs safetensors. Install it: pip install safetensors") from error
+        return _decoded(path, lambda: load_file(path), "a safetensors file")
+    expected = "a PyTorch checkpoint of arrays alone (torch.save(model.state_dict(), path))"
+    state = _decoded(path, lambda: _backend.read_torch_file(path), expected)
+    while isinstance(state, dict) and (inner := next((name for name in WITHIN if name in state), None)):
+        state = state[inner]
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} must be {expected}. Received: {type(state).__name__}.")
+    return state
+
+
+def _decoded(path, read, expected):
+    try:
+        return read()
+    except ImportError as error:
+        raise ImportError(f"{path} needs torch. Install it: pip install torch, or save it as .safetensors.") from error
+    except Exception as error:  # the readers raise whatever a damaged file makes of them
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{path} can't be read as {expected}: {reason[0]}") from error
+
+
+def _build(args):
+    import keras_euler
+
+    shared = dict(depth=args.depth, h=args.h, shortcut=args.shortcut, preactivation=args.preactivation)
+    shared["norm"] = None if args.norm == "none" else args.norm
+    if args.widths:
+        shared["widths"] = args.widths
+    if args.network == "resnet":
+        return keras_euler.EulerResNet(num_classes=args.num_classes or 10, **shared)
+    return keras_euler.EulerVDCNN(
+        num_classes=args.num_classes or 4,
+        sequence_length=args.sequence_length,
+        vocabulary_size=args.vocabulary_size,
+        head_pooling=args.head_pooling,
+        dense_units=args.dense_units,
+        **shared,
+    )
+
+
+def _load(model, state_dict):
+    import keras_euler
+
+    keras_euler.load_torch_state_dict(model, state_dict)
+
+
+def _save(model, path):
+    """Write beside and rename: the file is there whole or not at all."""
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        (model.save if path.suffix == ".keras" else model.save_weights)(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _step_factor(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text  # a rule; the model says which there are
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_euler.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def add(*flags, text, **kwargs):
+        shown = " (default: %(default)s)" if kwargs.get("default") is not None else ""
+        parser.add_argument(*flags, help=text + shown, **kwargs)
+
+    add("checkpoint", text="a .pth, .pt or .safetensors file", type=Path)
+    add("-o", "--output", text="file to write: .keras, the model, or .weights.h5", type=Path, required=True)
+    add("--network", text="resnet for images, vdcnn for texts", choices=("resnet", "vdcnn"), default="resnet")
+    add("--depth", text="number of layers with weights", type=int, required=True)
+    add("--h", text="step factor that the network was trained with", type=_step_factor, default=1.0)
+    add("--shortcut", text="where the width changes", choices=("projection", "padding"), default="projection")
+    add("--norm", text="normalization", choices=("batch", "group", "layer", "none"), default="batch")
+    parser.add_argument("--preactivation", help="normalization and ReLU before the convolutions", action="store_true")
+    add("--widths", text="filters of each stage", type=int, nargs="+")
+    add("--num-classes", text="classes; default: 10 for images, 4 for texts", type=int)
+    add("--sequence-length", text="of texts: characters", type=int, default=1024)
+    add("--vocabulary-size", text="of texts: ids", type=int, default=70)
+    add("--head-pooling", text="of texts: the pooling before the dense layers", choices=("max", "k_max"), default="max")
+    add("--dense-units", text="of texts: units of the hidden dense layers", type=int, default=1024)
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
