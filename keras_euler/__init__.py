@@ -20,6 +20,7 @@ from keras_euler.models import (
     eulerize,
     fold,
     list_models,
+    list_presets,
     load_torch_state_dict,
     residual_connections,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "eulerize",
     "fold",
     "list_models",
+    "list_presets",
     "load_torch_state_dict",
     "residual_connections",
     "suggest_h",

@@ -1,4 +1,4 @@
-"""The paper's two propositions on a real network: bounds, measurements beside them, and a choice of h."""
+"""The paper's two propositions on a real network: bounds, measurements beside them, a choice of h, and a network's size."""
 
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.growth import (
@@ -9,6 +9,7 @@ from keras_euler.analysis.growth import (
     noise_growth,
     spectral_norm,
 )
+from keras_euler.analysis.size import multiply_adds
 from keras_euler.analysis.suggest import Suggestion, suggest_h
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "gradient_bounds",
     "gradient_growth",
     "gradient_norms",
+    "multiply_adds",
     "noise_bounds",
     "noise_growth",
     "spectral_norm",

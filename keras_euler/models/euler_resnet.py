@@ -43,7 +43,8 @@ class EulerResNet(EulerNetwork):
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another model set
             the policy for all, `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the outer one's.
-        weights: None, or the path of a weights file to load.
+        weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
+            weights file to load.
         name: The model's name.
 
     Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
@@ -52,6 +53,7 @@ class EulerResNet(EulerNetwork):
     Raises:
         ValueError: An argument out of its range; the message says what was received and what to pass.
         TypeError: An argument of the wrong type.
+        OSError: Weights that are not there, or can't be downloaded.
 
     Example:
 

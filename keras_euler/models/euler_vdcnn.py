@@ -62,7 +62,8 @@ class EulerVDCNN(EulerNetwork):
         classifier_activation: Activation of the last dense layer. None: the outputs are logits.
         data_format: `"channels_last"` or `"channels_first"`, of the convolutions. Default: Keras' own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
-        weights: None, or the path of a weights file to load.
+        weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
+            weights file to load.
         name: The model's name.
 
     Input shape: `(batch, sequence_length)`, integer ids.
@@ -73,6 +74,7 @@ class EulerVDCNN(EulerNetwork):
         ValueError: An argument out of its range; the message says what was received and what to pass. Ids outside the
             vocabulary, of another length, or labels outside the classes.
         TypeError: An argument of the wrong type, or ids that are no integers.
+        OSError: Weights that are not there, or can't be downloaded.
 
     Example:
 

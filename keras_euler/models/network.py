@@ -6,7 +6,9 @@ import keras
 
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS
+from keras_euler.models.presets import list_presets
 from keras_euler.models.step_factor import step_factors
+from keras_euler.models.weights import load_weights
 
 DATA_FORMATS = ("channels_last", "channels_first")
 SERIALIZE = {
@@ -23,14 +25,17 @@ class EulerNetwork(keras.Model):
     """
 
     def remember(self, arguments, weights):
-        """Keep the constructor's arguments as attributes and for `get_config`, and load `weights`, a path or None."""
+        """Keep the constructor's arguments as attributes and for `get_config`; load `weights`: a preset's name, a path or None."""
         self.dtype_policy = arguments["dtype"]  # without it, compile would not scale the loss under mixed_float16
         for name, value in arguments.items():
             if name not in ("input_shape", "dtype", "name"):  # those Keras keeps
                 setattr(self, name, value)
         self._argument_names = tuple(arguments)
+        preset = list_presets().get(weights) if isinstance(weights, str) else None
+        if preset:
+            preset.check(self, arguments)
         if weights is not None:
-            self.load_weights(weights)
+            load_weights(self, preset.file() if preset else weights)
 
     def get_config(self):
         config = {name: getattr(self, name) for name in self._argument_names if name not in ("input_shape", "dtype")}

@@ -1,0 +1,55 @@
+"""How much a network computes."""
+
+import math
+
+from keras_euler.layers import EulerResidual
+from keras_euler.models.fold import LINEAR
+from keras_euler.models.graph import calls, functional, is_graph
+
+
+def multiply_adds(model):
+    """Multiplications, each with its addition, of all convolutions and dense layers for one example.
+
+    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output.
+
+    Args:
+        model: A functional or Sequential Keras model; blocks (`EulerResidual`) and models within it are counted too. Its input
+            shape must be known but for the batch.
+
+    Returns:
+        An integer.
+
+    Raises:
+        TypeError: `model` is not a Keras model.
+        ValueError: It is subclassed or not built, or a size of its input is unknown.
+
+    Example:
+
+    >>> keras_euler.analysis.multiply_adds(keras_euler.EulerResNet(depth=20, shortcut="padding"))
+    40551040
+    """
+    shape = model.input_shape if hasattr(model, "input_shape") else None
+    graph = functional(model)
+    if isinstance(shape, tuple) and None in shape[1:]:
+        raise ValueError(f"The sizes of the model's input must be known. Received: a model of the input shape {shape}.")
+    return sum(_of(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
+
+
+def _of(operation, shape):
+    if isinstance(operation, EulerResidual):
+        return sum(_of_chain(chain, shape) for chain in (operation.branch, operation.shortcut or []))
+    if is_graph(operation):
+        return multiply_adds(operation)
+    if not isinstance(operation, LINEAR):
+        return 0
+    outputs = operation.compute_output_shape(shape)
+    channels = operation.kernel.shape[-1]
+    return math.prod(operation.kernel.shape) * math.prod(outputs[1:]) // channels
+
+
+def _of_chain(layers, shape):
+    total = 0
+    for layer in layers:
+        total += _of(layer, shape)
+        shape = layer.compute_output_shape(shape)
+    return total

@@ -1,0 +1,186 @@
+"""Trained networks by name, and the files of their weights: in the package, downloaded, damaged, of another network."""
+
+import dataclasses
+import functools
+import hashlib
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from keras_euler.models import presets, weights
+
+NAME = "euler_resnet_20_cifar10"
+ARRAY = keras.ops.convert_to_numpy
+PRESETS = keras_euler.list_presets()
+
+
+def arrays(model):
+    return [ARRAY(variable) for variable in model.weights]
+
+
+def assert_equal(one, other):
+    for array, expected in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_says_what_it_is(name):
+    preset = PRESETS[name]
+    assert preset.name == name and preset.description and preset.command.startswith("python recipes/")
+    assert preset.metrics["data"] and preset.metrics["n"] >= 1 and preset.metrics["test_examples"] > 0
+    assert len(preset.class_names) == preset.arguments["num_classes"]
+    assert "://" in preset.weights or preset.file().stat().st_size <= 10_000_000
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_network_with_the_weights_of_its_preset(name, rng):
+    preset = PRESETS[name]
+    network = getattr(keras_euler, preset.network)(**preset.arguments, weights=name)
+    trained = preset.load()
+    if preset.network == "EulerResNet":
+        images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+        mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
+        expected = network.predict((images - np.array(mean)) / np.array(stddev), verbose=0)
+        np.testing.assert_allclose(trained.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4)
+    else:
+        assert trained.classify(["Stocks fell on Wall Street"])[0] in preset.class_names
+    config = network.get_config()
+    assert config["weights"] is None
+    assert_equal(type(network)(**preset.arguments, weights=preset.file()), network)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_features_are_those_of_the_trained_network(name):
+    preset = PRESETS[name]
+    build = functools.partial(getattr(keras_euler, preset.network), weights=name)
+    whole = {variable.path: ARRAY(variable) for variable in build(**preset.arguments).weights}
+    features = build(**{**preset.arguments, "num_classes": 3}, include_top=False)
+    for variable in features.weights:
+        np.testing.assert_array_equal(ARRAY(variable), whole[variable.path])
+    assert 0 < len(features.weights) < len(whole)
+
+
+def test_preset_of_another_network_is_refused():
+    with pytest.raises(ValueError, match=r"of another network. Received: depth=14, the preset has 20; h=1.0, the pres"):
+        keras_euler.EulerResNet(14, h=1, weights=NAME)
+    with pytest.raises(ValueError, match=r"num_classes=3, the preset has 10. .*include_top=False"):
+        keras_euler.EulerResNet(20, num_classes=3, weights=NAME)
+    with pytest.raises(ValueError, match="is an EulerResNet. Received: an EulerVDCNN of weights="):
+        keras_euler.EulerVDCNN(9, sequence_length=64, weights=NAME)
+
+
+def test_accuracy_of_the_preset_is_the_measured_one():
+    """On the first thousand test images: within four standard errors."""
+    if "KERAS_EULER_DATA" not in os.environ:
+        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/cifar10")
+    _, (x, y) = keras_euler.datasets.cifar10.load_data(Path(os.environ["KERAS_EULER_DATA"], "tfds"))
+    preset = PRESETS[NAME]
+    found = (preset.load().predict(x[:1000], batch_size=250, verbose=0).argmax(-1) == y[:1000]).mean()
+    assert abs(found - preset.metrics["test_accuracy"]) < 0.06
+
+
+def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path):
+    torn = tmp_path / "torn.weights.h5"
+    torn.write_bytes(PRESETS[NAME].file().read_bytes()[:100_000])
+    with pytest.raises(FileNotFoundError, match="`weights` must be the name of a preset of EulerResNet or the path"):
+        keras_euler.EulerResNet(20, weights="euler_resnet_21")
+    with pytest.raises(ValueError, match=r"torn.weights.h5 can't be loaded into .*damaged, or of another network"):
+        keras_euler.EulerResNet(20, weights=torn)
+    with pytest.raises(ValueError, match="can't be loaded into"):
+        keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())
+
+
+def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
+    shutil.copy(PRESETS[NAME].file(), tmp_path)
+    monkeypatch.setattr(weights, "ZOO", tmp_path)
+    assert PRESETS[NAME].file().parent == tmp_path
+    with open(tmp_path / PRESETS[NAME].weights, "rb+") as file:
+        file.seek(5000)
+        file.write(b"!")
+    with pytest.raises(ValueError, match=r"missing or damaged: its SHA-256 should be \w{64}. Install keras_euler anew"):
+        keras_euler.EulerResNet(20, weights=NAME)
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A preset whose weights lie on a server of this machine; the folder it serves, and Keras' home."""
+    folder, home = tmp_path / "server", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    shutil.copy(PRESETS[NAME].file(), folder / "w.weights.h5")
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/w.weights.h5"
+    preset = dataclasses.replace(PRESETS[NAME], weights=url)
+    monkeypatch.setattr(presets, "_presets", lambda: {NAME: preset})
+    yield preset, folder, home
+    server.shutdown()
+    server.server_close()
+
+
+def test_weights_are_downloaded_once(served, monkeypatch):
+    preset, folder, home = served
+    network = keras_euler.EulerResNet(20, weights=NAME)
+    (folder / "w.weights.h5").unlink()
+    assert_equal(keras_euler.EulerResNet(20, weights=NAME), network)
+    assert [path.name for path in (home / "models" / "keras_euler").iterdir()] == ["w.weights.h5"]
+
+
+def test_torn_file_in_the_cache_is_downloaded_anew(served):
+    preset, _, home = served
+    file = preset.file()
+    file.write_bytes(file.read_bytes()[:1000])
+    assert hashlib.sha256(preset.file().read_bytes()).hexdigest() == preset.sha256
+
+
+def test_download_of_other_content_is_refused_and_leaves_nothing(served):
+    preset, folder, home = served
+    (folder / "w.weights.h5").write_bytes(b"another")
+    with pytest.raises(OSError, match=r"can't be downloaded: .*corrupted.* put it at .*w.weights.h5 \(SHA-256 \w{64}"):
+        preset.file()
+    assert not list((home / "models" / "keras_euler").iterdir())
+
+
+def test_offline_it_says_where_the_file_may_be_put(served):
+    preset, folder, home = served
+    file = home / "models" / "keras_euler" / "w.weights.h5"
+    offline = dataclasses.replace(preset, weights="http://127.0.0.1:9/w.weights.h5")
+    with pytest.raises(OSError, match=f"can't be downloaded: .* put it at {file}"):
+        offline.file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "w.weights.h5", file)
+    assert offline.file() == file
+
+
+def test_cache_that_cannot_be_written(served, tmp_path, monkeypatch):
+    preset, _, home = served
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    monkeypatch.setattr(weights.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert preset.file().parent == tmp_path / ".keras" / "models" / "keras_euler"
+
+
+def test_processes_that_download_at_once(served):
+    preset, _, home = served
+    code = f"from keras_euler.models.weights import weights_file; weights_file({preset.weights!r}, {preset.sha256!r})"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=100) for process in both] == [0, 0]
+    assert [path.name for path in (home / "models" / "keras_euler").iterdir()] == ["w.weights.h5"]
+
+
+def test_lambda_in_a_saved_model_is_not_run(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(ValueError, match=r"(?i)lambda|unsafe"):
+        keras.models.load_model(tmp_path / "code.keras")
