@@ -8,6 +8,7 @@ import contextlib
 import functools
 
 import keras
+import numpy as np
 
 
 def has_fused_batch_norm():
@@ -292,3 +293,19 @@ def read_torch_file(path):
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def is_tensorflow_tensor(x):
+    """Whether this is a tensor of TensorFlow's, whatever the backend: data sets hand them to a preprocessor."""
+    return type(x).__module__.startswith("tensorflow.")
+
+
+def on_strings_of_tensorflow(function, strings, length):
+    """`function` of a list of strings, on a tensor of strings in a TensorFlow graph: int32 `(*shape, length)`."""
+    import tensorflow as tf
+
+    def decoded(array):
+        return function([text.decode("utf-8", "replace") for text in np.ravel(array)]).astype("int32")
+
+    ids = tf.numpy_function(decoded, [strings], tf.int32)
+    return tf.ensure_shape(tf.reshape(ids, tf.concat([tf.shape(strings), [length]], 0)), (*strings.shape, length))

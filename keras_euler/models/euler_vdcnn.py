@@ -158,20 +158,7 @@ class EulerVDCNN(EulerNetwork):
             between=lambda stage: HalvingMaxPooling1D(data_format, dtype=dtype, name=f"{stage}_pool"),
         )
         if include_top:
-            layers.append(_head_pool(head_pooling, -(-sequence_length // 8), data_format, dtype))
-            # By positions, whatever the data format: torch's flatten is by channels (see torch_weights.py).
-            layers.append(keras.layers.Flatten(data_format, dtype=dtype, name="flatten"))
-            units = POSITIONS * widths[-1]
-            for i in (1, 2):
-                layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
-                if dropout:
-                    layers.append(keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{i}"))
-                units = dense_units
-            layers.append(
-                make.dense(
-                    units, arguments["num_classes"], dtype="float32", activation=classifier_activation, name="logits"
-                )
-            )
+            layers += head(make, -(-sequence_length // 8), widths[-1], arguments)
         elif pooling:
             layers.append(POOLINGS[pooling](data_format=data_format, dtype=dtype, name="pool"))
 
@@ -199,6 +186,29 @@ def _blocks_per_stage(depth):
             f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}."
         )
     return BLOCKS[depth]
+
+
+def head(make, positions, width, arguments):
+    """The layers from the features to the logits: 8 positions of each channel, two hidden dense layers, the classes.
+
+    Args:
+        make: A `LayerMaker`.
+        positions, width: Of the features.
+        arguments: `head_pooling`, `dense_units`, `dropout`, `num_classes` and `classifier_activation` of the network.
+    """
+    units, dense_units = POSITIONS * width, arguments["dense_units"]
+    layers = [
+        _head_pool(arguments["head_pooling"], positions, make.data_format, make.dtype),
+        # By positions, whatever the data format: torch's flatten is by channels (see torch_weights.py).
+        keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
+    ]
+    for i in (1, 2):
+        layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
+        if arguments["dropout"]:
+            layers.append(keras.layers.Dropout(arguments["dropout"], dtype=make.dtype, name=f"dropout{i}"))
+        units = dense_units
+    activation = arguments["classifier_activation"]
+    return [*layers, make.dense(units, arguments["num_classes"], dtype="float32", activation=activation, name="logits")]
 
 
 def _head_pool(head_pooling, positions, data_format, dtype):

@@ -129,8 +129,8 @@ def served(tmp_path, monkeypatch):
     server.server_close()
 
 
-def test_weights_are_downloaded_once(served, monkeypatch):
-    preset, folder, home = served
+def test_weights_are_downloaded_once(served):
+    _, folder, home = served
     network = keras_euler.EulerResNet(20, weights=NAME)
     (folder / "w.weights.h5").unlink()
     assert_equal(keras_euler.EulerResNet(20, weights=NAME), network)
@@ -138,7 +138,7 @@ def test_weights_are_downloaded_once(served, monkeypatch):
 
 
 def test_torn_file_in_the_cache_is_downloaded_anew(served):
-    preset, _, home = served
+    preset, _, _ = served
     file = preset.file()
     file.write_bytes(file.read_bytes()[:1000])
     assert hashlib.sha256(preset.file().read_bytes()).hexdigest() == preset.sha256

@@ -1,0 +1,93 @@
+"""What the image and the text models of KerasHub share."""
+
+import inspect
+
+import keras_hub
+
+import keras_euler
+from keras_euler.models.presets import TOP, list_presets
+
+# Arguments of a network that its backbone, which ends with the features, does not have.
+NOT_OF_BACKBONES = ("include_top", "weights", *TOP)
+
+
+class FromZoo:
+    """`from_preset` that knows the names of `keras_euler.list_presets()` beside what KerasHub takes. Abstract.
+
+    A subclass has `network`, the class of the core, and `from_zoo(preset, load_weights, **kwargs)` of a `Preset`.
+    """
+
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """As KerasHub's, of a folder or a handle, and of a name in `keras_euler.list_presets()`."""
+        known = list_presets().get(preset) if isinstance(preset, str) else None
+        if known is None:
+            return super().from_preset(preset, *args, **kwargs)
+        if known.network != cls.network.__name__:
+            raise ValueError(f"The preset {preset!r} is an {known.network}. Received: {cls.__name__}.from_preset.")
+        return cls.from_zoo(known, *args, **kwargs)
+
+
+class EulerBackbone(FromZoo, keras_hub.models.Backbone):
+    """The layers of a network of the core but for its top, as a backbone of KerasHub's. Abstract.
+
+    Attributes:
+        arguments: Dict of what the network was built with.
+    """
+
+    def __init__(self, network, name=None, trainable=True):
+        super().__init__(
+            inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable
+        )
+        config = network.get_config()
+        self.arguments = {key: config[key] for key in config if key not in (*NOT_OF_BACKBONES, "name", "dtype")}
+        self.depth = network.depth
+        self.h = network.h
+        self.data_format = network.data_format
+
+    def get_config(self):
+        return {**super().get_config(), **self.arguments}
+
+    @classmethod
+    def from_config(cls, config):
+        known = {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters}
+        unknown = sorted(set(config) - known)
+        if unknown:
+            raise ValueError(
+                f"{cls.__name__} of keras_euler {keras_euler.__version__} has no {', '.join(unknown)}: the preset was saved by "
+                "another version. Install that one."
+            )
+        return super().from_config(config)
+
+    @classmethod
+    def from_zoo(cls, preset, load_weights=True, **kwargs):
+        arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
+        backbone = cls(**{**arguments, **kwargs})
+        if load_weights:
+            trained = cls.network(**arguments, include_top=False, pooling=None, weights=preset.name)
+            backbone.set_weights(trained.get_weights())
+        return backbone
+
+
+class EulerTask(FromZoo):
+    """A task of KerasHub's around an `EulerBackbone`. Abstract.
+
+    A subclass has `head`, pairs of the name of each of its layers with weights after the backbone and that in the core's
+    network, and `from_core`, the names of the network's arguments that it takes too.
+    """
+
+    @classmethod
+    def from_zoo(cls, preset, load_weights=True, **kwargs):
+        is_new = "num_classes" in kwargs  # then the head is not the trained one
+        settings = {name: value for name, value in preset.arguments.items() if name in cls.from_core}
+        dtype = kwargs.pop("dtype", None)
+        if "backbone" not in kwargs:
+            kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, dtype=dtype)
+        if "preprocessor" not in kwargs:
+            kwargs["preprocessor"] = cls.preprocessor_cls.from_preset(preset.name)
+        task = cls(**{**settings, **kwargs})
+        if load_weights and not is_new:
+            trained = cls.network(**preset.arguments, weights=preset.name)
+            for name, core in cls.head:
+                task.get_layer(name).set_weights(trained.get_layer(core).get_weights())
+        return task

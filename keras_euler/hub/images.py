@@ -1,0 +1,113 @@
+"""EulerResNet as KerasHub's image classifier."""
+
+import keras
+import keras_hub
+
+from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo
+from keras_euler.models import EulerResNet
+
+register = keras.saving.register_keras_serializable(package="keras_euler")
+
+
+@register
+class EulerResNetBackbone(EulerBackbone):
+    """The blocks of an `EulerResNet`, from normalized images to the feature map.
+
+    Args:
+        depth: As for `EulerResNet`: 6n + 2.
+        h: As for `EulerResNet`.
+        image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
+        name, trainable: As for every Keras model.
+        **kwargs: The other arguments of `EulerResNet` but those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
+            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format` and `dtype`.
+
+    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
+
+    Raises:
+        ValueError, TypeError: As `EulerResNet`.
+
+    Example:
+
+    >>> backbone = EulerResNetBackbone(depth=8, h=0.1)
+    >>> backbone.output_shape
+    (None, 8, 8, 64)
+    """
+
+    network = EulerResNet
+
+    def __init__(self, depth=110, h=0.1, image_shape=None, name=None, trainable=True, **kwargs):
+        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, **kwargs)
+        super().__init__(network, name, trainable)
+        self.arguments["image_shape"] = self.arguments.pop("input_shape")
+        self.image_shape = self.arguments["image_shape"]
+
+
+@register
+class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
+    """KerasHub's `ImageConverter` for `EulerResNetBackbone`: from uint8 images to normalized ones, resized where they must be.
+
+    Example:
+
+    >>> converter = EulerResNetImageConverter(image_size=(32, 32), scale=1 / 255)
+    >>> tuple(converter(np.zeros((1, 40, 40, 3), "uint8")).shape)
+    (1, 32, 32, 3)
+    """
+
+    backbone_cls = EulerResNetBackbone
+
+
+@register
+class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClassifierPreprocessor):
+    """KerasHub's `ImageClassifierPreprocessor` with an `EulerResNetImageConverter`.
+
+    Example:
+
+    >>> preprocessor = EulerResNetImageClassifierPreprocessor.from_preset("euler_resnet_20_cifar10")
+    >>> tuple(preprocessor(np.zeros((1, 32, 32, 3), "uint8")).shape)
+    (1, 32, 32, 3)
+    """
+
+    network = EulerResNet
+    backbone_cls = EulerResNetBackbone
+    image_converter_cls = EulerResNetImageConverter
+
+    @classmethod
+    def from_zoo(cls, preset, **kwargs):
+        mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
+        converter = EulerResNetImageConverter(
+            image_size=tuple(preset.arguments.get("input_shape", (32, 32, 3))[:2]),
+            scale=[1 / s for s in stddev],
+            offset=[-m / s for m, s in zip(mean, stddev, strict=True)],
+        )
+        return cls(**{"image_converter": converter, **kwargs})
+
+
+@register
+class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
+    """KerasHub's `ImageClassifier` around an `EulerResNetBackbone`: `fit`, `evaluate` and `predict` take raw images.
+
+    Args:
+        backbone: An `EulerResNetBackbone`.
+        num_classes: Number of logits.
+        preprocessor: An `EulerResNetImageClassifierPreprocessor`, or None for images that are normalized already.
+        head_dtype: Of the logits; float32, whatever the backbone's.
+        **kwargs: `pooling`, `activation`, `dropout` and the like, as for `keras_hub.models.ImageClassifier`.
+
+    Raises:
+        ValueError, TypeError: As KerasHub's.
+
+    Example:
+
+    >>> classifier = EulerResNetImageClassifier.from_preset("euler_resnet_20_cifar10")
+    >>> classifier.predict(np.zeros((2, 32, 32, 3), "uint8"), verbose=0).shape
+    (2, 10)
+    """
+
+    network = EulerResNet
+    backbone_cls = EulerResNetBackbone
+    preprocessor_cls = EulerResNetImageClassifierPreprocessor
+    from_core = ("num_classes", "pooling")
+    head = (("predictions", "logits"),)
+
+    def __init__(self, backbone, num_classes, preprocessor=None, head_dtype="float32", **kwargs):
+        super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)

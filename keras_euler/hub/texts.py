@@ -1,0 +1,175 @@
+"""EulerVDCNN as KerasHub's text classifier."""
+
+import keras
+import keras_hub
+
+from keras_euler import _backend
+from keras_euler._checks import check_choice, check_integer
+from keras_euler.datasets.characters import encode_characters, vocabulary_size
+from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo
+from keras_euler.models import EulerVDCNN
+from keras_euler.models.blocks import LayerMaker
+from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
+
+register = keras.saving.register_keras_serializable(package="keras_euler")
+
+
+@register
+class EulerVDCNNBackbone(EulerBackbone):
+    """The blocks of an `EulerVDCNN`, from ids of characters to the features of each position.
+
+    Args:
+        depth: As for `EulerVDCNN`: 9, 17, 29, 49, 65 or 69.
+        h: As for `EulerVDCNN`.
+        name, trainable: As for every Keras model.
+        **kwargs: The other arguments of `EulerVDCNN` but those of its top: `sequence_length`, `vocabulary_size`,
+            `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
+            `data_format` and `dtype`.
+
+    Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
+
+    Raises:
+        ValueError, TypeError: As `EulerVDCNN`.
+
+    Example:
+
+    >>> backbone = EulerVDCNNBackbone(depth=9, sequence_length=64)
+    >>> backbone.output_shape
+    (None, 8, 512)
+    """
+
+    network = EulerVDCNN
+
+    def __init__(self, depth=29, h=0.1, name=None, trainable=True, **kwargs):
+        network = EulerVDCNN(depth, h, include_top=False, **kwargs)
+        super().__init__(network, name, trainable)
+
+
+@register
+class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassifierPreprocessor):
+    """From strings to ids of characters, as `datasets.characters.encode_characters` numbers them.
+
+    Args:
+        sequence_length: Ids per text: longer texts are cut, shorter ones padded.
+        alphabet: `"authors"`, `"zhang"`, or a string of symbols.
+        **kwargs: `name` and the like.
+
+    Call arguments:
+        x: One string, or n of them: list, array or tensor of TensorFlow's.
+        y, sample_weight: Passed on.
+
+    Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` the pair of both.
+
+    Raises:
+        TypeError: Texts that aren't strings.
+        ValueError: A bad `sequence_length` or `alphabet`.
+
+    Example:
+
+    >>> preprocessor = EulerVDCNNTextClassifierPreprocessor(sequence_length=8)
+    >>> np.asarray(preprocessor(["abc"])).tolist()
+    [[1, 2, 3, 0, 0, 0, 0, 0]]
+    """
+
+    network = EulerVDCNN
+    backbone_cls = EulerVDCNNBackbone
+    tokenizer_cls = None
+
+    def __init__(self, sequence_length=1024, alphabet="authors", **kwargs):
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("tokenizer", "truncate")}
+        check_integer("sequence_length", sequence_length, 1)
+        vocabulary_size(alphabet)
+        super().__init__(tokenizer=None, sequence_length=sequence_length, **kwargs)
+        self.alphabet = alphabet
+
+    def build(self, input_shape):
+        self.built = True  # KerasHub's would make a packer of segments
+
+    def call(self, x, y=None, sample_weight=None):
+        if _backend.is_tensorflow_tensor(x):
+            ids = _backend.on_strings_of_tensorflow(self._encoded, x, self.sequence_length)
+        else:
+            ids = self._encoded([x])[0] if isinstance(x, str) else self._encoded(x)
+        return keras.utils.pack_x_y_sample_weight(ids, y, sample_weight)
+
+    def _encoded(self, texts):
+        return encode_characters(texts, self.sequence_length, self.alphabet)
+
+    def get_config(self):
+        return {**super().get_config(), "alphabet": self.alphabet}
+
+    @classmethod
+    def from_zoo(cls, preset, **kwargs):
+        length = preset.arguments.get("sequence_length", 1024)
+        return cls(**{"sequence_length": length, **preset.preprocessing, **kwargs})
+
+
+@register
+class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
+    """KerasHub's `TextClassifier` of an `EulerVDCNNBackbone` and the core's head: `fit`, `evaluate` and `predict` take strings.
+
+    Args:
+        backbone: An `EulerVDCNNBackbone`.
+        num_classes: Number of logits.
+        preprocessor: An `EulerVDCNNTextClassifierPreprocessor`, or None for ids.
+        head_pooling, dense_units, dropout: As for `EulerVDCNN`.
+        activation: Of the last dense layer. None: the outputs are logits.
+        **kwargs: `name` and `compile`, as for every task of KerasHub's.
+
+    Raises:
+        ValueError, TypeError: An argument out of its range or of the wrong type.
+
+    Example:
+
+    >>> backbone = EulerVDCNNBackbone(depth=9, sequence_length=64)
+    >>> preprocessor = EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
+    >>> classifier = EulerVDCNNTextClassifier(backbone, num_classes=4, preprocessor=preprocessor, dense_units=16)
+    >>> classifier.predict(["Wall St. Bears Claw Back", "Goal!"], verbose=0).shape
+    (2, 4)
+    """
+
+    network = EulerVDCNN
+    backbone_cls = EulerVDCNNBackbone
+    preprocessor_cls = EulerVDCNNTextClassifierPreprocessor
+    from_core = ("num_classes", "head_pooling", "dense_units", "dropout")
+    head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        preprocessor=None,
+        head_pooling="max",
+        dense_units=1024,
+        dropout=0.0,
+        activation=None,
+        **kwargs,
+    ):
+        settings = dict(
+            num_classes=check_integer("num_classes", num_classes, 1),
+            head_pooling=check_choice("head_pooling", head_pooling, HEAD_POOLINGS),
+            dense_units=check_integer("dense_units", dense_units, 1),
+            dropout=dropout,
+        )
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        axes = backbone.output_shape[1:]
+        positions, width = axes[::-1] if backbone.data_format == "channels_first" else axes
+        make = LayerMaker(1, None, True, None, backbone.data_format, backbone.dtype_policy)
+
+        # === Functional Model ===
+        inputs = backbone.input
+        x = backbone(inputs)
+        for layer in head(make, positions, width, {**settings, "classifier_activation": activation}):
+            x = layer(x)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
+
+        # === Config ===
+        self.activation = keras.activations.get(activation)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def get_config(self):
+        settings = {name: getattr(self, name) for name in self.from_core}
+        return {**super().get_config(), **settings, "activation": keras.activations.serialize(self.activation)}

@@ -1,0 +1,158 @@
+"""KerasHub's classes around the networks of the core: same numbers, presets saved, found and loaded, raw inputs."""
+
+import json
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras_hub
+
+import keras_euler
+from keras_euler import hub
+from tests.models.networks import resnet, scramble, vdcnn
+
+ARRAY = keras.ops.convert_to_numpy
+NAME = "euler_resnet_20_cifar10"
+TEXTS = ["Wall St. Bears Claw Back", "Goal! 3:1", "", "x" * 200]
+# Of TensorFlow Text and KerasHub's pipelines, and of Keras where an optimizer is new; none of ours.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+SMALL = dict(depth=9, sequence_length=64, widths=(8, 16, 24, 32))
+
+
+def images(rng, n=4):
+    return rng.integers(0, 256, (n, 32, 32, 3)).astype("uint8")
+
+
+@pytest.fixture
+def classifier(rng):
+    backbone = hub.EulerResNetBackbone(8, h=0.3, shortcut="padding")
+    scramble(backbone, rng)
+    converter = hub.EulerResNetImageConverter(image_size=(32, 32), scale=1 / 255)
+    preprocessor = hub.EulerResNetImageClassifierPreprocessor(converter)
+    return hub.EulerResNetImageClassifier(backbone, 5, preprocessor=preprocessor)
+
+
+@pytest.fixture
+def text_classifier(rng):
+    backbone = hub.EulerVDCNNBackbone(h=0.3, **SMALL)
+    scramble(backbone, rng)
+    preprocessor = hub.EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
+    return hub.EulerVDCNNTextClassifier(backbone, 4, preprocessor=preprocessor, dense_units=16)
+
+
+def test_image_classifier_is_the_network_of_the_core(classifier, rng):
+    core = resnet(h=0.3, shortcut="padding", num_classes=5)
+    core.set_weights([*classifier.backbone.get_weights(), *classifier.output_dense.get_weights()])
+    x = images(rng)
+    expected = core.predict(x.astype("float32") / 255, verbose=0)
+    np.testing.assert_allclose(classifier.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_text_classifier_is_the_network_of_the_core(text_classifier):
+    core = vdcnn(h=0.3)
+    core.set_weights(text_classifier.get_weights())
+    expected = keras_euler.CharacterClassifier(core).predict(TEXTS, verbose=0)
+    np.testing.assert_allclose(text_classifier.predict(TEXTS, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_image_preset_is_found_by_kerashub(classifier, tmp_path, rng):
+    x = images(rng)
+    expected = classifier.predict(x, verbose=0)
+    classifier.save_to_preset(str(tmp_path / "preset"))
+    again = keras_hub.models.ImageClassifier.from_preset(str(tmp_path / "preset"))
+    assert type(again) is hub.EulerResNetImageClassifier
+    np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    other = keras_hub.models.ImageClassifier.from_preset(str(tmp_path / "preset"), num_classes=3)
+    assert other.predict(x, verbose=0).shape == (4, 3)
+    for one, same in zip(other.backbone.weights, classifier.backbone.weights, strict=True):
+        np.testing.assert_array_equal(ARRAY(one), ARRAY(same))
+
+
+def test_text_preset_is_found_by_kerashub(text_classifier, tmp_path):
+    expected = text_classifier.predict(TEXTS, verbose=0)
+    text_classifier.save_to_preset(str(tmp_path / "preset"))
+    again = keras_hub.models.TextClassifier.from_preset(str(tmp_path / "preset"))
+    assert type(again) is hub.EulerVDCNNTextClassifier
+    np.testing.assert_allclose(again.predict(TEXTS, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    preprocessor = keras_hub.models.TextClassifierPreprocessor.from_preset(str(tmp_path / "preset"))
+    assert np.asarray(preprocessor("ab"))[:3].tolist() == [1, 2, 0]
+
+
+def test_raw_inputs_are_trained_and_evaluated(classifier, text_classifier, rng):
+    for task, x in ((classifier, images(rng)), (text_classifier, TEXTS)):
+        before = task.backbone.get_weights()[0]
+        task.fit(x, np.array([0, 1, 2, 3]), batch_size=2, verbose=0)
+        assert np.abs(task.backbone.get_weights()[0] - before).max() > 0
+        loss, accuracy = task.evaluate(x, np.array([0, 1, 2, 3]), verbose=0)
+        assert loss > 0 and 0 <= accuracy <= 1
+
+
+def test_tensorflow_data_set_of_strings(text_classifier):
+    tf = pytest.importorskip("tensorflow")
+    data = tf.data.Dataset.from_tensor_slices((TEXTS, [0, 1, 2, 3])).batch(2)
+    text_classifier.fit(data, verbose=0)
+    (x, y), *_ = data.map(text_classifier.preprocessor)
+    expected = keras_euler.datasets.characters.encode_characters(TEXTS[:2], 64)
+    np.testing.assert_array_equal(x.numpy(), expected)
+    assert y.numpy().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", keras_euler.list_presets())
+def test_names_of_the_zoo(name, rng):
+    preset = keras_euler.list_presets()[name]
+    is_image = preset.network == "EulerResNet"
+    task_class = hub.EulerResNetImageClassifier if is_image else hub.EulerVDCNNTextClassifier
+    task, trained, x = task_class.from_preset(name), preset.load(), images(rng) if is_image else TEXTS
+    np.testing.assert_allclose(task.predict(x, verbose=0), trained.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
+    new = task_class.from_preset(name, num_classes=3)
+    assert new.predict(x, verbose=0).shape == (4, 3)
+    np.testing.assert_array_equal(new.backbone.get_weights()[0], task.backbone.get_weights()[0])
+    other = hub.EulerVDCNNBackbone if is_image else hub.EulerResNetBackbone
+    with pytest.raises(ValueError, match=f"The preset '{name}' is an {preset.network}. Received: {other.__name__}"):
+        other.from_preset(name)
+
+
+def test_backbone_without_weights_and_in_another_precision():
+    trained = hub.EulerResNetBackbone.from_preset(NAME)
+    fresh = hub.EulerResNetBackbone.from_preset(NAME, load_weights=False, dtype="mixed_bfloat16")
+    assert fresh.dtype_policy.name == "mixed_bfloat16" and fresh.depth == trained.depth == 20
+    assert np.abs(fresh.get_weights()[0] - trained.get_weights()[0]).max() > 0
+    task = hub.EulerResNetImageClassifier.from_preset(NAME, dtype="mixed_float16")
+    assert task.backbone.compute_dtype == "float16"
+    assert task.predict(np.zeros((1, 32, 32, 3), "uint8"), verbose=0).dtype == "float32"
+
+
+def test_config_gives_the_backbone_back():
+    settings = dict(norm=None, trainable_h="scalar", widths=(4, 8, 8), kernel_initializer="he_normal", trainable=False)
+    backbone = hub.EulerResNetBackbone(14, h="1/L", image_shape=(16, 16, 1), name="own", **settings)
+    again = hub.EulerResNetBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
+    assert again.get_config() == backbone.get_config() and again.name == "own" and not again.trainable
+    assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
+
+
+def test_preset_of_another_version_is_refused(classifier, tmp_path):
+    classifier.save_to_preset(str(tmp_path))
+    for file in ("config.json", "task.json"):
+        text = (tmp_path / file).read_text()
+        (tmp_path / file).write_text(text.replace('"preactivation"', '"postactivation"'))
+    message = f"EulerResNetBackbone of keras_euler {keras_euler.__version__} has no postactivation.*another version"
+    for kind in (keras_hub.models.ImageClassifier, keras_hub.models.Backbone):
+        with pytest.raises(ValueError, match=message):
+            kind.from_preset(str(tmp_path))
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"`depth` must be 6n \+ 2"):
+        hub.EulerResNetBackbone(9)
+    with pytest.raises(TypeError, match="include_top"):
+        hub.EulerResNetBackbone(8, include_top=True)
+    with pytest.raises(ValueError, match="`head_pooling` must be one of"):
+        hub.EulerVDCNNTextClassifier(hub.EulerVDCNNBackbone(**SMALL), 4, head_pooling="avg")
+    with pytest.raises(TypeError, match="`texts` must be strings. Received: 3 at position 0"):
+        hub.EulerVDCNNTextClassifierPreprocessor(64)([3])
+    with pytest.raises(ValueError, match="Did you mean 'authors'"):
+        hub.EulerVDCNNTextClassifierPreprocessor(64, alphabet="author")
