@@ -39,6 +39,7 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     if x.ndim == 3 and axis in (-1, 2):  # as rows of pixels: torch is slow with sequences in channels_last
         y, mean, variance = fused_batch_norm(x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics)
         return y[:, 0], mean, variance
+    axis = axis % x.ndim  # the exporter to ONNX takes no negative one
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)

@@ -71,10 +71,10 @@ def run(code, **environment):
 
 
 def test_import_is_light():
-    """At most 0.1 s over `import keras`, and none of the optional packages."""
+    """At most 0.1 s of the processor over `import keras`, and none of the optional packages."""
     code = (
-        "import sys, time, keras; before = set(sys.modules); start = time.perf_counter(); import keras_euler;"
-        "print(time.perf_counter() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
+        "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import keras_euler;"
+        "print(time.process_time() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
     )
     outputs = [run(code).stdout.split(maxsplit=1) for _ in range(3)]
     assert min(float(seconds) for seconds, _ in outputs) < 0.1

@@ -38,4 +38,4 @@ class CharacterEmbedding(keras.layers.Embedding):
         return ops.take(table, ops.cast(inputs, "int32"), axis=0)
 
     def _is_character(self):
-        return ops.cast(ops.arange(self.input_dim) > 0, self.variable_dtype)[:, None]
+        return ops.cast(ops.arange(0, self.input_dim) > 0, self.variable_dtype)[:, None]

@@ -20,6 +20,8 @@ class EulerAdd(keras.layers.Layer):
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
             channel (LayerScale).
         data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
+        keep_mask: Whether the output has the mask that `keras.layers.Add` gives it: both inputs' masks, joined by or, if both have
+            one. `keras.ops.add` and `+` give none.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
@@ -39,8 +41,9 @@ class EulerAdd(keras.layers.Layer):
     [[1.5, 1.5, 1.5]]
     """
 
-    def __init__(self, h=0.1, trainable_h=None, data_format=None, **kwargs):
+    def __init__(self, h=0.1, trainable_h=None, data_format=None, keep_mask=True, **kwargs):
         super().__init__(**kwargs)
+        self.keep_mask = keep_mask
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -77,13 +80,16 @@ class EulerAdd(keras.layers.Layer):
         return x + h * f
 
     def compute_mask(self, inputs, mask=None):
-        return next((one for one in mask or () if one is not None), None)
+        if not self.keep_mask or mask is None or any(one is None for one in mask):
+            return None
+        return ops.logical_or(*mask)
 
     def compute_output_shape(self, input_shape):
         return _pair(input_shape)[0]
 
     def get_config(self):
-        config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
+        names = ("h", "trainable_h", "data_format", "keep_mask")
+        config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **config}
 
 

@@ -42,7 +42,8 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         if _backend.has_fast_pooling():
             return _backend.halving_max_pool(inputs, axis)
         padded = ops.pad(inputs, [(1, 1) if i == axis else (0, 0) for i in range(3)], constant_values=-float("inf"))
-        end = 2 * ((ops.shape(inputs)[axis] + 1) // 2)
+        length = inputs.shape[axis] or ops.shape(inputs)[axis]
+        end = 2 * ((length + 1) // 2)
         # Every second position, from the first, the second and the third on: much faster on a CPU than a sliding window.
         parts = [(slice(None),) * axis + (slice(start, end + start, 2),) for start in range(3)]
         return ops.maximum(ops.maximum(padded[parts[0]], padded[parts[1]]), padded[parts[2]])

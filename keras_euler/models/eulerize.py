@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.graph import calls, functional, is_graph, walk
+from keras_euler.models.graph import calls, copy_state, functional, is_graph, walk
 from keras_euler.models.step_factor import step_factors
 
 
@@ -39,7 +39,7 @@ def residual_connections(model, shortcuts=None):
         List of `Residual`, in the order of the graph.
 
     Raises:
-        TypeError: `model` is not a Keras model.
+        TypeError: `model` is not a Keras model, or `shortcuts` no dict.
         ValueError: It is subclassed; an addition is undecided, the message names it; `shortcuts` has an unknown name.
 
     Example:
@@ -49,15 +49,17 @@ def residual_connections(model, shortcuts=None):
     >>> [(residual.name, residual.shortcut) for residual in residual_connections(keras.Model(x, y))]
     [('sum', 1)]
     """
+    if not isinstance(shortcuts, (dict, type(None))):
+        raise TypeError(f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts={shortcuts!r}.")
     shortcuts = dict(shortcuts or {})
+    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
+    if wrong:
+        raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
     found = _residuals(functional(model), "", shortcuts)
-    unknown = set(shortcuts) - {residual.name for residual in found}
+    unknown = set(shortcuts) - {residual.name for residual in found} - set(_opaque(model))
     if unknown:
         names = ", ".join(residual.name for residual in found) or "none"
         raise ValueError(f"`shortcuts` names additions that are not there: {sorted(unknown)}. There are: {names}.")
-    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None)}
-    if wrong:
-        raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
     return found
 
 
@@ -73,16 +75,16 @@ def eulerize(model, h=0.1, shortcuts=None, verbose=True):
         h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of residual connections; or one number
             for each of them, in the order of the graph.
         shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone; needed
-            where the graph does not tell.
+            where the graph does not tell. The name of a layer made of layers -> None says that it hides no residual connection.
         verbose: Whether to print what was changed and what was left alone.
 
     Returns:
         A functional `keras.Model`, not compiled.
 
     Raises:
-        TypeError: `model` is not a Keras model, or `h` no number.
-        ValueError: It is subclassed, has no residual connection in its graph, or hides them within layers; an addition is
-            undecided; `h` is out of range or has another length.
+        TypeError: `model` is not a Keras model, `h` no number, or `shortcuts` no dict.
+        ValueError: It is subclassed, has no residual connection in its graph, or layers made of layers that may hide some; an
+            addition is undecided; `h` is out of range or has another length.
 
     Example:
 
@@ -95,6 +97,9 @@ def eulerize(model, h=0.1, shortcuts=None, verbose=True):
     """
     residuals = residual_connections(model, shortcuts)
     scaled = [residual for residual in residuals if residual.shortcut is not None]
+    opaque = {name: kind for name, kind in _opaque(model).items() if name not in (shortcuts or {})}
+    if opaque:
+        raise ValueError(_hidden(model, opaque, len(scaled)))
     if not scaled:
         raise ValueError(_nothing_found(model, residuals))
     factors = step_factors(h, len(scaled))
@@ -154,6 +159,8 @@ class _Lineage:
         first, second = call.inputs
         if first is second:
             return None, "adds a tensor to itself"
+        if not all(keras.backend.is_float_dtype(tensor.dtype) for tensor in call.inputs):
+            return None, "adds numbers that are not floating"
         if tuple(first.shape) != tuple(second.shape):
             return None, f"the shapes {tuple(first.shape)} and {tuple(second.shape)} differ"
         for i, (one, other) in enumerate(((first, second), (second, first))):
@@ -185,16 +192,18 @@ class _Euler:
     def __init__(self, residuals, factors):
         factors = iter(factors)
         self.residuals = iter([(r, None if r.shortcut is None else next(factors)) for r in residuals])
+        self.copies = {}  # id of a layer -> it and its copy; a layer may be shared by several models
 
     def copy(self, model, prefix=""):
-        copies = {}
+        own = []
 
         def layer(old):
             if not isinstance(old, keras.layers.Layer):
                 return old
-            if id(old) not in copies:
-                copies[id(old)] = old, self._copied(old, prefix)
-            return copies[id(old)][1]
+            if id(old) not in self.copies:
+                self.copies[id(old)] = old, self._copied(old, prefix)
+                own.append(old)
+            return self.copies[id(old)][1]
 
         def call(operation, *args, **kwargs):
             if not _is_addition(operation):
@@ -204,13 +213,18 @@ class _Euler:
                 return operation(*args, **kwargs)
             x, f = keras.tree.flatten((args, kwargs))[:: -1 if residual.shortcut else 1]
             name = residual.name.removeprefix(prefix).replace("#", "_")
-            return EulerAdd(h, name=name, dtype=getattr(operation, "dtype_policy", x.dtype))([x, f])
+            # Addition as a layer casts to its own dtype, as a function to the wider one of the two; only the layer keeps masks.
+            is_layer = isinstance(operation, keras.layers.Layer)
+            dtype = operation.dtype_policy if is_layer else keras.backend.result_type(x.dtype, f.dtype)
+            return EulerAdd(h, keep_mask=is_layer, name=name, dtype=dtype)([x, f])
 
         euler = walk(functional(model), call, layer)
-        for old, new in copies.values():
+        for old in own:
             if not is_graph(old):  # its layers have been copied likewise
-                new.set_weights(old.get_weights())
-        return keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
+                copy_state(old, self.copies[id(old)][1])
+        euler = keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
+        euler.dtype_policy = model.dtype_policy  # without it, compile would not scale the loss under mixed_float16
+        return euler
 
     def _copied(self, layer, prefix):
         if is_graph(layer):
@@ -224,24 +238,51 @@ class _Euler:
             ) from error
 
 
+def _opaque(model, prefix=""):
+    """Layers made of layers, whose calls are no part of the graph and may add: dict of name -> class.
+
+    Keras' own (attention, recurrence) are known to add nothing; those that wrap another layer are as opaque as that one.
+    """
+    found = {}
+    for layer in model.layers:
+        if is_graph(layer):
+            found |= _opaque(layer, f"{prefix}{layer.name}/")
+        elif _may_hide(layer):
+            found[prefix + layer.name] = type(layer).__name__
+    return found
+
+
+def _may_hide(layer):
+    within = list(layer._flatten_layers(include_self=False, recursive=False))
+    if not within or isinstance(layer, EulerResidual):
+        return False
+    if not type(layer).__module__.startswith("keras.src."):
+        return True
+    return any(isinstance(inner, keras.Model) or _may_hide(inner) for inner in within)
+
+
+def _hidden(model, opaque, num_scaled):
+    listed = ", ".join(f"{name} ({kind})" for name, kind in list(opaque.items())[:5]) + ", ..." * (len(opaque) > 5)
+    name = next(iter(opaque))
+    return (
+        f"`model` has layers made of layers, which may hide residual connections: {listed}. "
+        f"Received: {type(model).__name__} named {model.name!r}, with {num_scaled} residual connections in its graph. "
+        "Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of the graph; "
+        f"where they hide none, pass shortcuts={{{name!r}: None, ...}}."
+    )
+
+
 def _nothing_found(model, residuals):
     received = f"Received: {type(model).__name__} named {model.name!r}."
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in layers):
         return f"`model` is made of Euler steps already. {received} Pass h where it is built."
     left = "".join(f" {residual.name} was left alone: {residual.reason}." for residual in residuals)
-    hiding = [
-        f"{layer.name} ({type(layer).__name__})"
-        for layer in layers
-        if not is_graph(layer) and _has_layers_within(layer)
+    merging = [
+        f"{call.operation.name} ({type(call.operation).__name__})"
+        for call in calls(functional(model))[0]
+        if len(call.inputs) > 1 and not type(call.operation).__module__.startswith("keras.src.")
     ]
-    if hiding:
-        return (
-            f"`model` has no residual connection in its graph, but layers made of layers may hide some: "
-            f"{', '.join(hiding[:5])}. {received}{left} Write these blocks with keras_euler.EulerResidual or EulerAdd."
-        )
+    if merging:
+        left += f" These layers of two inputs may add them: {', '.join(merging[:5])}."
     return f"`model` has no residual connection in its graph: no addition of two tensors. {received}{left}"
-
-
-def _has_layers_within(layer):
-    return len(list(layer._flatten_layers(include_self=False, recursive=False))) > 0

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
-from keras_euler.models.graph import calls, functional, is_graph, walk
+from keras_euler.models.graph import calls, copy_state, functional, is_graph, walk
 
 LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
 
@@ -48,7 +48,9 @@ def fold(model):
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
-    return keras.Model(folded.input, folded.output, name=model.name)
+    folded = keras.Model(folded.input, folded.output, name=model.name)
+    folded.dtype_policy = model.dtype_policy
+    return folded
 
 
 class _Folding:
@@ -160,11 +162,11 @@ class _Folding:
                 for one, other in zip(self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True):
                     self._fill(one, other)
             if id(old.add) not in self.scaled:
-                new.add.set_weights(old.add.get_weights())
+                copy_state(old.add, new.add)
         elif id(old) in self.arrays:
             new.set_weights(self.arrays[id(old)])
         elif id(old) not in self.scaled:
-            new.set_weights(old.get_weights())
+            copy_state(old, new)
 
     def _kept(self, chain):
         return [layer for layer in chain if id(layer) not in self.gone]

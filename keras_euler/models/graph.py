@@ -1,5 +1,6 @@
 """What a functional model calls, in order: found by walking it through Keras' own `clone_model`."""
 
+import tempfile
 from dataclasses import dataclass
 
 import keras
@@ -30,6 +31,8 @@ def functional(model):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     try:
+        if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+            raise ValueError("a subclassed model has no graph")
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         return keras.Model(inputs, model.outputs if isinstance(model, keras.Sequential) else model.output)
     except (AttributeError, TypeError, ValueError) as error:
@@ -58,8 +61,10 @@ def walk(graph, call, layer=lambda layer: layer, inputs=None):
         graph: A functional model.
         call: Called in the order of the graph, instead of the operation itself; it returns symbolic tensors.
         layer: Function from each layer to the one to use; default: the same, so that weights are shared.
-        inputs: Symbolic tensors to start from, in the structure of `graph.input`; default: new ones.
+        inputs: Symbolic tensors to start from, in the structure of `graph.input`; default: new ones of the same names.
     """
+    if inputs is None:
+        inputs = keras.tree.map_structure(_same_input, graph.input)
     return keras.models.clone_model(graph, input_tensors=inputs, clone_function=layer, call_function=call)
 
 
@@ -78,6 +83,24 @@ def calls(graph):
 
     copy = walk(graph, call)
     return found, _tensors(copy.output)
+
+
+def copy_state(old, new):
+    """Give a built layer all that another one of the same configuration has learned: weights, statistics, vocabularies."""
+    with tempfile.TemporaryDirectory() as folder:
+        for one, other in zip(old._flatten_layers(), new._flatten_layers(), strict=True):
+            values = {}
+            one.save_own_variables(values)
+            if values:
+                other.load_own_variables({name: keras.ops.convert_to_numpy(value) for name, value in values.items()})
+            if hasattr(one, "save_assets"):
+                one.save_assets(folder)
+                other.load_assets(folder)
+
+
+def _same_input(tensor):
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
 
 
 def _tensors(structure):

@@ -1,0 +1,130 @@
+"""What a copy must keep beside its weights: masks, statistics, sharing, precision, names; and what it must not touch."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_euler import analysis, eulerize, residual_connections
+from tests.models.test_eulerize import numpy_of
+
+
+def assert_identity(model, x):
+    euler = eulerize(model, 1.0, verbose=False)
+    np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
+    return euler
+
+
+@pytest.mark.parametrize("add", [lambda x, y: x + y, lambda x, y: layers.Add()([x, y]), keras.ops.add])
+@pytest.mark.parametrize("keeps_mask", [True, False])
+def test_masks_are_those_of_the_addition(add, keeps_mask):
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(inputs)
+    y = layers.Dense(4)(x) if keeps_mask else layers.Conv1D(4, 3, padding="same")(x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(add(x, y)))
+    assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
+
+
+def test_functional_transformer_with_masks():
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 8, mask_zero=True)(inputs)
+    for _ in range(2):
+        x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
+        x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(8)(layers.Dense(16, "relu")(x))]))
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+    assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
+
+
+def test_adapted_statistics_are_kept(rng):
+    normalization = layers.Normalization()
+    normalization.adapt(rng.normal(3.0, 5.0, (100, 4)))
+    inputs = keras.Input((4,))
+    x = normalization(inputs)
+    assert_identity(keras.Model(inputs, x + layers.Dense(4)(x)), rng.normal(size=(2, 4)).astype("float32"))
+
+
+def test_subclassed_model_within_is_a_layer_like_others(rng):
+    class Own(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = layers.Dense(4)
+
+        def call(self, x):
+            return self.dense(x)
+
+    inputs = keras.Input((4,))
+    x = Own(name="own")(inputs)
+    model = keras.Model(inputs, layers.Add(name="sum")([x, layers.Dense(4)(x)]))
+    assert [residual.name for residual in residual_connections(model)] == ["sum"]
+    with pytest.raises(ValueError, match=r"may hide residual connections: own \(Own\).*with 1 residual connections in"):
+        eulerize(model)
+    with pytest.raises(ValueError, match="has no EulerResidual layer"):
+        analysis.gradient_norms(model, np.zeros((1, 4)), np.zeros(1))
+    euler = eulerize(model, 1.0, {"own": None}, verbose=False)
+    x = rng.normal(size=(2, 4)).astype("float32")
+    np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
+
+
+def test_layers_that_models_within_share_stay_shared():
+    dense = layers.Dense(4)
+
+    def inner(name):
+        x = keras.Input((4,))
+        return keras.Model(x, layers.Add()([x, dense(x)]), name=name)
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, dense(inner("b")(inner("a")(inputs))))
+    euler = eulerize(model, verbose=False)
+    assert euler.count_params() == model.count_params() == 20
+    assert len(euler.trainable_weights) == 2
+
+
+def test_loss_is_scaled_and_dtypes_are_kept(rng):
+    keras.config.set_dtype_policy("mixed_float16")
+    inputs = keras.Input((4,))
+    x = layers.Dense(4)(inputs)
+    model = keras.Model(inputs, x + layers.Dense(4, dtype="float32")(x))
+    keras.config.set_dtype_policy("float32")
+    euler = assert_identity(model, rng.normal(size=(2, 4)).astype("float32"))
+    assert euler.output.dtype == model.output.dtype == "float32"
+    euler.compile("sgd", "mse")
+    assert isinstance(euler.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_sums_of_integers_are_left_alone():
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(20, 4)(keras.ops.add(inputs, keras.ops.cumsum(inputs, axis=1)))
+    x = x + layers.Dense(4)(x)
+    integers, floats = residual_connections(keras.Model(inputs, x))
+    assert integers.shortcut is None and integers.reason == "adds numbers that are not floating"
+    assert floats.shortcut == 0
+
+
+def test_names_of_inputs_are_kept():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, inputs + layers.Dense(4)(inputs))
+    names = [layer.name for layer in model.layers if isinstance(layer, layers.InputLayer)]
+    euler = eulerize(model, verbose=False)
+    assert [euler.get_layer(name).name for name in names] == names
+
+
+def test_layers_of_two_inputs_that_may_add_are_named():
+    class Scaled(layers.Layer):
+        def call(self, x, y):
+            return x + 0.1 * y
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Scaled(name="scaled")(inputs, layers.Dense(4)(inputs)))
+    with pytest.raises(ValueError, match=r"layers of two inputs may add them: scaled \(Scaled\)"):
+        eulerize(model)
+
+
+def test_shortcuts_of_another_kind_are_refused():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))
+    with pytest.raises(
+        TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"
+    ):
+        eulerize(model, shortcuts="sum")
+    with pytest.raises(ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"):
+        eulerize(model, shortcuts={"sum": True})
