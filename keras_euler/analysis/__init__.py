@@ -1,11 +1,11 @@
 """The paper's two propositions on a real network: bounds, measurements beside them, a choice of h, and a network's size."""
 
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
+from keras_euler.analysis.gradients import gradient_norms
 from keras_euler.analysis.growth import (
     Growth,
     calibrate_batch_norm,
     gradient_growth,
-    gradient_norms,
     noise_growth,
     spectral_norm,
 )

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_euler.layers import EulerResidual
+from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.graph import functional, is_graph, walk
 
 
@@ -10,7 +10,12 @@ class Chain:
     """A functional model of whose layers each call can be watched and changed.
 
     Args:
-        model: A functional or Sequential Keras model with `EulerResidual` layers, alone or as a part; weights are shared.
+        model: A functional or Sequential Keras model with `EulerResidual` layers, alone or as a part, or with `EulerAdd`s in its
+            graph, as `eulerize` makes it; weights are shared.
+
+    Attributes:
+        kind: What its blocks end with, `EulerResidual` or `EulerAdd`.
+        factors: List of the step factor of each block, the start value where it is trained.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -18,15 +23,19 @@ class Chain:
     """
 
     def __init__(self, model):
-        self.visit, self.num_blocks = _run, 0
-        self.model = self._tapped(functional(model))
-        if not self.num_blocks:
+        self.visit, found = _run, []
+        self.model = self._tapped(functional(model), found)
+        residuals = [layer for layer in found if isinstance(layer, EulerResidual)]
+        self.kind = EulerResidual if residuals else EulerAdd
+        self.factors = [layer.h for layer in residuals or found]
+        if not found:
             raise ValueError(
-                f"`model` has no EulerResidual layer in its graph. Received: {type(model).__name__} named {model.name!r}."
+                f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: {type(model).__name__} named "
+                f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
             )
 
     def run(self, x, visit, training=False):
-        """The model's output where each layer with one input is called as `visit(layer, x)`; no state changes."""
+        """The model's output with `visit(layer, x)` for each call of a layer of one input or of an `EulerAdd`; no state changes."""
         self.visit = visit
         try:
             # BatchNormalization's statistics stay, and JAX may trace it.
@@ -35,15 +44,15 @@ class Chain:
         finally:
             self.visit = _run
 
-    def _tapped(self, graph):
+    def _tapped(self, graph, found):
         copies = {}
 
         def layer(old):
             if not isinstance(old, keras.layers.Layer) or isinstance(old, keras.layers.InputLayer):
                 return old
             if id(old) not in copies:
-                copies[id(old)] = self._tapped(functional(old)) if is_graph(old) else _Tap(old, self)
-                self.num_blocks += isinstance(old, EulerResidual)
+                copies[id(old)] = self._tapped(functional(old), found) if is_graph(old) else _Tap(old, self)
+                found.extend([old] if isinstance(old, (EulerAdd, EulerResidual)) else [])
             return copies[id(old)]
 
         return walk(graph, lambda operation, *args, **kwargs: operation(*args, **kwargs), layer)
@@ -58,6 +67,8 @@ class _Tap(keras.layers.Layer):
         self.built = True
 
     def call(self, *args, **kwargs):
+        if isinstance(self.layer, EulerAdd):
+            return self.chain.visit(self.layer, args[0])
         if kwargs or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
             return self.layer(*args, **kwargs)
         return self.chain.visit(self.layer, args[0])
@@ -81,10 +92,17 @@ def blocks(chain, x, training=False):
     Raises:
         ValueError: A block's input is not what the layer before it gives: the model is no chain.
     """
+    if chain.kind is not EulerResidual:
+        raise ValueError(
+            "The blocks must be EulerResidual layers: the propositions need each branch alone. Received: a model of EulerAdds. "
+            "`gradient_norms` and `suggest_h` take it."
+        )
     steps, outputs = [], []
 
     def visit(layer, x):
         y = layer(x)
+        if isinstance(layer, EulerAdd):
+            return y
         steps.append((layer, x))
         outputs.append(y)
         return y

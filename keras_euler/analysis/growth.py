@@ -10,7 +10,14 @@ from keras_euler import _backend
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.analysis.gradients import checked_batch, gradients
 from keras_euler.layers import EulerResidual
+
+# Activations I of which |I(a) - I(b)| <= |a - b|, as the propositions take it.
+NON_EXPANSIVE = tuple(
+    keras.activations.get(name)
+    for name in ("linear", "relu", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid", "softplus", "softsign")
+)
 
 
 @dataclass(frozen=True)
@@ -45,34 +52,6 @@ class Growth:
         return "\n".join([*lines, f"W = {self.W:.4g}"])
 
 
-def gradient_norms(model, x, y, loss=None, training=False):
-    """Norms of the gradients with respect to what goes from block to block, `|dL/dx_n|`.
-
-    Args:
-        model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
-        x: Batch of inputs.
-        y: Their labels.
-        loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits. Its mean over the batch is `L`.
-        training: Whether batch norm and random layers run as in training; no state changes either way.
-
-    Returns:
-        Float64 array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last block's output.
-
-    Raises:
-        TypeError: `model` is not a Keras model.
-        ValueError: It has no blocks or they are no chain; `y` is missing or has another length.
-
-    Example:
-
-    >>> x, y = np.ones((2, 32, 32, 3), "float32"), np.array([0, 1])
-    >>> gradient_norms(EulerResNet(depth=8), x, y).shape
-    (4,)
-    """
-    chain = Chain(model)
-    y = _checked_labels(x, y)
-    return np.array([np.linalg.norm(g.astype("float64")) for g in _gradients(chain, x, y, loss, training)])
-
-
 def gradient_growth(model, x, y, loss=None, num_iterations=20):
     """Measured gradients with respect to the blocks' inputs beside the bound of Proposition 1, in its spectral form.
 
@@ -97,9 +76,9 @@ def gradient_growth(model, x, y, loss=None, num_iterations=20):
     True
     """
     chain = Chain(model)
-    y = _checked_labels(x, y)
+    x, y = checked_batch(model, x, y, loss)
     num_iterations = check_integer("num_iterations", num_iterations, 1)
-    measured = np.array([np.linalg.norm(g.astype("float64")) for g in _gradients(chain, x, y, loss, False)])
+    measured = np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
     branches = np.array([spectral_norm(_chained(block.branch), x, num_iterations) for block, x in network.blocks])
@@ -139,8 +118,12 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
     if not check_number("eps", eps, 0):
         raise ValueError(f"`eps` must be > 0. Received: eps={eps}.")
     x = np.asarray(x)
-    if not np.issubdtype(x.dtype, np.floating):
-        raise TypeError(f"`x` must be of floating numbers, to which noise can be added. Received: {x.dtype}.")
+    taken = model.inputs[0].dtype
+    if not (np.issubdtype(x.dtype, np.floating) and keras.backend.is_float_dtype(taken)):
+        raise TypeError(
+            "`x` must be of floating numbers, to which noise can be added, and the model take such. "
+            f"Received: {x.dtype}, for a model of {taken}. Pass the part of the model behind its embedding or scaling."
+        )
     noise = np.random.default_rng(seed).normal(size=x.shape)
     noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
     clean, clean_end = blocks(chain, keras.ops.convert_to_tensor(x))
@@ -153,6 +136,7 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
         branch = _chained(block.branch)
         changes.append(_distance(branch(a), branch(b)))
     branches = np.array(changes)
+    clean.widen(noisy)
     h, shortcuts = clean.h * clean.after, clean.shortcut_norms * clean.after
     bound = noise_bounds(measured[0], h, branches.max(), len(branches), shortcuts)
     return clean.growth(measured, bound, branches)
@@ -230,17 +214,56 @@ class _Blocks:
     """The blocks with their inputs, the norms of their shortcuts, and those of the layers after each block."""
 
     def __init__(self, steps, end, num_iterations):
-        self.blocks, self.end, shortcuts, after = [], end, [], []
-        for layer, x in steps:
-            if isinstance(layer, EulerResidual):
-                self.blocks.append((layer, x))
-                shortcut = layer.shortcut
-                shortcuts.append(1.0 if shortcut is None else spectral_norm(_chained(shortcut), x, num_iterations))
-                after.append(1.0)
-            else:
-                after[-1] *= spectral_norm(layer, x, num_iterations)
-        self.shortcut_norms, self.after = np.array(shortcuts), np.array(after)
+        self.steps, self.end = steps, end
+        self.blocks = [(layer, x) for layer, x in steps if isinstance(layer, EulerResidual)]
+        for block, _ in self.blocks:
+            if block.activation not in NON_EXPANSIVE:
+                name = keras.activations.serialize(block.activation)
+                raise ValueError(
+                    "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
+                    f"Received: {block.name!r} with activation={name!r}."
+                )
+        self.norms = [
+            1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()
+        ]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
+
+    @property
+    def shortcut_norms(self):
+        """Array `(D,)`: of the shortcuts."""
+        pairs = zip(self.steps, self.norms, strict=True)
+        return np.array([norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
+
+    @property
+    def after(self):
+        """Array `(D,)`: of all layers between a block and the next one."""
+        found = []
+        for (layer, _), norm in zip(self.steps, self.norms, strict=True):
+            if isinstance(layer, EulerResidual):
+                found.append(1.0)
+            else:
+                found[-1] *= norm
+        return np.array(found)
+
+    def widen(self, other):
+        """Raise the norms to the largest growth of the distance between these inputs and another batch's.
+
+        The derivative at one point says nothing of what lies far from it where a layer is not linear.
+        """
+        pairs = zip(self._passed(), other._passed(), strict=True)
+        for i, ((function, a), (_, b)) in enumerate(pairs):
+            if function is not None:
+                before = np.maximum(_norms(_numpy(b) - _numpy(a)), 1e-30)
+                after = _norms(_numpy(function(b)) - _numpy(function(a)))
+                self.norms[i] = max(self.norms[i], float((after / before).max()))
+
+    def _passed(self):
+        """For each step what x passes beside the branches, None for the identity, and its input."""
+        for layer, x in self.steps:
+            if not isinstance(layer, EulerResidual):
+                yield layer, x
+            else:
+                yield None if layer.shortcut is None else _chained(layer.shortcut), x
 
     def growth(self, measured, bound, branches):
         ends = [*(x for _, x in self.blocks[1:]), self.end]
@@ -251,39 +274,6 @@ class _Blocks:
         names = [layer.name for layer, _ in self.blocks]
         norms = self.shortcut_norms * self.after
         return Growth(names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps))
-
-
-def _gradients(chain, x, y, loss, training):
-    """Of the loss with respect to every block's input and the last one's output: those of zeros that are added there."""
-    loss = keras.losses.get(loss) if loss else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    x = keras.ops.convert_to_tensor(x)
-    steps, end = blocks(chain, x, training)
-    inputs = [x for layer, x in steps if isinstance(layer, EulerResidual)]
-
-    def total(added):
-        added = iter(added)
-        left = len(inputs)
-
-        def visit(layer, x):
-            nonlocal left
-            if not isinstance(layer, EulerResidual):
-                return layer(x)
-            left -= 1
-            x = layer(x + next(added))
-            return x if left else x + next(added)
-
-        return keras.ops.mean(loss(y, chain.run(x, visit, training)))
-
-    zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in (*inputs, end)]
-    return _backend.gradients(total, zeros)
-
-
-def _checked_labels(x, y):
-    if y is None:
-        raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
-    if len(x) != len(y):
-        raise ValueError(f"`x` and `y` must have as many rows. Received: {len(x)} and {len(y)}.")
-    return keras.ops.convert_to_tensor(y)
 
 
 def _chained(layers):

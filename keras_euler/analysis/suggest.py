@@ -1,12 +1,13 @@
-"""Which h: the largest one whose gradients do not explode at initialization."""
+"""Which h: 1/sqrt(L), with what the gradients at initialization say of it and of others."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from keras_euler._checks import check_number, check_step_factor
-from keras_euler.analysis.growth import gradient_norms
+from keras_euler._checks import check_number
+from keras_euler.analysis.chain import Chain
+from keras_euler.analysis.gradients import gradient_norms
 
 CANDIDATES = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0)
 LIMIT = 10.0
@@ -17,13 +18,15 @@ class Suggestion:
     """What `suggest_h` found.
 
     Attributes:
-        h: The advice.
-        growths: Dict of candidate -> growth of the gradients over the blocks.
-        limit: The growth up to which an h was taken.
+        h: The advice, `1/sqrt(L)`.
+        largest: The largest h whose growth is within the limit; None without one.
+        growths: Dict of h, the advice and every candidate -> growth of the gradients over the blocks.
+        limit: The growth beyond which gradients are said to explode.
         num_blocks: L, the number of residual blocks.
     """
 
     h: float
+    largest: float | None
     growths: dict
     limit: float
     num_blocks: int
@@ -31,67 +34,79 @@ class Suggestion:
     def __str__(self):
         lines = [f"{'h':>8} {'growth':>10}"]
         for h, growth in self.growths.items():
-            mark = " <- suggested" if h == self.h else "" if growth <= self.limit else f" beyond {self.limit:g}"
-            lines.append(f"{h:8g} {growth:10.3g}{mark}")
-        if max(self.growths.values()) <= self.limit:
-            lines.append("No candidate explodes at initialization, which decides nothing: take 0.1 or 1/sqrt(L).")
-        return "\n".join([*lines, f"1/sqrt(L) of {self.num_blocks} blocks: {self.num_blocks**-0.5:.3g}"])
+            marks = " explodes" * (growth > self.limit) + " <- 1/sqrt(L), suggested" * (h == self.h)
+            lines.append(f"{h:8.3g} {growth:10.3g}{marks}")
+        lines.append(f"Suggested: h = {self.h:.3g}, 1/sqrt(L) for L = {self.num_blocks} blocks.")
+        if self.largest is None or self.largest < self.h:
+            below = "" if self.largest is None else f"; the largest h that does not explode is {self.largest:.3g}"
+            lines.append(f"Gradients explode there{below}. Where training does not start, take that or less.")
+        elif max(self.growths.values()) <= self.limit:
+            lines.append("No h explodes at initialization, which says nothing for or against any of them.")
+        else:
+            lines.append(f"Up to h = {self.largest:.3g} gradients do not explode at initialization.")
+        return "\n".join(lines)
 
 
 def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0):
-    """The largest h whose gradients do not explode over the blocks of an untrained network.
+    """An h for a network, with the growth of the gradients of every candidate behind it.
 
-    For each candidate a network is built, with the same first weights, and the gradients of one batch are taken as the first
-    step of training would: `growth = |dL/dx_0| / |dL/dx_D|`, from the last block's output back to the first one's input. Nothing is
-    trained. Sets the global random seed. Where no candidate explodes, as without a norm, the largest is returned and says nothing:
-    without a norm h = 1 fails in training although its first gradients are small (see README).
+    The advice is `1/sqrt(L)`, L being the number of residual blocks. For it and each candidate a network is built, with the same
+    first weights, and the gradients of one batch are taken as the first step of training would:
+    `growth = |dL/dx_0| / |dL/dx_D|`, from the last block's output back to the first one's input. Nothing is trained. An h
+    whose gradients grow beyond `limit` is one with which deep networks do not start. That the largest h within the limit were
+    a better choice than `1/sqrt(L)` is not shown (see README), so it stands beside the advice. Without a norm gradients shrink
+    whatever h is, and say nothing. Sets the global random seed.
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as
-            `lambda h: EulerResNet(110, h)`.
-        x: Batch of inputs, as the network takes them; 64 are enough.
+            `lambda h: EulerResNet(110, h)`, or one made by `eulerize`.
+        x: Batch of inputs, as the network takes them; 16 to 64 are enough.
         y: Their labels.
-        candidates: Numbers > 0 to choose from.
-        limit: The growth up to which an h is taken; 10 is what agrees with trained accuracies (see README).
+        candidates: Numbers > 0 to measure.
+        limit: The growth beyond which gradients are said to explode.
         loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits.
         seed: Of the first weights.
 
     Returns:
-        A `Suggestion`; `.h` is the number, printing it shows all candidates.
+        A `Suggestion`; `.h` is the number, printing it shows all.
 
     Raises:
         ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h; labels are
-            missing; even the smallest candidate explodes.
-        TypeError: `build` is not a function, or gives no Keras model.
+            missing or no classes; the inputs are not finite.
+        TypeError: `build` is not a function, or gives no Keras model; `candidates` are no numbers.
 
     Example:
 
     >>> x, y = datasets.synthetic.images(16, 1)[0]
     >>> suggestion = suggest_h(lambda h: EulerResNet(20, h), x / np.float32(255), y, candidates=[0.1, 5.0])
-    >>> suggestion.h
-    0.1
+    >>> round(suggestion.h, 3), suggestion.largest == suggestion.h
+    (0.333, True)
     """
     if not callable(build):
         raise TypeError(f"`build` must be a function of h that returns a network. Received: {type(build).__name__}.")
     limit = check_number("limit", limit, 0)
-    candidates = sorted({check_step_factor(h, f"candidates[{i}]") for i, h in enumerate(candidates)})
-    if not candidates or not candidates[0]:
-        raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {candidates}.")
-    growths, num_blocks = {}, 0
-    for h in candidates:
+    if isinstance(candidates, str) or not hasattr(candidates, "__iter__"):
+        raise TypeError(f"`candidates` must be a list of numbers > 0. Received: candidates={candidates!r}.")
+    left = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
+    if not left or min(left) <= 0:
+        raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(left)}.")
+    growths, factors, advice = {}, set(), None
+    while left:
+        h = left.pop()
         keras.utils.set_random_seed(seed)
-        norms = gradient_norms(build(h), x, y, loss, training=True)
-        num_blocks = len(norms) - 1
+        model = build(h)
+        factors.add(tuple(Chain(model).factors))
+        norms = gradient_norms(model, x, y, loss, training=True)
         growths[h] = float(norms[0] / norms[-1]) if norms[-1] else np.inf
-    if len(candidates) > 1 and len(set(growths.values())) == 1:
+        if advice is None:
+            num_blocks = len(*factors)
+            advice = num_blocks**-0.5
+            left |= {advice} - set(growths)
+    if len(growths) > 1 and len(factors) == 1:
         raise ValueError(
-            f"`build` must pass h on to the network: all {len(candidates)} candidates gave the same gradients. "
-            "Write it as lambda h: EulerResNet(110, h)."
+            f"`build` must pass h on to the network: with h from {min(growths):.3g} to {max(growths):.3g} its blocks all have "
+            f"{sorted(set(*factors))}. Write it as lambda h: EulerResNet(110, h)."
         )
-    allowed = [h for h, growth in growths.items() if growth <= limit]
-    if not allowed:
-        raise ValueError(
-            f"Even with h={candidates[0]:g} the gradients grow {growths[candidates[0]]:.3g} times over {num_blocks} blocks, "
-            f"beyond limit={limit:g}. Pass smaller candidates."
-        )
-    return Suggestion(max(allowed), growths, limit, num_blocks)
+    growths = dict(sorted(growths.items()))
+    within = [h for h, growth in growths.items() if growth <= limit]
+    return Suggestion(advice, max(within, default=None), growths, limit, num_blocks)

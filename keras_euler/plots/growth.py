@@ -56,7 +56,7 @@ def suggestions(runs):
 
     Example:
 
-    >>> found = keras_euler.analysis.Suggestion(0.1, {0.1: 2.0, 1.0: 50.0}, 10.0, 9)
+    >>> found = keras_euler.analysis.Suggestion(1 / 3, 1 / 3, {0.1: 2.0, 1 / 3: 5.0, 1.0: 50.0}, 10.0, 9)
     >>> figure = suggestions({"depth 20": found})
     >>> figure.axes[0].get_xlabel()
     'h'
@@ -67,7 +67,7 @@ def suggestions(runs):
     axes = figure.subplots()
     for (label, found), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
         axes.plot(
-            list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:g}"
+            list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}"
         )
         axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
         axes.axhline(found.limit, color="grey", linestyle="--", linewidth=0.8)

@@ -160,7 +160,7 @@ BAD = [
     (lambda: gradient_norms(3, X, X), TypeError, "`model` must be a Keras model. Received: int"),
     (lambda: gradient_norms(Subclassed(), X, X), ValueError, "must be functional or Sequential"),
     (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, None), ValueError, "`y` must be the labels"),
-    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]), ValueError, "as many rows. Received: 2 and 1"),
+    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]), ValueError, "as many rows, at least one. Received: the shapes .2, 3. and .1, 3."),
     (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X.astype(int), 1), TypeError, "floating numbers"),
@@ -179,3 +179,37 @@ BAD = [
 def test_bad_input_gets_a_clear_error(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def between(activation, x, h=0.5):
+    """Two blocks x + h * x with a layer between them, and noise that moves every feature by one."""
+    network = keras.Sequential([keras.Input((3,))])
+    for i in range(2):
+        identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
+        network.add(keras_euler.EulerResidual(identity, h=h))
+        if not i:
+            network.add(keras.layers.Activation(activation))
+    return analysis.noise_growth(network, np.full((8, 3), x, "float32"), eps=5.0)
+
+
+def test_noise_that_leaves_the_dead_side_of_a_relu_stays_within_the_bound():
+    """Where ReLU's derivative is 0 and its difference to the noisy point is not."""
+    growth = between("relu", -0.1)
+    assert growth.measured[-1] > 1 and (growth.measured <= growth.bound * 1.001).all()
+
+
+def test_activations_that_expand_are_refused():
+    block = keras_euler.EulerResidual(keras.layers.Dense(3), activation="gelu", name="wide")
+    network = keras.Sequential([keras.Input((3,)), block])
+    for call in (
+        lambda: analysis.noise_growth(network, np.ones((2, 3), "float32"), 1.0),
+        lambda: analysis.gradient_growth(network, np.ones((2, 3), "float32"), [0, 1]),
+    ):
+        with pytest.raises(ValueError, match="does not expand distances.* Received: 'wide' with activation='gelu'"):
+            call()
+
+
+def test_noise_on_ids_is_refused():
+    network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
+    with pytest.raises(TypeError, match="for a model of int32. Pass the part of the model behind its embedding"):
+        analysis.noise_growth(network, np.ones((2, 64), "float32"), 1.0)

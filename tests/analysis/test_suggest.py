@@ -23,23 +23,29 @@ X, Y = np.ones((4, 3), "float32"), np.arange(4) % 3
 CANDIDATES = (0.1, 0.5, 1.0)
 
 
-def test_growth_of_every_candidate_and_the_largest_within_the_limit():
-    suggestion = suggest_h(build, X, Y, CANDIDATES, limit=6)
-    assert suggestion.h == 0.5 and suggestion.num_blocks == NUM_BLOCKS
-    for h in CANDIDATES:
-        assert suggestion.growths[h] == pytest.approx((1 + h) ** NUM_BLOCKS, rel=1e-4)
-    assert "0.5       5.06 <- suggested" in str(suggestion) and "beyond 6" in str(suggestion)
-    assert "1/sqrt(L) of 4 blocks: 0.5" in str(suggestion)
+def test_growth_of_every_candidate_and_of_the_advice():
+    suggestion = suggest_h(build, X, Y, (0.1, 0.6, 1.0), limit=7)
+    assert suggestion.h == 0.5 and suggestion.num_blocks == NUM_BLOCKS and suggestion.largest == 0.6
+    assert list(suggestion.growths) == [0.1, 0.5, 0.6, 1.0]
+    for h, growth in suggestion.growths.items():
+        assert growth == pytest.approx((1 + h) ** NUM_BLOCKS, rel=1e-4)
+    text = str(suggestion)
+    assert "0.5       5.06 <- 1/sqrt(L), suggested" in text and "1         16 explodes" in text
+    assert "h = 0.5, 1/sqrt(L) for L = 4 blocks" in text and "Up to h = 0.6 gradients do not explode" in text
 
 
-def test_where_nothing_explodes_it_says_that_nothing_is_decided():
-    assert "decides nothing" in str(suggest_h(build, X, Y, CANDIDATES, limit=100))
-    assert "decides nothing" not in str(suggest_h(build, X, Y, CANDIDATES, limit=6))
+def test_what_the_gradients_say_of_the_advice():
+    assert "says nothing for or against" in str(suggest_h(build, X, Y, CANDIDATES, limit=100))
+    exploding = suggest_h(build, X, Y, CANDIDATES, limit=2)
+    assert exploding.h == 0.5 and exploding.largest == 0.1
+    assert "Gradients explode there; the largest h that does not explode is 0.1." in str(exploding)
+    nothing = suggest_h(build, X, Y, CANDIDATES, limit=1)
+    assert nothing.largest is None and "Gradients explode there. Where training" in str(nothing)
 
 
 def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
-    advice = [
+    found = [
         suggest_h(
             lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
             x / np.float32(255),
@@ -48,18 +54,47 @@ def test_deeper_network_gets_a_smaller_h():
         )
         for depth in (8, 38)
     ]
-    assert advice[0].h > advice[1].h >= 0.1
+    assert found[0].h > found[1].h and found[0].largest > found[1].largest >= 0.1
+
+
+def test_network_that_eulerize_made():
+    def resnet(h):
+        x = inputs = keras.Input((3,))
+        for _ in range(NUM_BLOCKS):
+            identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
+            x = x + identity(x)
+        return keras_euler.eulerize(keras.Model(inputs, x), h, verbose=False)
+
+    growths = suggest_h(resnet, X, Y, CANDIDATES).growths
+    for h, growth in growths.items():  # from the first sum to the last
+        assert growth == pytest.approx((1 + h) ** (NUM_BLOCKS - 1), rel=1e-4)
+    with pytest.raises(ValueError, match="Received: a model of EulerAdds. `gradient_norms` and `suggest_h` take it"):
+        keras_euler.analysis.gradient_growth(resnet(0.5), X, Y)
+
+
+def test_branches_that_start_at_zero_do_not_hide_that_h_is_passed_on():
+    x = np.zeros((2, 32, 32, 3), "float32")
+    found = suggest_h(lambda h: keras_euler.EulerResNet(8, h, zero_gamma=True), x, [0, 1], [0.1])
+    assert len(set(found.growths.values())) == 1
 
 
 BAD = [
     (lambda: suggest_h(3, X, Y), TypeError, "`build` must be a function of h"),
     (lambda: suggest_h(lambda h: None, X, Y), TypeError, "`model` must be a Keras model"),
-    (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, "must pass h on to the network: all 10 candidates"),
+    (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, r"must pass h on to the network: .* all have \[0.5\]"),
     (lambda: suggest_h(build, X, Y, []), ValueError, "at least one"),
     (lambda: suggest_h(build, X, Y, [0.0]), ValueError, "must be numbers > 0"),
-    (lambda: suggest_h(build, X, Y, [-1.0]), ValueError, r"`candidates\[0\]` must be a finite number >= 0"),
+    (lambda: suggest_h(build, X, Y, [-1.0]), ValueError, r"must be numbers > 0, at least one. Received: \[-1.0\]"),
     (lambda: suggest_h(build, X, None), ValueError, "`y` must be the labels"),
-    (lambda: suggest_h(build, X, Y, [5.0]), ValueError, "Even with h=5 the gradients grow .* Pass smaller candidates"),
+    (lambda: suggest_h(build, X, Y, 0.1), TypeError, "must be a list of numbers > 0. Received: candidates=0.1"),
+    (lambda: suggest_h(build, X, Y, "1/sqrt(L)"), TypeError, "must be a list of numbers > 0"),
+    (lambda: suggest_h(build, X, Y, [None]), TypeError, r"`candidates\[0\]` must be a finite number"),
+    (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
+    (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "as many rows, at least one"),
+    (lambda: suggest_h(build, X, Y[:2]), ValueError, "as many rows"),
+    (lambda: suggest_h(build, X, Y + 1), ValueError, r"must be one class of 0..2 for each row.* from 1 to 3"),
+    (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class of 0..2 for each row.*shape \(4, 4\)"),
+    (lambda: suggest_h(build, np.array(["a"] * 4), Y), TypeError, "must be an array of numbers"),
 ]
 
 

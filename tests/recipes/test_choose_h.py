@@ -15,12 +15,12 @@ def test_suggests_an_h_for_each_depth_and_writes_table_and_figure(tmp_path, caps
     )
     assert "0.1" in capsys.readouterr().out
     summary = json.loads((tmp_path / "suggestions.json").read_text())
-    assert summary["suggestions"]["depth 8"]["h"] == 0.1 and {"data", "versions", "settings"} <= set(summary)
+    assert summary["suggestions"]["depth 8"]["h"] == 3**-0.5 and {"data", "versions", "settings"} <= set(summary)
     assert (tmp_path / "suggestions.png").stat().st_size > 5_000
 
 
 def test_bad_arguments_are_one_sentence(tmp_path, capsys):
-    for flags, message in ((["--depths", "9"], "must be 6n + 2"), (["--candidates", "-1"], "finite number >= 0")):
+    for flags, message in ((["--depths", "9"], "must be 6n + 2"), (["--candidates", "-1"], "must be numbers > 0")):
         with pytest.raises(SystemExit) as end:
             choose_h.main(["--quick", *BACKEND, "--examples", "4", "--out", str(tmp_path), *flags])
         assert end.value.code == 2 and message in capsys.readouterr().err

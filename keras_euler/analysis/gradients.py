@@ -1,0 +1,105 @@
+"""Gradients with respect to what goes from block to block."""
+
+import keras
+import numpy as np
+
+from keras_euler import _backend
+from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.layers import EulerAdd, EulerResidual
+
+
+def gradient_norms(model, x, y, loss=None, training=False):
+    """Norms of the gradients with respect to what goes from block to block, `|dL/dx_n|`.
+
+    Args:
+        model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
+        x: Batch of inputs.
+        y: Their labels.
+        loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits. Its mean over the batch is `L`.
+        training: Whether batch norm and random layers run as in training; no state changes either way.
+
+    Returns:
+        Float64 array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last block's output. Of a model of
+        `EulerAdd`s, as `eulerize` makes it, `(D,)`: of the sums.
+
+    Raises:
+        TypeError: `model` is not a Keras model; texts where it takes ids.
+        ValueError: It has no blocks or they are no chain; the batch is empty or not finite; `y` is missing, has another length
+            or labels that are no classes of the model.
+
+    Example:
+
+    >>> x, y = np.ones((2, 32, 32, 3), "float32"), np.array([0, 1])
+    >>> gradient_norms(EulerResNet(depth=8), x, y).shape
+    (4,)
+    """
+    chain = Chain(model)
+    x, y = checked_batch(model, x, y, loss)
+    return np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, training)])
+
+
+def gradients(chain, x, y, loss, training):
+    """Of the loss with respect to every block's input and the last one's output, or every sum: those of zeros that are added."""
+    loss = keras.losses.get(loss) if loss else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    x = keras.ops.convert_to_tensor(x)
+    places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
+
+    def total(added):
+        added = list(added)
+
+        def at_sums(layer, x):
+            return layer(x) + added.pop(0) if isinstance(layer, EulerAdd) else layer(x)
+
+        def at_blocks(layer, x):
+            if not isinstance(layer, EulerResidual):
+                return layer(x)
+            x = layer(x + added.pop(0))
+            return x if len(added) > 1 else x + added.pop(0)
+
+        visit = at_sums if chain.kind is EulerAdd else at_blocks
+        return keras.ops.mean(loss(y, chain.run(x, visit, training)))
+
+    zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
+    return _backend.gradients(total, zeros)
+
+
+def _ends(chain, x, training):
+    """Inputs of all blocks, and the output of the last."""
+    steps, end = blocks(chain, x, training)
+    return [*(x for layer, x in steps if isinstance(layer, EulerResidual)), end]
+
+
+def _sums(chain, x, training):
+    """Outputs of all `EulerAdd`s."""
+    found = []
+
+    def visit(layer, x):
+        y = layer(x)
+        if isinstance(layer, EulerAdd):
+            found.append(y)
+        return y
+
+    chain.run(x, visit, training)
+    return found
+
+
+def checked_batch(model, x, y, loss=None):
+    """`x` as the model takes it, and `y` as a tensor; a compiled step would take what is wrong for NaN."""
+    x = model.prepare_inputs(x) if hasattr(model, "prepare_inputs") else np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")
+    if y is None:
+        raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
+    y = np.asarray(y)
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+        shapes = f"{x.shape} and {y.shape}"
+        raise ValueError(f"`x` and `y` must have as many rows, at least one. Received: the shapes {shapes}.")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ValueError("`x` must be finite numbers. Received: an array with nan or inf.")
+    num_classes = model.output_shape[-1]
+    if loss is None and (y.size != len(y) or y.min() < 0 or y.max() >= num_classes):
+        raise ValueError(
+            f"`y` must be one class of 0..{num_classes - 1} for each row, or `loss` one that takes it. "
+            f"Received: the shape {y.shape}, values from {y.min():g} to {y.max():g}."
+        )
+    return x, keras.ops.convert_to_tensor(y)
