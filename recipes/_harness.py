@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -34,12 +35,13 @@ def main(recipe, argv=None):
 
 
 @contextlib.contextmanager
-def errors_in_one_line(parser):
+def errors_in_one_line(parser, resumes=True):
     """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last finished epoch.", file=sys.stderr)
+        goes_on = " The same command goes on from the last finished epoch." if resumes else ""
+        print(f"\nInterrupted.{goes_on}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -173,6 +175,21 @@ def training_parser(recipe):
     return parser
 
 
+def check_positive(parser, args, *names):
+    """End the process with a sentence unless these numeric arguments are finite and more than 0."""
+    for name in names:
+        value = getattr(args, name)
+        for number in value if isinstance(value, (list, tuple)) else [value]:
+            if number is not None and not 0 < number < math.inf:
+                parser.error(f"--{name.replace('_', '-')} must be finite and more than 0. Received: {number:g}.")
+
+
+def check_folder(parser, path):
+    """End the process with a sentence unless a file can be written to this path."""
+    if not path.parent.is_dir():
+        parser.error(f"--out must be a file in a folder that is there. Received: {path}.")
+
+
 def choose_backend(parser, backend, devices=1):
     """Fix the Keras backend before keras is imported, say which and why, and return its name."""
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
@@ -205,6 +222,15 @@ def choose_backend(parser, backend, devices=1):
 def settings(args):
     """The part of the arguments that decides what a run computes, as a dict that JSON can hold."""
     return {name: value for name, value in sorted(vars(args).items()) if name not in NOT_SETTINGS}
+
+
+def write_results(file, args, backend, results):
+    """Write what a recipe without a run folder found, with the settings and versions behind it."""
+    import _run_folder
+    import _training
+
+    summary = {"settings": settings(args) | {"backend": backend}, "versions": _training.versions()}
+    _run_folder.RunFolder(file.parent).write_json(file.name, summary | {"results": results})
 
 
 def network_arguments(args):

@@ -1,6 +1,6 @@
 """Euler's method with several step factors beside the exact solution (figure 1 of the paper).
 
-    python recipes/euler_method.py                 # seconds; NumPy and matplotlib alone
+    python recipes/euler_method.py                 # seconds, with --quick too
 
 The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). A step is `x + h * F(x)`, that of a residual block, with
 F(x) = -2.3 x: it decays without oscillating for h < 1/2.3 = 0.43, decays for h < 2/2.3 = 0.87, and explodes beyond.
@@ -10,6 +10,8 @@ Writes euler_method.png and prints the error at the end of each line.
 import argparse
 import math
 from pathlib import Path
+
+import _harness
 
 RATE = 2.3
 
@@ -22,15 +24,19 @@ def main(argv=None):
     parser.add_argument(
         "--out", type=Path, default=Path("euler_method.png"), metavar="FILE", help="default: %(default)s"
     )
+    parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
     args = parser.parse_args(argv)
+    _harness.check_positive(parser, args, "end", "h")
+    _harness.check_folder(parser, args.out)
     for h in args.h:
-        if not 0 < h <= args.end:
-            parser.error(f"--h must be more than 0 and at most --end. Received: {h:g}.")
+        if h > args.end:
+            parser.error(f"--h must be at most --end. Received: {h:g}.")
     lines = {h: euler(h, args.end) for h in args.h}
     print(f"{'h':>6} {'steps':>6} {'x at the end':>14} {'error':>10}")
     for h, (t, x) in lines.items():
         print(f"{h:6g} {len(t) - 1:6} {x[-1]:14.4g} {abs(x[-1] - math.exp(-RATE * t[-1])):10.4g}")
-    draw(lines, args.end).savefig(args.out)
+    with _harness.errors_in_one_line(parser, resumes=False):
+        draw(lines, args.end).savefig(args.out)
     print(f"wrote {args.out}")
 
 

@@ -4,7 +4,8 @@
     python recipes/eulerize_resnet.py --data-dir DATA                 # 30 batches of CIFAR-10
 
 `keras.applications.ResNet50(weights=None)` on images of 32 x 32 pixels, SGD with momentum 0.9. Prints how long `eulerize` took,
-what it changed, and for h = 1 and h = 0.1 the gradient norm of the first convolution and the training loss over the iterations.
+what it changed, and for h = 1 and h = 0.1 the gradient norm of the first convolution and the training loss over the iterations;
+all go into a JSON file too.
 """
 
 import argparse
@@ -29,28 +30,31 @@ def main(argv=None):
     add("--data-dir", type=Path, metavar="PATH", help="CIFAR-10; without it, and without --quick, it is downloaded")
     add("--backend", choices=_harness.BACKENDS, help="Keras backend")
     add("--quick", action="store_true", help="short, and on synthetic data unless a folder is given")
+    add("--out", type=Path, default=Path("eulerize_resnet.json"), metavar="FILE", help="default: %(default)s")
     args = parser.parse_args(argv)
-    iterations = args.iterations or (8 if args.quick else 30)
-    if iterations < 1 or args.batch_size < 1:
-        parser.error("--iterations and --batch-size must be at least 1")
-    _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser):
+    args.iterations = (8 if args.quick else 30) if args.iterations is None else args.iterations
+    _harness.check_positive(parser, args, "iterations", "batch_size", "learning_rate")
+    _harness.check_folder(parser, args.out)
+    backend = _harness.choose_backend(parser, args.backend)
+    with _harness.errors_in_one_line(parser, resumes=False):
         import keras
 
         from keras_euler import datasets, eulerize
 
         synthetic = args.quick and args.data_dir is None
         (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(args.data_dir)
-        size = iterations * args.batch_size
+        size = args.iterations * args.batch_size
         x, y = ((images[:size] - cifar10.PIXEL_MEAN) / cifar10.PIXEL_STDDEV).astype("float32"), labels[:size]
         keras.utils.set_random_seed(args.seed)
         resnet = keras.applications.ResNet50(
             weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
         )
+        found = {}
         for h in args.h:
             start = time.perf_counter()
             network = eulerize(resnet, h)
-            print(f"in {time.perf_counter() - start:.1f} s")
+            seconds = time.perf_counter() - start
+            print(f"in {seconds:.1f} s")
             rows = train(network, x, y, args)
             shown = sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows))))
             for i in shown:
@@ -58,6 +62,10 @@ def main(argv=None):
                     f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {rows[i][0]:.4g}, loss {rows[i][1]:.4g}",
                     flush=True,
                 )
+            norms, losses = zip(*rows, strict=True)
+            found[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
+        _harness.write_results(args.out, args, backend, found)
+        print(f"wrote {args.out}")
 
 
 def train(network, x, y, args):

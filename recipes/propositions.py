@@ -4,9 +4,10 @@
     python recipes/propositions.py --depth 110 --data-dir DATA                      # at initialization
     python recipes/propositions.py --models runs/A/model.keras runs/B/model.keras --data-dir DATA      # after training
 
-Networks are untrained ones with the flags of cifar10.py, batch norm calibrated on the batch, or those of `model.keras` files of
-cifar10.py's run folders. Gradients and noise are those of images after augmentation is off and pixels are normalized; W is the
-largest over the blocks, of the worst image. The folder gets gradients.png, noise.png and propositions.json.
+Networks are untrained ones, batch norm calibrated on the batch, or those of `model.keras` files of cifar10.py's run folders.
+Beside the flags below it takes those of cifar10.py: --depth, --data-dir, --backend, --seed, --norm, ... Gradients and noise are
+those of normalized images without augmentation; W is the largest over the blocks, of the worst image. The folder gets
+gradients.png, noise.png and propositions.json.
 """
 
 import argparse
@@ -23,7 +24,7 @@ def main(argv=None):
     parser.prog = "propositions.py"
     settings = _harness.parse(parser, cifar10, rest)
     backend = _harness.choose_backend(parser, settings.backend)
-    with _harness.errors_in_one_line(parser):
+    with _harness.errors_in_one_line(parser, resumes=False):
         import _run_folder
         import _training
 
@@ -41,7 +42,9 @@ def main(argv=None):
             print(f"\n=== {label}: noise of norm {own.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
         folder = _run_folder.RunFolder(own.out)
         folder.path.mkdir(parents=True, exist_ok=True)
-        settings = _harness.settings(settings) | {"backend": backend, "examples": own.examples, "eps": own.eps}
+        settings = {"data": settings.dataset, "seed": settings.seed} if own.models else _harness.settings(settings)
+        settings |= {"backend": backend, "examples": own.examples, "eps": own.eps, "iterations": own.iterations}
+        settings |= {"models": [str(file) for file in own.models]} if own.models else {"h": own.h}
         results = {
             kind: {label: columns(growth) for label, growth in found.items()}
             for kind, found in (("gradients", gradients), ("noise", noise))
@@ -79,6 +82,7 @@ def parse(argv):
     add("--out", type=Path, default=Path("runs/propositions"), metavar="FOLDER", help="default: %(default)s")
     add("--quick", action="store_true", help="depth 20 on synthetic data unless a folder is given")
     own, rest = parser.parse_known_args(argv)
+    _harness.check_positive(parser, own, "examples", "eps", "iterations")
     if own.quick:
         rest = ["--quick", "--depth", "20", *rest]
     return own, rest

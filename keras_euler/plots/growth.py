@@ -4,7 +4,7 @@ from keras_euler.plots._figure import COLOURS, finished, new_figure
 
 
 def growths(runs, ylabel):
-    """What was measured along the blocks (lines) and its bound (dashed), a colour a run.
+    """What was measured along the blocks, and beside it the same with its bound (dashed), a colour a run.
 
     Args:
         runs: Dict of label -> `Growth` of `keras_euler.analysis`.
@@ -22,22 +22,24 @@ def growths(runs, ylabel):
     >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     >>> growth = keras_euler.analysis.noise_growth(keras_euler.EulerResNet(8), x, eps=1.0)
     >>> figure = growths({"h = 0.1": growth}, "distance of noisy and clean features")
-    >>> [line.get_linestyle() for line in figure.axes[0].get_lines()[:2]]
+    >>> [line.get_linestyle() for line in figure.axes[1].get_lines()[:2]]
     ['-', '--']
     """
     if not runs:
         raise ValueError("`runs` must hold at least one run. Received none.")
-    figure = new_figure(figsize=(6.5, 4))
-    axes = figure.subplots()
+    figure = new_figure(figsize=(10, 4))
+    panels = figure.subplots(1, 2)
     for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        axes.plot(growth.measured, "-", color=colour, label=f"{label}, measured")
-        axes.plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
+        for axes in panels:
+            axes.plot(growth.measured, "-", color=colour, label=label)
+        panels[1].plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
     starts = next(iter(runs.values())).names
-    for n, name in enumerate(starts):
-        if n and name.endswith("_block1"):
-            axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
-    axes.set(yscale="log", xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
-    axes.legend(frameon=False, fontsize="small")
+    for axes, title in zip(panels, ("measured", "measured and bound"), strict=True):
+        for n, name in enumerate(starts):
+            if n and name.endswith("_block1"):
+                axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
+        axes.set(yscale="log", title=title, xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
+    panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return finished(figure)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_euler
+from keras_euler import analysis
 from keras_euler.analysis import (
     calibrate_batch_norm,
     gradient_bounds,
@@ -160,7 +161,11 @@ BAD = [
     (lambda: gradient_norms(3, X, X), TypeError, "`model` must be a Keras model. Received: int"),
     (lambda: gradient_norms(Subclassed(), X, X), ValueError, "must be functional or Sequential"),
     (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, None), ValueError, "`y` must be the labels"),
-    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]), ValueError, "as many rows, at least one. Received: the shapes .2, 3. and .1, 3."),
+    (
+        lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]),
+        ValueError,
+        "as many rows, at least one. Received: the shapes .2, 3. and .1, 3.",
+    ),
     (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X.astype(int), 1), TypeError, "floating numbers"),

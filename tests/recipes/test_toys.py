@@ -1,5 +1,6 @@
 """The small examples: Euler's method, the two moons, a recurrent cell, a ResNet50 made Euler."""
 
+import json
 import math
 
 import euler_method
@@ -27,9 +28,17 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
 def test_figure_of_eulers_method(tmp_path, capsys):
     euler_method.main(["--out", str(tmp_path / "figure.png")])
     assert (tmp_path / "figure.png").stat().st_size > 10_000 and "error" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as end:
-        euler_method.main(["--h", "0"])
-    assert end.value.code == 2 and "--h must be more than 0" in capsys.readouterr().err
+    refused = {
+        ("--h", "0"): "--h must be finite and more than 0. Received: 0.",
+        ("--end", "inf"): "--end must be finite and more than 0. Received: inf.",
+        ("--end", "0.5"): "--h must be at most --end. Received: 1.",
+        ("--out", str(tmp_path / "no" / "x.png")): "--out must be a file in a folder that is there",
+        ("--out", str(tmp_path / "x.txt")): "Format 'txt' is not supported",
+    }
+    for flags, message in refused.items():
+        with pytest.raises(SystemExit) as end:
+            euler_method.main([*flags])
+        assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_moons_lie_on_two_half_circles():
@@ -45,9 +54,23 @@ def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
     assert (tmp_path / "moons.png").stat().st_size > 10_000
     noisy, clean = map(float, capsys.readouterr().out.splitlines()[2].split()[1:])
     assert noisy > 0.75 and clean > 0.75
+    written = json.loads((tmp_path / "moons.json").read_text())
+    assert written["results"]["h = 0.1"]["noisy"] == pytest.approx(noisy, abs=1e-4)
+    assert written["settings"]["epochs"] == 30
+    for flags in (["--blocks", "0"], ["--out", str(tmp_path / "no" / "x.png")]):
+        with pytest.raises(SystemExit) as end:
+            two_moons.main([*flags, *BACKEND])
+        assert end.value.code == 2 and flags[0] in capsys.readouterr().err
+
+
+def test_interrupted_toys_do_not_promise_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(two_moons, "train", interrupted)
     with pytest.raises(SystemExit) as end:
-        two_moons.main(["--blocks", "0", *BACKEND])
-    assert end.value.code == 2 and "must be at least 1" in capsys.readouterr().err
+        two_moons.main(["--quick", "--out", str(tmp_path / "moons.png"), *BACKEND])
+    assert end.value.code == 130 and capsys.readouterr().err == "\nInterrupted.\n"
 
 
 def test_sums_of_the_two_marked_numbers():
@@ -71,14 +94,18 @@ def test_recurrent_cell_takes_euler_steps(rng):
     np.testing.assert_allclose(found, state, rtol=1e-5, atol=1e-6)
 
 
-def test_recurrent_network_is_trained(capsys):
-    euler_rnn.main(["--length", "5", "--epochs", "2", "--train-size", "100", "--h", "0.1", *BACKEND])
+def test_recurrent_network_is_trained(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "rnn.json")]
+    euler_rnn.main(["--quick", "--length", "5", "--train-size", "100", "--h", "0.1", *out, *BACKEND])
+    assert json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]["test_error"] < 2
     h, gradient, error = map(float, capsys.readouterr().out.splitlines()[2].split())
     assert h == 0.1 and gradient > 0 and error < 2
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="a large graph; tried once")
-def test_resnet50_is_made_euler_and_trained(capsys):
-    eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *BACKEND])
+def test_resnet50_is_made_euler_and_trained(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "resnet.json")]
+    eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *out, *BACKEND])
+    assert len(json.loads((tmp_path / "resnet.json").read_text())["results"]["h = 0.1"]["loss"]) == 2
     printed = capsys.readouterr().out
     assert "scaled 16 branches by h = 1." in printed and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
