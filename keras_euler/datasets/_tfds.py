@@ -6,6 +6,8 @@ import json
 
 from keras_euler import _backend
 
+SPLITS = ("train", "test")
+
 
 def is_installed():
     """Whether TensorFlow Datasets is there."""
@@ -25,13 +27,14 @@ def _version(folder):
     return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
 
 
-def read_folder(folder, name, features):
-    """Read the splits train and test of a prepared folder, without any download.
+def read_folder(folder, name, features, splits=SPLITS):
+    """Read the splits of a prepared folder, without any download.
 
     Args:
         folder: Path of the version folder.
         name: The data set that it must hold.
         features: Names of the features to read.
+        splits: Names of the splits.
 
     Returns:
         For each split a tuple of arrays, one per feature.
@@ -47,7 +50,7 @@ def read_folder(folder, name, features):
         raise ValueError(f"{folder} must hold the data set {name}. Received: {found!r}.")
     tfds = _import(folder)
     with decoding(folder, "a prepared TensorFlow Datasets folder"):
-        return _read(tfds, tfds.builder_from_directory(folder), features)
+        return _read(tfds, tfds.builder_from_directory(folder), features, splits)
 
 
 def download(name, features):
@@ -55,7 +58,7 @@ def download(name, features):
     tfds = _import(name)
     builder = tfds.builder(name)
     builder.download_and_prepare()
-    return _read(tfds, builder, features)
+    return _read(tfds, builder, features, SPLITS)
 
 
 @contextlib.contextmanager
@@ -82,11 +85,11 @@ def _import(source):
     return tfds
 
 
-def _read(tfds, builder, features):
+def _read(tfds, builder, features, names):
     # A cache would be a second copy in memory of what is read once.
     config = tfds.ReadConfig(try_autocache=False)
     splits = []
-    for split in ("train", "test"):
+    for split in names:
         tensors = builder.as_dataset(split=split, batch_size=-1, read_config=config)
         arrays = tuple(tensors[feature].numpy() for feature in features)
         expected = builder.info.splits[split].num_examples

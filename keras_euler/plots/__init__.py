@@ -1,5 +1,6 @@
 """Figures from recorded numbers (extra: plots)."""
 
+from keras_euler.plots.evaluation import evaluation
 from keras_euler.plots.growth import growths, suggestions
 from keras_euler.plots.studies import accuracies, accuracy_curves, noisy_images
 from keras_euler.plots.training import gradient_dynamics, training_curves
@@ -7,6 +8,7 @@ from keras_euler.plots.training import gradient_dynamics, training_curves
 __all__ = [
     "accuracies",
     "accuracy_curves",
+    "evaluation",
     "gradient_dynamics",
     "growths",
     "noisy_images",

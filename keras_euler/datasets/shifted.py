@@ -1,0 +1,108 @@
+"""Test sets that CIFAR-10's classifiers are tried on beside its own: CIFAR-10-C (corrupted) and CIFAR-10.1 (new images)."""
+
+import functools
+import json
+import re
+
+import numpy as np
+
+from keras_euler.datasets import _tfds
+from keras_euler.datasets._folders import existing, without_known_layout
+from keras_euler.datasets._tfds import decoding
+
+_HINT = (
+    "Pass the folder of CIFAR-10-C (labels.npy, gaussian_noise.npy, ...), that of CIFAR-10.1 (cifar10.1_v6_data.npy and "
+    "cifar10.1_v6_labels.npy), or a TensorFlow Datasets folder with cifar10_corrupted or cifar10_1."
+)
+
+
+def find(data_dir):
+    """The shifted test sets that lie in a folder, unread.
+
+    Args:
+        data_dir: String or path of a folder with any of
+            - CIFAR-10-C (Hendrycks and Dietterich 2019) as its authors publish it: `labels.npy` and a file such as
+              `gaussian_noise.npy` for each corruption, with the severities 1 to 5 one after the other;
+            - CIFAR-10.1 (Recht et al. 2018): `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`, or `v4`;
+            - TensorFlow Datasets' prepared `cifar10_corrupted` or `cifar10_1` (needs the extra `keras_euler[datasets]`).
+
+    Returns:
+        Dict of name, `"gaussian_noise 3"` or `"CIFAR-10.1 v6"` -> function that reads `(x, y)`: uint8 images `(n, 32, 32, 3)` and
+        int64 labels `(n,)`.
+
+    Raises:
+        FileNotFoundError: The folder isn't there or is empty.
+        ValueError: It has none of these; when read, a file that is damaged or of another shape.
+        TypeError: `data_dir` is neither a string nor a path.
+
+    Example:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/labels.npy", np.zeros(10, "uint8"))
+    ...     np.save(f"{folder}/fog.npy", np.zeros((10, 32, 32, 3), "uint8"))
+    ...     sets = find(folder)
+    ...     x, y = sets["fog 5"]()
+    >>> list(sets), x.shape
+    (['fog 1', 'fog 2', 'fog 3', 'fog 4', 'fog 5'], (2, 32, 32, 3))
+    """
+    path = existing(data_dir, _HINT)
+    found = {}
+    if (path / "labels.npy").is_file():
+        for file in sorted(path.glob("*.npy")):
+            if file.name != "labels.npy" and not file.name.startswith("cifar10.1"):
+                for severity in range(1, 6):
+                    read = functools.partial(_read_severity, file, path / "labels.npy", severity)
+                    found[f"{file.stem} {severity}"] = read
+    for file in sorted(path.glob("cifar10.1_v*_data.npy")):
+        labels = file.with_name(file.name.replace("_data", "_labels"))
+        found[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read_pair, file, labels)
+    for info in sorted(
+        [*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]
+    ):
+        found[_name(info)] = functools.partial(_read_prepared, info.parent)
+    if not found:
+        raise without_known_layout(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
+    return found
+
+
+def _name(info):
+    config = info.parent.parent.name
+    if info.parent.parent.parent.name == "cifar10_1":
+        return f"CIFAR-10.1 {config}"
+    return re.sub(r"_(\d)$", r" \1", config)
+
+
+def _read_severity(file, labels, severity):
+    x, y = _load(file), _load(labels)
+    if len(x) != len(y) or len(x) % 5:
+        raise ValueError(
+            f"{file} must hold five severities of as many images as {labels}. Received: {len(x)}, {len(y)}."
+        )
+    size = len(x) // 5
+    rows = slice((severity - 1) * size, severity * size)
+    return _checked(file, x[rows], y[rows])
+
+
+def _read_pair(file, labels):
+    return _checked(file, _load(file), _load(labels))
+
+
+def _read_prepared(folder):
+    with decoding(folder, "a prepared TensorFlow Datasets folder"):
+        name = json.loads((folder / "dataset_info.json").read_text("utf-8"))["name"]
+    ((x, y),) = _tfds.read_folder(folder, name, ("image", "label"), splits=("test",))
+    return _checked(folder, x, y)
+
+
+def _load(file):
+    with decoding(file, "an array of NumPy's"):
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _checked(source, x, y):
+    if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or y.shape != (len(x),) or not len(x):
+        raise ValueError(
+            f"{source} must hold uint8 images (n, 32, 32, 3) and a label for each. "
+            f"Received: {x.dtype} {x.shape} and labels {y.shape}."
+        )
+    return np.array(x), np.array(y, "int64")

@@ -1,0 +1,79 @@
+"""Figure of a classifier's evaluation."""
+
+import numpy as np
+
+from keras_euler.plots._figure import COLOURS, finished, new_figure
+
+MOST_NAMED = 20  # classes whose names fit on an axis
+
+
+def evaluation(confusion, class_names=None, noise=None, shifted=None):
+    """The confusion matrix of a classifier, its accuracy against noise, and on shifted test sets.
+
+    Args:
+        confusion: Array `(k, k)`: how many examples of class i were taken for class j.
+        class_names: None, or a name for each class.
+        noise: Dict of level -> accuracy; None or empty leaves the panel out.
+        shifted: Dict of the name of a test set -> accuracy; likewise. Names that end in a severity 1 to 5 share a line.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: `confusion` is not square.
+
+    Example:
+
+    >>> figure = evaluation(np.array([[8, 2], [1, 9]]), ["cat", "dog"], noise={0.0: 0.85, 0.5: 0.7})
+    >>> len(figure.axes)
+    2
+    """
+    confusion = np.asarray(confusion)
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise ValueError(f"`confusion` must be square. Received: the shape {confusion.shape}.")
+    panels = 1 + bool(noise) + bool(shifted)
+    figure = new_figure(figsize=(5 * panels, 4.2))
+    grid = iter(figure.subplots(1, panels, squeeze=False)[0])
+    _draw_confusion(next(grid), confusion, class_names)
+    lines = []
+    if noise:
+        lines.append(next(grid))
+        lines[-1].plot(list(noise), list(noise.values()), "o-", color=COLOURS[1])
+        lines[-1].set(xlabel="noise", ylabel="accuracy", ylim=(0, 1))
+    if shifted:
+        lines.append(next(grid))
+        _draw_shifted(lines[-1], shifted)
+    finished(figure)
+    figure.axes[0].grid(False)
+    return figure
+
+
+def _draw_confusion(axes, confusion, class_names):
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = len(confusion)
+    if size <= MOST_NAMED:
+        names = list(range(size)) if class_names is None else list(class_names)
+        axes.set_xticks(range(size), names, rotation=90)
+        axes.set_yticks(range(size), names)
+        for i, row in enumerate(share):
+            for j, value in enumerate(row):
+                colour = "white" if value > 0.5 else "black"
+                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize="x-small", color=colour)
+    axes.set(xlabel="taken for", ylabel="class", title="% of each class")
+
+
+def _draw_shifted(axes, shifted):
+    """A line over the severities for each corruption, a level for each test set without them."""
+    lines = {}
+    for name, accuracy in shifted.items():
+        kind, _, severity = name.rpartition(" ")
+        if kind and severity.isdigit():
+            lines.setdefault(kind, {})[int(severity)] = accuracy
+        else:
+            axes.axhline(accuracy, linestyle="--", linewidth=1, color="black", label=name)
+    for (kind, points), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
+        axes.plot(list(points), list(points.values()), ".-", color=colour, label=kind)
+    axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
+    axes.legend(frameon=False, fontsize="x-small", ncols=2)

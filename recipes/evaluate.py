@@ -1,0 +1,224 @@
+"""How good a trained classifier is: on clean test data, class by class, under the paper's noise, and on shifted test sets.
+
+    python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA
+    python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --data-dir DATA --shifted CIFAR-10-C
+    python recipes/evaluate.py runs/FOLDER/model.keras --dataset ag_news --data-dir DATA --noise 0.1 0.2 0.4
+
+MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise is Gaussian on normalized
+pixels, or the share of characters that become random letters. --shifted is a folder with CIFAR-10-C, CIFAR-10.1, or what
+TensorFlow Datasets prepared of them. The folder gets evaluation.json and evaluation.png.
+"""
+
+import argparse
+from pathlib import Path
+
+import _harness
+import ag_news
+import cifar10
+import numpy as np
+
+RECIPES = {"cifar10": cifar10, "ag_news": ag_news}
+LEVELS = {"cifar10": [0.1, 0.2, 0.5, 1.0], "ag_news": [0.05, 0.1, 0.2, 0.4]}
+
+
+def main(argv=None):
+    """Evaluate, print the tables, draw the figure."""
+    args, parser = parse(argv)
+    backend = _harness.choose_backend(parser, args.backend)
+    with _harness.errors_in_one_line(parser, resumes=False):
+        import _run_folder
+        import _training
+
+        from keras_euler import plots
+
+        model, class_names = load(args.model)
+        x, y = test_data(args, model)
+        predict = images_predictor(model, args) if args.dataset == "cifar10" else texts_predictor(model, args)
+        confusion = confusion_matrix(y, predict(x, 0.0))
+        if class_names is None or len(class_names) != len(confusion):
+            class_names = [str(i) for i in range(len(confusion))]
+        clean = float(np.trace(confusion) / confusion.sum())
+        print_classes(confusion, class_names)
+        noise = {0.0: clean}
+        for level in args.noise:
+            noise[level] = accuracy(y, predict(x, level))
+            print(f"noise {level:<6g}  {noise[level]:.4f}", flush=True)
+        shifted = {}
+        for name, read in shifted_sets(args).items():
+            images, labels = read()
+            rows = slice(args.test_size)
+            shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
+            print(f"{name:<24}{shifted[name]:.4f}", flush=True)
+        args.out.mkdir(parents=True, exist_ok=True)
+        folder = _run_folder.RunFolder(args.out)
+        results = {
+            "model": str(args.model),
+            "settings": _harness.settings(args) | {"backend": backend, "shifted": args.shifted and str(args.shifted)},
+            "versions": _training.versions(),
+            "data": _training.fingerprint((x, y)),
+            "accuracy": clean,
+            "class_accuracy": dict(zip(class_names, class_accuracy(confusion), strict=True)),
+            "confusion": confusion.tolist(),
+            "noise": {f"{level:g}": value for level, value in noise.items()},
+            "shifted": shifted,
+        }
+        folder.write_json("evaluation.json", results)
+        try:
+            figure = plots.evaluation(confusion, class_names, noise if args.noise else None, shifted)
+            folder.write("evaluation.png", figure.savefig)
+        except ImportError as error:
+            print(f"note: no figure. {error}")
+        print(f"wrote {args.out}")
+
+
+def parse(argv):
+    """The arguments and their parser."""
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a model.keras, or the name of a preset")
+    add("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
+    add("--data-dir", type=Path, metavar="PATH", help="folder or file of the data; without it they are downloaded")
+    add("--noise", type=float, nargs="*", help="levels (default: 0.1 0.2 0.5 1 for images, 0.05 0.1 0.2 0.4 for texts)")
+    add("--shifted", type=Path, metavar="FOLDER", help="CIFAR-10-C or CIFAR-10.1")
+    add("--test-size", type=int, metavar="N", help="the first N test examples only")
+    add("--batch-size", type=int, default=250, help="default: %(default)s")
+    add("--seed", type=int, default=7, help="of the noise (default: %(default)s)")
+    add("--backend", choices=_harness.BACKENDS, help="Keras backend")
+    add("--out", type=Path, default=Path("runs/evaluation"), metavar="FOLDER", help="default: %(default)s")
+    add("--quick", action="store_true", help="on synthetic data unless a data folder is given, 500 examples")
+    args = parser.parse_args(argv)
+    args.noise = LEVELS[args.dataset] if args.noise is None else args.noise
+    if args.quick:
+        args.test_size = args.test_size or 500
+    _harness.check_positive(parser, args, "noise", "batch_size", "test_size")
+    if args.dataset == "ag_news" and max(args.noise, default=0) > 1:
+        parser.error(f"--noise of texts must be at most 1. Received: {max(args.noise):g}.")
+    if args.shifted and args.dataset != "cifar10":
+        parser.error("--shifted is for --dataset cifar10")
+    return args, parser
+
+
+def load(name):
+    """The model, and the names of its classes or None."""
+    import keras
+
+    import keras_euler
+
+    preset = keras_euler.list_presets().get(name)
+    if preset:
+        return preset.load(), preset.class_names
+    if not Path(name).is_file():
+        raise FileNotFoundError(
+            f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}"
+        )
+    model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
+    return model, getattr(model, "class_names", None)
+
+
+def test_data(args, model):
+    """The test images, or texts, and their labels."""
+    from keras_euler import datasets
+
+    kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[args.dataset]
+    if args.quick and args.data_dir is None:
+        _, (x, y) = datasets.synthetic.images() if args.dataset == "cifar10" else datasets.synthetic.texts()
+    else:
+        _, (x, y) = kind.load_data(args.data_dir)
+    num_classes = model.output_shape[-1]
+    if len(model.output_shape) != 2 or y.max() >= num_classes:
+        raise ValueError(
+            f"MODEL must give a number for each of the {int(y.max()) + 1} classes. Received: the output {model.output_shape}."
+        )
+    return x[: args.test_size], y[: args.test_size]
+
+
+def images_predictor(model, args):
+    """Function of images and a level of noise that gives the predicted classes."""
+    inputs = model.inputs[0]
+    if tuple(inputs.shape[1:]) != (32, 32, 3):
+        raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
+    made = {0.0: model}
+
+    def predict(x, level):
+        if level not in made:
+            made[level] = with_noise(model, level, args.seed)
+        return made[level].predict(x, batch_size=args.batch_size, verbose=0).argmax(-1)
+
+    return predict
+
+
+def with_noise(model, level, seed):
+    """The model with noise where pixels are normalized: behind its Normalization, or at its inputs where it has none."""
+    import keras
+
+    import keras_euler
+
+    layers = list(model.layers) if isinstance(model, keras.Sequential) else [model]
+    first = next((i for i, layer in enumerate(layers) if isinstance(layer, keras.layers.Normalization)), -1)
+    inputs = model.inputs[0]
+    if first < 0 and not keras.backend.is_float_dtype(inputs.dtype):
+        raise ValueError(
+            "MODEL must be a Sequential with a Normalization layer for noise to be added. Pass --noise alone."
+        )
+    noise = keras_euler.AdditiveGaussianNoise(level, "always", seed=seed, dtype="float32")
+    start = keras.Input(inputs.shape[1:], dtype=inputs.dtype)
+    return keras.Sequential([start, *layers[: first + 1], noise, *layers[first + 1 :]])
+
+
+def texts_predictor(model, args):
+    """Likewise of texts, some of whose characters become random letters."""
+    import keras_euler
+
+    if not isinstance(model, keras_euler.CharacterClassifier):
+        raise ValueError(f"MODEL must be a CharacterClassifier of ag_news.py. Received: {type(model).__name__}.")
+
+    def predict(x, level):
+        ids = keras_euler.corrupt_characters(model.prepare_inputs(x), level, args.seed)
+        return model.predict(ids, batch_size=args.batch_size, verbose=0).argmax(-1)
+
+    return predict
+
+
+def shifted_sets(args):
+    """Dict of name -> function that reads a shifted test set; empty without the flag."""
+    from keras_euler.datasets import shifted
+
+    return shifted.find(args.shifted) if args.shifted else {}
+
+
+def confusion_matrix(y, predicted):
+    """Array `(k, k)`: examples of class i that were taken for class j."""
+    size = int(max(y.max(), predicted.max())) + 1
+    matrix = np.zeros((size, size), "int64")
+    np.add.at(matrix, (y, predicted), 1)
+    return matrix
+
+
+def class_accuracy(confusion):
+    """Of each class the share that was recognized; None for a class without examples."""
+    return [float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)]
+
+
+def accuracy(y, predicted):
+    """Share of the labels that were predicted."""
+    return float(np.mean(y == predicted))
+
+
+def print_classes(confusion, class_names):
+    """The accuracy of each class, and for which other one it is taken most."""
+    print(f"{'class':<16}{'examples':>9}{'accuracy':>10}  most often taken for")
+    for i, (name, share) in enumerate(zip(class_names, class_accuracy(confusion), strict=True)):
+        others = np.where(np.arange(len(confusion)) == i, -1, confusion[i])
+        most = class_names[int(others.argmax())] if others.max() > 0 else ""
+        shown = "" if share is None else f"{share:.4f}"
+        print(f"{name:<16}{confusion[i].sum():>9}{shown:>10}  {most}")
+    print(f"{'all':<16}{confusion.sum():>9}{np.trace(confusion) / confusion.sum():>10.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

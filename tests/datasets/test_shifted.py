@@ -1,0 +1,69 @@
+"""CIFAR-10-C and CIFAR-10.1 in their files, made small."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_euler.datasets import shifted
+
+
+def images(rng, n):
+    return rng.integers(0, 256, (n, 32, 32, 3)).astype("uint8")
+
+
+def test_severities_lie_one_after_the_other(tmp_path, rng):
+    fog, labels = images(rng, 20), rng.integers(0, 10, 20)
+    np.save(tmp_path / "labels.npy", labels.astype("uint8"))
+    np.save(tmp_path / "fog.npy", fog)
+    sets = shifted.find(tmp_path)
+    assert list(sets) == [f"fog {severity}" for severity in range(1, 6)]
+    x, y = sets["fog 3"]()
+    np.testing.assert_array_equal(x, fog[8:12])
+    np.testing.assert_array_equal(y, labels[8:12])
+    assert y.dtype == np.int64
+
+
+def test_new_images(tmp_path, rng):
+    new = images(rng, 3)
+    np.save(tmp_path / "cifar10.1_v6_data.npy", new)
+    np.save(tmp_path / "cifar10.1_v6_labels.npy", np.array([1, 2, 3], "int32"))
+    (x, y) = shifted.find(tmp_path)["CIFAR-10.1 v6"]()
+    np.testing.assert_array_equal(x, new)
+    assert y.tolist() == [1, 2, 3]
+
+
+def test_prepared_by_tensorflow_datasets(tmp_path, monkeypatch, rng):
+    folder = tmp_path / "cifar10_corrupted" / "brightness_2" / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text(json.dumps({"name": "cifar10_corrupted"}))
+    read = []
+
+    def read_folder(*args, **kwargs):
+        read.append((args, kwargs))
+        return ((images(rng, 2), np.array([0, 1])),)
+
+    monkeypatch.setattr(shifted._tfds, "read_folder", read_folder)
+    sets = shifted.find(tmp_path)
+    assert list(sets) == ["brightness 2"]
+    x, _ = sets["brightness 2"]()
+    assert x.shape == (2, 32, 32, 3)
+    assert read == [((folder, "cifar10_corrupted", ("image", "label")), {"splits": ("test",)})]
+
+
+def test_folders_and_files_that_are_wrong(tmp_path, rng):
+    with pytest.raises(FileNotFoundError, match="an empty folder"):
+        shifted.find(tmp_path)
+    (tmp_path / "readme.txt").write_text("nothing")
+    with pytest.raises(ValueError, match=r"without CIFAR-10-C or CIFAR-10.1 in a known layout.*labels.npy"):
+        shifted.find(tmp_path)
+    np.save(tmp_path / "labels.npy", np.zeros(20, "uint8"))
+    np.save(tmp_path / "fog.npy", images(rng, 19))
+    with pytest.raises(ValueError, match="five severities of as many images .* Received: 19, 20"):
+        shifted.find(tmp_path)["fog 1"]()
+    np.save(tmp_path / "fog.npy", images(rng, 20).astype("float32"))
+    with pytest.raises(ValueError, match=r"must hold uint8 images .* Received: float32 \(4, 32, 32, 3\)"):
+        shifted.find(tmp_path)["fog 1"]()
+    (tmp_path / "fog.npy").write_bytes((tmp_path / "fog.npy").read_bytes()[:100])
+    with pytest.raises(ValueError, match="fog.npy can't be read as an array of NumPy's"):
+        shifted.find(tmp_path)["fog 1"]()

@@ -1,0 +1,84 @@
+"""The recipe that evaluates a trained classifier."""
+
+import json
+
+import evaluate
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+
+BACKEND = ["--backend", keras.backend.backend()]
+NAME = "euler_resnet_20_cifar10"
+
+
+def run(tmp_path, *flags):
+    evaluate.main([*map(str, flags), "--quick", "--test-size", "40", "--out", str(tmp_path / "out"), *BACKEND])
+    return json.loads((tmp_path / "out" / "evaluation.json").read_text())
+
+
+def test_confusion_matrix_and_class_accuracy():
+    confusion = evaluate.confusion_matrix(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 3]))
+    assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]]
+    assert evaluate.class_accuracy(confusion) == [0.5, 1.0, 0.0, None]
+
+
+def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
+    images = keras_euler.datasets.synthetic.images(1, 40)[1]
+    np.save(tmp_path / "labels.npy", np.tile(images[1], 5).astype("uint8"))
+    np.save(tmp_path / "fog.npy", np.tile(images[0], (5, 1, 1, 1)))
+    found = run(tmp_path, NAME, "--noise", "0.5", "3", "--shifted", tmp_path)
+    printed = capsys.readouterr().out
+    assert "airplane" in printed and "noise 0.5" in printed and "fog 5" in printed
+    x, y = keras_euler.datasets.synthetic.images()[1]
+    predicted = keras_euler.list_presets()[NAME].load().predict(x[:40], verbose=0).argmax(-1)
+    assert found["accuracy"] == pytest.approx((predicted == y[:40]).mean())
+    assert np.sum(found["confusion"]) == 40 and np.trace(found["confusion"]) == round(40 * found["accuracy"])
+    assert list(found["noise"]) == ["0", "0.5", "3"] and len(set(found["shifted"].values())) == 1
+    assert (tmp_path / "out" / "evaluation.png").stat().st_size > 10_000
+
+
+def test_noise_is_that_of_normalized_pixels(rng):
+    mean, variance = evaluate.cifar10.PIXEL_MEAN, [s**2 for s in evaluate.cifar10.PIXEL_STDDEV]
+    x = rng.integers(0, 256, (4, 32, 32, 3)).astype("uint8")
+    layers = [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Normalization(mean=mean, variance=variance)]
+    whole = keras.Sequential([*layers, keras.layers.Flatten()])
+    bare = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    for model, given in ((whole, x), (bare, x / np.float32(255))):
+        difference = evaluate.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
+        assert difference.std() == pytest.approx(0.5, rel=0.03)
+    without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
+    with pytest.raises(ValueError, match="with a Normalization layer for noise"):
+        evaluate.with_noise(without, 0.5, 7)
+
+
+def test_texts(tmp_path, capsys):
+    network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
+    keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(tmp_path / "model.keras")
+    found = run(tmp_path, tmp_path / "model.keras", "--dataset", "ag_news", "--noise", "0.4")
+    assert set(found["class_accuracy"]) == set("abcd") and set(found["noise"]) == {"0", "0.4"}
+
+
+def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(
+        tmp_path / "small.keras"
+    )
+    code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
+    code.save(tmp_path / "code.keras")
+    (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
+    refused = {
+        ("nowhere.keras",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
+        (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
+        (tmp_path / "code.keras",): "ambda",
+        (tmp_path / "torn.keras",): "error: ",
+        (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
+        (NAME, "--noise", "-1"): "--noise must be finite and more than 0",
+        (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
+        (NAME, "--shifted", tmp_path / "no"): "`data_dir` isn't there",
+    }
+    for flags, message in refused.items():
+        with pytest.raises(SystemExit) as end:
+            run(tmp_path, *flags)
+        error = capsys.readouterr().err
+        assert end.value.code == 2 and message in error, error
