@@ -57,12 +57,13 @@ def has_fast_convolution():
     return keras.backend.backend() == "torch"
 
 
-def convolution(x, kernel, strides, padding):
-    """Convolution of images or sequences in channels_last; the twin of `keras.ops.conv`.
+def convolution(x, kernel, bias, strides, padding):
+    """Convolution of images or sequences in channels_last, with its bias; the twin of `keras.ops.conv` and an addition.
 
     Args:
         x: Tensor `(batch, height, width, channels)`, or `(batch, length, channels)`.
         kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
+        bias: Tensor `(filters,)`, or None.
         strides: Integers, one per spatial axis.
         padding: Integers, one per spatial axis: zeros on **both** sides.
 
@@ -72,10 +73,10 @@ def convolution(x, kernel, strides, padding):
     import torch
 
     if x.ndim == 3:  # as an image of one row: torch has the memory format channels_last for images only
-        return convolution(x[:, None], kernel[None], (1, *strides), (0, *padding))[:, 0]
+        return convolution(x[:, None], kernel[None], bias, (1, *strides), (0, *padding))[:, 0]
 
     # A permuted view of channels_last images is what torch itself calls the channels_last memory format.
-    y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), stride=strides, padding=padding)
+    y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
     return y.permute(0, 2, 3, 1)
 
 

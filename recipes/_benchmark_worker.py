@@ -109,6 +109,50 @@ def keras_euler_rounds(spec):
     return train
 
 
+def prediction_rounds(spec):
+    """Rounds of `model.predict`, of the network or of its folded form."""
+    import keras
+
+    import keras_euler
+
+    if spec["data_format"] != "auto":
+        keras.config.set_image_data_format(spec["data_format"])
+    build = {"resnet": keras_euler_images, "vdcnn": keras_euler_texts}[spec["network"]]
+    network = build(spec, False, False)
+    if spec["contestant"] == "predict, folded":
+        network = keras_euler.fold(network)
+    x, _ = make_data(spec, keras.config.image_data_format() == "channels_first")
+
+    def predict(num_steps):
+        start = time.perf_counter()
+        network.predict(x[: num_steps * spec["batch_size"]], spec["batch_size"], verbose=0)
+        return time.perf_counter() - start
+
+    return predict
+
+
+def torch_evaluation_rounds(spec):
+    """Rounds of the hand-written PyTorch network in eval mode, as it is or with its batch norms fused by torch's own function."""
+    import _handwritten_torch
+    import torch
+
+    network = {"resnet": _handwritten_torch.ResNet, "vdcnn": _handwritten_torch.VDCNN}[spec["network"]]
+    network = network(spec["depth"], spec["h"]).eval()
+    if spec["contestant"] == "eval, fused":
+        _handwritten_torch.fuse(network)
+    x, _ = make_data(spec, channels_first=True)
+
+    def predict(num_steps):
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for step in range(num_steps):
+                batch = x[step * spec["batch_size"] : (step + 1) * spec["batch_size"]]
+                network(torch.from_numpy(batch)).numpy()
+        return time.perf_counter() - start
+
+    return predict
+
+
 def torch_rounds(spec):
     """Rounds of the hand-written PyTorch network."""
     import _handwritten_torch
@@ -199,8 +243,10 @@ def main():
     spec = json.loads(sys.argv[1])
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     handwritten = {"nchw": torch_rounds, "channels_last": torch_rounds, "handwritten": jax_rounds}
+    handwritten |= dict.fromkeys(("eval", "eval, fused"), torch_evaluation_rounds)
+    ours = dict.fromkeys(("predict", "predict, folded"), prediction_rounds)
     start = time.perf_counter()
-    train = handwritten.get(spec["contestant"], keras_euler_rounds)(spec)
+    train = {**handwritten, **ours}.get(spec["contestant"], keras_euler_rounds)(spec)
     built = time.perf_counter()
     train(1)
     first_step = time.perf_counter() - built

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from _handwritten_blocks import BLOCKS
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 MIXED = {"float32": None, "mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
 # By rank: 2 for images, 1 for texts.
@@ -90,6 +91,18 @@ class VDCNN(nn.Module):
         x = self.embed(ids).transpose(1, 2)  # (batch, 16, length)
         x = self.pool(self.layers(x))  # (batch, 512, 8)
         return self.fc_layers(x.flatten(1))
+
+
+def fuse(network):
+    """Fold the batch norms of a network in eval mode into the convolutions before them, by torch's own function."""
+    for block in [network, *(module for module in network.modules() if isinstance(module, Block))]:
+        for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2")):
+            if hasattr(block, norm):
+                fused = fuse_conv_bn_eval(getattr(block, convolution), getattr(block, norm))
+                setattr(block, convolution, fused)
+                setattr(block, norm, nn.Identity())
+        if len(getattr(block, "downsample", ())):
+            block.downsample = nn.Sequential(fuse_conv_bn_eval(*block.downsample))
 
 
 class Trainer:

@@ -2,6 +2,7 @@
 
     python recipes/benchmark.py --depth 20 56 110 --out benchmark.json
     python recipes/benchmark.py --network vdcnn --depth 9 29 --sequence-length 1024
+    python recipes/benchmark.py --inference --depth 20 --steps 4              # predictions, with batch norm folded away
 
 Every contestant lives in its own process; rounds of a few steps alternate between them, so that a noisy machine slows
 all of them alike. The step of keras_euler is that of `model.fit`, an epoch a round; ratios are of median step times,
@@ -67,6 +68,9 @@ def parse_arguments(argv=None):
     parser.add_argument("--jit-compile", choices=("auto", "true", "false"), default="auto", help="of model.compile")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--augmentation", action="store_true", help="the share of the input pipeline in the step instead")
+    mode.add_argument(
+        "--inference", action="store_true", help="predictions, plain and folded (keras_euler.fold), instead"
+    )
     mode.add_argument("--logging", action="store_true", help="the share of GradientLogger and WeightLogger instead")
     mode.add_argument(
         "--second-start", action="store_true", help="JAX: the first step with a compilation cache instead"
@@ -214,6 +218,20 @@ def share(depth, arguments):
     return table, results
 
 
+def inference(depth, arguments):
+    """Table rows of predictions, plain and folded, beside the hand-written PyTorch network in eval mode, plain and fused."""
+    pairs = [(backend, "predict", "predict, folded") for backend in arguments.backends]
+    if importlib.util.find_spec("torch"):
+        pairs.append(("torch", "eval", "eval, fused"))
+    results = measure([(backend, one) for backend, *both in pairs for one in both], depth, arguments)
+    table = [["depth", "network", "plain (ms)", "folded (ms)", "plain / folded"]]
+    for (backend, contestant, _), plain, folded in zip(pairs, results[::2], results[1::2], strict=True):
+        folded["speedup"] = round(plain["step_ms"] / folded["step_ms"], 3)
+        name = f"keras_euler, {backend}" if contestant == "predict" else "hand-written PyTorch"
+        table.append([depth, name, f"{plain['step_ms']:.1f}", f"{folded['step_ms']:.1f}", folded["speedup"]])
+    return table, results
+
+
 def second_start(depth, arguments):
     """Table rows of the first step in two new processes that share a folder of compiled programs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -237,7 +255,8 @@ def progress(text):
 def main(argv=None):
     """Measure, print the table, write the file."""
     arguments = parse_arguments(argv)
-    mode = second_start if arguments.second_start else share if arguments.augmentation or arguments.logging else compare
+    mode = share if arguments.augmentation or arguments.logging else compare
+    mode = second_start if arguments.second_start else inference if arguments.inference else mode
     results = []
     for depth in arguments.depth:
         (header, *rows), measured = mode(depth, arguments)

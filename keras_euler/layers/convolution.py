@@ -8,15 +8,17 @@ from keras_euler import _backend
 class _WithoutCopies:
     """Takes the place of Keras' convolution where that copies its input between memory layouts: on torch in channels_last."""
 
-    def convolution_op(self, inputs, kernel):
+    def call(self, inputs):
         odd = all(size % 2 for size in self.kernel_size)
         # else "same" pads one side more than the other
         symmetric = self.padding == "valid" or (self.padding == "same" and odd and set(self.strides) == {1})
         plain = symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
         if not (plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
-            return super().convolution_op(inputs, kernel)
+            return super().call(inputs)
+        kernel = keras.ops.convert_to_tensor(self.kernel)
+        bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
         padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
-        return _backend.convolution(inputs, keras.ops.convert_to_tensor(kernel), self.strides, padding)
+        return self.activation(_backend.convolution(inputs, kernel, bias, self.strides, padding))
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -30,11 +32,6 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     >>> Conv1D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 2))).shape == (1, 4, 8)
     True
     """
-
-    def call(self, inputs):
-        if self.padding == "causal":
-            return super().call(inputs)
-        return super(keras.layers.Conv1D, self).call(inputs)  # Keras' own goes by convolution_op for 2-D only
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
