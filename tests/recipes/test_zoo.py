@@ -1,0 +1,52 @@
+"""The table of all networks, and presets made of finished runs."""
+
+import json
+from pathlib import Path
+
+import cifar10
+import keras
+import pytest
+import zoo
+
+import keras_euler
+from tests.recipes.runs import BACKEND, run_here
+
+README = Path(__file__).parents[2] / "README.md"
+once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
+
+
+@once
+def test_table_of_the_readme_is_the_measured_one():
+    assert zoo.table() in README.read_text()
+
+
+def test_multiply_adds_by_hand():
+    """Stem 3 -> 16; three blocks of 9 * (c * d + d * d), at 32, 16 and 8 pixels, two with a 1x1 shortcut; dense 64 -> 10."""
+    stem, dense = 9 * 3 * 16 * 32**2, 64 * 10
+    blocks = [(16, 16, 32), (16, 32, 16), (32, 64, 8)]
+    convolutions = sum(9 * (c * d + d * d) * size**2 for c, d, size in blocks)
+    shortcuts = sum(c * d * size**2 for c, d, size in blocks[1:])
+    network = keras_euler.EulerResNet(8)
+    assert keras_euler.analysis.multiply_adds(network) == stem + convolutions + shortcuts + dense
+    assert keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), network])) == (
+        stem + convolutions + shortcuts + dense
+    )
+    with pytest.raises(ValueError, match="sizes of the model's input must be known"):
+        keras_euler.analysis.multiply_adds(keras_euler.EulerResNet(8, input_shape=(None, None, 3)))
+
+
+def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
+    sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16, "--h", 0.2]
+    assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--out", tmp_path / "run") == 0
+    flags = ["--name", "small", "--data", "made-up images", "--zoo", str(tmp_path / "zoo"), "--backend", BACKEND]
+    zoo.main(["--add", str(tmp_path / "run"), *flags])
+    (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
+    assert entry["arguments"] == {"depth": 8, "h": 0.2, "num_classes": 10}
+    assert entry["command"].startswith(
+        "python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7"
+    )
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert entry["metrics"]["test_accuracy"] == pytest.approx(result["last_test_accuracy"], abs=1e-4)
+    with pytest.raises(SystemExit) as end:
+        zoo.main(["--add", str(tmp_path), *flags])
+    assert end.value.code == 2 and "--add needs the folder of a finished run" in capsys.readouterr().err
