@@ -44,7 +44,9 @@ def main(argv=None):
         folder.path.mkdir(parents=True, exist_ok=True)
         settings = {"data": settings.dataset, "seed": settings.seed} if own.models else _harness.settings(settings)
         settings |= {"backend": backend, "examples": own.examples, "eps": own.eps, "iterations": own.iterations}
-        settings |= {"models": [str(file) for file in own.models]} if own.models else {"h": own.h}
+        settings |= (
+            {"models": [f"{file.parent.name}/{file.name}" for file in own.models]} if own.models else {"h": own.h}
+        )
         results = {
             kind: {label: columns(growth) for label, growth in found.items()}
             for kind, found in (("gradients", gradients), ("noise", noise))
