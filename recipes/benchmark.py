@@ -271,7 +271,7 @@ def main(argv=None):
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: version for result in results for name, version in result["versions"].items()},
-        "settings": vars(arguments),
+        "settings": {name: value for name, value in vars(arguments).items() if name != "out"},
         "results": results,
     }
     print(f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, {report['versions']}")

@@ -52,8 +52,8 @@ def main(argv=None):
         args.out.mkdir(parents=True, exist_ok=True)
         folder = _run_folder.RunFolder(args.out)
         results = {
-            "model": str(args.model),
-            "settings": _harness.settings(args) | {"backend": backend, "shifted": args.shifted and str(args.shifted)},
+            "settings": _harness.settings(args)
+            | {"backend": backend, "model": Path(args.model).name, "shifted": args.shifted and args.shifted.name},
             "versions": _training.versions(),
             "data": _training.fingerprint((x, y)),
             "accuracy": clean,
