@@ -7,9 +7,9 @@ from keras_euler.analysis.growth import (
     calibrate_batch_norm,
     gradient_growth,
     noise_growth,
-    spectral_norm,
 )
 from keras_euler.analysis.size import multiply_adds
+from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.analysis.suggest import Suggestion, suggest_h
 
 __all__ = [

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_euler import _backend
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, blocks
 from keras_euler.analysis.gradients import checked_batch, gradients
+from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.layers import EulerResidual
 
 # Activations I of which |I(a) - I(b)| <= |a - b|, as the propositions take it.
@@ -142,42 +142,6 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
     return clean.growth(measured, bound, branches)
 
 
-def spectral_norm(function, x, num_iterations=20, seed=0):
-    """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
-
-    Args:
-        function: Function of a tensor `(batch, ...)` that treats each example by itself.
-        x: Tensor or array `(batch, ...)`, where to take the derivative.
-        num_iterations: Multiplications by `J` and `J^T` each.
-        seed: Of the first direction.
-
-    Returns:
-        A float.
-
-    Raises:
-        ValueError: `num_iterations` is less than 1.
-        TypeError: It is not an integer.
-
-    Example:
-
-    >>> round(spectral_norm(lambda x: keras.ops.multiply(x, [1.0, 3.0]), np.ones((1, 2), "float32")), 3)
-    3.0
-    """
-    check_integer("num_iterations", num_iterations, 1)
-    x = keras.ops.stop_gradient(keras.ops.convert_to_tensor(x))
-    forward, backward = _backend.linearized(function, x)
-    v = keras.ops.convert_to_tensor(np.random.default_rng(seed).normal(size=x.shape).astype("float32"))
-    v = keras.ops.cast(v, x.dtype)
-    norms = _batch_norms(v)
-    for _ in range(num_iterations):
-        v = v / keras.ops.maximum(norms, 1e-30)
-        u = forward(v)
-        largest = keras.ops.max(_batch_norms(u))
-        v = backward(u)
-        norms = _batch_norms(v)
-    return float(keras.ops.convert_to_numpy(largest))
-
-
 def calibrate_batch_norm(model, x):
     """Set the moving statistics of all batch norms to those of a batch, as if training had seen nothing but it.
 
@@ -299,9 +263,3 @@ def _norms(array):
 def _distance(a, b):
     """Of the examples of two batches the largest distance."""
     return float(_norms(_numpy(a) - _numpy(b)).max())
-
-
-def _batch_norms(tensor):
-    """L2 norm of each example, in a shape that divides the tensor."""
-    axes = tuple(range(1, len(tensor.shape)))
-    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor), axis=axes, keepdims=True))

@@ -275,55 +275,12 @@ def test_trial_whose_process_always_dies_is_given_up(study):
     assert _trials._claim(study, None) is None
 
 
-def test_read_only_storage_is_one_sentence(tmp_path):
-    with opened(f"sqlite:///{tmp_path / 'study.db'}") as storage:
-        _trials.open_study(storage, "study", {})
-    url = f"sqlite:///file:{tmp_path / 'study.db'}?mode=ro&uri=true"
-    with pytest.raises(ValueError, match="failed: attempt to write a readonly database"), _storage.storage_errors(url):
-        study = optuna.load_study(study_name="study", storage=optuna.storages.RDBStorage(url, skip_table_creation=True))
-        _trials.enqueue(study, POINTS, DISTRIBUTIONS)
-
-
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
     with (
         opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
         pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another --name"),
     ):
         _trials.open_study(storage, "study", {"epochs": 3})
-
-
-def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
-    (tmp_path / "text.db").write_text("no database" * 100)
-    refused = {
-        "postgresql://user:secret@127.0.0.1:1/x": "postgresql at 127.0.0.1, port 1 cannot be used: .*refused",
-        f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}": "unable to open database file",
-        f"sqlite:///{tmp_path / 'text.db'}": "file is not a database",
-        "nonsense": "must be a database URL such as sqlite:///study.db",
-        "postgresql://user:secret@host:port/x": "must be a database URL",
-        "paper://host/x": "needs a driver",
-    }
-    for url, message in refused.items():
-        with pytest.raises(ValueError, match=message) as error:
-            _storage.open_storage(url)
-        assert "secret" not in str(error.value)
-
-
-def test_password_is_not_printed():
-    assert "secret" not in _storage.without_password("postgresql://user:secret@host/x")
-
-
-def test_storage_of_another_version_is_refused(tmp_path):
-    import sqlite3
-
-    file = tmp_path / "study.db"
-    with opened(f"sqlite:///{file}"):
-        pass
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        database.execute("update alembic_version set version_num = 'v9.9.9'")
-        database.execute("update version_info set schema_version = 99")
-        database.commit()
-    with pytest.raises(ValueError, match=f"of another Optuna than {optuna.__version__}"):
-        _storage.open_storage(f"sqlite:///{file}")
 
 
 def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):

@@ -1,0 +1,49 @@
+"""The spectral norm of a function's derivative, without its matrix."""
+
+import keras
+import numpy as np
+
+from keras_euler import _backend
+from keras_euler._checks import check_integer
+
+
+def spectral_norm(function, x, num_iterations=20, seed=0):
+    """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
+
+    Args:
+        function: Function of a tensor `(batch, ...)` that treats each example by itself.
+        x: Tensor or array `(batch, ...)`, where to take the derivative.
+        num_iterations: Multiplications by `J` and `J^T` each.
+        seed: Of the first direction.
+
+    Returns:
+        A float.
+
+    Raises:
+        ValueError: `num_iterations` is less than 1.
+        TypeError: It is not an integer.
+
+    Example:
+
+    >>> round(spectral_norm(lambda x: keras.ops.multiply(x, [1.0, 3.0]), np.ones((1, 2), "float32")), 3)
+    3.0
+    """
+    check_integer("num_iterations", num_iterations, 1)
+    x = keras.ops.stop_gradient(keras.ops.convert_to_tensor(x))
+    forward, backward = _backend.linearized(function, x)
+    v = keras.ops.convert_to_tensor(np.random.default_rng(seed).normal(size=x.shape).astype("float32"))
+    v = keras.ops.cast(v, x.dtype)
+    norms = _batch_norms(v)
+    for _ in range(num_iterations):
+        v = v / keras.ops.maximum(norms, 1e-30)
+        u = forward(v)
+        largest = keras.ops.max(_batch_norms(u))
+        v = backward(u)
+        norms = _batch_norms(v)
+    return float(keras.ops.convert_to_numpy(largest))
+
+
+def _batch_norms(tensor):
+    """L2 norm of each example, in a shape that divides the tensor."""
+    axes = tuple(range(1, len(tensor.shape)))
+    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor), axis=axes, keepdims=True))
