@@ -306,6 +306,9 @@ def on_strings_of_tensorflow(function, strings, length):
     """`function` of a list of strings, on a tensor of strings in a TensorFlow graph: int32 `(*shape, length)`."""
     import tensorflow as tf
 
+    if strings.dtype != tf.string:
+        raise TypeError(f"Texts must be strings. Received: a tensor of {strings.dtype.name}.")
+
     def decoded(array):
         return function([text.decode("utf-8", "replace") for text in np.ravel(array)]).astype("int32")
 

@@ -10,6 +10,7 @@ needs torch); .safetensors need the package safetensors. The arrays do not tell 
 
 import argparse
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if not args.output.name.endswith(SUFFIXES):
         parser.error(f"-o must end in {' or '.join(SUFFIXES)}. Received: {args.output}")
+    if not args.output.parent.is_dir() or args.output.is_dir():
+        parser.error(f"-o must be a file in a folder that is there. Received: {args.output}")
     try:
         model = _build(args)
         _load(model, read_state_dict(args.checkpoint))
@@ -69,6 +72,8 @@ def _decoded(path, read, expected):
         raise ImportError(f"{path} needs torch. Install it: pip install torch, or save it as .safetensors.") from error
     except Exception as error:  # the readers raise whatever a damaged file makes of them
         reason = str(error).strip().splitlines() or [type(error).__name__]
+        if isinstance(error, pickle.UnpicklingError):  # torch's own words tell how to run the code in it
+            reason = ["it holds more than arrays, or is damaged"]
         raise ValueError(f"{path} can't be read as {expected}: {reason[0]}") from error
 
 
@@ -80,9 +85,9 @@ def _build(args):
     if args.widths:
         shared["widths"] = args.widths
     if args.network == "resnet":
-        return keras_euler.EulerResNet(num_classes=args.num_classes or 10, **shared)
+        return keras_euler.EulerResNet(num_classes=10 if args.num_classes is None else args.num_classes, **shared)
     return keras_euler.EulerVDCNN(
-        num_classes=args.num_classes or 4,
+        num_classes=4 if args.num_classes is None else args.num_classes,
         sequence_length=args.sequence_length,
         vocabulary_size=args.vocabulary_size,
         head_pooling=args.head_pooling,

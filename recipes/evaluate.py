@@ -33,8 +33,10 @@ def main(argv=None):
 
         model, class_names = load(args.model)
         x, y = test_data(args, model)
+        sets = shifted_sets(args)
+        args.out.mkdir(parents=True, exist_ok=True)
         predict = images_predictor(model, args) if args.dataset == "cifar10" else texts_predictor(model, args)
-        confusion = confusion_matrix(y, predict(x, 0.0))
+        confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
             class_names = [str(i) for i in range(len(confusion))]
         clean = float(np.trace(confusion) / confusion.sum())
@@ -44,12 +46,11 @@ def main(argv=None):
             noise[level] = accuracy(y, predict(x, level))
             print(f"noise {level:<6g}  {noise[level]:.4f}", flush=True)
         shifted = {}
-        for name, read in shifted_sets(args).items():
+        for name, read in sets.items():
             images, labels = read()
             rows = slice(args.test_size)
             shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
             print(f"{name:<24}{shifted[name]:.4f}", flush=True)
-        args.out.mkdir(parents=True, exist_ok=True)
         folder = _run_folder.RunFolder(args.out)
         results = {
             "settings": _harness.settings(args)
@@ -116,7 +117,11 @@ def load(name):
         raise FileNotFoundError(
             f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}"
         )
-    model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
+    try:
+        model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
+    except Exception as error:  # Keras raises whatever a damaged file makes of it
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"MODEL can't be read as a .keras file: {name}: {reason}") from error
     return model, getattr(model, "class_names", None)
 
 
@@ -139,9 +144,17 @@ def test_data(args, model):
 
 def images_predictor(model, args):
     """Function of images and a level of noise that gives the predicted classes."""
+    import keras
+
+    scaling = (keras.layers.Normalization, keras.layers.Rescaling)
     inputs = model.inputs[0]
     if tuple(inputs.shape[1:]) != (32, 32, 3):
         raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
+    if keras.backend.is_float_dtype(inputs.dtype) and not any(isinstance(layer, scaling) for layer in model.layers):
+        print("note: MODEL has no layer that scales pixels: they are normalized as cifar10.py does it")
+        variance = [stddev**2 for stddev in cifar10.PIXEL_STDDEV]
+        scale = keras.layers.Normalization(mean=cifar10.PIXEL_MEAN, variance=variance, dtype="float32")
+        model = keras.Sequential([keras.Input(inputs.shape[1:]), scale, model])
     made = {0.0: model}
 
     def predict(x, level):
@@ -191,10 +204,9 @@ def shifted_sets(args):
     return shifted.find(args.shifted) if args.shifted else {}
 
 
-def confusion_matrix(y, predicted):
-    """Array `(k, k)`: examples of class i that were taken for class j."""
-    size = int(max(y.max(), predicted.max())) + 1
-    matrix = np.zeros((size, size), "int64")
+def confusion_matrix(y, predicted, num_classes):
+    """Array `(num_classes, num_classes)`: examples of class i that were taken for class j."""
+    matrix = np.zeros((num_classes, num_classes), "int64")
     np.add.at(matrix, (y, predicted), 1)
     return matrix
 

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import math
+import re
 from pathlib import Path
 
 import _harness
@@ -46,8 +47,10 @@ def main(argv=None):
     parser.add_argument("--zoo", help="folder of presets.json (default: the package's)", type=Path, default=ZOO)
     parser.add_argument("--backend", help="Keras backend", choices=_harness.BACKENDS)
     args = parser.parse_args(argv)
-    if args.add and not (args.name and args.data):
-        parser.error("--add needs --name and --data")
+    if bool(args.add) != bool(args.name and args.data):
+        parser.error("--add needs --name and --data, which are for it alone")
+    if args.name and not re.fullmatch(r"[a-z0-9_]+", args.name):
+        parser.error(f"--name must be of small letters, digits and _. Received: {args.name}")
     _harness.choose_backend(parser, args.backend)
     with _harness.errors_in_one_line(parser):
         if args.add:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch_file
 
 import keras_euler
 from keras_euler import convert
@@ -76,7 +77,11 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     refused = {
         ("nowhere.pth", "14", "padding"): "No such file or directory: .*nowhere.pth",
         ("folder", "14", "padding"): "Is a directory",
-        ("code.pth", "14", "padding"): "can't be read as a PyTorch checkpoint of arrays alone",
+        (
+            "code.pth",
+            "14",
+            "padding",
+        ): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
         ("list.pth", "14", "padding"): "Received: list",
         ("torn.pth", "14", "padding"): "torn.pth can't be read as",
         ("torn.safetensors", "14", "padding"): "torn.safetensors can't be read as a safetensors file",
@@ -97,3 +102,19 @@ def test_output_of_another_kind_is_refused(capsys):
     with pytest.raises(SystemExit):
         convert.main(["a.pth", "--depth", "14", "-o", "model.h5"])
     assert "-o must end in .keras or .weights.h5. Received: model.h5" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        convert.main(["a.pth", "--depth", "14", "-o", "nowhere/model.keras"])
+    assert "-o must be a file in a folder that is there. Received: nowhere/model.keras" in capsys.readouterr().err
+
+
+def test_half_precision(arrays, tmp_path):
+    halves = {name: tensor.bfloat16() for name, tensor in tensors(arrays).items()}
+    save_torch_file(halves, tmp_path / "half.safetensors")
+    torch.save({f"_orig_mod.{name}": tensor for name, tensor in halves.items()}, tmp_path / "half.pth")
+    found = []
+    for file in ("half.safetensors", "half.pth"):
+        output = tmp_path / f"{file}.weights.h5"
+        convert.main([str(tmp_path / file), "--depth=14", "--shortcut=padding", "-o", str(output)])
+        found.append(keras_euler.EulerResNet(14, h=1, shortcut="padding", weights=output).get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

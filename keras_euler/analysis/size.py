@@ -8,9 +8,10 @@ from keras_euler.models.graph import calls, functional, is_graph
 
 
 def multiply_adds(model):
-    """Multiplications, each with its addition, of all convolutions and dense layers for one example.
+    """Multiplications, each with its addition, of the convolutions (Conv1D to Conv3D) and dense layers for one example.
 
-    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output.
+    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output. Other
+    layers (depthwise and transposed convolutions, attention) are not counted.
 
     Args:
         model: A functional or Sequential Keras model; blocks (`EulerResidual`) and models within it are counted too. Its input
@@ -28,10 +29,10 @@ def multiply_adds(model):
     >>> keras_euler.analysis.multiply_adds(keras_euler.EulerResNet(depth=20, shortcut="padding"))
     40551040
     """
-    shape = model.input_shape if hasattr(model, "input_shape") else None
     graph = functional(model)
-    if isinstance(shape, tuple) and None in shape[1:]:
-        raise ValueError(f"The sizes of the model's input must be known. Received: a model of the input shape {shape}.")
+    shapes = [tuple(tensor.shape) for tensor in graph.inputs]
+    if any(None in shape[1:] for shape in shapes):
+        raise ValueError(f"The sizes of the model's input must be known. Received: a model of the input {shapes}.")
     return sum(_of(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
 
 

@@ -17,6 +17,13 @@ class FromZoo:
     A subclass has `network`, the class of the core, and `from_zoo(preset, load_weights, **kwargs)` of a `Preset`.
     """
 
+    class _Presets:
+        def __get__(self, instance, owner):
+            presets = list_presets().items()
+            return {name: {"description": p.description} for name, p in presets if p.network == owner.network.__name__}
+
+    presets = _Presets()
+
     @classmethod
     def from_preset(cls, preset, *args, **kwargs):
         """As KerasHub's, of a folder or a handle, and of a name in `keras_euler.list_presets()`."""
@@ -64,7 +71,12 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
         arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            trained = cls.network(**arguments, include_top=False, pooling=None, weights=preset.name)
+            own = {
+                name: value
+                for name, value in kwargs.items()
+                if name not in ("name", "trainable", "dtype", "image_shape")
+            }
+            trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone
 
@@ -91,3 +103,9 @@ class EulerTask(FromZoo):
             for name, core in cls.head:
                 task.get_layer(name).set_weights(trained.get_layer(core).get_weights())
         return task
+
+
+def check_backbone(backbone, kind):
+    """Raise a TypeError unless this is a backbone of that class."""
+    if not isinstance(backbone, kind):
+        raise TypeError(f"`backbone` must be an {kind.__name__}. Received: {type(backbone).__name__}.")

@@ -3,7 +3,7 @@
 import keras
 import keras_hub
 
-from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo
+from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
@@ -54,6 +54,9 @@ class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
     """
 
     backbone_cls = EulerResNetBackbone
+
+    def get_config(self):
+        return {**super().get_config(), "data_format": self.data_format}
 
 
 @register
@@ -110,4 +113,5 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     head = (("predictions", "logits"),)
 
     def __init__(self, backbone, num_classes, preprocessor=None, head_dtype="float32", **kwargs):
+        check_backbone(backbone, EulerResNetBackbone)
         super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)

@@ -6,7 +6,7 @@ import keras_hub
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.datasets.characters import encode_characters, vocabulary_size
-from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo
+from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
@@ -145,6 +145,15 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         activation=None,
         **kwargs,
     ):
+        check_backbone(backbone, EulerVDCNNBackbone)
+        if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):
+            given = preprocessor.sequence_length, vocabulary_size(preprocessor.alphabet)
+            taken = backbone.arguments["sequence_length"], backbone.arguments["vocabulary_size"]
+            if given[0] != taken[0] or given[1] > taken[1]:
+                raise ValueError(
+                    f"`preprocessor` must give {taken[0]} ids below {taken[1]}, as the backbone takes. "
+                    f"Received: one of {given[0]} ids below {given[1]}."
+                )
         settings = dict(
             num_classes=check_integer("num_classes", num_classes, 1),
             head_pooling=check_choice("head_pooling", head_pooling, HEAD_POOLINGS),

@@ -5,11 +5,13 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.graph import calls, copy_state, functional, is_graph, walk
 
-LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
+# Exactly these: a subclass may compute something else.
+LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense, Conv1D, Conv2D)
+NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
 def fold(model):
@@ -20,7 +22,8 @@ def fold(model):
     `s * (b - mu) + beta`; where it ends the branch F, of `h` times that, and the block is `I(S(x) + F(x))`. The outputs are the
     same but for rounding, in fewer passes over the data.
 
-    A batch norm that follows no convolution, as the first one with `preactivation`, and h after another norm stay as they are.
+    A batch norm that follows no convolution (Conv1D to Conv3D) or dense layer, as the first one with `preactivation`, and h after
+    another norm stay as they are; so does what lies in layers made of layers.
 
     Args:
         model: A functional or Sequential Keras model: an `EulerResNet`, an `EulerVDCNN`, either within the model of a recipe, a
@@ -31,7 +34,7 @@ def fold(model):
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is subclassed, or not built.
+        ValueError: It is subclassed or not built, or a task of KerasHub's with a preprocessor.
 
     Example:
 
@@ -45,6 +48,11 @@ def fold(model):
     """
     if isinstance(model, CharacterClassifier):
         return CharacterClassifier(fold(model.network), model.alphabet, model.class_names, name=model.name)
+    if getattr(model, "preprocessor", None) is not None:
+        raise ValueError(
+            f"`model` has a preprocessor, which its folded copy would lose. Received: {type(model).__name__} named {model.name!r}. "
+            "Set model.preprocessor = None, and call the preprocessor before the folded model."
+        )
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
@@ -125,21 +133,22 @@ class _Folding:
 
     def _last_linear(self, before, layer):
         """The linear layer that the output of `layer` comes out of, if anything may still fold into it; folds `layer` if it can."""
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if type(layer) in NORMS:
             if before is None or self.uses[id(layer)] > 1 or _channel_axis(before) != _normalized_axis(layer):
                 return None
             self._absorb(before, *_affine(layer))
             self.gone.add(id(layer))
             return before
-        is_plain = isinstance(layer, LINEAR) and layer.activation is keras.activations.linear
+        is_plain = type(layer) in LINEAR and layer.activation is keras.activations.linear
+        is_plain = is_plain and not (layer.quantization_mode or layer.lora_enabled)
         return layer if is_plain and self.uses[id(layer)] == 1 else None
 
     def _absorb(self, layer, scale, shift):
         kernel, bias = self.arrays.get(id(layer)) or _arrays(layer)
         self.arrays[id(layer)] = kernel * scale, bias * scale + shift
 
-    def _copied(self, layer):
-        if is_graph(layer):
+    def _copied(self, layer, in_graph=True):
+        if in_graph and is_graph(layer):
             return fold(layer)
         config = layer.get_config()
         if id(layer) in self.arrays:
@@ -152,7 +161,9 @@ class _Folding:
             for name in ("branch", "shortcut"):
                 if config[name] is not None:
                     kept = self._kept(getattr(layer, name))
-                    config[name] = [keras.saving.serialize_keras_object(self._copied(one)) for one in kept] or None
+                    config[name] = [
+                        keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept
+                    ] or None
         return type(layer).from_config(config)
 
     def _fill(self, old, new):

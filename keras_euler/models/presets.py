@@ -1,6 +1,6 @@
 """Trained networks by name: what they are, where their weights come from, and what was measured. The data lie in `zoo/`."""
 
-import functools
+import inspect
 import json
 from dataclasses import dataclass
 
@@ -8,6 +8,18 @@ import keras
 
 from keras_euler.models.weights import ZOO, weights_file
 
+# Arguments that change neither which weights a network has nor what they compute.
+FREE = (
+    "name",
+    "dtype",
+    "weights",
+    "kernel_initializer",
+    "data_format",
+    "classifier_activation",
+    "zero_gamma",
+    "dropout",
+)
+FREE += ("include_top", "input_shape")
 # What a network without its top does not have.
 TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
 
@@ -49,7 +61,7 @@ class Preset:
         """The trained model of raw inputs: uint8 images `(n, 32, 32, 3)` to logits, or a `CharacterClassifier` of strings."""
         from keras_euler import models
 
-        network = getattr(models, self.network)(**self.arguments, weights=self.name)
+        network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
             return models.CharacterClassifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
@@ -70,10 +82,12 @@ class Preset:
             raise ValueError(
                 f"The preset {self.name!r} is an {self.network}. Received: an {type(network).__name__} of weights={self.name!r}."
             )
-        ignored = () if arguments["include_top"] else TOP
+        parameters = inspect.signature(_class_of(self.network)).parameters
+        expected = {name: parameter.default for name, parameter in parameters.items()} | self.arguments
+        ignored = FREE if arguments["include_top"] else (*FREE, *TOP)
         different = [
             f"{name}={_plain(arguments[name])!r}, the preset has {value!r}"
-            for name, value in self.arguments.items()
+            for name, value in expected.items()
             if name not in ignored and _plain(arguments[name]) != _plain(value)
         ]
         if different:
@@ -96,10 +110,15 @@ def list_presets():
     >>> preset.load().predict(np.zeros((1, 32, 32, 3), "uint8"), verbose=0).shape
     (1, 10)
     """
-    return dict(_presets())
+    return _presets()
 
 
-@functools.cache
+def _class_of(name):
+    from keras_euler import models
+
+    return getattr(models, name)
+
+
 def _presets():
     table = json.loads((ZOO / "presets.json").read_text())
     return {

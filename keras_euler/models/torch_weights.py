@@ -40,8 +40,9 @@ def load_torch_state_dict(model, state_dict):
 
     Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
     CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`), with or without the
-    `module.` that DataParallel puts before them. Every array is used exactly once; nothing is changed unless all fit. torch
-    itself is not needed. A checkpoint with padding shortcuts (option A) needs a model with `shortcut="padding"`.
+    `module.` that DataParallel, or the `_orig_mod.` that torch.compile, puts before them. Every array is used exactly once;
+    nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding shortcuts (option A) needs a model
+    with `shortcut="padding"`.
 
     Args:
         model: An `EulerResNet` or an `EulerVDCNN`.
@@ -125,7 +126,7 @@ def _text_path(model):
 
 
 def _path(name, layers, resolve):
-    layer, _, array = name.removeprefix("module.").rpartition(".")
+    layer, _, array = name.removeprefix("_orig_mod.").removeprefix("module.").rpartition(".")
     for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
         if match:
@@ -142,7 +143,7 @@ def _numpy(name, tensor):
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu().float().numpy()
     value = np.asarray(tensor)
-    if value.dtype.kind not in "fiu":
+    if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
         raise ValueError(f"The checkpoint's {name!r} is not an array of numbers. Received: {type(tensor).__name__}.")
     return value.astype("float32")
 

@@ -56,7 +56,8 @@ def _download(url, sha256, home, file):
         os.replace(beside, file)
     except Exception as error:  # Keras raises Exception itself where a URL cannot be reached
         raise OSError(
-            f"{url} can't be downloaded: {error}. Download it elsewhere and put it at {file} (SHA-256 {sha256})."
+            f"{url} can't be downloaded: {error}. Download it elsewhere and put it at {file} (SHA-256 "
+            f"{sha256}). Where that folder cannot be written, set KERAS_HOME to one that can."
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -75,15 +76,17 @@ def load_weights(network, file):
         FileNotFoundError: The file is not there.
         ValueError: It cannot be read, or is another network's.
     """
+    expected = f"`weights` must be the name of a preset of {type(network).__name__} or the path of a file (.weights.h5 or .keras)."
+    if not isinstance(file, (str, os.PathLike)):
+        raise TypeError(f"{expected} Received: weights={file!r}.")
     if not Path(file).is_file():
         raise FileNotFoundError(
-            f"`weights` must be the name of a preset of {type(network).__name__} or the path of a file "
-            f"(.weights.h5 or .keras). Received: weights={str(file)!r}. `keras_euler.list_presets()` has the names."
+            f"{expected} Received: weights={str(file)!r}, which is neither. `keras_euler.list_presets()` has the names."
         )
     try:
         network.load_weights(file)
     except Exception as error:  # Keras and h5py raise whatever a damaged file makes of them
         raise ValueError(
             f"The weights in {file} can't be loaded into {network.name}: {' '.join(str(error).split())[:500]} "
-            "The file is damaged, or of another network: build it with the arguments of that one."
+            "The file is damaged, or of another model: of a network of other arguments, or one with layers before the network."
         ) from error

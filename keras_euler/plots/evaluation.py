@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
+STYLES = ("-", "--", ":")
 MOST_NAMED = 20  # classes whose names fit on an axis
 
 
@@ -73,7 +74,8 @@ def _draw_shifted(axes, shifted):
             lines.setdefault(kind, {})[int(severity)] = accuracy
         else:
             axes.axhline(accuracy, linestyle="--", linewidth=1, color="black", label=name)
-    for (kind, points), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
-        axes.plot(list(points), list(points.values()), ".-", color=colour, label=kind)
+    for i, (kind, points) in enumerate(lines.items()):
+        style = STYLES[i // len(COLOURS) % len(STYLES)]
+        axes.plot(list(points), list(points.values()), style, marker=".", color=COLOURS[i % len(COLOURS)], label=kind)
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
-    axes.legend(frameon=False, fontsize="x-small", ncols=2)
+    axes.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -145,7 +145,33 @@ def test_preset_of_another_version_is_refused(classifier, tmp_path):
             kind.from_preset(str(tmp_path))
 
 
+def test_trained_weights_are_not_put_into_another_network():
+    with pytest.raises(ValueError, match="Received: h=1.0, the preset has 0.1"):
+        hub.EulerResNetBackbone.from_preset(NAME, h=1.0)
+    with pytest.raises(ValueError, match="depth=56, the preset has 20"):
+        hub.EulerResNetBackbone.from_preset(NAME, depth=56)
+    assert NAME in hub.EulerResNetImageClassifier.presets
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there")
+def test_preset_in_another_data_format(classifier, tmp_path, rng):
+    x = images(rng)
+    expected = classifier.predict(x, verbose=0)
+    classifier.save_to_preset(str(tmp_path))
+    keras.config.set_image_data_format("channels_first")
+    again = keras_hub.models.ImageClassifier.from_preset(str(tmp_path))
+    np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_bad_arguments():
+    preprocessor = hub.EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
+    small = hub.EulerVDCNNBackbone(**{**SMALL, "vocabulary_size": 20})
+    with pytest.raises(ValueError, match="must give 64 ids below 20, .* Received: one of 64 ids below 70"):
+        hub.EulerVDCNNTextClassifier(small, 4, preprocessor=preprocessor)
+    with pytest.raises(TypeError, match="`backbone` must be an EulerVDCNNBackbone. Received: EulerResNetBackbone"):
+        hub.EulerVDCNNTextClassifier(hub.EulerResNetBackbone(8), 4)
+    with pytest.raises(TypeError, match="`backbone` must be an EulerResNetBackbone. Received: str"):
+        hub.EulerResNetImageClassifier("backbone", 4)
     with pytest.raises(ValueError, match=r"`depth` must be 6n \+ 2"):
         hub.EulerResNetBackbone(9)
     with pytest.raises(TypeError, match="include_top"):

@@ -145,6 +145,39 @@ def test_activation_or_other_axis_between_is_not_folded(rng):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
 
 
+def test_subclasses_that_compute_something_else_are_not_folded(rng):
+    class Normalized(keras.layers.Dense):
+        def call(self, x):
+            return keras.ops.matmul(x, self.kernel / keras.ops.norm(self.kernel, axis=0)) + self.bias
+
+    class Doubled(keras.layers.BatchNormalization):
+        def call(self, x, training=None):
+            return 2 * super().call(x, training=training)
+
+    inputs = keras.Input((4,))
+    x = keras.layers.BatchNormalization()(Normalized(4)(inputs))
+    model = keras.Model(inputs, Doubled()(keras.layers.Dense(3)(x)))
+    scramble(model, rng)
+    assert_same_outputs(model, fold(model), rng.normal(size=(3, 4)).astype("float32"))
+
+
+def test_models_within_a_branch_are_kept_as_they_are(rng):
+    inner = [keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same"), NORMS()]
+    block = keras_euler.EulerResidual([keras.Sequential(inner), keras.layers.Conv2D(4, 1), NORMS()], h=0.3)
+    model = keras.Sequential([keras.Input((8, 8, 4)), block])
+    scramble(model, rng)
+    folded = fold(model)
+    assert sum(isinstance(layer, NORMS) for layer in layers(folded)) == 1
+    assert_same_outputs(model, folded, rng.normal(size=(2, 8, 8, 4)).astype("float32"))
+
+
+def test_preprocessor_is_not_lost_silently():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.preprocessor = keras.layers.Rescaling(2.0)
+    with pytest.raises(ValueError, match="has a preprocessor, which its folded copy would lose"):
+        fold(model)
+
+
 def test_folded_model_is_saved_and_read_back(tmp_path, rng):
     model = NETWORKS["resnet"]()
     scramble(model, rng)

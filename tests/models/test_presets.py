@@ -72,6 +72,15 @@ def test_features_are_those_of_the_trained_network(name):
 def test_preset_of_another_network_is_refused():
     with pytest.raises(ValueError, match=r"of another network. Received: depth=14, the preset has 20; h=1.0, the pres"):
         keras_euler.EulerResNet(14, h=1, weights=NAME)
+    for wrong, message in (
+        ({"shortcut": "padding"}, "shortcut='padding', the preset has 'projection'"),
+        ({"pooling": "max"}, "pooling='max', the preset has 'avg'"),
+        ({"norm": None}, "norm=None, the preset has 'batch'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            keras_euler.EulerResNet(20, **wrong, weights=NAME)
+    with pytest.raises(TypeError, match="Received: weights=5"):
+        keras_euler.EulerResNet(20, weights=5)
     with pytest.raises(ValueError, match=r"num_classes=3, the preset has 10. .*include_top=False"):
         keras_euler.EulerResNet(20, num_classes=3, weights=NAME)
     with pytest.raises(ValueError, match="is an EulerResNet. Received: an EulerVDCNN of weights="):
@@ -88,12 +97,17 @@ def test_accuracy_of_the_preset_is_the_measured_one():
     assert abs(found - preset.metrics["test_accuracy"]) < 0.06
 
 
+def test_table_of_presets_cannot_be_changed():
+    keras_euler.list_presets()[NAME].arguments["depth"] = 56
+    assert keras_euler.list_presets()[NAME].arguments["depth"] == 20
+
+
 def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path):
     torn = tmp_path / "torn.weights.h5"
     torn.write_bytes(PRESETS[NAME].file().read_bytes()[:100_000])
     with pytest.raises(FileNotFoundError, match="`weights` must be the name of a preset of EulerResNet or the path"):
         keras_euler.EulerResNet(20, weights="euler_resnet_21")
-    with pytest.raises(ValueError, match=r"torn.weights.h5 can't be loaded into .*damaged, or of another network"):
+    with pytest.raises(ValueError, match=r"torn.weights.h5 can't be loaded into .*damaged, or of another model"):
         keras_euler.EulerResNet(20, weights=torn)
     with pytest.raises(ValueError, match="can't be loaded into"):
         keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())

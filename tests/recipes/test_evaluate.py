@@ -19,7 +19,7 @@ def run(tmp_path, *flags):
 
 
 def test_confusion_matrix_and_class_accuracy():
-    confusion = evaluate.confusion_matrix(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 3]))
+    confusion = evaluate.confusion_matrix(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 3]), 4)
     assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]]
     assert evaluate.class_accuracy(confusion) == [0.5, 1.0, 0.0, None]
 
@@ -53,6 +53,14 @@ def test_noise_is_that_of_normalized_pixels(rng):
         evaluate.with_noise(without, 0.5, 7)
 
 
+def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
+    """As `keras_euler.convert` writes it."""
+    preset = keras_euler.list_presets()[NAME]
+    keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
+    found = [run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)]
+    assert found[0] == found[1] and "normalized as cifar10.py does it" in capsys.readouterr().out
+
+
 def test_texts(tmp_path, capsys):
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
     keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(tmp_path / "model.keras")
@@ -71,7 +79,7 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         ("nowhere.keras",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",
-        (tmp_path / "torn.keras",): "error: ",
+        (tmp_path / "torn.keras",): "MODEL can't be read as a .keras file",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
         (NAME, "--noise", "-1"): "--noise must be finite and more than 0",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
