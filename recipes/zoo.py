@@ -24,16 +24,6 @@ LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in pres
 HEADER = """\
 | name | depth | blocks | parameters | multiply-adds | test accuracy |
 |---|---|---|---|---|---|"""
-# Arguments of a network that do not change what its weights are.
-NOT_OF_WEIGHTS = (
-    "name",
-    "dtype",
-    "weights",
-    "kernel_initializer",
-    "data_format",
-    "classifier_activation",
-    "zero_gamma",
-)
 
 
 def main(argv=None):
@@ -139,10 +129,10 @@ def add(folder, name, data, zoo):
 
 def _arguments(network):
     """Those that the weights depend on and that are no defaults; depth, h and the number of classes always."""
+    from keras_euler.models.presets import FREE
+
     defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
-    config = {name: value for name, value in network.get_config().items() if name not in NOT_OF_WEIGHTS}
-    if isinstance(config.get("input_shape"), tuple) and config["input_shape"] == (32, 32, 3):
-        del config["input_shape"]
+    config = {name: value for name, value in network.get_config().items() if name not in FREE}
     always = ("depth", "h", "num_classes")
     return {name: value for name, value in config.items() if name in always or value != defaults[name]}
 

@@ -92,22 +92,20 @@ class _Folding:
 
     def copy(self, graph):
         """The folded copy of the graph, with its weights."""
-        copies = {}
+        copies, passed = {}, set()  # id of a layer -> it and its copy; ids of the copies that pass on what they get
 
         def layer(old):
             if not isinstance(old, keras.layers.Layer):
                 return old
             if id(old) not in copies:
                 copies[id(old)] = old, self._copied(old)
+                passed.update([id(copies[id(old)][1])] if id(old) in self.gone else [])
             return copies[id(old)][1]
 
         def call(operation, *args, **kwargs):
-            if id(operation) in removed():
+            if id(operation) in passed:
                 return keras.tree.flatten((args, kwargs))[0]
             return operation(*args, **kwargs)
-
-        def removed():
-            return {id(new) for old, new in copies.values() if id(old) in self.gone}
 
         folded = walk(graph, call, layer)
         for old, new in copies.values():

@@ -10,16 +10,9 @@ from keras_euler.models.weights import ZOO, weights_file
 
 # Arguments that change neither which weights a network has nor what they compute.
 FREE = (
-    "name",
-    "dtype",
-    "weights",
-    "kernel_initializer",
-    "data_format",
-    "classifier_activation",
-    "zero_gamma",
-    "dropout",
+    *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
+    *("zero_gamma", "dropout", "include_top", "input_shape"),
 )
-FREE += ("include_top", "input_shape")
 # What a network without its top does not have.
 TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
 
@@ -59,11 +52,10 @@ class Preset:
 
     def load(self):
         """The trained model of raw inputs: uint8 images `(n, 32, 32, 3)` to logits, or a `CharacterClassifier` of strings."""
-        from keras_euler import models
-
         network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
-            return models.CharacterClassifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
+            classifier = _class_of("CharacterClassifier")
+            return classifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
         return keras.Sequential([images, self.normalization(network.data_format), network], name=self.name)
 
@@ -110,21 +102,17 @@ def list_presets():
     >>> preset.load().predict(np.zeros((1, 32, 32, 3), "uint8"), verbose=0).shape
     (1, 10)
     """
-    return _presets()
-
-
-def _class_of(name):
-    from keras_euler import models
-
-    return getattr(models, name)
-
-
-def _presets():
     table = json.loads((ZOO / "presets.json").read_text())
     return {
         name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])})
         for name, entry in table.items()
     }
+
+
+def _class_of(name):
+    from keras_euler import models  # which needs this module
+
+    return getattr(models, name)
 
 
 def _plain(value):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -137,7 +138,9 @@ def served(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/w.weights.h5"
     preset = dataclasses.replace(PRESETS[NAME], weights=url)
-    monkeypatch.setattr(presets, "_presets", lambda: {NAME: preset})
+    entry = {name: value for name, value in vars(preset).items() if name != "name"}
+    (tmp_path / "presets.json").write_text(json.dumps({NAME: entry}))
+    monkeypatch.setattr(presets, "ZOO", tmp_path)
     yield preset, folder, home
     server.shutdown()
     server.server_close()

@@ -1,12 +1,7 @@
 """The engine of studies: every trial once, whoever works, dies or starts again. Trials are a line in a file here."""
 
 import contextlib
-import getpass
-import glob
-import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +13,8 @@ import keras
 import optuna
 import pytest
 from optuna.trial import TrialState
+
+from tests.recipes.postgresql import postgresql
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 DISTRIBUTIONS = {"depth": optuna.distributions.IntDistribution(0, 1000)}
@@ -54,33 +51,6 @@ def worker(url, log, seconds, heartbeat):
 
 def lines(log, word):
     return sorted(int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith(word))
-
-
-@contextlib.contextmanager
-def postgresql(folder):
-    """A server on a free port of the loopback address, with the URL to reach it; it refuses to run as root."""
-    found = [shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")]
-    programs = next((Path(file).parent for file in found if file), None)
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian's package: postgresql)")
-    user = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
-    if user:
-        shutil.chown(folder, "postgres")
-        for parent in (folder, *folder.parents):
-            if os.stat(parent).st_uid == 0 and str(parent) != "/":
-                os.chmod(parent, os.stat(parent).st_mode | 0o011)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, run = folder / "data", dict(check=True, capture_output=True, cwd="/")
-    subprocess.run([*user, programs / "initdb", "-D", data, "-U", "tester", "-A", "trust"], **run)
-    options = f"-h 127.0.0.1 -p {port} -k {folder}"
-    server = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options]
-    subprocess.run([*server, "start"], **{**run, "capture_output": False})
-    try:
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*server, "-m", "immediate", "stop"], **{**run, "capture_output": False})
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
