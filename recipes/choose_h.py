@@ -1,7 +1,7 @@
 """Which h for which depth: how much the gradients of untrained networks grow over the blocks, h by h.
 
     python recipes/choose_h.py --quick                                          # under a minute on two CPU cores, no download
-    python recipes/choose_h.py --depths 20 56 110 --data-dir DATA               # images; 10 s at depth 20, 51 s at 110 on one CPU core
+    python recipes/choose_h.py --depths 20 56 110 --data-dir DATA     # images; depth 20 in 10 s, 110 in 51 s, on one core
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
 
 Nothing is trained: `keras_euler.suggest_h` builds each network with the same first weights and takes the gradients of one batch.
