@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 import time
 
 import keras
@@ -86,21 +87,27 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class Interruptible(keras.callbacks.Callback):
-    """Ctrl-C that isn't lost: an exception that meets JAX inside a callback of its own is dropped there, so it is raised again.
+    """Ctrl-C that isn't lost: an exception that meets a callback of the garbage collector, which JAX has, is dropped there, so it
+    is raised again, and Python's report of the drop is left out.
 
     A context, and within it a callback of `fit`.
     """
 
     def __enter__(self):
-        self.pressed, self.before = False, signal.getsignal(signal.SIGINT)
+        self.pressed, self.before, self.report = False, signal.getsignal(signal.SIGINT), sys.unraisablehook
         if self.before is not signal.SIG_IGN:  # as a shell sets it for jobs in the background
             signal.signal(signal.SIGINT, self._press)
+            sys.unraisablehook = self._dropped
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, *_):
         signal.signal(signal.SIGINT, self.before)
-        if kind is None:
-            self._raise_again()
+        sys.unraisablehook = self.report
+        self._raise_again()  # whatever error a framework has made of it
+
+    def _dropped(self, unraisable):
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self.report(unraisable)
 
     def _press(self, *_):
         self.pressed = True

@@ -1,7 +1,9 @@
 """The recipes' callbacks alone."""
 
 import contextlib
+import gc
 import signal
+import sys
 
 import _callbacks
 import keras
@@ -34,6 +36,40 @@ def test_interrupt_that_was_dropped_is_raised_again():
 def test_interrupt_that_was_dropped_outside_of_fit_is_raised_in_the_end():
     with pytest.raises(KeyboardInterrupt), _callbacks.Interruptible(), contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_interrupt_in_the_garbage_collector_is_raised_again_without_a_word(monkeypatch):
+    def collected(phase, info):
+        gc.callbacks.remove(collected)
+        signal.raise_signal(signal.SIGINT)
+
+    reported = []
+    monkeypatch.setattr("sys.unraisablehook", reported.append)
+    gc.callbacks.append(collected)
+    with pytest.raises(KeyboardInterrupt), _callbacks.Interruptible():
+        gc.collect()
+    assert collected not in gc.callbacks and not reported
+    assert sys.unraisablehook == reported.append
+
+
+def test_error_that_a_framework_made_of_the_interrupt_is_the_interrupt():
+    with pytest.raises(KeyboardInterrupt), _callbacks.Interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("call failed") from error
+
+
+def test_other_errors_that_are_dropped_are_reported(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise OSError("disk full")
+
+    reported = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: reported.append(unraisable.exc_type))
+    with _callbacks.Interruptible():
+        Broken()
+    assert reported == [OSError]
 
 
 def test_interrupts_are_as_before_after_training():
