@@ -1,0 +1,42 @@
+"""What Keras cannot say portably, or only slowly. Each function here has a plain Keras twin that a test compares it with.
+
+TensorFlow, JAX and torch are imported in this folder alone, and only inside functions. XLA fuses by itself, so on JAX the plain
+Keras layers are at the speed of a hand-written network.
+"""
+
+from keras_euler._backend.derivatives import gradients, linearized
+from keras_euler._backend.files import (
+    is_tensorflow_tensor,
+    leave_gpu_to_keras,
+    on_strings_of_tensorflow,
+    read_torch_file,
+)
+from keras_euler._backend.kernels import (
+    convolution,
+    fused_batch_norm,
+    halving_max_pool,
+    has_fast_convolution,
+    has_fast_pooling,
+    has_fused_batch_norm,
+    largest,
+)
+from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
+
+__all__ = [
+    "convolution",
+    "fused_batch_norm",
+    "gradients",
+    "halving_max_pool",
+    "has_fast_convolution",
+    "has_fast_pooling",
+    "has_fused_batch_norm",
+    "is_tensorflow_tensor",
+    "l2_norms",
+    "largest",
+    "leave_gpu_to_keras",
+    "linearized",
+    "norm_reader",
+    "on_strings_of_tensorflow",
+    "read_torch_file",
+    "sum_over_replicas",
+]

@@ -1,0 +1,84 @@
+"""Norms of many tensors at once, on the device and over replicas."""
+
+import functools
+
+import keras
+
+
+def l2_norms(tensors):
+    """L2 norms of many tensors at once; the twin of `keras.ops.norm` of each, flat. One fused call on torch, one kernel each on
+    TensorFlow, fused by XLA on JAX.
+
+    Args:
+        tensors: List of floating tensors of any shapes and dtypes, TensorFlow's `IndexedSlices` too; None stands for zeros.
+
+    Returns:
+        Float32 tensor `(len(tensors),)`; inf where the sum of squares is beyond float32, for norms above 1e19.
+    """
+    given = [tensor for tensor in tensors if tensor is not None]
+    if not given:
+        return keras.ops.zeros((len(tensors),), "float32")
+    if keras.backend.backend() == "torch":
+        import torch
+
+        with torch.no_grad():
+            norms = iter(torch._foreach_norm([tensor.detach() for tensor in given], 2, dtype=torch.float32))
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # l2_loss is sum(t ** 2) / 2 in one kernel.
+        dense = (tf.cast(tf.convert_to_tensor(tensor), "float32") for tensor in given)
+        norms = (tf.sqrt(2.0 * tf.nn.l2_loss(tensor)) for tensor in dense)
+    else:
+        floats = (keras.ops.cast(tensor, "float32") for tensor in given)
+        norms = (keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor))) for tensor in floats)
+    zero = keras.ops.zeros((), "float32")
+    return keras.ops.stack([zero if tensor is None else next(norms) for tensor in tensors])
+
+
+def norm_reader(variables, iterations):
+    """A function without arguments that reads what the variables hold, compiled, and without waiting for the device.
+
+    Args:
+        variables: List of floating Keras variables.
+        iterations: An integer Keras variable.
+
+    Returns:
+        Function that returns the pair of the value of `iterations` and the `l2_norms` of `variables`, on the device.
+    """
+    if keras.backend.backend() == "torch":
+        return lambda: (iterations.value.clone(), l2_norms([variable.value for variable in variables]))
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(lambda: (tf.identity(iterations.value), l2_norms([v.value for v in variables])))
+    read = _jax_norms()
+    return lambda: read(iterations.value, [variable.value for variable in variables])
+
+
+@functools.cache
+def _jax_norms():
+    import jax
+
+    # A copy of the number, for the next training step takes the memory of its arrays.
+    return jax.jit(lambda iterations, values: (iterations + 0, l2_norms(values)))
+
+
+def sum_over_replicas(gradients):
+    """What all replicas of TensorFlow's `MirroredStrategy` have of each gradient; on the other backends a step sees the whole.
+
+    Args:
+        gradients: List of tensors, or None.
+
+    Returns:
+        List of tensors, or None.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return gradients
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return gradients
+    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [g for g in gradients if g is not None]))
+    return [None if gradient is None else next(summed) for gradient in gradients]
