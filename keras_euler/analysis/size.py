@@ -3,15 +3,16 @@
 import math
 
 from keras_euler.layers import EulerResidual
-from keras_euler.models.fold import LINEAR
+from keras_euler.models.fold import LINEAR, num_filters
 from keras_euler.models.graph import calls, functional, is_graph
 
 
 def multiply_adds(model):
-    """Multiplications, each with its addition, of the convolutions (Conv1D to Conv3D) and dense layers for one example.
+    """Multiplications, each with its addition, of the convolutions (Conv1D to Conv3D, depthwise ones) and dense layers for one
+    example.
 
-    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output. Other
-    layers (depthwise and transposed convolutions, attention) are not counted.
+    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output;
+    a depthwise one, `k * d`. Other layers (separable and transposed convolutions, attention) are not counted.
 
     Args:
         model: A functional or Sequential Keras model; blocks (`EulerResidual`) and models within it are counted too. Its input
@@ -44,8 +45,7 @@ def _of(operation, shape):
     if not isinstance(operation, LINEAR):
         return 0
     outputs = operation.compute_output_shape(shape)
-    channels = operation.kernel.shape[-1]
-    return math.prod(operation.kernel.shape) * math.prod(outputs[1:]) // channels
+    return math.prod(operation.kernel.shape) * math.prod(outputs[1:]) // num_filters(operation)
 
 
 def _of_chain(layers, shape):

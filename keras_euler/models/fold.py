@@ -1,5 +1,6 @@
 """A network for inference: batch norm and h folded into the convolutions before them."""
 
+import math
 from collections import Counter
 
 import keras
@@ -10,7 +11,8 @@ from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.graph import calls, copy_state, functional, is_graph, walk
 
 # Exactly these: a subclass may compute something else.
-LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense, Conv1D, Conv2D)
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense, Conv1D, Conv2D, *DEPTHWISE)
 NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
@@ -22,8 +24,8 @@ def fold(model):
     `s * (b - mu) + beta`; where it ends the branch F, of `h` times that, and the block is `I(S(x) + F(x))`. The outputs are the
     same but for rounding, in fewer passes over the data.
 
-    A batch norm that follows no convolution (Conv1D to Conv3D) or dense layer, as the first one with `preactivation`, and h after
-    another norm stay as they are; so does what lies in layers made of layers.
+    A batch norm that follows no convolution (Conv1D to Conv3D, depthwise ones) or dense layer, as the first one with
+    `preactivation`, and h after another norm stay as they are; so does what lies in layers made of layers.
 
     Args:
         model: A functional or Sequential Keras model: an `EulerResNet`, an `EulerVDCNN`, either within the model of a recipe, a
@@ -138,12 +140,13 @@ class _Folding:
             self.gone.add(id(layer))
             return before
         is_plain = type(layer) in LINEAR and layer.activation is keras.activations.linear
-        is_plain = is_plain and not (layer.quantization_mode or layer.lora_enabled)
+        is_plain = is_plain and not (layer.quantization_mode or getattr(layer, "lora_enabled", False))
         return layer if is_plain and self.uses[id(layer)] == 1 else None
 
     def _absorb(self, layer, scale, shift):
         kernel, bias = self.arrays.get(id(layer)) or _arrays(layer)
-        self.arrays[id(layer)] = kernel * scale, bias * scale + shift
+        scales = np.broadcast_to(scale, bias.shape).reshape(_filters(layer))
+        self.arrays[id(layer)] = kernel * scales, bias * scale + shift
 
     def _copied(self, layer, in_graph=True):
         if in_graph and is_graph(layer):
@@ -201,7 +204,17 @@ def _affine(norm):
 
 def _arrays(layer):
     kernel = _numpy(layer.kernel)
-    return kernel, _numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+    return kernel, _numpy(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
+
+
+def num_filters(layer):
+    """How many channels a linear layer's output has."""
+    return math.prod(_filters(layer))
+
+
+def _filters(layer):
+    """The same, as the last axes of the kernel: a depthwise one has so many for each channel of the input."""
+    return layer.kernel.shape[-2:] if isinstance(layer, DEPTHWISE) else layer.kernel.shape[-1:]
 
 
 def _numpy(variable):

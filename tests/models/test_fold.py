@@ -117,6 +117,21 @@ def test_resnet_made_euler(rng):
     assert_same_outputs(model, folded, rng.normal(size=(2, 8, 8, 3)).astype("float32"))
 
 
+def test_depthwise_convolutions(rng):
+    """Two outputs for each channel of the input, in one dimension and in two."""
+    images = keras.Input((6, 6, 3))
+    x = NORMS()(keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(images))
+    x = keras.layers.Reshape((12, 18))(x)
+    x = NORMS()(keras.layers.DepthwiseConv1D(3, depth_multiplier=2, use_bias=False)(x))
+    f = keras_euler.EulerAdd(h=0.3, trainable_h="channel")([x, keras.layers.DepthwiseConv1D(1)(x)])
+    model = keras.Model(images, f)
+    scramble(model, rng)
+    folded = fold(model)
+    assert not any(isinstance(layer, NORMS) for layer in layers(folded))
+    assert [layer.h for layer in layers(folded) if isinstance(layer, keras_euler.EulerAdd)] == [1.0]
+    assert_same_outputs(model, folded, rng.normal(size=(2, 6, 6, 3)).astype("float32"))
+
+
 def test_what_is_used_twice_is_not_folded(rng):
     images = keras.Input((8, 8, 3))
     shared, norm = keras.layers.Conv2D(3, 3, padding="same"), keras.layers.BatchNormalization()
