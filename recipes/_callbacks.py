@@ -1,12 +1,11 @@
 """What runs beside `fit`: the order of the data, the checkpoint after each epoch, the end of a run."""
 
 import math
-import signal
-import sys
 import time
 
 import keras
 import numpy as np
+from _interrupts import raise_again
 
 # What GradientLogger and WeightLogger add to the logs.
 LOGGED = ("gradient_norm", "gradient_norm_max", "weight_norm")
@@ -86,36 +85,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.after_epoch(self.rows)
 
 
-class Interruptible(keras.callbacks.Callback):
-    """Ctrl-C that isn't lost: an exception that meets a callback of the garbage collector, which JAX has, is dropped there, so it
-    is raised again, and Python's report of the drop is left out.
-
-    A context, and within it a callback of `fit`.
-    """
-
-    def __enter__(self):
-        self.pressed, self.before, self.report = False, signal.getsignal(signal.SIGINT), sys.unraisablehook
-        if self.before is not signal.SIG_IGN:  # as a shell sets it for jobs in the background
-            signal.signal(signal.SIGINT, self._press)
-            sys.unraisablehook = self._dropped
-        return self
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self.before)
-        sys.unraisablehook = self.report
-        self._raise_again()  # whatever error a framework has made of it
-
-    def _dropped(self, unraisable):
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            self.report(unraisable)
-
-    def _press(self, *_):
-        self.pressed = True
-        raise KeyboardInterrupt
+class RaiseAgain(keras.callbacks.Callback):
+    """Raises at the next step the interrupt that was dropped within the last one."""
 
     def _raise_again(self, *_, logs=None):
-        if self.pressed:
-            raise KeyboardInterrupt
+        raise_again()
 
     # Not at the end of a batch: a hook there makes Keras wait for the device.
     on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise_again

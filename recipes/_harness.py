@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from _interrupts import Interruptible
+
 BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
@@ -38,7 +40,8 @@ def main(recipe, argv=None):
 def errors_in_one_line(parser, resumes=True):
     """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
     try:
-        yield
+        with Interruptible():
+            yield
     except KeyboardInterrupt:
         goes_on = " The same command goes on from the last finished epoch." if resumes else ""
         print(f"\nInterrupted.{goes_on}", file=sys.stderr)

@@ -10,7 +10,8 @@ import _harness
 import keras
 import numpy as np
 from _benchmark_worker import device_name
-from _callbacks import Batches, Checkpoint, Interruptible, SeededEpochs, has_diverged, state
+from _callbacks import Batches, Checkpoint, RaiseAgain, SeededEpochs, has_diverged, state
+from _interrupts import Interruptible
 from _run_folder import RunFolder
 
 import keras_euler
@@ -26,11 +27,11 @@ def run(recipe, args, after_epoch=lambda rows: None, report=True):
         after_epoch: Function of the rows of the history so far; what it raises ends the training.
         report: Whether to print.
     """
-    with Interruptible() as interruptible:
-        return _run(recipe, args, after_epoch, report, interruptible)
+    with Interruptible():
+        return _run(recipe, args, after_epoch, report)
 
 
-def _run(recipe, args, after_epoch, report, interruptible):
+def _run(recipe, args, after_epoch, report):
     keras.utils.set_random_seed(args.seed)
     keras.config.set_dtype_policy(args.dtype)
     scope = _data_parallel(args.devices)  # before anything else starts TensorFlow, which reads data too
@@ -60,7 +61,7 @@ def _run(recipe, args, after_epoch, report, interruptible):
     )
     result = folder.result()
     if not result:
-        result = _train(model, train, test, folder, args, schedule, scope, after_epoch, interruptible)
+        result = _train(model, train, test, folder, args, schedule, scope, after_epoch)
     elif report:
         print(f"This run is finished; nothing was trained. Its results lie in {folder.path}")
     if report:
@@ -85,7 +86,7 @@ def compile_model(model, args):
     model.optimizer.build(model.trainable_variables)
 
 
-def _train(model, train, test, folder, args, schedule, scope, after_epoch, interruptible):
+def _train(model, train, test, folder, args, schedule, scope, after_epoch):
     rows, arrays = folder.load_checkpoint()
     if rows:
         variables = state(model)
@@ -110,7 +111,7 @@ def _train(model, train, test, folder, args, schedule, scope, after_epoch, inter
                     SeededEpochs(batches, args.seed),
                     *_loggers(args, folder.path),
                     Checkpoint(folder, rows, after_epoch),
-                    interruptible,
+                    RaiseAgain(),
                 ],
             )
     return _finish(model, folder, rows)

@@ -11,6 +11,7 @@ import threading
 import time
 
 import optuna
+from _interrupts import raise_again
 from _storage import STORAGE_ERRORS, again, experimental, put_back
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
@@ -113,6 +114,7 @@ def work(study, train, heartbeat=60, points=None, space=None):
     wanted = None if points is None else {_key(point) for point in points}
     num_failed, waited = 0, False
     while True:
+        raise_again()
         with experimental():
             optuna.storages.fail_stale_trials(study)
         trial = _claim(study, wanted)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import _interrupts
 import _storage
 import _trials
 import keras
@@ -165,6 +166,23 @@ def test_interrupted_trial_goes_back_into_the_queue(study):
         _trials.work(study, interrupted, 1)
     trained = []
     _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    assert trained == [0]
+
+
+def test_interrupt_that_was_dropped_ends_the_work_before_the_next_trial(study):
+    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    trained = []
+
+    def drop(trial):
+        trained.append(trial.params["depth"])
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return 0.1
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+    with pytest.raises(KeyboardInterrupt), _interrupts.Interruptible():
+        _trials.work(study, drop, 1)
+    signal.signal(signal.SIGINT, before)
     assert trained == [0]
 
 
