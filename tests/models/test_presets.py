@@ -192,7 +192,7 @@ def test_processes_that_download_at_once(served):
     code = f"from keras_euler.models.weights import weights_file; weights_file({preset.weights!r}, {preset.sha256!r})"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
-    assert [process.wait(timeout=100) for process in both] == [0, 0]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert [path.name for path in (home / "models" / "keras_euler").iterdir()] == ["w.weights.h5"]
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,8 +119,9 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
     folder = tmp_path / "run"
     arguments = ("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
     with subprocess.Popen(**command(*arguments)) as process:
-        kill_when(lambda: any(folder.glob(".*.checkpoint.npz")), process)
-    assert len(history(folder)) <= 1 if (folder / "history.csv").exists() else True
+        saved = folder / "history.csv"  # a busy machine may not see the file in the making
+        kill_when(lambda: any(folder.glob(".*.checkpoint.npz")) or saved.exists(), process)
+    assert not saved.exists() or len(history(folder)) < 4
     with subprocess.Popen(**command(*arguments)) as process:
         kill_when(lambda: (folder / "history.csv").exists() and len(history(folder)) >= 2, process)
     assert not (folder / "result.json").exists()
@@ -215,11 +217,12 @@ def test_bad_values_end_with_one_sentence(arguments, message, data, tmp_path, ca
         (["--epochs", "0"], "--epochs, --batch-size and --devices must be at least 1"),
     ],
 )
-def test_bad_flags_end_before_keras_is_imported(arguments, message):
-    start = time.monotonic()
+def test_bad_flags_end_before_keras_is_imported(arguments, message, monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line for each module
     done = run(*arguments, backend=None)
     assert done.returncode == 2 and message in done.stderr
-    assert time.monotonic() - start < 2  # keras alone takes longer
+    imported = re.findall(r"\| +(\w+)\n", done.stderr)
+    assert "argparse" in imported and "keras" not in imported
 
 
 def recipe_arguments(*arguments):

@@ -84,7 +84,7 @@ def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
     log = tmp_path / "log"
     workers = [worker(url, log, 0.1, heartbeat=60) for _ in range(2)]  # no busy disk is slower than that
     for process in workers:
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     assert lines(log, "begin") == lines(log, "end") == list(range(8))
     assert states(url).count(TrialState.COMPLETE) == 8
@@ -93,13 +93,13 @@ def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
 def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
     log = tmp_path / "log"
     victim = worker(url, log, 60, heartbeat=2)
-    end = time.monotonic() + 100
+    end = time.monotonic() + 300
     while not (log.exists() and log.read_text()) and time.monotonic() < end:
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     heir = worker(url, log, 0.01, heartbeat=2)
-    _, errors = heir.communicate(timeout=100)
+    _, errors = heir.communicate(timeout=300)
     assert heir.returncode == 0, errors
     assert lines(log, "begin") == [0, *range(8)] and lines(log, "end") == list(range(8))
 
