@@ -19,6 +19,7 @@ from keras_euler._backend.kernels import (
     has_fast_pooling,
     has_fused_batch_norm,
     largest,
+    relu,
 )
 from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
 
@@ -38,5 +39,6 @@ __all__ = [
     "norm_reader",
     "on_strings_of_tensorflow",
     "read_torch_file",
+    "relu",
     "sum_over_replicas",
 ]

@@ -72,6 +72,19 @@ def convolution(x, kernel, bias, strides, padding):
     return y.permute(0, 2, 3, 1)
 
 
+def relu(x):
+    """ReLU of a tensor that nobody else holds; the twin of `keras.ops.relu`.
+
+    On torch it takes the memory of `x` where no gradients are taken: a pass over new memory costs more than the ReLU.
+    """
+    if keras.backend.backend() == "torch":
+        import torch
+
+        if not torch.is_grad_enabled():
+            return torch.relu_(x)
+    return keras.ops.relu(x)
+
+
 def has_fast_pooling():
     """Whether `halving_max_pool` is there: on torch, where Keras copies to another layout, in which all later layers then stay."""
     return keras.backend.backend() == "torch"

@@ -18,7 +18,8 @@ class _WithoutCopies:
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
         padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
-        return self.activation(_backend.convolution(inputs, kernel, bias, self.strides, padding))
+        outputs = _backend.convolution(inputs, kernel, bias, self.strides, padding)
+        return _backend.relu(outputs) if self.activation is keras.activations.relu else self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_euler import _backend
 from keras_euler._checks import check_choice, check_step_factor
 
 TRAINABLE_H = (None, "scalar", "channel")
@@ -159,7 +160,8 @@ class EulerResidual(keras.layers.Layer):
         # Keras hands `training` on to the layers inside by its call context.
         f = _run_chain(self.branch, inputs)
         x = _run_chain(self.shortcut or [], inputs)
-        return self.activation(self.add([x, f]))
+        y = self.add([x, f])
+        return _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
 
     def compute_output_shape(self, input_shape):
         return self._build_chain(self.branch, input_shape)

@@ -1,4 +1,4 @@
-"""A network for inference: batch norm and h folded into the convolutions before them."""
+"""A network for inference: batch norm, h and ReLU folded into the convolutions before them."""
 
 import math
 from collections import Counter
@@ -17,12 +17,12 @@ NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
 def fold(model):
-    """A copy of a model for inference, with batch norm and h folded into the convolutions.
+    """A copy of a model for inference, with batch norm, h and ReLU folded into the convolutions.
 
     In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so is a convolution or dense
     layer `z = W * x + b` before it. With `s = gamma / sqrt(sigma^2 + epsilon)` both are one, of kernel `s * W` and bias
-    `s * (b - mu) + beta`; where it ends the branch F, of `h` times that, and the block is `I(S(x) + F(x))`. The outputs are the
-    same but for rounding, in fewer passes over the data.
+    `s * (b - mu) + beta`; where it ends the branch F, of `h` times that, and the block is `I(S(x) + F(x))`. A ReLU behind becomes
+    the convolution's activation. The outputs are the same but for rounding, in fewer passes over the data.
 
     A batch norm that follows no convolution (Conv1D to Conv3D, depthwise ones) or dense layer, as the first one with
     `preactivation`, and h after another norm stay as they are; so does what lies in layers made of layers.
@@ -68,12 +68,13 @@ class _Folding:
 
     Attributes:
         arrays: Dict of the id of a layer -> kernel and bias with all that folds into it.
-        gone: Ids of the batch norms that are folded.
+        activated: Ids of the layers that a ReLU is folded into.
+        gone: Ids of the batch norms and ReLUs that are folded.
         scaled: Ids of the `EulerAdd`s whose h is folded.
     """
 
     def __init__(self, graph):
-        self.arrays, self.gone, self.scaled = {}, set(), set()
+        self.arrays, self.activated, self.gone, self.scaled = {}, set(), set(), set()
         found, outputs = calls(graph)
         blocks = {id(call.operation): call.operation for call in found if isinstance(call.operation, EulerResidual)}
         self.uses = Counter(id(call.operation) for call in found)
@@ -139,6 +140,11 @@ class _Folding:
             self._absorb(before, *_affine(layer))
             self.gone.add(id(layer))
             return before
+        if before is not None and _is_relu(layer) and self.uses[id(layer)] == 1:
+            if layer.compute_dtype == before.compute_dtype:
+                self.activated.add(id(before))
+                self.gone.add(id(layer))
+            return None
         is_plain = type(layer) in LINEAR and layer.activation is keras.activations.linear
         is_plain = is_plain and not (layer.quantization_mode or getattr(layer, "lora_enabled", False))
         return layer if is_plain and self.uses[id(layer)] == 1 else None
@@ -152,6 +158,8 @@ class _Folding:
         if in_graph and is_graph(layer):
             return fold(layer)
         config = layer.get_config()
+        if id(layer) in self.activated:
+            config["activation"] = "relu"
         if id(layer) in self.arrays:
             config["use_bias"] = True
         elif id(layer) in self.scaled:
@@ -182,6 +190,12 @@ class _Folding:
 
     def _kept(self, chain):
         return [layer for layer in chain if id(layer) not in self.gone]
+
+
+def _is_relu(layer):
+    if type(layer) is keras.layers.ReLU:
+        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
 
 
 def _channel_axis(layer):

@@ -29,6 +29,19 @@ def test_block_is_equation_3(rng):
     np.testing.assert_allclose(ARRAY(block(x.astype("float32"))), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("h", [0, 0.5, 1])
+def test_the_input_is_left_as_it_was_where_the_activation_takes_its_memory(h, rng):
+    """Also where the branch hands its input on, and nothing keeps torch from computing in place."""
+    x = rng.normal(size=(5, 4)).astype("float32")
+    tensor = keras.ops.convert_to_tensor(x)
+    features = keras.Input((4,))
+    y = EulerResidual(keras.layers.Dropout(0.5), h=h, activation="relu")(features)
+    outputs = keras.Model(features, [y, features]).predict(tensor, verbose=0)
+    np.testing.assert_allclose(outputs[0], np.maximum((1 + h) * x, 0), rtol=1e-6)
+    for untouched in (outputs[1], ARRAY(tensor)):
+        np.testing.assert_array_equal(untouched, x)
+
+
 def test_default_is_an_identity_shortcut_without_activation(rng):
     x, F = rng.normal(size=(5, 4)).astype("float32"), rng.normal(size=(4, 4))
     np.testing.assert_allclose(ARRAY(EulerResidual(linear(F))(x)), x + 0.1 * (x @ F), atol=1e-5)

@@ -49,6 +49,30 @@ def test_no_norm_and_no_h_is_left(network, rng):
     assert folded.name == model.name and folded.input_shape == model.input_shape
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_relu_is_the_activation_of_the_convolution_before_it(network):
+    block = fold(NETWORKS[network]()).get_layer("stage2_block1")
+    assert [layer.name for layer in block.branch if layer.weights] == ["conv1", "conv2"]
+    assert not any(isinstance(layer, keras.layers.Activation) for layer in block.branch)
+    conv1, conv2 = (layer for layer in block.branch if layer.weights)
+    assert (conv1.activation, conv2.activation) == (keras.activations.relu, keras.activations.linear)
+
+
+def test_other_activations_and_shared_ones_are_kept(rng):
+    images = keras.Input((8, 8, 3))
+    shared = keras.layers.Activation("relu")
+    x = shared(shared(keras.layers.Conv2D(4, 3)(images)))
+    x = keras.layers.ReLU(max_value=0.2)(keras.layers.Conv2D(4, 3)(x))
+    z = keras.layers.Conv2D(4, 1)(x)
+    model = keras.Model(images, [keras.layers.ReLU()(keras.layers.Dense(5)(x)), keras.layers.ReLU()(z), z])
+    folded = fold(model)
+    kept = [layer for layer in layers(folded) if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation))]
+    assert len(kept) == 3  # not the one behind Dense
+    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
+    for one, other in zip(model.predict(x, verbose=0), folded.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
+
+
 def test_what_cannot_be_folded_is_kept(rng):
     preactivation = fold(NETWORKS["resnet"](preactivation=True))
     names = [layer.name for layer in layers(preactivation) if isinstance(layer, NORMS)]
