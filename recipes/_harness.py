@@ -187,10 +187,10 @@ def check_positive(parser, args, *names):
                 parser.error(f"--{name.replace('_', '-')} must be finite and more than 0. Received: {number:g}.")
 
 
-def check_folder(parser, path):
-    """End the process with a sentence unless a file can be written to this path."""
-    if not path.parent.is_dir():
-        parser.error(f"--out must be a file in a folder that is there. Received: {path}.")
+def check_file(parser, path, suffix):
+    """End the process with a sentence unless a file of this kind can be written to this path."""
+    if not path.parent.is_dir() or path.is_dir() or path.suffix != suffix:
+        parser.error(f"--out must be a file *{suffix} in a folder that is there. Received: {path}.")
 
 
 def choose_backend(parser, backend, devices=1):

@@ -11,6 +11,7 @@ h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110, where 1/sqrt(L) is 0.33, 0.19 and 
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def main(argv=None):
     with _harness.errors_in_one_line(parser, resumes=False):
         import _run_folder
         import _training
+        from _interrupts import raise_again
 
         import keras_euler
 
@@ -41,6 +43,7 @@ def main(argv=None):
         x, y = _training._subset(train, own.examples, "--examples")
         found = {}
         for depth in own.depths:
+            raise_again()
 
             def build(h, depth=depth):
                 return recipe.build_model(_harness.parse(parser, recipe, [*rest, "--depth", str(depth), "--h", str(h)]))
@@ -53,7 +56,7 @@ def main(argv=None):
             "settings": _harness.settings(settings) | {"backend": backend, "examples": own.examples},
             "data": _training.fingerprint((x, y)),
             "versions": _training.versions(),
-            "suggestions": {label: vars(one) for label, one in found.items()},
+            "suggestions": {label: as_json(one) for label, one in found.items()},
         }
         folder.write_json("suggestions.json", summary)
         try:
@@ -63,6 +66,12 @@ def main(argv=None):
         except ImportError as error:
             print(f"note: no figure. {error}")
         print(f"wrote {own.out}")
+
+
+def as_json(suggestion):
+    """A `Suggestion` as a dict that JSON can hold: it knows no infinity."""
+    growths = {h: growth if math.isfinite(growth) else None for h, growth in suggestion.growths.items()}
+    return {**vars(suggestion), "growths": growths}
 
 
 def parse(argv):

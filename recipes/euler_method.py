@@ -27,7 +27,7 @@ def main(argv=None):
     parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
     args = parser.parse_args(argv)
     _harness.check_positive(parser, args, "end", "h")
-    _harness.check_folder(parser, args.out)
+    _harness.check_file(parser, args.out, ".png")
     for h in args.h:
         if h > args.end:
             parser.error(f"--h must be at most --end. Received: {h:g}.")

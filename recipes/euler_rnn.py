@@ -33,10 +33,11 @@ def main(argv=None):
     if args.length < 2:
         parser.error(f"--length must be at least 2. Received: {args.length}.")
     _harness.check_positive(parser, args, "epochs", "train_size")
-    _harness.check_folder(parser, args.out)
+    _harness.check_file(parser, args.out, ".json")
     backend = _harness.choose_backend(parser, args.backend)
     with _harness.errors_in_one_line(parser, resumes=False):
         import keras
+        from _callbacks import RaiseAgain
 
         import keras_euler
 
@@ -50,7 +51,7 @@ def main(argv=None):
             model = keras.Sequential(layers)
             recorder = keras_euler.GradientRecorder(keras.optimizers.Adam(0.003), capacity=10_000)
             model.compile(recorder, "mean_squared_error")
-            model.fit(*train, batch_size=50, epochs=args.epochs, verbose=0)
+            model.fit(*train, batch_size=50, epochs=args.epochs, verbose=0, callbacks=[RaiseAgain()])
             _, norms = recorder.recent()
             first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
             error = model.evaluate(*test, verbose=0)

@@ -34,10 +34,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     args.iterations = (8 if args.quick else 30) if args.iterations is None else args.iterations
     _harness.check_positive(parser, args, "iterations", "batch_size", "learning_rate")
-    _harness.check_folder(parser, args.out)
+    _harness.check_file(parser, args.out, ".json")
     backend = _harness.choose_backend(parser, args.backend)
     with _harness.errors_in_one_line(parser, resumes=False):
         import keras
+        from _interrupts import raise_again
 
         from keras_euler import datasets, eulerize
 
@@ -51,6 +52,7 @@ def main(argv=None):
         )
         found = {}
         for h in args.h:
+            raise_again()
             start = time.perf_counter()
             network = eulerize(resnet, h)
             seconds = time.perf_counter() - start

@@ -11,6 +11,7 @@ gradients.png, noise.png and propositions.json.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import _harness
@@ -27,21 +28,23 @@ def main(argv=None):
     with _harness.errors_in_one_line(parser, resumes=False):
         import _run_folder
         import _training
+        from _interrupts import raise_again
 
         from keras_euler import analysis
 
         train, _ = cifar10.load_data(settings)
         x, y = _training._subset(train, own.examples, "--examples")
         x = ((x - cifar10.PIXEL_MEAN) / cifar10.PIXEL_STDDEV).astype("float32")
+        folder = _run_folder.RunFolder(own.out)
+        folder.path.mkdir(parents=True, exist_ok=True)
         gradients, noise = {}, {}
         for label, make in networks(own, rest, parser):
+            raise_again()
             network = make(x)
             gradients[label] = analysis.gradient_growth(network, x, y, num_iterations=own.iterations)
             noise[label] = analysis.noise_growth(network, x, own.eps, num_iterations=own.iterations)
             print(f"\n=== {label}: gradients (Proposition 1)\n{gradients[label]}")
             print(f"\n=== {label}: noise of norm {own.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
-        folder = _run_folder.RunFolder(own.out)
-        folder.path.mkdir(parents=True, exist_ok=True)
         settings = {"data": settings.dataset, "seed": settings.seed} if own.models else _harness.settings(settings)
         settings |= {"backend": backend, "examples": own.examples, "eps": own.eps, "iterations": own.iterations}
         settings |= (
@@ -114,8 +117,20 @@ def networks(own, rest, parser):
         return make
 
     if own.models:
-        return [(f"{file.parent.name}/{file.stem}", trained(file)) for file in own.models]
+        labels = [trained_label(file) for file in own.models]
+        if len(set(labels)) < len(labels):
+            labels = [f"{file.parent.name}/{file.stem}" for file in own.models]
+        return [(label, trained(file)) for label, file in zip(labels, own.models, strict=True)]
     return [(f"h = {h:g}", untrained(h)) for h in own.h]
+
+
+def trained_label(file):
+    """`h = 0.1, seed 7` where the run folder says so, else the name of folder and file."""
+    try:
+        settings = json.loads((file.parent / "config.json").read_text("utf-8"))["settings"]
+        return f"h = {settings['h']:g}, seed {settings['seed']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{file.parent.name}/{file.stem}"
 
 
 def columns(growth):

@@ -86,6 +86,8 @@ def _per_block(name, value, num_blocks):
     """One number per block, as an array."""
     if isinstance(value, numbers.Real):
         return np.full(num_blocks, check_number(name, value, 0))
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        raise TypeError(f"`{name}` must be a number, or a list of one for each block. Received: {name}={value!r}.")
     values = [check_number(f"{name}[{i}]", number, 0) for i, number in enumerate(value)]
     if len(values) != num_blocks:
         raise ValueError(

@@ -15,7 +15,8 @@ class Chain:
 
     Attributes:
         kind: What its blocks end with, `EulerResidual` or `EulerAdd`.
-        factors: List of the step factor of each block, the start value where it is trained.
+        factors: List of the step factor of each block that x passes, the start value where it is trained; a layer that is called
+            several times is as many blocks.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -23,11 +24,16 @@ class Chain:
     """
 
     def __init__(self, model):
-        self.visit, found = _run, []
-        self.model = self._tapped(functional(model), found)
+        self.visit = _run
+        self.model, found = self._tapped(functional(model))
         residuals = [layer for layer in found if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
         self.factors = [layer.h for layer in residuals or found]
+        if 0 < len(residuals) < len(found):
+            raise ValueError(
+                f"`model` has {len(residuals)} EulerResidual layers and {len(found) - len(residuals)} EulerAdds in its graph. "
+                "Its blocks can be followed where all are of one kind."
+            )
         if not found:
             raise ValueError(
                 f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: {type(model).__name__} named "
@@ -44,18 +50,24 @@ class Chain:
         finally:
             self.visit = _run
 
-    def _tapped(self, graph, found):
-        copies = {}
+    def _tapped(self, graph):
+        """The graph with a tap on every layer, and the blocks that it calls, in order."""
+        copies, found, called = {}, {}, []  # id of a layer -> copy; id of a copy -> its blocks; those of all calls
 
         def layer(old):
             if not isinstance(old, keras.layers.Layer) or isinstance(old, keras.layers.InputLayer):
                 return old
             if id(old) not in copies:
-                copies[id(old)] = self._tapped(functional(old), found) if is_graph(old) else _Tap(old, self)
-                found.extend([old] if isinstance(old, (EulerAdd, EulerResidual)) else [])
+                own = [old] if isinstance(old, (EulerAdd, EulerResidual)) else []
+                new, own = self._tapped(functional(old)) if is_graph(old) else (_Tap(old, self), own)
+                copies[id(old)], found[id(new)] = new, own
             return copies[id(old)]
 
-        return walk(graph, lambda operation, *args, **kwargs: operation(*args, **kwargs), layer)
+        def call(operation, *args, **kwargs):
+            called.extend(found.get(id(operation), ()))
+            return operation(*args, **kwargs)
+
+        return walk(graph, call, layer), called
 
 
 class _Tap(keras.layers.Layer):

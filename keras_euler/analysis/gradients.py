@@ -6,6 +6,7 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler.analysis.chain import Chain, blocks
 from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.graph import functional, is_graph
 
 
 def gradient_norms(model, x, y, loss=None, training=False):
@@ -15,7 +16,8 @@ def gradient_norms(model, x, y, loss=None, training=False):
         model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
         x: Batch of inputs.
         y: Their labels.
-        loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits. Its mean over the batch is `L`.
+        loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical cross entropy, of logits unless
+            the model ends in a softmax.
         training: Whether batch norm and random layers run as in training; no state changes either way.
 
     Returns:
@@ -24,8 +26,8 @@ def gradient_norms(model, x, y, loss=None, training=False):
 
     Raises:
         TypeError: `model` is not a Keras model; texts where it takes ids.
-        ValueError: It has no blocks or they are no chain; the batch is empty or not finite; `y` is missing, has another length
-            or labels that are no classes of the model.
+        ValueError: It has no blocks, or they are no chain; it has several inputs or outputs; the batch is empty or not finite; `y`
+            is missing, has another length or labels that are no classes of the model.
 
     Example:
 
@@ -40,7 +42,8 @@ def gradient_norms(model, x, y, loss=None, training=False):
 
 def gradients(chain, x, y, loss, training):
     """Of the loss with respect to every block's input and the last one's output, or every sum: those of zeros that are added."""
-    loss = keras.losses.get(loss) if loss else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    default = keras.losses.SparseCategoricalCrossentropy(from_logits=not _ends_in_softmax(chain.model))
+    loss = keras.losses.get(loss) if loss else default
     x = keras.ops.convert_to_tensor(x)
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
@@ -83,23 +86,45 @@ def _sums(chain, x, training):
     return found
 
 
+def _ends_in_softmax(model):
+    """Whether a functional model gives probabilities, itself or the models or taps at its end."""
+    last = model.outputs[0]._keras_history.operation
+    last = getattr(last, "layer", last)
+    if is_graph(last):
+        return _ends_in_softmax(functional(last))
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
 def checked_batch(model, x, y, loss=None):
     """`x` as the model takes it, and `y` as a tensor; a compiled step would take what is wrong for NaN."""
-    x = model.prepare_inputs(x) if hasattr(model, "prepare_inputs") else np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")
+    x = checked_inputs(model, x)
     if y is None:
         raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
     y = np.asarray(y)
-    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+    if not y.ndim or len(x) != len(y):
         shapes = f"{x.shape} and {y.shape}"
-        raise ValueError(f"`x` and `y` must have as many rows, at least one. Received: the shapes {shapes}.")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise ValueError("`x` must be finite numbers. Received: an array with nan or inf.")
-    num_classes = model.output_shape[-1]
-    if loss is None and (y.size != len(y) or y.min() < 0 or y.max() >= num_classes):
+        raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {shapes}.")
+    if y.dtype.kind not in "fiub":
+        raise TypeError(f"`y` must be an array of numbers. Received: one of {y.dtype}.")
+    num_classes = model.output_shape[-1] or np.inf
+    if loss is None and (y.size != len(y) or y.min() < 0 or y.max() >= num_classes or (y % 1).any()):
         raise ValueError(
             f"`y` must be one class of 0..{num_classes - 1} for each row, or `loss` one that takes it. "
             f"Received: the shape {y.shape}, values from {y.min():g} to {y.max():g}."
         )
     return x, keras.ops.convert_to_tensor(y)
+
+
+def checked_inputs(model, x):
+    """`x` as the model takes it, an array of finite numbers with at least one row."""
+    if isinstance(model, keras.Model) and (len(model.inputs) != 1 or len(model.outputs) != 1):
+        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
+    x = model.prepare_inputs(x) if hasattr(model, "prepare_inputs") else np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")
+    if not x.ndim or not len(x):
+        raise ValueError(f"`x` must have at least one row. Received: the shape {x.shape}.")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ValueError("`x` must be finite numbers. Received: an array with nan or inf.")
+    return x

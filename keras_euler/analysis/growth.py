@@ -9,7 +9,7 @@ import numpy as np
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, blocks
-from keras_euler.analysis.gradients import checked_batch, gradients
+from keras_euler.analysis.gradients import checked_batch, checked_inputs, gradients
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.layers import EulerResidual
 
@@ -106,7 +106,7 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
 
     Raises:
         TypeError: `model` is not a Keras model, `x` is not of floating numbers.
-        ValueError: The model has no blocks or they are no chain; `eps` is not positive.
+        ValueError: The model has no blocks or they are no chain; `x` is empty or not finite; `eps` is not positive.
 
     Example:
 
@@ -124,6 +124,7 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
             "`x` must be of floating numbers, to which noise can be added, and the model take such. "
             f"Received: {x.dtype}, for a model of {taken}. Pass the part of the model behind its embedding or scaling."
         )
+    x = checked_inputs(model, x)
     noise = np.random.default_rng(seed).normal(size=x.shape)
     noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
     clean, clean_end = blocks(chain, keras.ops.convert_to_tensor(x))
@@ -153,6 +154,7 @@ def calibrate_batch_norm(model, x):
 
     Raises:
         TypeError: `model` is not a Keras model.
+        ValueError: `x` is empty or not finite.
 
     Example:
 
@@ -163,6 +165,7 @@ def calibrate_batch_norm(model, x):
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    x = checked_inputs(model, x)
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     try:
@@ -181,8 +184,8 @@ class _Blocks:
         self.steps, self.end = steps, end
         self.blocks = [(layer, x) for layer, x in steps if isinstance(layer, EulerResidual)]
         for block, _ in self.blocks:
-            if block.activation not in NON_EXPANSIVE:
-                name = keras.activations.serialize(block.activation)
+            if not _is_non_expansive(block.activation):
+                name = getattr(block.activation, "name", getattr(block.activation, "__name__", block.activation))
                 raise ValueError(
                     "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
@@ -245,6 +248,14 @@ def _chained(layers):
     return lambda x: functools.reduce(lambda x, layer: layer(x), layers, x)
 
 
+def _is_non_expansive(activation):
+    if isinstance(activation, keras.layers.Activation):
+        activation = activation.activation
+    if isinstance(activation, keras.layers.ReLU):
+        return activation.negative_slope <= 1 and not activation.threshold
+    return activation in NON_EXPANSIVE
+
+
 def _largest_h(block):
     if block.trainable_h is None:
         return block.h
@@ -252,7 +263,8 @@ def _largest_h(block):
 
 
 def _numpy(tensor):
-    return keras.ops.convert_to_numpy(keras.ops.stop_gradient(tensor)).astype("float64")
+    # by way of float32: NumPy knows no bfloat16
+    return keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(tensor), "float32")).astype("float64")
 
 
 def _norms(array):

@@ -20,9 +20,9 @@ class Suggestion:
     Attributes:
         h: The advice, `1/sqrt(L)`.
         largest: The largest h whose growth is within the limit; None without one.
-        growths: Dict of h, the advice and every candidate -> growth of the gradients over the blocks.
+        growths: Dict of h, the advice and every candidate -> growth of the gradients over the blocks; inf where it is no number.
         limit: The growth beyond which gradients are said to explode.
-        num_blocks: L, the number of residual blocks.
+        num_blocks: L, the number of residual blocks that x passes.
     """
 
     h: float
@@ -37,9 +37,11 @@ class Suggestion:
             marks = " explodes" * (growth > self.limit) + " <- 1/sqrt(L), suggested" * (h == self.h)
             lines.append(f"{h:8.3g} {growth:10.3g}{marks}")
         lines.append(f"Suggested: h = {self.h:.3g}, 1/sqrt(L) for L = {self.num_blocks} blocks.")
-        if self.largest is None or self.largest < self.h:
-            below = "" if self.largest is None else f"; the largest h that does not explode is {self.largest:.3g}"
-            lines.append(f"Gradients explode there{below}. Where training does not start, take that or less.")
+        if self.largest is None:
+            lines.append("Gradients explode with every h here. Where training does not start, try smaller ones.")
+        elif self.largest < self.h:
+            below = f"the largest h that does not explode is {self.largest:.3g}"
+            lines.append(f"Gradients explode there; {below}. Where training does not start, take that or less.")
         elif max(self.growths.values()) <= self.limit:
             lines.append("No h explodes at initialization, which says nothing for or against any of them.")
         else:
@@ -64,15 +66,15 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
         y: Their labels.
         candidates: Numbers > 0 to measure.
         limit: The growth beyond which gradients are said to explode.
-        loss: A Keras loss, or its name; default: sparse categorical cross entropy of logits.
+        loss: As for `gradient_norms`.
         seed: Of the first weights.
 
     Returns:
         A `Suggestion`; `.h` is the number, printing it shows all.
 
     Raises:
-        ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h; labels are
-            missing or no classes; the inputs are not finite.
+        ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h, or have other
+            numbers of blocks with another h; labels are missing or no classes; the inputs are not finite.
         TypeError: `build` is not a function, or gives no Keras model; `candidates` are no numbers.
 
     Example:
@@ -82,31 +84,47 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
     >>> round(suggestion.h, 3), suggestion.largest == suggestion.h
     (0.333, True)
     """
-    if not callable(build):
-        raise TypeError(f"`build` must be a function of h that returns a network. Received: {type(build).__name__}.")
+    if not callable(build) or isinstance(build, keras.layers.Layer):
+        raise TypeError(
+            "`build` must be a function of h that returns a network, such as lambda h: EulerResNet(110, h). "
+            f"Received: {type(build).__name__}."
+        )
     limit = check_number("limit", limit, 0)
     if isinstance(candidates, str) or not hasattr(candidates, "__iter__"):
         raise TypeError(f"`candidates` must be a list of numbers > 0. Received: candidates={candidates!r}.")
     left = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
     if not left or min(left) <= 0:
         raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(left)}.")
-    growths, factors, advice = {}, set(), None
+    growths, factors, advice = {}, {}, None
     while left:
         h = left.pop()
         keras.utils.set_random_seed(seed)
         model = build(h)
-        factors.add(tuple(Chain(model).factors))
+        factors[h] = Chain(model).factors
         norms = gradient_norms(model, x, y, loss, training=True)
-        growths[h] = float(norms[0] / norms[-1]) if norms[-1] else np.inf
+        growth = float(norms[0] / norms[-1]) if norms[-1] else np.inf
+        growths[h] = np.inf if np.isnan(growth) else growth
         if advice is None:
-            num_blocks = len(*factors)
+            num_blocks = len(factors[h])
             advice = num_blocks**-0.5
             left |= {advice} - set(growths)
-    if len(growths) > 1 and len(factors) == 1:
-        raise ValueError(
-            f"`build` must pass h on to the network: with h from {min(growths):.3g} to {max(growths):.3g} its blocks all have "
-            f"{sorted(set(*factors))}. Write it as lambda h: EulerResNet(110, h)."
-        )
+        _check_depends_on_h(factors)
     growths = dict(sorted(growths.items()))
     within = [h for h, growth in growths.items() if growth <= limit]
     return Suggestion(advice, max(within, default=None), growths, limit, num_blocks)
+
+
+def _check_depends_on_h(factors):
+    """Raise unless the networks have as many blocks with each h, and no two the same factors."""
+    (first, *others), h = factors.values(), list(factors)
+    for i, blocks in enumerate(others, 1):
+        if len(blocks) != len(first):
+            counts = f"{len(first)} with h = {h[0]:.3g}, {len(blocks)} with h = {h[i]:.3g}"
+            raise ValueError(f"`build` must make networks of as many blocks with every h. Received: {counts}.")
+    for i, blocks in enumerate(factors.values()):
+        same = [h[j] for j, other in enumerate(factors.values()) if j < i and other == blocks]
+        if same:
+            raise ValueError(
+                f"`build` must pass h on to the network: with h = {same[0]:.3g} and with h = {h[i]:.3g} its blocks all have "
+                f"{sorted(set(blocks))}. Write it as lambda h: EulerResNet(110, h)."
+            )

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
-from keras_euler.models.graph import calls, copy_state, functional, is_graph, walk
+from keras_euler.models.graph import calls, copy_state, functional, is_graph, rebuilt, walk
 
 # Exactly these: a subclass may compute something else.
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -87,7 +87,7 @@ class _Folding:
         for call in found:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
-                self._fold_h(linear.get(id(call.inputs[1])), operation)
+                self._fold_h(linear.get(id(call.inputs[operation.branch_index])), operation)
             elif isinstance(operation, keras.layers.Layer) and call.inputs:
                 layer = self._last_linear(linear.get(id(call.inputs[0])), operation)
             if layer is not None and consumers[id(call.outputs[0])] == 1:
@@ -173,7 +173,7 @@ class _Folding:
                     config[name] = [
                         keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept
                     ] or None
-        return type(layer).from_config(config)
+        return rebuilt(layer, config)
 
     def _fill(self, old, new):
         """Give a built copy its weights."""

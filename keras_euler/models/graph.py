@@ -78,11 +78,18 @@ def calls(graph):
 
     def call(operation, *args, **kwargs):
         outputs = operation(*args, **kwargs)
-        found.append(Call(operation, _tensors((args, kwargs)), _tensors(outputs)))
+        found.append(Call(operation, tensors((args, kwargs)), tensors(outputs)))
         return outputs
 
     copy = walk(graph, call)
-    return found, _tensors(copy.output)
+    return found, tensors(copy.output)
+
+
+def rebuilt(layer, config):
+    """A new layer of the class of `layer`, without its weights."""
+    if isinstance(layer, keras.layers.Lambda):
+        return type(layer).from_config(config, safe_mode=False)  # its code is that of this process
+    return type(layer).from_config(config)
 
 
 def copy_state(old, new):
@@ -100,8 +107,10 @@ def copy_state(old, new):
 
 def _same_input(tensor):
     name = tensor._keras_history.operation.name
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
+    settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=tensor._keras_history.operation.optional)
+    return keras.Input(batch_shape=tensor.shape, name=name, **settings)
 
 
-def _tensors(structure):
+def tensors(structure):
+    """The symbolic tensors in a structure of arguments or outputs, in order."""
     return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, keras.KerasTensor)]

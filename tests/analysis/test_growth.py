@@ -164,7 +164,7 @@ BAD = [
     (
         lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]),
         ValueError,
-        "as many rows, at least one. Received: the shapes .2, 3. and .1, 3.",
+        "as many rows. Received: the shapes .2, 3. and .1, 3.",
     ),
     (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),
@@ -212,6 +212,45 @@ def test_activations_that_expand_are_refused():
     ):
         with pytest.raises(ValueError, match="does not expand distances.* Received: 'wide' with activation='gelu'"):
             call()
+
+
+def test_relu_as_a_layer_is_relu(rng):
+    x = rng.normal(size=(2, 3)).astype("float32")
+    found = []
+    for activation in (keras.layers.ReLU(), "relu"):
+        dense = keras.layers.Dense(3, kernel_initializer="identity")
+        block = keras_euler.EulerResidual(dense, activation=activation)
+        found.append(analysis.noise_growth(keras.Sequential([keras.Input((3,)), block]), x, 1.0))
+    np.testing.assert_array_equal(found[0].bound, found[1].bound)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_low_precision(dtype, rng):
+    network = keras_euler.EulerResNet(8, 0.1, input_shape=(8, 8, 3), widths=(4, 4, 4), dtype=dtype)
+    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
+    for growth in (analysis.gradient_growth(network, x, [0, 1]), analysis.noise_growth(network, x, 1.0)):
+        assert (growth.measured <= 1.05 * growth.bound).all() and growth.measured.dtype == "float64"
+
+
+@pytest.mark.parametrize("x", [np.full((2, 3), np.nan), np.ones((0, 3))])
+def test_inputs_that_say_nothing_are_refused(x):
+    network = keras.Sequential([keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3))])
+    for call in (lambda: analysis.noise_growth(network, x, 1.0), lambda: analysis.calibrate_batch_norm(network, x)):
+        with pytest.raises(ValueError, match="`x` must (be finite numbers|have at least one row)"):
+            call()
+
+
+def test_models_of_several_outputs_are_refused():
+    x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
+    with pytest.raises(ValueError, match="must have one input and one output. Received: 1 inputs and 2 outputs"):
+        analysis.gradient_norms(keras.Model(inputs, [x, x]), np.ones((2, 3)), [0, 1])
+
+
+def test_blocks_of_two_kinds_are_refused():
+    x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
+    x = keras_euler.EulerAdd()([x, keras.layers.Dense(3)(x)])
+    with pytest.raises(ValueError, match="1 EulerResidual layers and 1 EulerAdds"):
+        analysis.gradient_norms(keras.Model(inputs, x), np.ones((2, 3)), [0, 1])
 
 
 def test_noise_on_ids_is_refused():

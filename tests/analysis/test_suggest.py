@@ -40,7 +40,31 @@ def test_what_the_gradients_say_of_the_advice():
     assert exploding.h == 0.5 and exploding.largest == 0.1
     assert "Gradients explode there; the largest h that does not explode is 0.1." in str(exploding)
     nothing = suggest_h(build, X, Y, CANDIDATES, limit=1)
-    assert nothing.largest is None and "Gradients explode there. Where training" in str(nothing)
+    assert nothing.largest is None and "Gradients explode with every h here" in str(nothing)
+
+
+def test_growth_that_is_no_number_explodes():
+    found = suggest_h(lambda h: build(h, gain=1e30), X, Y, CANDIDATES)
+    assert set(found.growths.values()) == {np.inf} and found.largest is None
+
+
+def test_layer_that_is_called_several_times_is_as_many_blocks():
+    def tied(h):
+        block = keras_euler.EulerResidual(keras.layers.Dense(3, use_bias=False, kernel_initializer="identity"), h=h)
+        inner = keras.Sequential([keras.Input((3,)), block, block])
+        return keras.Sequential([keras.Input((3,)), inner, inner])
+
+    suggestion = suggest_h(tied, X, Y, CANDIDATES)
+    assert suggestion.h == 0.5 and suggestion.num_blocks == 4
+    for h, growth in suggestion.growths.items():
+        assert growth == pytest.approx((1 + h) ** 4, rel=1e-4)
+
+
+def test_softmax_at_the_end_is_no_logits():
+    logits = build(0.5)
+    probabilities = keras.Sequential([keras.Input((3,)), logits, keras.layers.Softmax()])
+    norms = [keras_euler.analysis.gradient_norms(model, X, Y) for model in (logits, probabilities)]
+    np.testing.assert_allclose(*norms, rtol=1e-4)
 
 
 def test_deeper_network_gets_a_smaller_h():
@@ -82,6 +106,15 @@ BAD = [
     (lambda: suggest_h(3, X, Y), TypeError, "`build` must be a function of h"),
     (lambda: suggest_h(lambda h: None, X, Y), TypeError, "`model` must be a Keras model"),
     (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, r"must pass h on to the network: .* all have \[0.5\]"),
+    (lambda: suggest_h(lambda h: build(min(h, 0.3)), X, Y), ValueError, r"must pass h on .* all have \[0.3\]"),
+    (
+        lambda: suggest_h(lambda h: keras.Sequential([keras.Input((3,)), *build(h).layers[: 3 if h < 1 else 4]]), X, Y),
+        ValueError,
+        r"as many blocks with every h. Received: \d with h",
+    ),
+    (lambda: suggest_h(build(0.5), X, Y), TypeError, "`build` must be a function of h .* Received: Sequential"),
+    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be one class of 0..2 for each row"),
+    (lambda: suggest_h(build, X, np.array(list("abca"))), TypeError, "`y` must be an array of numbers"),
     (lambda: suggest_h(build, X, Y, []), ValueError, "at least one"),
     (lambda: suggest_h(build, X, Y, [0.0]), ValueError, "must be numbers > 0"),
     (lambda: suggest_h(build, X, Y, [-1.0]), ValueError, r"must be numbers > 0, at least one. Received: \[-1.0\]"),
@@ -90,7 +123,7 @@ BAD = [
     (lambda: suggest_h(build, X, Y, "1/sqrt(L)"), TypeError, "must be a list of numbers > 0"),
     (lambda: suggest_h(build, X, Y, [None]), TypeError, r"`candidates\[0\]` must be a finite number"),
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
-    (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "as many rows, at least one"),
+    (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
     (lambda: suggest_h(build, X, Y[:2]), ValueError, "as many rows"),
     (lambda: suggest_h(build, X, Y + 1), ValueError, r"must be one class of 0..2 for each row.* from 1 to 3"),
     (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class of 0..2 for each row.*shape \(4, 4\)"),

@@ -82,7 +82,9 @@ def test_resnet50_is_itself_with_h_one_and_its_shortcuts_alone_with_zero(rng, ca
     model = A.ResNet50(**SMALL)
     x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
     euler = eulerize(model, 1.0)
-    assert capsys.readouterr().out == "resnet50: scaled 16 branches by h = 1.\n"
+    assert (
+        capsys.readouterr().out == "resnet50: scaled 16 branches by h = 1: conv2_block1_add, ..., conv5_block3_add.\n"
+    )
     np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
     # Branches that are nothing leave the same outputs with any weights in them.
     silent = eulerize(model, 0.0, verbose=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_euler import analysis, eulerize, residual_connections
+from keras_euler import EulerAdd, analysis, eulerize, residual_connections
 from tests.models.test_eulerize import numpy_of
 
 
@@ -33,6 +33,67 @@ def test_functional_transformer_with_masks():
         x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(8)(layers.Dense(16, "relu")(x))]))
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
     assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
+
+
+def test_layers_within_a_model_count_one_by_one():
+    z = layers.Dense(4)(keras.Input((4,)))
+    branch = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(8), layers.BatchNormalization()])(z)
+    for shortcut in (layers.Dense(8)(z), layers.BatchNormalization()(layers.Dense(8)(z))):
+        (found,) = residual_connections(keras.Model(z, layers.Add()([branch, shortcut])))
+        assert found.shortcut == 1
+
+
+def test_blocks_of_a_model_that_is_called_several_times_all_count(capsys):
+    x = keras.Input((4,))
+    inner = keras.Model(x, x + layers.Dense(4)(x), name="inner")
+    model = keras.Model(y := keras.Input((4,)), inner(inner(inner(inner(y)))), name="outer")
+    (found,) = residual_connections(model)
+    assert found.num_calls == 4
+    (euler,) = [layer for layer in eulerize(model, "1/sqrt(L)")._flatten_layers() if isinstance(layer, EulerAdd)]
+    assert euler.h == 0.5
+    assert f"outer: scaled 1 branch by h = 0.5: {found.name}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_weights_of_the_model_fit_in_files_and_in_order(order, tmp_path, rng):
+    x = layers.Dense(8, name="stem")(inputs := keras.Input((8,)))
+    branch = layers.Dense(8, name="second")(layers.Dense(8, "relu", name="first")(x))
+    pair = [branch, layers.Dense(8, name="shortcut")(x)][::order]
+    model = keras.Model(inputs, layers.Dense(8, name="last")(layers.Add()(pair)))
+    euler = eulerize(model, 1.0, verbose=False)
+    for variable in model.weights:
+        variable.assign(rng.normal(size=variable.shape))
+    x = rng.normal(size=(2, 8)).astype("float32")
+    model.save_weights(tmp_path / "model.weights.h5")
+    euler.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
+    euler = eulerize(model, 1.0, verbose=False)
+    euler.set_weights(model.get_weights())
+    np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
+    halved = numpy_of(eulerize(model, 0.5, verbose=False)(x))
+    f, s = (keras.Model(inputs, tensor)(x) for tensor in pair[::order])
+    np.testing.assert_allclose(halved, numpy_of(model.get_layer("last")(s + 0.5 * f)), rtol=1e-4, atol=1e-5)
+
+
+def test_lambdas_and_inputs_that_may_be_missing_are_copied(rng):
+    x, other = keras.Input((4,)), keras.Input((4,), optional=True)
+    y = x + layers.Dense(4)(layers.Lambda(lambda t: 2 * t)(x))
+    model = keras.Model([x, other], [y, other])
+    euler = eulerize(model, 1.0, verbose=False)
+    x = rng.normal(size=(2, 4)).astype("float32")
+    np.testing.assert_array_equal(numpy_of(euler([x, None])[0]), numpy_of(model([x, None])[0]))
+
+
+def test_additions_of_constants_and_of_subclasses_are_none(capsys):
+    class Mean(layers.Add):
+        def _merge_function(self, inputs):
+            return 0.5 * super()._merge_function(inputs)
+
+    x = keras.Input((4,))
+    y = Mean(name="mean")([x, layers.Dense(4)(x)]) + 3.0
+    with pytest.raises(ValueError, match=r"no residual connection in its graph.* may add them: mean \(Mean\)"):
+        eulerize(keras.Model(x, y))
+    assert residual_connections(keras.Model(x, y)) == []
 
 
 def test_adapted_statistics_are_kept(rng):

@@ -29,7 +29,7 @@ def test_trained_network_is_that_of_the_run_folder(tmp_path):
     assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--out", tmp_path / "run") == 0
     propositions.main([*FLAGS, "--models", str(tmp_path / "run" / "model.keras"), "--out", str(tmp_path)])
     summary = json.loads((tmp_path / "propositions.json").read_text())
-    assert list(summary["noise"]) == ["run/model"] and keras.backend.backend() == summary["settings"]["backend"]
+    assert list(summary["noise"]) == ["h = 0.1, seed 7"] and keras.backend.backend() == summary["settings"]["backend"]
 
 
 def test_missing_model_is_one_sentence(tmp_path, capsys):

@@ -32,8 +32,9 @@ def test_figure_of_eulers_method(tmp_path, capsys):
         ("--h", "0"): "--h must be finite and more than 0. Received: 0.",
         ("--end", "inf"): "--end must be finite and more than 0. Received: inf.",
         ("--end", "0.5"): "--h must be at most --end. Received: 1.",
-        ("--out", str(tmp_path / "no" / "x.png")): "--out must be a file in a folder that is there",
-        ("--out", str(tmp_path / "x.txt")): "Format 'txt' is not supported",
+        ("--out", str(tmp_path / "no" / "x.png")): "--out must be a file *.png in a folder that is there",
+        ("--out", str(tmp_path / "x.txt")): "--out must be a file *.png in a folder",
+        ("--out", str(tmp_path)): "--out must be a file *.png in a folder",
     }
     for flags, message in refused.items():
         with pytest.raises(SystemExit) as end:
@@ -45,7 +46,17 @@ def test_moons_lie_on_two_half_circles():
     points, labels = two_moons.moons(100, 0.0, 0)
     np.testing.assert_allclose(np.linalg.norm(points[labels == 0], axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm([1, 0.5] - points[labels == 1], axis=1), 1, rtol=1e-5)
-    assert two_moons.separable(points, points[:, 0] > 0) > 0.95
+
+
+def test_best_straight_line():
+    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
+    for labels, share in (
+        ([0, 0, 1, 1, 1], 1.0),
+        ([1, 0, 0, 0, 0], 1.0),
+        ([0, 1, 1, 0, 0], 0.8),
+        ([0, 0, 0, 0, 1], 0.8),
+    ):
+        assert two_moons.separable(points, np.array(labels)) == share
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
@@ -108,4 +119,4 @@ def test_resnet50_is_made_euler_and_trained(tmp_path, capsys):
     eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *out, *BACKEND])
     assert len(json.loads((tmp_path / "resnet.json").read_text())["results"]["h = 0.1"]["loss"]) == 2
     printed = capsys.readouterr().out
-    assert "scaled 16 branches by h = 1." in printed and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
+    assert "scaled 16 branches by h = 1: " in printed and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed

@@ -1,0 +1,176 @@
+"""The residual connections of any functional Keras model: which additions they are, and which input is the shortcut."""
+
+from dataclasses import dataclass, replace
+
+import keras
+
+from keras_euler.layers import EulerResidual
+from keras_euler.models.graph import calls, functional, is_graph
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An addition in a model's graph.
+
+    Attributes:
+        name: Of the layer or operation that adds, `model/name` within a model of the model.
+        shortcut: Which input is the shortcut, 0 or 1; None where this is no residual connection.
+        reason: Why, in words.
+        num_calls: How often it comes: more than once in a model that another one calls several times.
+    """
+
+    name: str
+    shortcut: int | None
+    reason: str
+    num_calls: int = 1
+
+
+def residual_connections(model, shortcuts=None):
+    """The additions of a functional model: which are residual connections, and which of the two inputs is the shortcut.
+
+    The order of the inputs is no evidence. Where one input is computed from the other, that other is the shortcut; else it is the
+    one with fewer layers with weights, those within models and layers counted, on its way from the nearest tensor that both are
+    computed from. Additions of three inputs, of different shapes, or of tensors that nothing common was computed into are no
+    residual connections. Additions of constants, and subclasses of `keras.layers.Add`, are not listed.
+
+    Args:
+        model: A functional or Sequential Keras model; models within it are searched too.
+        shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone.
+
+    Returns:
+        List of `Residual`, in the order of the graph.
+
+    Raises:
+        TypeError: `model` is not a Keras model, or `shortcuts` no dict.
+        ValueError: It is subclassed; an addition is undecided, the message names it; `shortcuts` has an unknown name.
+
+    Example:
+
+    >>> x = keras.Input((8,))
+    >>> y = keras.layers.Add(name="sum")([keras.layers.Dense(8)(x), x])
+    >>> [(residual.name, residual.shortcut) for residual in residual_connections(keras.Model(x, y))]
+    [('sum', 1)]
+    """
+    if not isinstance(shortcuts, (dict, type(None))):
+        raise TypeError(f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts={shortcuts!r}.")
+    shortcuts = dict(shortcuts or {})
+    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
+    if wrong:
+        raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
+    found = _residuals(functional(model), "", shortcuts)
+    unknown = set(shortcuts) - {residual.name for residual in found} - set(opaque_layers(model))
+    if unknown:
+        names = ", ".join(residual.name for residual in found) or "none"
+        raise ValueError(f"`shortcuts` names additions that are not there: {sorted(unknown)}. There are: {names}.")
+    return found
+
+
+def is_addition(operation, inputs):
+    """Whether a call adds tensors, and nothing else: a subclass may do something else."""
+    # The operation behind `keras.ops.add` and `+` has no public name.
+    kind = type(operation)
+    adds = kind is keras.layers.Add or (kind.__name__, kind.__module__) == ("Add", "keras.src.ops.numpy")
+    return adds and len(inputs) > 1
+
+
+def _residuals(graph, prefix, shortcuts):
+    """The additions of a graph and of the models within it, in the order of their first calls."""
+    found, lineage, names, models = [], _Lineage(), [], {}
+    for call in calls(graph)[0]:
+        name = prefix + call.operation.name
+        if is_graph(call.operation):
+            if id(call.operation) not in models:
+                within = _residuals(functional(call.operation), f"{name}/", shortcuts)
+                models[id(call.operation)] = len(found), within
+                found += within
+            else:
+                start, within = models[id(call.operation)]
+                for i, residual in enumerate(within, start):
+                    found[i] = replace(found[i], num_calls=found[i].num_calls + residual.num_calls)
+        elif is_addition(call.operation, call.inputs):
+            names.append(name)
+            if names.count(name) > 1:
+                name = f"{name}#{names.count(name)}"
+            known = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
+            found.append(Residual(name, *known))
+        lineage.add(call)
+    return found
+
+
+class _Lineage:
+    """What each tensor of a graph is computed from."""
+
+    def __init__(self):
+        self.above = {}  # id of a tensor -> ids of the tensors that it is computed from, and its own
+        self.calls = {}  # id of a tensor -> the call that it comes out of
+
+    def add(self, call):
+        above = frozenset().union(*map(self._of, call.inputs))
+        for tensor in call.outputs:
+            self.above[id(tensor)] = above | {id(tensor)}
+            self.calls[id(tensor)] = call
+
+    def shortcut_of(self, name, call):
+        """The pair of the shortcut, 0, 1 or None, and the reason."""
+        if len(call.inputs) != 2:
+            return None, f"adds {len(call.inputs)} tensors, not two"
+        first, second = call.inputs
+        if first is second:
+            return None, "adds a tensor to itself"
+        if not all(keras.backend.is_float_dtype(tensor.dtype) for tensor in call.inputs):
+            return None, "adds numbers that are not floating"
+        if tuple(first.shape) != tuple(second.shape):
+            return None, f"the shapes {tuple(first.shape)} and {tuple(second.shape)} differ"
+        for i, (one, other) in enumerate(((first, second), (second, first))):
+            if id(one) in self._of(other):
+                return i, "the branch is computed from it"
+        common = self._of(first) & self._of(second)
+        if not common:
+            return None, "the two tensors have nothing in common"
+        weights = [self._num_weighted(self._of(tensor) - common) for tensor in call.inputs]
+        if weights[0] == weights[1]:
+            raise ValueError(
+                f"Which input of {name!r} is the shortcut cannot be told: both pass {weights[0]} layers with weights since the "
+                f"tensor they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave it alone."
+            )
+        fewer = int(weights[1] < weights[0])
+        return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
+
+    def _of(self, tensor):
+        return self.above.get(id(tensor), frozenset({id(tensor)}))
+
+    def _num_weighted(self, tensors):
+        operations = {id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors}
+        return sum(map(_num_weighted_layers, operations.values()))
+
+
+def _num_weighted_layers(operation):
+    """Layers with weights of their own: one, none, or those within a model or a layer made of layers."""
+    if not isinstance(operation, keras.layers.Layer):
+        return 0
+    inner = list(operation._flatten_layers(include_self=False, recursive=False))
+    own = len(operation.weights) > sum(len(layer.weights) for layer in inner)
+    return own + sum(map(_num_weighted_layers, inner))
+
+
+def opaque_layers(model, prefix=""):
+    """Layers made of layers, whose calls are no part of the graph and may add: dict of name -> class.
+
+    Keras' own (attention, recurrence) are known to add nothing; those that wrap another layer are as opaque as that one.
+    """
+    found = {}
+    for layer in model.layers:
+        if is_graph(layer):
+            found |= opaque_layers(layer, f"{prefix}{layer.name}/")
+        elif _may_hide(layer):
+            found[prefix + layer.name] = type(layer).__name__
+    return found
+
+
+def _may_hide(layer):
+    within = list(layer._flatten_layers(include_self=False, recursive=False))
+    if not within or isinstance(layer, EulerResidual):
+        return False
+    if not type(layer).__module__.startswith("keras.src."):
+        return True
+    return any(isinstance(inner, keras.Model) or _may_hide(inner) for inner in within)
