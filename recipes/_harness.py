@@ -63,6 +63,8 @@ def parse(parser, recipe, argv=None):
         parser.error("--dataset synthetic takes no --data-dir: its examples are made")
     if not 0 <= args.label_noise <= 1:
         parser.error(f"--label-noise must be from 0 to 1. Received: {args.label_noise:g}.")
+    if args.log_per != parser.get_default("log_per") and args.log_gradients is None and args.log_weights is None:
+        parser.error(f"--log-per {args.log_per} needs --log-gradients or --log-weights")
     if args.epochs < 1 or args.batch_size < 1 or args.devices < 1:
         parser.error("--epochs, --batch-size and --devices must be at least 1")
     return args
@@ -88,7 +90,7 @@ def training_parser(recipe):
         group,
         "--h",
         "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas",
-        type=_step_factor,
+        type=step_factor,
         default=0.1,
     )
     add(group, "--norm", "normalization", choices=("batch", "group", "layer", "none"), default="batch")
@@ -261,7 +263,8 @@ def run_folder(name, args):
     return args.out or Path("runs") / f"{name}-depth{args.depth}-h{h}-seed{args.seed}-{args.backend}-{digest}"
 
 
-def _step_factor(text):
+def step_factor(text):
+    """What `--h` says: a number, a list of numbers, or the text of a rule."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:

@@ -182,7 +182,7 @@ class Plan:
         args = vars(_harness.parse(self.parser, self.recipe, [*self.flags, *_flags(point)]))
         point = {name: args[name] for name in point}
         for name, value in point.items():
-            if self._action(name).type in (float, _harness._step_factor) and not (
+            if self._action(name).type in (float, _harness.step_factor) and not (
                 isinstance(value, float) and math.isfinite(value)
             ):
                 self.parser.error(f"{name} must be a finite number in a study. Received: {value!r}.")

@@ -6,7 +6,7 @@
 
 Each h and seed is a training run of cifar10.py; the same seed means the same batches and first weights. The folder gets a run
 folder for each, with weights.csv and gradients.csv, then gradient_dynamics.png and summary.json. The same command again goes
-on where a kill came, and trains no finished run again.
+on from the last finished epoch, which --iterations are one of, and trains no finished run again.
 The paper's mean weight norm of layer 2, depth 218 over 80 epochs: 51.12 and 105.63 with h = 1, 4.54 and 4.10 with h = 0.1.
 """
 
@@ -55,6 +55,10 @@ def main(argv=None):
         import _training  # imports keras, hence only after the backend is chosen
         import keras
 
+        from keras_euler.models.step_factor import step_factors
+
+        for h in own.h:  # before hours of training with the others
+            step_factors(_harness.step_factor(h), (settings.depth - 2) // 6)
         runs = {}
         for h in own.h:
             for seed in own.seeds:
@@ -88,6 +92,7 @@ def parse(argv):
     }
     if taken:
         parser.error(f"{min(taken)} is set here by --seeds, --iterations or --layers")
+    own.h = list(dict.fromkeys(str(_harness.step_factor(h)) if "," not in h else h for h in own.h))  # 1 is 1.0
     own.seeds = own.seeds or ([7] if own.quick else [7, 8])
     own.iterations = own.iterations if own.iterations is not None else 40 if own.quick else 200
     if own.iterations < 1:
@@ -111,6 +116,9 @@ def summarize(runs, folder):
     from keras_euler import plots
 
     summary = json.loads((next(iter(runs.values())) / "config.json").read_text())
+    settings = summary["settings"]
+    title = f"depth {settings['depth']}, {settings['dataset']}, {settings['backend']}"
+    del settings["h"], settings["seed"]  # each run has its own
     summary["runs"], logs = [], {}
     print(f"\nlayer 2 ({LAYER_2})")
     print(f"{'h':>6} {'seed':>4} " + " ".join(f"{words:>11}" for words in TABLE.values()))
@@ -123,7 +131,7 @@ def summarize(runs, folder):
     files = _run_folder.RunFolder(folder)
     files.write_json("summary.json", summary)
     try:
-        files.write("gradient_dynamics.png", plots.gradient_dynamics(logs).savefig)
+        files.write("gradient_dynamics.png", plots.gradient_dynamics(logs, title=title).savefig)
     except ImportError as error:
         print(f"note: no figure. {error}")
     print(f"wrote {folder}")

@@ -17,8 +17,54 @@ def test_a_colour_for_each_label_and_a_line_style_for_each_seed():
         ("#D55E00", "--"),
         ("#0072B2", "-"),
     ]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["h = 1", "h = 0.1"]
+    (legend,) = figure.legends
+    labels = ["h = 1, first seed", "h = 1, second seed", "h = 0.1"]
+    assert [text.get_text() for text in legend.get_texts()] == labels
     assert len(figure.axes) == 2  # one layer, as the total is none
+
+
+def test_gradients_alone_or_weights_alone():
+    figure = plots.gradient_dynamics({"h = 1": [(None, WEIGHTS)]})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["gradient norm"]
+    figure = plots.gradient_dynamics({"h = 1": [(WEIGHTS, None)]})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["weight norm"]
+
+
+def test_a_few_of_many_layers_or_those_of_a_pattern():
+    many = {"iteration": [1], **{f"block{i}/conv": [1.0] for i in range(200)}, "total": [1.0]}
+    figure = plots.gradient_dynamics({"h = 1": [(many, many)]})
+    assert [axes.get_title() for axes in figure.axes[:4]] == [f"block{i}/conv" for i in (0, 66, 133, 199)]
+    figure = plots.gradient_dynamics({"h = 1": [(many, many)]}, ["block1?/*"])
+    assert len(figure.axes) == 20
+
+
+def test_norm_of_zero_leaves_a_gap():
+    zero = {"iteration": [1, 2, 3], "conv1": [1.0, 0.0, 0.5], "total": [1.0, 0.0, 0.5]}
+    line = plots.gradient_dynamics({"h = 1": [(zero, zero)]}).axes[0].get_lines()[0]
+    assert str(line.get_ydata().tolist()) == "[1.0, nan, 0.5]"
+
+
+@pytest.mark.parametrize("runs", ["runs", {"h": [WEIGHTS]}, {"h": ("weights.csv", "gradients.csv")}, [(None, None)]])
+def test_runs_of_another_form_are_an_error(runs):
+    with pytest.raises(TypeError, match=r"`runs` must be a dict of label -> list of pairs"):
+        plots.gradient_dynamics(runs)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")]
+)
+def test_logs_that_are_none_are_named(text, message, tmp_path):
+    (tmp_path / "log.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):
+        plots.gradient_dynamics({"h": [(None, tmp_path / "log.csv")]})
+
+
+@pytest.mark.parametrize(
+    ("histories", "message"), [({}, "`histories` must be"), ({"a": {}}, "A history must be a list")]
+)
+def test_histories_of_another_form_are_an_error(histories, message):
+    with pytest.raises(ValueError, match=message):
+        plots.training_curves(histories)
 
 
 @pytest.mark.parametrize("runs", [{}, {"h = 1": []}])

@@ -36,12 +36,13 @@ def l2_norms(tensors):
     return keras.ops.stack([zero if tensor is None else next(norms) for tensor in tensors])
 
 
-def norm_reader(variables, iterations):
+def norm_reader(model, variables, iterations):
     """A function without arguments that reads what the variables hold, compiled, and without waiting for the device.
 
     Args:
-        variables: List of floating Keras variables.
-        iterations: An integer Keras variable.
+        model: The model that trains.
+        variables: List of its floating trainable variables.
+        iterations: An integer variable of its optimizer's.
 
     Returns:
         Function that returns the pair of the value of `iterations` and the `l2_norms` of `variables`, on the device.
@@ -52,8 +53,32 @@ def norm_reader(variables, iterations):
         import tensorflow as tf
 
         return tf.function(lambda: (tf.identity(iterations.value), l2_norms([v.value for v in variables])))
-    read = _jax_norms()
-    return lambda: read(iterations.value, [variable.value for variable in variables])
+    read, values = _jax_norms(), _jax_values(model, [iterations, *variables])
+
+    def norms():
+        first, *rest = values()
+        return read(first, rest)
+
+    return norms
+
+
+def _jax_values(model, variables):
+    """A function that gets arrays of variables from where `fit` keeps them between two steps of training.
+
+    Reading the variables themselves needs all of them brought back, the optimizer's too, which takes longer than a short step.
+    """
+    places = {id(v): ("trainable_variables", i) for i, v in enumerate(model.trainable_variables)}
+    places |= {id(v): ("optimizer_variables", i) for i, v in enumerate(model.optimizer.variables)}
+    places = [places.get(id(variable)) for variable in variables]
+
+    def values():
+        state = getattr(model, "_jax_state", None)
+        if state and None not in places and not model._jax_state_synced:
+            return [state[kind][i] for kind, i in places]
+        model.jax_state_sync()
+        return [variable.value for variable in variables]
+
+    return values
 
 
 @functools.cache

@@ -20,6 +20,8 @@ class NormLogger(keras.callbacks.Callback):
 
     def __init__(self, path, layers=None, per="iteration", flush=100):
         super().__init__()
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise TypeError(f"`path` must be the path of a file to write. Received: path={path!r}.")
         self.path = os.fspath(path)
         self.layers = layers
         self.per = check_choice("per", per, PERIODS)
@@ -44,13 +46,18 @@ class NormLogger(keras.callbacks.Callback):
             logs.update(totals)
 
     def _open(self):
-        """Begin or continue the file. On TensorFlow a model without an Input has no variables before its first step."""
-        if self._rows is None and (variables := self.model.trainable_variables):
-            variables = self.logged_variables(variables)
+        """Begin or continue the file. On TensorFlow a model without an Input lacks variables before its first step."""
+        if self._rows is None and self._is_built():
+            variables = self.logged_variables(self.model.trainable_variables)
             self._layers = Layers(self.model, variables, self.layers)
             self._rows = Rows(self.path, [self.per, *self.columns()], self._start)
             self.begin(variables)
         return self._rows is not None
+
+    def _is_built(self):
+        if innermost(self.model.optimizer).built:  # with all that the training step uses
+            return True
+        return self.model.built and all(layer.built for layer in self.model._flatten_layers())
 
     def check(self, model):
         """Raise what `fit` would where the layers are not there, before anything is written."""
@@ -79,3 +86,10 @@ class NormLogger(keras.callbacks.Callback):
     def end_epoch(self, epoch):
         """Write what is left to write and return the epoch's totals, a dict of name -> float."""
         raise NotImplementedError
+
+
+def innermost(optimizer):
+    """The optimizer that trains: loss scaling and recording wrap it, and count in their own ways."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer

@@ -19,7 +19,7 @@ class GradientLogger(NormLogger):
 
     Training that starts at iteration or epoch 0 begins the file anew. Training that goes on from a checkpoint cuts off the rows
     behind the checkpoint and appends, so that no iteration stands there twice. A kill loses the rows since the last flush
-    and tears no line; those that a restored recorder still has in its ring are written after all.
+    and tears no line; those that the recorder still has in its ring when training goes on are written after all.
 
     Args:
         path: The file; its folder is made.
@@ -78,8 +78,8 @@ class GradientLogger(NormLogger):
     def begin(self, variables):
         self._norms = []  # of this epoch, a row per iteration
         self._read_to = self.last_iteration() if self._start else 0
-        if self.per == "iteration" and self._rows.last is not None:
-            self._read_to = min(self._read_to, self._rows.last)
+        if self.per == "iteration" and self._rows.continues:
+            self._read_to = min(self._read_to, self._rows.last or 0)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

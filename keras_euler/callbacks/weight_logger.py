@@ -3,16 +3,17 @@
 from keras import ops
 
 from keras_euler._backend import norm_reader
-from keras_euler.callbacks._norm_logger import NormLogger
+from keras_euler.callbacks._norm_logger import NormLogger, innermost
 
 
 class WeightLogger(NormLogger):
     """Write the norms of the trainable weights by layer to a CSV file: `sqrt(sum_i |w_i|_2 ** 2)` over the layer's variables `w_i`.
 
-    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first.
-    With `per="epoch"`: `epoch`, from 0, and the norms at its end. With `steps_per_execution` above 1 there is a row for each call
-    of the training function. The logs of each epoch get `weight_norm`, the total at its end, for the progress bar, History
-    and callbacks behind this one in the list. Norms are computed on the device and fetched once per `flush` rows.
+    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first
+    (not on TensorFlow for a model without an Input, which lacks weights then). With `per="epoch"`: `epoch`, from 0, and the norms
+    at its end. With `steps_per_execution` above 1 there is a row for each call of the training function. The logs of each epoch
+    get `weight_norm`, the total at its end, for the progress bar, History and callbacks behind this one in the list. Norms are
+    computed on the device and fetched once per `flush` rows.
 
     For training that is killed and goes on, see `GradientLogger`: the file grows by whole lines and has no iteration twice.
 
@@ -51,15 +52,13 @@ class WeightLogger(NormLogger):
                 "WeightLogger counts the updates of the model's optimizer. Received: optimizer=None. "
                 "Pass the one that trains to `compile`."
             )
-        while hasattr(optimizer, "inner_optimizer"):  # loss scaling and recording count in their own ways
-            optimizer = optimizer.inner_optimizer
-        self._iterations = optimizer._iterations  # of batches, also where gradients accumulate
+        self._iterations = innermost(optimizer)._iterations  # of batches, also where gradients accumulate
         return int(ops.convert_to_numpy(self._iterations))
 
     def begin(self, variables):
         reading = [*map(id, variables), id(self._iterations)]
         if reading != self._reading:  # a second `fit` compiles nothing again
-            self._reading, self._read = reading, norm_reader(variables, self._iterations)
+            self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations)
         self._pending = []
 
     def between_steps(self, batch):
@@ -76,7 +75,6 @@ class WeightLogger(NormLogger):
         return {"weight_norm": row[-1]}
 
     def _measure(self):
-        self.model  # noqa: B018 (on JAX brings the state back to the variables)
         self._pending.append(self._read())
 
     def _write(self):

@@ -1,12 +1,15 @@
 """Figures of a training: curves of loss and accuracy, norms of gradients and weights."""
 
 import csv
+import fnmatch
 import math
 from pathlib import Path
 
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
 LINES = ("-", "--", ":", "-.")  # one per seed
+ORDINALS = ("first", "second", "third", "fourth")
+MOST = 4  # layers that are drawn unless named
 
 
 def training_curves(histories):
@@ -30,6 +33,10 @@ def training_curves(histories):
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['training loss', 'accuracy']
     """
+    if not isinstance(histories, dict) or not histories:
+        raise ValueError(
+            f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}."
+        )
     figure = new_figure(figsize=(9, 3.6))
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     for (label, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
@@ -52,22 +59,26 @@ def training_curves(histories):
     return finished(figure)
 
 
-def gradient_dynamics(runs, layers=None):
+def gradient_dynamics(runs, layers=None, title=""):
     """Weight norms above and gradient norms below, logarithmic, over the iterations (figures 2, 10 and 11 of the paper).
 
     A column a layer, a colour a label, a line style a seed.
 
     Args:
         runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`,
-            or their columns as dicts of name -> list of numbers, the iteration first and the total last.
-        layers: Names of columns, or one; default: all that the first run has, but for the total.
+            or their columns as dicts of name -> list of numbers, the iteration first and the total last. Either may be None,
+            in all pairs.
+        layers: Names of columns, or patterns with `*`, `?` or `[...]`, or one; default: those that the first run has, but for the
+            total; of more than 4 the first, two between and the last.
+        title: Above the figure.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are no finite positive numbers leave a gap.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: There are no runs, or a file lacks a column.
+        ValueError: There are no runs, a log is empty or damaged, or has no such column.
+        TypeError: `runs` is something else.
 
     Example:
 
@@ -77,56 +88,97 @@ def gradient_dynamics(runs, layers=None):
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['weight norm', 'gradient norm']
     """
-    if not any(runs.values()):
-        raise ValueError("`runs` must hold at least one run. Received none.")
-    logs = {label: [tuple(map(_columns, pair)) for pair in pairs] for label, pairs in runs.items()}
-    first = next(pairs[0][0] for pairs in logs.values() if pairs)
-    layers = [layers] if isinstance(layers, str) else layers or [*first][1:-1] or ["total"]
-    figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 5))
-    grid = figure.subplots(2, len(layers), sharex=True, sharey="row", squeeze=False)
+    logs = {label: [tuple(map(_columns, pair)) for pair in pairs] for label, pairs in _checked_runs(runs).items()}
+    pairs = [pair for pairs in logs.values() for pair in pairs]
+    kinds = [i for i in range(2) if any(pair[i] is not None for pair in pairs)]
+    if not kinds:
+        raise ValueError("`runs` must hold at least one log. Received none.")
+    layers = _chosen(layers, next(pair[kinds[0]] for pair in pairs if pair[kinds[0]] is not None))
+    figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 2.5 * len(kinds)))
+    grid = figure.subplots(len(kinds), len(layers), sharex=True, sharey="row", squeeze=False)
     for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
         for seed, pair in enumerate(pairs):
-            for axes_of_kind, columns in zip(grid, pair, strict=True):
-                for axes, layer in zip(axes_of_kind, layers, strict=True):
-                    if layer not in columns:
-                        raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
-                    style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
-                    counted, *_ = columns
-                    axes.plot(columns[counted], columns[layer], label=None if seed else label, **style)
-                    axes.set_xlabel(counted if axes in grid[1] else "")
+            style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
+            label_of_seed = f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
+            for row, kind in zip(grid, kinds, strict=True):
+                _draw(row, pair[kind], layers, label_of_seed, style)
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(layer, fontsize="medium")
     for axes in grid.flat:
-        if not any(0 < value < math.inf for line in axes.get_lines() for value in line.get_ydata()):
-            continue
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
-    for axes in grid[:, 0]:
-        low, high = axes.get_ylim()
-        if axes.get_yscale() == "log" and high < 1000 * low:
-            axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-    grid[0][0].set_ylabel("weight norm")
-    grid[1][0].set_ylabel("gradient norm")
-    grid[0][0].legend(frameon=False)
+        if any(0 < value < math.inf for line in axes.get_lines() for value in line.get_ydata()):
+            axes.set_yscale("log", nonpositive="mask")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for row, kind in zip(grid, kinds, strict=True):
+        low, high = row[0].get_ylim()
+        if row[0].get_yscale() == "log" and high < 1000 * low:
+            row[0].yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        row[0].set_ylabel(("weight norm", "gradient norm")[kind])
+    figure.suptitle(title, fontsize="medium")
+    handles = {label: handle for handle, label in zip(*grid[0][0].get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper")
     return finished(figure)
 
 
+def _draw(row, columns, layers, label, style):
+    """A line of each layer in its plot."""
+    if columns is None:
+        return
+    counted, *_ = columns
+    for axes, layer in zip(row, layers, strict=True):
+        if layer not in columns:
+            raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
+        positive = [value if 0 < value < math.inf else math.nan for value in columns[layer]]
+        axes.plot(columns[counted], positive, label=label, **style)
+        axes.set_xlabel(counted if axes.get_subplotspec().is_last_row() else "")
+
+
+def _checked_runs(runs):
+    pairs = [pair for pairs in runs.values() for pair in pairs] if isinstance(runs, dict) else None
+    if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        raise TypeError(
+            "`runs` must be a dict of label -> list of pairs (weights, gradients), such as "
+            f"{{'h = 0.1': [('weights.csv', 'gradients.csv')]}}. Received: runs={runs!r}."
+        )
+    if not pairs:
+        raise ValueError("`runs` must hold at least one run. Received none.")
+    return runs
+
+
+def _chosen(layers, columns):
+    """Names of the layers to draw, of those that a log has."""
+    names = [*columns][1:-1]
+    if layers is None:
+        between = [round(i * (len(names) - 1) / (MOST - 1)) for i in range(MOST)]
+        return (names if len(names) <= MOST else [names[i] for i in between]) or ["total"]
+    found = []
+    for layer in [layers] if isinstance(layers, str) else layers:
+        found += [layer] if layer in columns else fnmatch.filter(columns, layer) or [layer]
+    return found
+
+
 def _columns(log):
-    """A CSV file as dict of name -> list of floats; a dict as it is."""
+    """A CSV file as dict of name -> list of floats; a dict, or None, as it is."""
     if not isinstance(log, (str, Path)):
         return log
     with open(log, newline="") as file:
-        header, *rows = csv.reader(file)
-    return {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
+        header, *rows = [*csv.reader(file)] or [[]]
+    try:
+        columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{log} is no log of norms, or its end is torn: {error}.") from error
+    if not rows:
+        raise ValueError(f"{log} has no rows.")
+    return columns
 
 
 def _rows(history):
     if isinstance(history, (str, Path)):
         with open(history, newline="") as file:
             history = list(csv.DictReader(file))
-    if not history:
-        raise ValueError("A history must have at least one row. Received none.")
+    if not isinstance(history, (list, tuple)) or not history:
+        raise ValueError(f"A history must be a list of at least one row, each a dict. Received: {history!r}.")
     missing = {"epoch", "train_loss", "train_accuracy", "test_accuracy"} - set(history[0])
     if missing:
         raise ValueError(f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}.")

@@ -112,6 +112,40 @@ def test_subclassed_model_with_weights_of_its_own(tmp_path):
     assert sorted(columns(tmp_path / "g.csv")) == ["dense", "iteration", "scale", "total"]
 
 
+class Tuned(keras.Model):
+    """A new head, made first, on layers that are built already."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = keras.layers.Dense(2, name="head")
+        self.backbone = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="body")])
+
+    def call(self, x):
+        return self.head(self.backbone(x))
+
+
+def test_model_of_which_a_part_is_built(tmp_path):
+    """TensorFlow builds the rest in the first step."""
+    keras.utils.set_random_seed(3)
+    model = Tuned()
+    model.compile(GradientRecorder("sgd"), "mse")
+    data = np.ones((4, 3)), np.ones((4, 2))
+    loggers = [GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv")]
+    model.fit(*data, batch_size=2, verbose=0, callbacks=loggers)
+    expected = model.optimizer.recent()[1][:, -1]
+    found = columns(tmp_path / "g.csv")
+    assert sorted(found) == ["body", "head", "iteration", "total"]
+    np.testing.assert_allclose(found["total"], expected, rtol=1e-5)
+    np.testing.assert_allclose(np.hypot(found["body"], found["head"]), expected, rtol=1e-5)
+    paths, recent = model.optimizer.paths, model.optimizer.recent()[1]
+    of_body = [i for i, path in enumerate(paths) if "body" in path]
+    np.testing.assert_allclose(found["body"], np.linalg.norm(recent[:, of_body], axis=1), rtol=1e-5)
+    total = np.sqrt(sum(np.square(weight).sum() for weight in model.get_weights()))
+    assert columns(tmp_path / "w.csv")["total"][-1] == pytest.approx(total, rel=1e-5)
+    model.fit(*data, batch_size=2, verbose=0, callbacks=loggers, initial_epoch=1, epochs=2)
+    assert columns(tmp_path / "g.csv")["iteration"] == [1, 2, 3, 4]
+
+
 def test_accumulated_gradients_are_logged_batch_by_batch(tmp_path):
     model = dense.network(GradientRecorder(SGD(0.1, gradient_accumulation_steps=2)))
     train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
@@ -197,6 +231,31 @@ def test_rows_lost_in_a_kill_come_back_from_the_ring(tmp_path):
     assert columns(path)["iteration"] == list(range(1, 9))
 
 
+class Interrupted(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 3:
+            raise KeyboardInterrupt
+
+
+def test_rows_of_an_interrupt_before_the_first_flush_come_back_too(tmp_path):
+    model, path = dense.network(GradientRecorder(SGD(0.1))), tmp_path / "g.csv"
+    with pytest.raises(KeyboardInterrupt):
+        train(model, GradientLogger(path), Interrupted())
+    assert columns(path)["iteration"] == []
+    train(model, GradientLogger(path), epochs=1)
+    assert columns(path)["iteration"] == list(range(1, 8))
+
+
+def test_weights_are_read_without_bringing_jax_state_back(tmp_path, monkeypatch):
+    model, synced = dense.network(GradientRecorder(SGD(0.1))), []
+    if BACKEND == "jax":
+        sync = model.jax_state_sync
+        monkeypatch.setattr(model, "jax_state_sync", lambda: synced.append(model._jax_state_synced) or sync())
+    train(model, WeightLogger(tmp_path / "w.csv"), epochs=2)
+    assert synced.count(False) <= 2  # at the end of each epoch, by Keras itself
+    np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], by_hand(2)[1][:, -1], rtol=1e-5)
+
+
 def test_new_training_begins_the_file_anew(tmp_path):
     path = tmp_path / "g.csv"
     for _ in range(2):
@@ -267,8 +326,9 @@ def test_path_that_is_a_folder_is_named_and_nothing_is_left(tmp_path):
     with pytest.raises(OSError, match=r"Is a directory: .*g\.csv'$"):
         train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"))
     assert [file.name for file in tmp_path.iterdir()] == ["g.csv"]
-    with pytest.raises(TypeError):
-        GradientLogger(None)
+    for path in (None, 3, ""):
+        with pytest.raises(TypeError, match=r"`path` must be the path of a file to write. Received: path="):
+            GradientLogger(path)
 
 
 def test_weights_without_an_optimizer_to_count_by(tmp_path):

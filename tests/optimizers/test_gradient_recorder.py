@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -232,7 +233,9 @@ def test_norms_of_nothing_are_zeros():
 
 def test_reader_sees_what_the_variables_hold_then():
     variables, iterations = [keras.Variable(np.ones(4, "float32"))], keras.Variable(1, dtype="int32", trainable=False)
-    read = norm_reader(variables, iterations)
+    optimizer = types.SimpleNamespace(variables=[iterations])
+    model = types.SimpleNamespace(trainable_variables=variables, optimizer=optimizer, jax_state_sync=lambda: None)
+    read = norm_reader(model, variables, iterations)
     first = read()
     variables[0].assign(np.full(4, 2, "float32"))
     iterations.assign(2)
