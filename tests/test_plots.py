@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+import keras_euler
 from keras_euler import plots
 
+SUGGESTION = keras_euler.analysis.Suggestion(1 / 3, 1 / 3, {0.1: 2.0, 1 / 3: 5.0, 1.0: 50.0}, 10.0, 9)
 WEIGHTS = {"iteration": [0, 1, 2], "conv1": [2.0, math.nan, 3.0], "total": [3.0, 3.0, 3.0]}
 
 
@@ -107,3 +109,18 @@ def test_curve_of_a_training_that_diverged_counts_as_long_as_it_goes():
     many = {f"rate {i}": [[0.1, 0.2]] for i in range(8)}
     lines = plots.accuracy_curves({"": many}).axes[0].get_lines()
     assert len({line.get_color() for line in lines}) == 8
+
+
+@pytest.mark.parametrize(
+    ("draw", "kind"), [(lambda runs: plots.growths(runs, "norm"), "Growth"), (plots.suggestions, "Sugg")]
+)
+def test_one_result_without_a_label_is_an_error(draw, kind):
+    with pytest.raises(TypeError, match=f"`runs` must be a dict of label -> {kind}"):
+        draw(SUGGESTION)
+    with pytest.raises(ValueError, match="at least one run"):
+        draw({})
+
+
+def test_circle_and_limit_are_in_the_legend():
+    texts = plots.suggestions({"depth 20": SUGGESTION, "depth 56": SUGGESTION}).axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts][-2:] == ["1/sqrt(L), the advice", "limit: 10"]

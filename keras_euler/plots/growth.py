@@ -11,11 +11,12 @@ def growths(runs, ylabel):
         ylabel: What was measured, such as "gradient norm".
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Zeros, which no logarithmic axis has, are said in the label.
 
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no runs.
+        TypeError: `runs` is no dict.
 
     Example:
 
@@ -25,11 +26,13 @@ def growths(runs, ylabel):
     >>> [line.get_linestyle() for line in figure.axes[1].get_lines()[:2]]
     ['-', '--']
     """
-    if not runs:
-        raise ValueError("`runs` must hold at least one run. Received none.")
+    _check_runs(runs, "Growth")
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
     for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool(
+            (growth.measured == 0).any()
+        )
         for axes in panels:
             axes.plot(growth.measured, "-", color=colour, label=label)
         panels[1].plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
@@ -38,7 +41,8 @@ def growths(runs, ylabel):
         for n, name in enumerate(starts):
             if n and name.endswith("_block1"):
                 axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
-        axes.set(yscale="log", title=title, xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set(title=title, xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
     panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return finished(figure)
 
@@ -55,6 +59,7 @@ def suggestions(runs):
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no runs.
+        TypeError: `runs` is no dict.
 
     Example:
 
@@ -63,8 +68,7 @@ def suggestions(runs):
     >>> figure.axes[0].get_xlabel()
     'h'
     """
-    if not runs:
-        raise ValueError("`runs` must hold at least one run. Received none.")
+    _check_runs(runs, "Suggestion")
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
     for (label, found), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
@@ -72,9 +76,21 @@ def suggestions(runs):
             list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}"
         )
         axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
-        axes.axhline(found.limit, color="grey", linestyle="--", linewidth=0.8)
+    style = {"color": "black", "markersize": 8, "fillstyle": "none", "linestyle": "none", "marker": "o"}
+    axes.plot([], [], **style, label="1/sqrt(L), the advice")
+    for limit in sorted({found.limit for found in runs.values()}):
+        axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
     axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     axes.legend(frameon=False, fontsize="small")
     return finished(figure)
+
+
+def _check_runs(runs, kind):
+    if not isinstance(runs, dict):
+        raise TypeError(
+            f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: {type(runs).__name__}."
+        )
+    if not runs:
+        raise ValueError("`runs` must hold at least one run. Received none.")
