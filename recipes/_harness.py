@@ -23,8 +23,8 @@ def main(recipe, argv=None):
     """Run a training recipe from the command line; exits with status 2 and one line on a bad argument.
 
     Args:
-        recipe: A module with a docstring, `DEFAULTS` and `QUICK` (dicts of settings), `add_arguments(parser)`,
-            `load_data(args)` and `build_model(args)`.
+        recipe: A module with a docstring, `DEFAULTS` and `QUICK` (dicts of settings), `MOST_NOISE` (a number),
+            `add_arguments(parser)`, `load_data(args)` and `build_model(args)`.
         argv: Arguments; default those of the process.
     """
     parser = training_parser(recipe)
@@ -63,6 +63,9 @@ def parse(parser, recipe, argv=None):
         parser.error("--dataset synthetic takes no --data-dir: its examples are made")
     if not 0 <= args.label_noise <= 1:
         parser.error(f"--label-noise must be from 0 to 1. Received: {args.label_noise:g}.")
+    if not 0 <= args.noise <= recipe.MOST_NOISE:
+        bounds = f"from 0 to {recipe.MOST_NOISE}" if math.inf > recipe.MOST_NOISE else "finite and at least 0"
+        parser.error(f"--noise must be {bounds}. Received: {args.noise:g}.")
     if args.log_per != parser.get_default("log_per") and args.log_gradients is None and args.log_weights is None:
         parser.error(f"--log-per {args.log_per} needs --log-gradients or --log-weights")
     if args.epochs < 1 or args.batch_size < 1 or args.devices < 1:

@@ -20,7 +20,7 @@ class Interruptible:
         raise_again()
         self.before, self.report = signal.getsignal(signal.SIGINT), sys.unraisablehook
         if self.before is not signal.SIG_IGN:  # as a shell sets it for jobs in the background
-            signal.signal(signal.SIGINT, _press)
+            signal.signal(signal.SIGINT, press)
             sys.unraisablehook = self._dropped
         return self
 
@@ -28,7 +28,7 @@ class Interruptible:
         signal.signal(signal.SIGINT, self.before)
         sys.unraisablehook = self.report
         pressed = Interruptible.pressed
-        if self.before is not _press:  # the outermost
+        if self.before is not press:  # the outermost
             Interruptible.pressed = False
         if pressed and kind is not SystemExit:
             raise KeyboardInterrupt
@@ -44,6 +44,7 @@ def raise_again():
         raise KeyboardInterrupt
 
 
-def _press(*_):
+def press(*_):
+    """Note an interrupt and raise it: a handler of signals."""
     Interruptible.pressed = True
     raise KeyboardInterrupt

@@ -65,6 +65,7 @@ class Plan:
             **roles,
             "settings": settings,
             "paper": self._paper(paper),
+            "our_choice": paper.our_choice,
         }
 
     def arguments(self, params):
@@ -93,8 +94,12 @@ class Plan:
         self.description |= search
         return name, min(values), max(values), fixed
 
-    def check(self):
-        """Build a network for every value that could be refused, and raise one error that names all."""
+    def check(self, load_data):
+        """Build a network for every value that could be refused and read the data, and raise one error that names all.
+
+        Args:
+            load_data: Function of the recipe's arguments that returns training and test data.
+        """
         import _training
 
         import keras_euler
@@ -102,6 +107,7 @@ class Plan:
         network = {"cifar10": keras_euler.EulerResNet, "ag_news": keras_euler.EulerVDCNN}[self.dataset]
         fine = {make.args[0] for make in keras_euler.list_models().values() if make.func is network}
         refused, seen = [], set()
+        sizes = [len(labels) for _, labels in load_data(self.arguments({**self.points[0], "noise": 0.0}))]
         for point in self.points:
             for name, value in point.items():
                 if name == "seed" or (name, value) in seen or (name == "depth" and value in fine):
@@ -110,6 +116,10 @@ class Plan:
                 smallest = {"depth": self.recipe.QUICK["depth"]} if name != "depth" else {}
                 args = self.arguments({**smallest, name: value})
                 try:
+                    for flag, size, there in zip(
+                        ("train", "test"), (args.train_size, args.test_size), sizes, strict=True
+                    ):
+                        _training.check_size(f"--{flag}-size", size, there)
                     keras_euler.MultiStepDecay(args.milestones, 0.1, args.learning_rate)
                     _training.compile_model(self.recipe.build_model(args), args)
                 except (ValueError, TypeError) as error:
@@ -202,7 +212,7 @@ def cuts(description, params):
 
     Args:
         description: Of a plan.
-        params: List of the parameters of all trials of the study, as dicts.
+        params: List of the parameters of the trials that count, as dicts.
     """
     there = {name: [value] for name, value in description["settings"].items()}
     params = [point for point in params if point]  # a search knows those of trials that have begun

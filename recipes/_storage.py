@@ -1,8 +1,10 @@
 """Where the trials of a study lie: any database that SQLAlchemy reaches, opened by Optuna, with errors in one sentence."""
 
 import contextlib
+import os
 import time
 import warnings
+import zlib
 
 try:
     import optuna
@@ -12,6 +14,13 @@ except ImportError as error:
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
+LOCKS = {  # of a number, until it is given back
+    "postgresql": ("select pg_advisory_lock(:key)", "select pg_advisory_unlock(:key)"),
+    "mysql": ("select get_lock(:key, 600)", "select release_lock(:key)"),
+}
+LOCKS["mariadb"] = LOCKS["mysql"]
+DRIVERS = {"postgresql": "psycopg[binary]", "mysql": "mysqlclient", "mariadb": "mysqlclient"}
+PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 MOST_RETRIES = 5  # of a trial whose process died: it may be the trial that kills it
 
 
@@ -48,13 +57,21 @@ def open_storage(url, heartbeat=60):
     try:
         return _opened(url, heartbeat, is_sqlite)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        raise ValueError(
-            f"The storage {where(url)} needs a driver: {error}. For PostgreSQL: pip install 'psycopg[binary]'."
-        ) from error
+        kind = address.get_backend_name()
+        how = f"pip install '{DRIVERS[kind]}'" if kind in DRIVERS else f"{str(error).rstrip('.')}"
+        raise ValueError(f"The storage {where(url)} needs a driver: {how}.") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ValueError(f"The storage {where(url)} cannot be used: {_reason(error)}") from error
     except RuntimeError as error:  # of another version of Optuna
         raise ValueError(f"The storage {where(url)} is of another Optuna than {optuna.__version__}: {error}") from error
+
+
+def check_exists(url):
+    """Raise a ValueError where a SQLite file is not there: opening it to read would make it."""
+    address = sqlalchemy.make_url(url)
+    file = address.database or ""
+    if address.get_backend_name() == "sqlite" and not file.startswith("file:") and not os.path.isfile(file):
+        raise ValueError(f"There is no storage at {file}. Pass the folder of a study, or its --storage URL.")
 
 
 def where(url):
@@ -62,7 +79,9 @@ def where(url):
     address = sqlalchemy.make_url(url)
     kind = address.get_backend_name()
     return f"{kind} at " + (
-        address.database if kind == "sqlite" else f"{address.host}, port {address.port or 'default'}"
+        f"{address.database}"
+        if kind == "sqlite"
+        else f"{address.host}, port {address.port or PORTS.get(kind, 'default')}"
     )
 
 
@@ -90,13 +109,37 @@ def _opened(url, heartbeat, is_sqlite, attempts=10):
 
 
 @contextlib.contextmanager
+def alone(storage, url, name):
+    """A block that one process at a time runs for a study of this name: several that start at once would all fill its queue."""
+    address = sqlalchemy.make_url(url)
+    if address.get_backend_name() == "sqlite" and os.path.isfile(address.database or ""):
+        lock = optuna.storages.journal.JournalFileOpenLock(address.database)
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+        return
+    begin, end = LOCKS.get(address.get_backend_name(), ("select 1", "select 1"))
+    with storage.engine.connect() as connection:
+        key = {"key": zlib.crc32(name.encode())}
+        connection.execute(sqlalchemy.text(begin), key)
+        try:
+            yield
+        finally:
+            connection.execute(sqlalchemy.text(end), key)
+
+
+@contextlib.contextmanager
 def storage_errors(url):
     """Turn what a database says while it is used (full, read-only, gone) into one sentence."""
     try:
         yield
     except STORAGE_ERRORS as error:
+        reason = _reason(error)
+        passing = not any(word in reason for word in ("readonly", "read-only", "no such table", "permission"))
         raise ValueError(
-            f"The storage {where(url)} failed: {_reason(error)}. The same command goes on from there."
+            f"The storage {where(url)} failed: {reason}." + " The same command goes on from there." * passing
         ) from error
 
 

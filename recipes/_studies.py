@@ -62,8 +62,8 @@ STUDIES = {
     ("noise", "ag_news"): Study(
         "8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True
     ),
-    ("h", "cifar10"): Study("9", ("h", IMAGE_H), line=("depth", (20, 110, 218))),
-    ("h", "ag_news"): Study("9", ("h", TEXT_H), line=("depth", (17, 49))),
+    ("h", "cifar10"): Study("9", ("h", IMAGE_H), line=("depth", (20, 110, 218)), our_choice=True),
+    ("h", "ag_news"): Study("9", ("h", TEXT_H), line=("depth", (17, 49)), our_choice=True),
     ("initialization", "cifar10"): Study(
         "16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True
     ),

@@ -167,12 +167,17 @@ def _report(result, folder):
 
 
 def _subset(arrays, size, flag):
+    check_size(flag, size, len(arrays[1]))
     if size is None:
         return arrays
-    if not 1 <= size <= len(arrays[1]):
-        raise ValueError(f"{flag} must be between 1 and the {len(arrays[1])} examples there are. Received: {size}.")
     rows = np.random.default_rng(0).permutation(len(arrays[1]))[:size]  # the same rows for every seed of a run
     return tuple(array[rows] for array in arrays)
+
+
+def check_size(flag, size, there):
+    """Raise a ValueError where more examples are asked for than there are, or less than one."""
+    if size is not None and not 1 <= size <= there:
+        raise ValueError(f"{flag} must be between 1 and the {there} examples there are. Received: {size}.")
 
 
 def _check_divisible(args, num_train, num_test):

@@ -40,8 +40,9 @@ def open_study(storage, name, definition, **kwargs):
     there = study.user_attrs.get("definition")
     if there is None and not study.get_trials(deepcopy=False):
         study.set_user_attr("definition", definition)
+    elif there is None:
+        raise ValueError(f"The storage has a study {name!r} that is none of study.py's. Pass another --name.")
     elif there != definition:
-        there = there or {}
         difference = [
             f"{key}: {there.get(key)!r} there, {definition.get(key)!r} now"
             for key in sorted({*there, *definition})
@@ -68,7 +69,7 @@ def distribution(action):
     """What Optuna calls the domain of a parameter, for a flag of argparse: wide, so that a study can grow."""
     if action.choices:
         return CategoricalDistribution(tuple(action.choices))
-    return IntDistribution(0, 2**31 - 1) if action.type is int else FloatDistribution(0.0, 1e9)
+    return IntDistribution(0, 2**31 - 1) if action.type is int else FloatDistribution(0.0, 1e300)
 
 
 def enqueue(study, points, distributions):
@@ -81,8 +82,10 @@ def enqueue(study, points, distributions):
     """
     taken = {_key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
     new = [point for point in points if _key(point) not in taken]
-    for point in new:
-        study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions))
+    waiting = [
+        optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in new
+    ]
+    study.add_trials(waiting)  # when all of them are valid
     return len(new)
 
 

@@ -32,6 +32,7 @@ QUICK = {
     "train_size": 2000,
     "test_size": 500,
 }
+MOST_NOISE = 1
 
 
 def add_arguments(parser):

@@ -10,6 +10,7 @@ from epoch 60, crops and flips. The same command again resumes a killed run and 
 The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes raw uint8 images), curves.png, result.json.
 """
 
+import math
 import sys
 
 import _harness
@@ -23,6 +24,7 @@ DEFAULTS = {
     "milestones": [40, 60],
 }
 QUICK = {"depth": 8, "epochs": 5, "batch_size": 64, "milestones": [4], "train_size": 2000, "test_size": 500}
+MOST_NOISE = math.inf
 # Of the training images, in units of 0..255: the authors' numbers.
 PIXEL_MEAN = [255 * mean for mean in (0.4914, 0.4822, 0.4465)]
 PIXEL_STDDEV = [255 * stddev for stddev in (0.2023, 0.1994, 0.2010)]

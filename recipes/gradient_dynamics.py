@@ -25,6 +25,7 @@ from cifar10 import add_arguments, build_model, load_data  # noqa: F401 (with th
 
 DEFAULTS = cifar10.DEFAULTS
 QUICK = {"batch_size": 16, "test_size": 100}
+MOST_NOISE = cifar10.MOST_NOISE
 LAYER_2 = "stage1_block1/conv1"
 # Columns of the table: norms of layer 2.
 TABLE = {

@@ -31,7 +31,10 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("storages", nargs="+", metavar="STORAGE", help="folders of studies, or database URLs")
     parser.add_argument("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--data-dir", type=Path, metavar="PATH", help="CIFAR-10 for figure 17 (default: synthetic)")
+    parser.add_argument("--data-dir", type=Path, metavar="PATH", help="real images and texts for figure 17")
+    parser.add_argument(
+        "--data", metavar="NAME", help="what the data set is called here, such as 'CIFAR-10 (JPEG q75)'"
+    )
     parser.add_argument(
         "--dynamics", nargs="+", type=Path, default=[], metavar="FOLDER", help="of gradient_dynamics.py"
     )
@@ -43,6 +46,7 @@ def main(argv=None):
         names = [study["name"] for study in studies]
         for i, study in enumerate(studies):  # of several folders: figures are named by it
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
+            study["data"] = args.data or study["plan"]["data"]
         args.out.mkdir(parents=True, exist_ok=True)
         summaries = {folder: json.loads((folder / "summary.json").read_text()) for folder in args.dynamics}
         text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
@@ -60,7 +64,7 @@ def read(storage, of_several):
     import optuna
 
     if "://" not in storage:
-        file = Path(storage) / "study.db"
+        file = Path(storage) if Path(storage).is_file() else Path(storage) / "study.db"
         if not file.exists():
             problem = f"{storage} holds no study.db. Of a study with --storage pass that URL."
             if not of_several:
@@ -68,6 +72,7 @@ def read(storage, of_several):
             print(f"note: {problem}")
             return []
         storage = f"sqlite:///{file}"
+    _storage.check_exists(storage)
     opened = _storage.open_storage(storage)
     studies = []
     for study in optuna.get_all_study_names(opened):
@@ -77,7 +82,9 @@ def read(storage, of_several):
         trials = study.get_trials(deepcopy=False)
         states, rows, errors = {}, {}, {}
         for trial in trials:
-            states[trial.state.name.lower()] = states.get(trial.state.name.lower(), 0) + 1
+            state = trial.state.name.lower()
+            state = "interrupted" if state == "fail" and "error" not in trial.user_attrs else state
+            states[state] = states.get(state, 0) + 1
             if trial.state == optuna.trial.TrialState.COMPLETE and "record" in trial.user_attrs:
                 record = {**trial.params, **trial.user_attrs["record"], "best_test_accuracy": trial.value}
                 rows.setdefault(record["run"], record)
@@ -91,7 +98,7 @@ def read(storage, of_several):
             {
                 "name": study.study_name,
                 "plan": plan,
-                "cuts": cuts(plan, [trial.params for trial in trials]),
+                "cuts": cuts(plan, [trial.params for trial in trials if trial.state.is_finished() and trial.params]),
                 "trials": states,
                 "errors": {params: error for params, error in errors.items() if params not in done},
                 "rows": list(rows.values()),
@@ -128,7 +135,7 @@ def draw(study, folder):
     for ending in ENDINGS if table else ():
         panels = {}
         # The ordinary h first.
-        for (panel, line, x), cell in sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0):
+        for (panel, line, x), cell in ordinary_first(plan, table):
             values = list(zip(getattr(cell, ending), cell.failed, strict=True))
             title = "" if panel is None else label(plan["panel"], panel)
             panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
@@ -143,12 +150,17 @@ def draw(study, folder):
     return names
 
 
+def ordinary_first(plan, table):
+    """The cells of a table, those of the ordinary h = 1 before those of smaller ones."""
+    return sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0)
+
+
 def over_epochs(plan, table, note):
     """Figure 13: test accuracy over the epochs, a plot for each depth and h, a line for each learning rate."""
     from keras_euler import plots
 
     panels = {}
-    for (panel, line, x), cell in table.items():
+    for (panel, line, x), cell in ordinary_first(plan, table):
         title = ", ".join(label(plan[role], v) for role, v in (("panel", panel), ("line", line)) if v is not None)
         failed = f", {sum(cell.failed)} of {cell.n} failed" if any(cell.failed) else ""
         panels.setdefault(title, {})[f"{label(plan['axis'], x)}{failed}"] = cell.curves
@@ -157,14 +169,19 @@ def over_epochs(plan, table, note):
 
 def overview(studies, summaries):
     """Markdown lines: each claim of the paper with the verdicts on its parts."""
-    lines = ["\n## The claims\n", "| claim | study | verdicts |", "| --- | --- | --- |"]
+    lines = ["\n## The claims\n", "| claim | study | setting | n | verdicts |", "| --- | --- | --- | --- | --- |"]
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries.values()]
-    lines += [f"| {_claims.DYNAMICS} | gradient_dynamics.py | {verdicts(parts)} |"]
+    how = "; ".join(
+        f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values()
+    )
+    seeds = ", ".join(str(len({row["seed"] for row in s["runs"]})) for s in summaries.values())
+    lines += [f"| {_claims.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdicts(parts)} |"]
     for name, claim in _claims.CLAIMS.items():
         those = [study for study in studies if study["plan"]["study"] == name] or [None]
         for study in those:
             judged = _claims.judge(study["plan"], cells(study)) if study else []
-            lines.append(f"| {claim} | {study['name'] if study else name} | {verdicts(judged)} |")
+            how = (study["name"], described_cuts(study), seeds_of(study)) if study else (name, "", "")
+            lines.append(f"| {claim} | {' | '.join(how)} | {verdicts(judged)} |")
     return lines
 
 
@@ -182,7 +199,7 @@ def section(study, figures):
     devices = ", ".join(sorted({row["device"] for row in study["rows"]})) or "none yet"
     lines = [
         f"\n## {study['name']} (figure {plan['figures']})\n",
-        f"Trials: {states}. Data: {plan['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
+        f"Trials: {states}. Data: {study['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
         f"{described_cuts(study)}\n",
         *best_of_search(study),
         *different_data(study),
@@ -194,7 +211,11 @@ def section(study, figures):
             "| part | verdict | measured |",
             "| --- | --- | --- |",
         ]
-        lines += [f"| {part.words} | **{part.verdict}** | {part.evidence} |" for part in _claims.judge(plan, table)]
+        said = set()
+        for part in _claims.judge(plan, table):
+            evidence = "as above" if part.evidence and part.evidence in said else part.evidence
+            lines.append(f"| {part.words} | **{part.verdict}** | {evidence} |")
+            said.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
     lines += [
         "",
@@ -238,19 +259,35 @@ def noisy_inputs(data_dir, folder):
 
     from keras_euler import corrupt_characters, datasets, plots
 
-    images = (datasets.cifar10.load_data(data_dir) if data_dir else datasets.synthetic.images(8, 1))[0][0][:4]
-    plots.noisy_images(images, IMAGE_NOISE, cifar10.PIXEL_STDDEV).savefig(folder / "noisy_images.png")
-    ids = datasets.characters.encode_characters([TEXT], len(TEXT))
+    images, texts = test_inputs(datasets.cifar10, data_dir), test_inputs(datasets.ag_news, data_dir)
+    if data_dir and images is texts is None:
+        raise ValueError(
+            f"--data-dir must hold CIFAR-10 or AG-News, as the training recipes take them. Received: {data_dir}."
+        )
+    made_up = [name for name, found in (("images", images), ("text", texts)) if found is None]
+    images = datasets.synthetic.images(8, 4)[1][0] if images is None else images
+    text = TEXT if texts is None else texts[0]
+    plots.noisy_images(images[:4], IMAGE_NOISE, cifar10.PIXEL_STDDEV).savefig(folder / "noisy_images.png")
+    ids = datasets.characters.encode_characters([text], len(text))
     lines = [
         "\n## What noisy inputs look like (figure 17)\n",
+        *([f"Made-up {' and '.join(made_up)}: no --data-dir with real ones.\n"] if made_up else []),
         "![noisy images](noisy_images.png)\n",
         "| level | text |",
         "| --- | --- |",
     ]
     for level in TEXT_NOISE:
-        (text,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
-        lines.append(f"| {level:g} | {text.replace('|', ' ')} |")
+        (noisy,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
+        lines.append(f"| {level:g} | {noisy.replace('|', ' ')} |")
     return lines
+
+
+def test_inputs(kind, data_dir):
+    """Images or texts of the test set, None where the folder has none."""
+    try:
+        return kind.load_data(data_dir)[1][0] if data_dir else None
+    except (OSError, ValueError):
+        return None
 
 
 def best_of_search(study):
@@ -276,8 +313,23 @@ def file_name(study):
 
 
 def described_cuts(study):
-    """What differs from the paper's settings, in a sentence."""
-    return f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}." if study["cuts"] else "The paper's settings."
+    """What differs from the paper's settings, which of them are our choice, and what is not finished, in sentences."""
+    plan, states = study["plan"], study["trials"]
+    ours = f" (its values of {words(plan['axis'])} are our choice)" if plan.get("our_choice") else ""
+    cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
+    sentences = [f"{cut}{ours}."]
+    left = sum(states.get(state, 0) for state in ("waiting", "running"))
+    if left:
+        sentences.append(
+            f"Unfinished: {len(study['rows'])} of {len(study['rows']) + left} trials, n = {seeds_of(study)}."
+        )
+    return " ".join(sentences)
+
+
+def seeds_of(study):
+    """Over how many seeds the points of a study are measured: a number, or the least and the most."""
+    found = sorted({cell.n for cell in cells(study).values()}) or [0]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def label(name, value):

@@ -8,11 +8,13 @@
 
 Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend, ...). The
 grid is queued once in the storage (default: study.db in the folder), workers claim its trials, a dead worker's trial goes to
-another after three missed heartbeats and goes on from its checkpoint, and the same command again adds only what is missing.
-What differs from the paper's settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
+another after three missed heartbeats, and the same command again adds only what is missing. A trial goes on from its last epoch
+wherever its run folder is: machines that share a storage should share --out too, else a dead machine's trial begins anew. What
+differs from the paper's settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -25,6 +27,7 @@ import warnings
 from pathlib import Path
 
 import _harness
+from _interrupts import press
 from _plan import RECIPES, SEED, Plan
 from _studies import STUDIES
 
@@ -39,26 +42,30 @@ def main(argv=None):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     url = own.storage or f"sqlite:///{own.out / 'study.db'}"
-    with _harness.errors_in_one_line(plan.parser):
+    with _harness.errors_in_one_line(plan.parser), contextlib.ExitStack() as stack:
         import _storage  # imports Optuna
         import _trials
 
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, press))  # as an interrupt
         space = plan.space() if own.sampler != "grid" else None
-        plan.check()
+        load_data = Data(plan.recipe)
+        plan.check(load_data)
         own.out.mkdir(parents=True, exist_ok=True)
         storage = _storage.open_storage(url, own.heartbeat)
         with _storage.storage_errors(url):
-            study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
-            study.set_user_attr("plan", plan.description)
-            queue(study, plan, own, space)
+            with _storage.alone(storage, url, own.name):
+                study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
+                study.set_user_attr("plan", plan.description)
+                queue(study, plan, own, space)
+            trainer = Trainer(plan, study, load_data)
             if own.workers > 1:
                 sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
             if space:
                 name, *_, fixed = space
-                failed = _trials.work(study, Trainer(plan, study), own.heartbeat, space=_trials.point_space(*space))
+                failed = _trials.work(study, trainer, own.heartbeat, space=_trials.point_space(*space))
                 print(f"best: {best(study, name)} ({described(fixed)})")
             else:
-                failed = _trials.work(study, Trainer(plan, study), own.heartbeat, plan.points)
+                failed = _trials.work(study, trainer, own.heartbeat, plan.points)
             shown = own.out if own.storage is None else _storage.without_password(url)
             print(f"Figures and tables: python recipes/report.py {shown}")
             if failed:
@@ -114,7 +121,10 @@ def parse(argv):
         if getattr(own, name) is not None and getattr(own, name) < 1:
             parser.error(f"--{name} must be at least 1. Received: {getattr(own, name)}.")
     if (own.study, own.dataset) not in STUDIES:
-        parser.error(f"the paper has no study {own.study} on {own.dataset}")
+        known = ", ".join(name for name, dataset in STUDIES if dataset == own.dataset)
+        parser.error(f"the paper has no study {own.study} on {own.dataset}. Choose from {known}")
+    if own.storage == "":
+        parser.error("--storage must be a database URL such as sqlite:///study.db. Received: an empty text")
     if own.sampler == "grid" and own.trials is not None:
         parser.error("--trials is how many a search has; see --sampler")
     own.trials = 30 if own.trials is None else own.trials
@@ -126,26 +136,33 @@ def parse(argv):
     return own, rest
 
 
+class Data:
+    """The data of a recipe, read once for all trials that have the same."""
+
+    def __init__(self, recipe):
+        self.recipe = recipe
+        self.data = None, None
+
+    def __call__(self, args):
+        static = getattr(args, "noise", 0) and args.noise_mode == "static"
+        names = ("dataset", "data_dir", "sequence_length", "alphabet", *(("noise", "seed") if static else ()))
+        key = [getattr(args, name, None) for name in names]
+        if self.data[0] != key:
+            self.data = key, self.recipe.load_data(args)
+        return self.data[1]
+
+
 class Trainer:
     """Trains one trial, records what came of it, and says how the study stands.
 
     Args:
         plan: A `Plan`.
         study: An Optuna study.
+        load_data: Function of the recipe's arguments.
     """
 
-    def __init__(self, plan, study):
-        self.plan, self.study = plan, study
-        self.data = None, None
-
-    def load_data(self, args):
-        """The recipe's data, read once for all trials that have the same."""
-        static = getattr(args, "noise", 0) and args.noise_mode == "static"
-        names = ("dataset", "data_dir", "sequence_length", "alphabet", *(("noise", "seed") if static else ()))
-        key = [getattr(args, name, None) for name in names]
-        if self.data[0] != key:
-            self.data = key, self.plan.recipe.load_data(args)
-        return self.data[1]
+    def __init__(self, plan, study, load_data):
+        self.plan, self.study, self.load_data = plan, study, load_data
 
     def __call__(self, trial):
         import _training
@@ -156,13 +173,17 @@ class Trainer:
 
         def after_epoch(rows):
             again(lambda: trial.report(rows[-1]["test_accuracy"], len(rows)))
-            if again(trial.should_prune):
+            if len(rows) < args.epochs and again(trial.should_prune):
                 print(f"{described(params)}: given up after epoch {len(rows)}", flush=True)
                 raise optuna.TrialPruned
 
         params = trial.params
         args = self.plan.arguments(params)
         start = time.monotonic()
+        begun = RunFolder(args.out).checkpoint.exists()
+        again_elsewhere = not begun and "failed_trial" in self.study.trials[trial.number].system_attrs
+        how = "goes on" if begun else "begins anew: its run folder is not here" if again_elsewhere else "begins"
+        print(f"{described(params)}: {how}", flush=True)
         keras.backend.clear_session()
         recipe = types.SimpleNamespace(**{**vars(self.plan.recipe), "load_data": self.load_data})
         result = _training.run(recipe, args, after_epoch, report=False)
@@ -186,19 +207,23 @@ class Trainer:
         """How many trials are done, and an estimate of the time left, from the time that deep and shallow ones took."""
         from optuna.trial import TrialState
 
-        trials = self.study.get_trials(deepcopy=False)
-        done = [t for t in trials if t.state == TrialState.COMPLETE and "record" in t.user_attrs]
-        left = [t.params for t in trials if t.state in (TrialState.WAITING, TrialState.RUNNING)]
+        trials, searches = self.study.get_trials(deepcopy=False), "search" in self.plan.description
+        trained = [t for t in trials if "record" in t.user_attrs]  # this one too, which is about to be told
+        given_up = searches * sum(t.state == TrialState.PRUNED for t in trials)
         left = [
-            params for params in left if not params or "search" in self.plan.description or params in self.plan.points
+            t.params
+            for t in trials
+            if t.state in (TrialState.WAITING, TrialState.RUNNING) and "record" not in t.user_attrs
         ]
-        if not done or not left:
+        left = [params for params in left if not params or searches or params in self.plan.points]
+        if not left:
             return ""
         depth = self.plan.points[0].get("depth", 1)  # where a search has not yet chosen its parameters
-        per_layer = statistics.fmean(t.user_attrs["record"]["seconds"] / t.params.get("depth", 1) for t in done)
-        seconds = sum(per_layer * params.get("depth", depth) for params in left[1:])  # this one is about to be told
+        per_layer = statistics.fmean(t.user_attrs["record"]["seconds"] / t.params.get("depth", 1) for t in trained)
         workers = max(1, sum(t.state == TrialState.RUNNING for t in trials))
-        return f" ({len(done) + 1} done, {len(left) - 1} to do, about {seconds / workers / 60:.0f} min)"
+        minutes = sum(per_layer * params.get("depth", depth) for params in left) / workers / 60
+        about = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
+        return f" ({len(trained) + given_up} done, {len(left)} to do, {about})"
 
 
 def described(params):
@@ -236,17 +261,15 @@ def spawn(workers, argv):
     share = str(max(1, (os.cpu_count() or 1) // workers))
     threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     command = [sys.executable, __file__, *map(str, argv), "--workers", "1"]
-    processes = [subprocess.Popen(command, env={**dict.fromkeys(threads, share), **os.environ}) for _ in range(workers)]
-
-    def end(*_):
-        for process in processes:
-            process.terminate()
-
-    signal.signal(signal.SIGTERM, end)
+    environment = {**dict.fromkeys(threads, share), **os.environ}
+    # In groups of their own: an interrupt of the terminal gets to them by way of this process, and once.
+    processes = [subprocess.Popen(command, env=environment, process_group=0) for _ in range(workers)]
     while True:
         try:
             statuses = [process.wait() for process in processes]
-        except KeyboardInterrupt:  # which the workers have got too
+        except KeyboardInterrupt:
+            for process in processes:
+                process.terminate()
             continue
         for status in statuses:
             if status < 0:

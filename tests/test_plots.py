@@ -103,9 +103,9 @@ def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
     assert {"h = 0.1", "h = 0.5", "h = 1"} <= set(legend)
 
 
-def test_curve_of_a_training_that_diverged_counts_as_long_as_it_goes():
+def test_curve_of_a_training_that_diverged_stays_where_it_ended():
     figure = plots.accuracy_curves({"": {"rate 1": [[0.1], [0.2, 0.4], [0.3, 0.6]]}})
-    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.2, 0.5]
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.2, 0.4]
     many = {f"rate {i}": [[0.1, 0.2]] for i in range(8)}
     lines = plots.accuracy_curves({"": many}).axes[0].get_lines()
     assert len({line.get_color() for line in lines}) == 8

@@ -13,8 +13,8 @@ def new_figure(**kwargs):
 
 
 def colours_of(labels, pinned):
-    """A colour for each label, `pinned` ones at their position."""
-    taken = {pinned[label] for label in labels if label in pinned}
+    """A colour for each label; those of `pinned` ones are for these alone."""
+    taken = set(pinned.values())
     left = [colour for i, colour in enumerate(COLOURS) if i not in taken] * len(labels)
     free = iter(left or COLOURS * len(labels))
     return {label: COLOURS[pinned[label]] if label in pinned else next(free) for label in labels}

@@ -14,7 +14,7 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
         xlabel: What x is.
         note: Printed below, such as what was cut.
         logarithmic: Whether x is on a logarithmic axis.
-        pinned: Dict of label -> position in `COLOURS`; other labels take what is left, in order.
+        pinned: Dict of label -> position in `COLOURS`, which is for that label alone; others take what is left, in order.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all plots. The standard deviation is
@@ -32,8 +32,7 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
     """
     if not any(points for lines in panels.values() for points in lines.values()):
         raise ValueError("`panels` must hold at least one measurement. Received none.")
-    figure = new_figure(figsize=(max(5, 3.6 * len(panels)), 3.8))
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, grid = _grid(len(panels), 3.6, 3.4)
     colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {})
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for label, points in lines.items():
@@ -45,12 +44,15 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
             failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
             if failed:
                 axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
-        axes.set(title=title, xlabel=xlabel, ylim=(0, 1))
+        axes.set(title=title, xlabel=xlabel)
+        axes.xaxis.get_major_locator().set_params(integer=all(isinstance(x, int) for x in points))
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
     grid[0].set_ylabel("test accuracy")
+    low, high = grid[0].get_ylim()
+    grid[0].set_ylim(max(0, low), min(1, high))
     drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     grid[0].legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small")
     note = f"Medians; bars are standard deviations over seeds. {note}".strip()
@@ -63,7 +65,7 @@ def accuracy_curves(panels, note=""):
 
     Args:
         panels: Dict of title -> dict of label -> list of curves, one per seed: a list of accuracies, one per epoch. A curve that
-            ends early, as of a training that diverged, counts as long as it goes.
+            ends early, as of a training that diverged, stays at its last value.
         note: Printed below, such as what was cut.
 
     Returns:
@@ -77,31 +79,37 @@ def accuracy_curves(panels, note=""):
 
     >>> figure = accuracy_curves({"depth 44": {"rate 0.1": [[0.3, 0.5], [0.2]], "rate 0.3": [[0.4, 0.6]]}})
     >>> [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
-    [[0.25, 0.5], [0.4, 0.6]]
+    [[0.25, 0.35], [0.4, 0.6]]
     """
     if not any(curves for lines in panels.values() for curves in lines.values()):
         raise ValueError("`panels` must hold at least one curve. Received none.")
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
-    figure = new_figure(figsize=(max(5, 4.5 * columns), 3.6 * rows))
+    figure, grid = _grid(len(panels), 4.5, 3.6)
     from matplotlib import colormaps
 
-    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
     for axes, (title, lines) in zip(grid, panels.items(), strict=False):
         for i, (label, curves) in enumerate(lines.items()):
             colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
             length = max(map(len, curves))
-            medians = [statistics.median(c[epoch] for c in curves if len(c) > epoch) for epoch in range(length)]
+            medians = [statistics.median(c[min(epoch, len(c) - 1)] for c in curves) for epoch in range(length)]
             axes.plot(
                 range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label
             )
         axes.set(title=title, xlabel="epoch (from 0)", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    for axes in list(figure.axes)[len(panels) :]:
-        axes.set_visible(False)
     figure.supxlabel(f"Medians over seeds. {note}".strip(), fontsize="x-small", wrap=True)
     return finished(figure)
+
+
+def _grid(num_panels, width, height):
+    """A figure with as many plots, at most three in a row."""
+    columns = min(num_panels, 3)
+    rows = -(-num_panels // columns)
+    figure = new_figure(figsize=(max(5, width * columns), height * rows + 0.4))
+    grid = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for axes in grid[num_panels:]:
+        axes.remove()
+    return figure, grid[:num_panels]
 
 
 def noisy_images(images, levels, stddev):

@@ -92,8 +92,8 @@ def test_fresh_noise_is_a_layer(mode, layers):
     [
         (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
         (["--sequence-length", "63"], "`sequence_length` must be an integer >= 64. Received: sequence_length=63."),
-        (["--noise", "1.5"], "`rate` must be a finite number >= 0 and <= 1. Received: rate=1.5."),
-        (["--noise", "-1", "--noise-mode", "training"], "Received: rate=-1.0"),
+        (["--noise", "1.5"], "--noise must be from 0 to 1. Received: 1.5."),
+        (["--noise", "-1", "--noise-mode", "training"], "--noise must be from 0 to 1. Received: -1."),
         (["--dropout", "1"], "`dropout` must be below 1"),
         (["--dense-units", "0"], "`dense_units` must be an integer >= 1"),
         (["--data-dir", "nowhere"], "nowhere"),

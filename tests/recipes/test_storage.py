@@ -32,11 +32,18 @@ def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
         "nonsense": "must be a database URL such as sqlite:///study.db",
         "postgresql://user:secret@host:port/x": "must be a database URL",
         "paper://host/x": "needs a driver",
+        "mysql://user:secret@host/x": "mysql at host, port 3306 needs a driver: pip install 'mysqlclient'",
     }
     for url, message in refused.items():
         with pytest.raises(ValueError, match=message) as error:
             _storage.open_storage(url)
         assert "secret" not in str(error.value)
+
+
+def test_storage_that_is_not_there_is_not_made_to_be_read(tmp_path):
+    with pytest.raises(ValueError, match=r"There is no storage at .*new\.db"):
+        _storage.check_exists(f"sqlite:///{tmp_path / 'new.db'}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_password_is_not_printed():

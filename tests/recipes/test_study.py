@@ -179,6 +179,43 @@ def test_settings_of_the_paper_that_a_flag_changes_are_cuts(pretended, tmp_path)
 
 
 @once
+def test_report_says_what_is_our_choice_and_what_is_not_finished(pretended, tmp_path):
+    count = []
+
+    def third(*arguments, **names):
+        count.append(arguments)
+        if len(count) > 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **names)
+
+    real, _training.run = _training.run, third
+    arguments = ["noise", *TINY, "--depths", 8, "--axis", "noise", 0, 0.5, "--seeds", 2, "--out", tmp_path / "study"]
+    assert run(*arguments) == 130
+    report.main([str(tmp_path / "study" / "study.db"), "--out", str(tmp_path), "--data", "moons"])
+    text = (tmp_path / "report.md").read_text()
+    assert "(its values of noise are our choice). Unfinished: 3 of 8 trials, n = 1." in text
+    assert "1 interrupted" in text and " fail" not in text.split("Trials: ")[1].split("\n")[0]
+    assert "Data: moons." in text and "Made-up images and text" in text
+
+
+@once
+def test_termination_is_an_interrupt(monkeypatch, tmp_path):
+    monkeypatch.setattr(_training, "run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("depth", *TINY, "--depths", 8, "--seeds", 1, "--out", tmp_path) == 130
+    assert [trial.state.name for trial in trials(tmp_path)].count("WAITING") == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@once
+def test_last_epoch_is_not_pruned(pretended, monkeypatch, tmp_path):
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: True)
+    flags = ["h", *TINY, "--epochs", 1, "--depths", 8, "--sampler", "tpe", "--trials", 2, "--out", tmp_path]
+    assert run(*flags) == 0
+    assert [trial.state.name for trial in trials(tmp_path)] == ["COMPLETE"] * 2
+
+
+@once
 def test_smaller_command_leaves_the_rest_of_the_queue(pretended, tmp_path, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -250,6 +287,9 @@ BAD = [
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
     (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
+    (["depth", "--test-size", "100000000"], "--test-size must be between 1 and the"),
+    (["noise", "--axis", "noise", "-0.5"], "--noise must be finite and at least 0. Received: -0.5."),
+    (["depth", "--storage", ""], "--storage must be a database URL such as sqlite:///study.db"),
     (["depth", "--nonsense"], "unrecognized arguments: --nonsense"),
 ]
 
@@ -261,6 +301,14 @@ def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, m
     assert run(name, *TINY, "--seeds", 1, "--out", tmp_path / "study", *rest) == 2
     errors = capsys.readouterr().err
     assert message in errors and "secret" not in errors and not pretended
+
+
+@once
+def test_size_that_is_no_size_is_refused_before_anything_runs(pretended, tmp_path, capsys):
+    arguments = ["--quick", "--depths", 8, "--axis", "train_size", 0, 32, "--seeds", 1, "--backend", BACKEND]
+    assert run("depth", *arguments, "--out", tmp_path / "study") == 2
+    message = "Refused: 2 trials with train_size=0: --train-size must be between 1 and"
+    assert message in capsys.readouterr().err and not pretended
 
 
 def test_report_of_nothing_says_so(tmp_path, capsys):

@@ -34,9 +34,11 @@ def train(trial):
         log.write(f"end {{trial.params['depth']}}\\n")
     return 0.5
 
-study = _trials.open_study(_storage.open_storage({url!r}, {heartbeat}), "study", {{}})
+storage = _storage.open_storage({url!r}, {heartbeat})
 points, distributions = [{{"depth": d}} for d in range(8)], {{"depth": optuna.distributions.IntDistribution(0, 1000)}}
-_trials.enqueue(study, points, distributions)
+with _storage.alone(storage, {url!r}, "study"):
+    study = _trials.open_study(storage, "study", {{}})
+    _trials.enqueue(study, points, distributions)
 _trials.work(study, train, {heartbeat})
 """
 # Nothing here depends on Keras' backend.
@@ -87,7 +89,7 @@ def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     assert lines(log, "begin") == lines(log, "end") == list(range(8))
-    assert states(url).count(TrialState.COMPLETE) == 8
+    assert states(url) == 8 * [TrialState.COMPLETE]  # and none that was queued twice
 
 
 def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
@@ -261,6 +263,18 @@ def test_trial_whose_process_always_dies_is_given_up(study):
         study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         _storage.put_back_the_dead(study, study.trials[-1])
     assert _trials._claim(study, None) is None
+
+
+def test_points_that_cannot_be_queued_leave_the_queue_as_it_was(study):
+    with pytest.raises(ValueError, match="depth"):
+        _trials.enqueue(study, [*POINTS[:2], {"depth": 5000}], DISTRIBUTIONS)
+    assert not study.trials
+
+
+def test_study_of_another_program_is_refused(study):
+    optuna.create_study(storage=study._storage, study_name="foreign").add_trial(optuna.create_trial(value=1.0))
+    with pytest.raises(ValueError, match=r"study 'foreign' that is none of study\.py's. Pass another --name"):
+        _trials.open_study(study._storage, "foreign", {})
 
 
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
