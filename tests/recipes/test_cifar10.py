@@ -191,7 +191,7 @@ BAD = [
     (["--h", "nan"], "Received: h=nan"),
     (["--h", "1/D"], "Received: h='1/D'"),
     (["--h", "0.1,0.2"], "Received: 2 numbers"),
-    (["--noise", "-1"], "`stddev` must be"),
+    (["--noise", "-1"], "--noise must be finite and at least 0. Received: -1."),
     (["--train-size", "1000"], "--train-size must be between 1 and the 60 examples there are. Received: 1000."),
     (["--milestones", "60", "40"], "`milestones` must increase"),
     (["--learning-rate", "-1"], "learning_rate"),
