@@ -129,7 +129,7 @@ def add(folder, name, data, zoo):
 
 def _arguments(network):
     """Those that the weights depend on and that are no defaults; depth, h and the number of classes always."""
-    from keras_euler.models.presets import FREE
+    from keras_euler.models.weights import FREE
 
     defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
     config = {name: value for name, value in network.get_config().items() if name not in FREE}

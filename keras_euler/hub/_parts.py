@@ -1,11 +1,14 @@
 """What the image and the text models of KerasHub share."""
 
 import inspect
+import os
+import re
 
 import keras_hub
 
 import keras_euler
-from keras_euler.models.presets import TOP, list_presets
+from keras_euler.models.presets import list_presets
+from keras_euler.models.weights import TOP
 
 # Arguments of a network that its backbone, which ends with the features, does not have.
 NOT_OF_BACKBONES = ("include_top", "weights", *TOP)
@@ -29,6 +32,11 @@ class FromZoo:
         """As KerasHub's, of a folder or a handle, and of a name in `keras_euler.list_presets()`."""
         known = list_presets().get(preset) if isinstance(preset, str) else None
         if known is None:
+            is_name = isinstance(preset, str) and re.fullmatch(r"euler_\w+", preset) and not os.path.exists(preset)
+            if is_name:
+                raise ValueError(
+                    f"There is no preset {preset!r}. There are {', '.join(cls.presets)}, and folders of presets."
+                )
             return super().from_preset(preset, *args, **kwargs)
         if known.network != cls.network.__name__:
             raise ValueError(f"The preset {preset!r} is an {known.network}. Received: {cls.__name__}.from_preset.")
@@ -57,13 +65,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
 
     @classmethod
     def from_config(cls, config):
-        known = {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters}
-        unknown = sorted(set(config) - known)
-        if unknown:
-            raise ValueError(
-                f"{cls.__name__} of keras_euler {keras_euler.__version__} has no {', '.join(unknown)}: the preset was saved by "
-                "another version. Install that one."
-            )
+        check_version(cls, config, {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters})
         return super().from_config(config)
 
     @classmethod
@@ -91,18 +93,51 @@ class EulerTask(FromZoo):
     @classmethod
     def from_zoo(cls, preset, load_weights=True, **kwargs):
         is_new = "num_classes" in kwargs  # then the head is not the trained one
+        of_task, of_backbone = (
+            _arguments(cls),
+            (set(inspect.signature(cls.network).parameters) | {"image_shape"}) - set(NOT_OF_BACKBONES),
+        )
+        unknown = sorted(set(kwargs) - of_task - of_backbone)
+        if unknown:
+            known = ", ".join(sorted(of_task | of_backbone - {"input_shape"}))
+            raise TypeError(f"{cls.__name__} has no {', '.join(unknown)}. Its arguments are {known}.")
+        inner = {name: kwargs.pop(name) for name in [*kwargs] if name in of_backbone - of_task or name == "dtype"}
         settings = {name: value for name, value in preset.arguments.items() if name in cls.from_core}
-        dtype = kwargs.pop("dtype", None)
         if "backbone" not in kwargs:
-            kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, dtype=dtype)
+            kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
+        elif inner:
+            raise TypeError(f"{', '.join(inner)} must be those of the backbone. Received: both.")
         if "preprocessor" not in kwargs:
-            kwargs["preprocessor"] = cls.preprocessor_cls.from_preset(preset.name)
+            kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
         task = cls(**{**settings, **kwargs})
         if load_weights and not is_new:
             trained = cls.network(**preset.arguments, weights=preset.name)
             for name, core in cls.head:
                 task.get_layer(name).set_weights(trained.get_layer(core).get_weights())
         return task
+
+    @classmethod
+    def from_config(cls, config):
+        check_version(cls, config, _arguments(cls))
+        return super().from_config(config)
+
+
+def _arguments(cls):
+    """Names of the arguments that a class takes, and those it passes on to the classes that it extends."""
+    classes = [base for base in cls.__mro__ if base.__module__.startswith(("keras_euler", "keras_hub"))]
+    parameters = [p for base in classes for p in inspect.signature(base.__init__).parameters.values()]
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    return named - {"self"} | {"name", "trainable", "dtype"}
+
+
+def check_version(cls, config, known):
+    """Raise a ValueError where a saved configuration has what this version of a class does not."""
+    unknown = sorted(set(config) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{cls.__name__} of keras_euler {keras_euler.__version__} has no {', '.join(unknown)}: the preset was saved by "
+            "another version. Install that one."
+        )
 
 
 def check_backbone(backbone, kind):

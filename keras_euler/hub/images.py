@@ -75,10 +75,16 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
     image_converter_cls = EulerResNetImageConverter
 
     @classmethod
-    def from_zoo(cls, preset, **kwargs):
+    def for_backbone(cls, preset, backbone):
+        """That of a preset, for images of the size that the backbone takes."""
+        shape = backbone.image_shape
+        return cls.from_zoo(preset, image_size=shape[1:] if backbone.data_format == "channels_first" else shape[:2])
+
+    @classmethod
+    def from_zoo(cls, preset, image_size=None, **kwargs):
         mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
         converter = EulerResNetImageConverter(
-            image_size=tuple(preset.arguments.get("input_shape", (32, 32, 3))[:2]),
+            image_size=tuple(image_size or preset.arguments.get("input_shape", (32, 32, 3))[:2]),
             scale=[1 / s for s in stddev],
             offset=[-m / s for m, s in zip(mean, stddev, strict=True)],
         )

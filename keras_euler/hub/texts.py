@@ -99,6 +99,11 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
         return {**super().get_config(), "alphabet": self.alphabet}
 
     @classmethod
+    def for_backbone(cls, preset, backbone):
+        """That of a preset, for as many characters as the backbone takes."""
+        return cls.from_zoo(preset, sequence_length=backbone.arguments["sequence_length"])
+
+    @classmethod
     def from_zoo(cls, preset, **kwargs):
         length = preset.arguments.get("sequence_length", 1024)
         return cls(**{"sequence_length": length, **preset.preprocessing, **kwargs})

@@ -35,7 +35,7 @@ class EulerNetwork(keras.Model):
         if preset:
             preset.check(self, arguments)
         if weights is not None:
-            load_weights(self, preset.file() if preset else weights)
+            load_weights(self, arguments, preset.file() if preset else weights)
 
     def get_config(self):
         config = {name: getattr(self, name) for name in self._argument_names if name not in ("input_shape", "dtype")}

@@ -1,20 +1,11 @@
 """Trained networks by name: what they are, where their weights come from, and what was measured. The data lie in `zoo/`."""
 
-import inspect
 import json
 from dataclasses import dataclass
 
 import keras
 
-from keras_euler.models.weights import ZOO, weights_file
-
-# Arguments that change neither which weights a network has nor what they compute.
-FREE = (
-    *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "include_top", "input_shape"),
-)
-# What a network without its top does not have.
-TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
+from keras_euler.models.weights import ZOO, different_arguments, weights_file
 
 
 @dataclass(frozen=True)
@@ -74,14 +65,7 @@ class Preset:
             raise ValueError(
                 f"The preset {self.name!r} is an {self.network}. Received: an {type(network).__name__} of weights={self.name!r}."
             )
-        parameters = inspect.signature(_class_of(self.network)).parameters
-        expected = {name: parameter.default for name, parameter in parameters.items()} | self.arguments
-        ignored = FREE if arguments["include_top"] else (*FREE, *TOP)
-        different = [
-            f"{name}={_plain(arguments[name])!r}, the preset has {value!r}"
-            for name, value in expected.items()
-            if name not in ignored and _plain(arguments[name]) != _plain(value)
-        ]
+        different = different_arguments(network, arguments, self.arguments)
         if different:
             raise ValueError(
                 f"The preset {self.name!r} is of another network. Received: {'; '.join(different)}. Pass the preset's "
@@ -113,7 +97,3 @@ def _class_of(name):
     from keras_euler import models  # which needs this module
 
     return getattr(models, name)
-
-
-def _plain(value):
-    return list(value) if isinstance(value, tuple) else value

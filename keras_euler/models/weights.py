@@ -2,15 +2,31 @@
 
 import contextlib
 import hashlib
+import inspect
+import io
+import json
 import os
 import tempfile
+import time
+import uuid
+import warnings
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import h5py
 import keras
 
+LEFTOVER = 3600  # seconds without a byte after which a download is nobody's
 ZOO = Path(__file__).parents[1] / "zoo"
 CACHE = ("models", "keras_euler")
+# Arguments that change neither which weights a network has nor what they compute.
+FREE = (
+    *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
+    *("zero_gamma", "dropout", "include_top", "input_shape"),
+)
+# What a network without its top does not have.
+TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
 
 
 def weights_file(source, sha256):
@@ -29,21 +45,37 @@ def weights_file(source, sha256):
     """
     if "://" not in source:
         file = ZOO / source
-        if not file.is_file() or _sha256(file) != sha256:
+        if not _is(file, sha256):
             raise ValueError(f"{file} is missing or damaged: its SHA-256 should be {sha256}. Install keras_euler anew.")
         return file
     name = Path(urlsplit(source).path).name
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    if not os.access(home, os.W_OK):
-        home = Path(tempfile.gettempdir()) / ".keras"
+    homes = [home, Path(tempfile.gettempdir()) / ".keras"]
+    for file in (home.joinpath(*CACHE, name) for home in homes):  # one that can't be written may hold it too
+        if _is(file, sha256):
+            return file
+    home = next((home for home in homes if _can_be_written(home.joinpath(*CACHE))), homes[-1])
     file = home.joinpath(*CACHE, name)
-    if not file.is_file() or _sha256(file) != sha256:
-        _download(source, sha256, home, file)
+    _download(source, sha256, home, file)
     return file
 
 
+def _can_be_written(folder):
+    """Whether files can be made in a folder, or in that of its parents which is there."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(there, os.W_OK)
+
+
+def _is(file, sha256):
+    return file.is_file() and _sha256(file) == sha256
+
+
 def _download(url, sha256, home, file):
-    beside = file.with_name(f".{os.getpid()}.{file.name}")
+    beside = file.with_name(f".{uuid.uuid4().hex}.{file.name}")  # threads share a process
+    for old in file.parent.glob(f".*.{file.name}"):  # what a kill left
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > LEFTOVER:
+                old.unlink()
     try:
         keras.utils.get_file(
             beside.name,
@@ -55,8 +87,9 @@ def _download(url, sha256, home, file):
         )
         os.replace(beside, file)
     except Exception as error:  # Keras raises Exception itself where a URL cannot be reached
+        other = " (there is another file now)" * file.is_file()
         raise OSError(
-            f"{url} can't be downloaded: {error}. Download it elsewhere and put it at {file} (SHA-256 "
+            f"{url} can't be downloaded: {error}. Download it elsewhere and put it at {file}{other} (SHA-256 "
             f"{sha256}). Where that folder cannot be written, set KERAS_HOME to one that can."
         ) from error
     finally:
@@ -69,12 +102,36 @@ def _sha256(file):
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def load_weights(network, file):
+def different_arguments(network, given, trained):
+    """How arguments of a network differ from those that weights were trained with, as a list of words.
+
+    Args:
+        network: The network; without its top, arguments of that do not count.
+        given: Dict of all of its arguments.
+        trained: Dict of those of the weights; what isn't there has its default.
+    """
+    base = next(cls for cls in type(network).__mro__ if cls.__name__ in ("EulerResNet", "EulerVDCNN"))
+    expected = {name: parameter.default for name, parameter in inspect.signature(base).parameters.items()}
+    ignored = (*FREE, "sequence_length", *(() if given["include_top"] else TOP))
+    return [
+        f"{name}={_plain(given[name])!r}, the weights have {_plain(value)!r}"
+        for name, value in {**expected, **trained}.items()
+        if name in given and name not in ignored and _plain(given[name]) != _plain(value)
+    ]
+
+
+def load_weights(network, given, file):
     """Fill a network from a file of weights, or raise a ValueError that names it.
 
+    Args:
+        network: An `EulerResNet` or `EulerVDCNN`.
+        given: Dict of its arguments.
+        file: Path of a `.weights.h5`, which has the arrays alone, not h; or of a `.keras` file, whose network must be the same.
+
     Raises:
+        TypeError: `file` is no path.
         FileNotFoundError: The file is not there.
-        ValueError: It cannot be read, or is another network's.
+        ValueError: It cannot be read, is another network's, or has arrays that this one has not.
     """
     expected = f"`weights` must be the name of a preset of {type(network).__name__} or the path of a file (.weights.h5 or .keras)."
     if not isinstance(file, (str, os.PathLike)):
@@ -83,10 +140,48 @@ def load_weights(network, file):
         raise FileNotFoundError(
             f"{expected} Received: weights={str(file)!r}, which is neither. `keras_euler.list_presets()` has the names."
         )
-    try:
+    with _of_another_model(network, file):
+        names, trained = _read(file)
+    different = [] if trained is None else different_arguments(network, given, trained)
+    if different:
+        raise ValueError(f"The weights in {file} are of another network. Received: {'; '.join(different)}.")
+    with _of_another_model(network, file), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of layers that stay as they are, before the error
         network.load_weights(file)
+    if not given["include_top"]:
+        names = [name for name in names if not name.startswith("layers/dense")]  # the top's
+    if len(names) != len(network.weights):
+        raise ValueError(
+            f"The weights in {file} are of another network: they are {len(names)} arrays, {network.name} has "
+            f"{len(network.weights)}. Pass the arguments that the network was trained with."
+        )
+
+
+@contextlib.contextmanager
+def _of_another_model(network, file):
+    try:
+        yield
     except Exception as error:  # Keras and h5py raise whatever a damaged file makes of them
         raise ValueError(
-            f"The weights in {file} can't be loaded into {network.name}: {' '.join(str(error).split())[:500]} "
+            f"The weights in {file} can't be loaded into {network.name}: {' '.join(str(error).split())[:300]} "
             "The file is damaged, or of another model: of a network of other arguments, or one with layers before the network."
         ) from error
+
+
+def _read(file):
+    """Names of the arrays in a file of weights, and of a `.keras` file of a network of ours its arguments, else None."""
+    trained = None
+    if Path(file).suffix == ".keras":
+        with zipfile.ZipFile(file) as archive:
+            model = json.loads(archive.read("config.json"))
+            file = io.BytesIO(archive.read("model.weights.h5"))
+        if model.get("registered_name") in ("keras_euler>EulerResNet", "keras_euler>EulerVDCNN"):
+            trained = model["config"]
+    names = []
+    with h5py.File(file, "r") as opened:
+        opened.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return [name for name in names if not name.startswith(("optimizer", "_optimizer"))], trained
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value

@@ -145,10 +145,35 @@ def test_preset_of_another_version_is_refused(classifier, tmp_path):
             kind.from_preset(str(tmp_path))
 
 
+def test_task_of_another_version_is_refused(text_classifier, tmp_path):
+    text_classifier.save_to_preset(str(tmp_path))
+    task = json.loads((tmp_path / "task.json").read_text())
+    task["config"]["future"] = 1
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    with pytest.raises(ValueError, match="EulerVDCNNTextClassifier of keras_euler .* has no future"):
+        keras_hub.models.TextClassifier.from_preset(str(tmp_path))
+
+
+def test_arguments_of_the_backbone_and_unknown_ones(rng):
+    task = hub.EulerResNetImageClassifier.from_preset(NAME, image_shape=(64, 64, 3))
+    assert task.backbone.image_shape == (64, 64, 3)
+    assert task.predict(rng.integers(0, 256, (2, 40, 40, 3)).astype("uint8"), verbose=0).shape == (2, 10)
+    texts = hub.EulerVDCNNTextClassifier.from_preset("euler_vdcnn_9_ag_news", sequence_length=128)
+    assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (4, 4)
+    with pytest.raises(ValueError, match="Received: h=0.5, the weights have 0.1"):
+        hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
+    with pytest.raises(
+        TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"
+    ):
+        hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
+    with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. There are {NAME}"):
+        hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")
+
+
 def test_trained_weights_are_not_put_into_another_network():
-    with pytest.raises(ValueError, match="Received: h=1.0, the preset has 0.1"):
+    with pytest.raises(ValueError, match="Received: h=1.0, the weights have 0.1"):
         hub.EulerResNetBackbone.from_preset(NAME, h=1.0)
-    with pytest.raises(ValueError, match="depth=56, the preset has 20"):
+    with pytest.raises(ValueError, match="depth=56, the weights have 20"):
         hub.EulerResNetBackbone.from_preset(NAME, depth=56)
     assert NAME in hub.EulerResNetImageClassifier.presets
 

@@ -1,5 +1,6 @@
 """Trained networks by name, and the files of their weights: in the package, downloaded, damaged, of another network."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import hashlib
@@ -71,18 +72,20 @@ def test_features_are_those_of_the_trained_network(name):
 
 
 def test_preset_of_another_network_is_refused():
-    with pytest.raises(ValueError, match=r"of another network. Received: depth=14, the preset has 20; h=1.0, the pres"):
+    with pytest.raises(
+        ValueError, match=r"of another network. Received: depth=14, the weights have 20; h=1.0, the wei"
+    ):
         keras_euler.EulerResNet(14, h=1, weights=NAME)
     for wrong, message in (
-        ({"shortcut": "padding"}, "shortcut='padding', the preset has 'projection'"),
-        ({"pooling": "max"}, "pooling='max', the preset has 'avg'"),
-        ({"norm": None}, "norm=None, the preset has 'batch'"),
+        ({"shortcut": "padding"}, "shortcut='padding', the weights have 'projection'"),
+        ({"pooling": "max"}, "pooling='max', the weights have 'avg'"),
+        ({"norm": None}, "norm=None, the weights have 'batch'"),
     ):
         with pytest.raises(ValueError, match=message):
             keras_euler.EulerResNet(20, **wrong, weights=NAME)
     with pytest.raises(TypeError, match="Received: weights=5"):
         keras_euler.EulerResNet(20, weights=5)
-    with pytest.raises(ValueError, match=r"num_classes=3, the preset has 10. .*include_top=False"):
+    with pytest.raises(ValueError, match=r"num_classes=3, the weights have 10. .*include_top=False"):
         keras_euler.EulerResNet(20, num_classes=3, weights=NAME)
     with pytest.raises(ValueError, match="is an EulerResNet. Received: an EulerVDCNN of weights="):
         keras_euler.EulerVDCNN(9, sequence_length=64, weights=NAME)
@@ -112,6 +115,26 @@ def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path)
         keras_euler.EulerResNet(20, weights=torn)
     with pytest.raises(ValueError, match="can't be loaded into"):
         keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())
+
+
+def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
+    """Keras takes what it finds and leaves the rest."""
+    file = PRESETS[NAME].file()
+    with pytest.raises(ValueError, match=r"of another network: they are 107 arrays, .* has 97"):
+        keras_euler.EulerResNet(20, shortcut="padding", weights=file)
+    keras_euler.EulerResNet(20, num_classes=3, include_top=False, weights=file)
+    small = dict(sequence_length=64, widths=(8, 8, 8, 8), dense_units=8, dropout=0.5)
+    keras_euler.EulerVDCNN(17, **small).save(tmp_path / "a.keras")
+    keras_euler.EulerVDCNN(17, **small, weights=tmp_path / "a.keras")
+    for wrong, message in (
+        ({"h": 1}, "Received: h=1.0, the weights have 0.1"),
+        ({"head_pooling": "k_max"}, "head_pooling"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            keras_euler.EulerVDCNN(17, **small, **wrong, weights=tmp_path / "a.keras")
+    keras_euler.EulerVDCNN(17, **small).save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(ValueError, match="arrays"):
+        keras_euler.EulerVDCNN(9, **small, weights=tmp_path / "a.weights.h5")
 
 
 def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
@@ -182,9 +205,32 @@ def test_offline_it_says_where_the_file_may_be_put(served):
 
 def test_cache_that_cannot_be_written(served, tmp_path, monkeypatch):
     preset, _, home = served
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    monkeypatch.setattr(os, "access", lambda path, mode: home not in (Path(path), *Path(path).parents))
     monkeypatch.setattr(weights.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert preset.file().parent == tmp_path / ".keras" / "models" / "keras_euler"
+    other = tmp_path / ".keras" / "models" / "keras_euler" / "w.weights.h5"
+    assert preset.file() == other
+    file = home / "models" / "keras_euler" / "w.weights.h5"
+    file.parent.mkdir(parents=True)
+    other.rename(file)
+    offline = dataclasses.replace(preset, weights="http://127.0.0.1:9/w.weights.h5")
+    assert offline.file() == file  # which it may read
+
+
+def test_threads_that_download_at_once(served):
+    preset, _, home = served
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        files = {thread.result() for thread in [pool.submit(preset.file) for _ in range(3)]}
+    assert files == {home / "models" / "keras_euler" / "w.weights.h5"}
+
+
+def test_what_a_kill_left_of_a_download_is_removed(served):
+    preset, _, home = served
+    left = home / "models" / "keras_euler" / ".0f.w.weights.h5"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    preset.file()
+    assert not left.exists()
 
 
 def test_processes_that_download_at_once(served):
