@@ -16,7 +16,14 @@ from pathlib import Path
 
 from keras_euler import _backend
 
-WITHIN = ("state_dict", "model_state_dict", "model", "net")  # where training scripts put the arrays
+WITHIN = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "ema",
+)  # where training scripts put the arrays
 SUFFIXES = (".keras", ".weights.h5")
 
 
@@ -73,7 +80,9 @@ def _decoded(path, read, expected):
     except Exception as error:  # the readers raise whatever a damaged file makes of them
         reason = str(error).strip().splitlines() or [type(error).__name__]
         if isinstance(error, pickle.UnpicklingError):  # torch's own words tell how to run the code in it
-            reason = ["it holds more than arrays, or is damaged"]
+            reason = ["it holds more than arrays (save those alone, checkpoint['net'] say), or is damaged"]
+        elif isinstance(error, LookupError):
+            reason = ["it is none"]
         raise ValueError(f"{path} can't be read as {expected}: {reason[0]}") from error
 
 

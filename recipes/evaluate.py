@@ -36,6 +36,8 @@ def main(argv=None):
         sets = shifted_sets(args)
         args.out.mkdir(parents=True, exist_ok=True)
         predict = images_predictor(model, args) if args.dataset == "cifar10" else texts_predictor(model, args)
+        for level in args.noise:
+            predict(x[:1], level)  # what cannot be done is said before the long part
         confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
             class_names = [str(i) for i in range(len(confusion))]
@@ -51,6 +53,7 @@ def main(argv=None):
             rows = slice(args.test_size)
             shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
             print(f"{name:<24}{shifted[name]:.4f}", flush=True)
+        print_means(shifted)
         folder = _run_folder.RunFolder(args.out)
         results = {
             "settings": _harness.settings(args)
@@ -65,7 +68,14 @@ def main(argv=None):
         }
         folder.write_json("evaluation.json", results)
         try:
-            figure = plots.evaluation(confusion, class_names, noise if args.noise else None, shifted)
+            title = f"{Path(args.model).name} on {len(y):,} examples of {args.dataset}"
+            what = (
+                "noise, standard deviation of normalized pixels"
+                if args.dataset == "cifar10"
+                else "characters drawn anew"
+            )
+            levels = noise if args.noise else None
+            figure = plots.evaluation(confusion, class_names, levels, shifted, title=title, noise_label=what)
             folder.write("evaluation.png", figure.savefig)
         except ImportError as error:
             print(f"note: no figure. {error}")
@@ -121,6 +131,8 @@ def load(name):
         model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
     except Exception as error:  # Keras raises whatever a damaged file makes of it
         reason = " ".join(str(error).split())[:300]
+        if "keras_hub" in reason or "Could not locate class" in reason:
+            reason = f"it has layers of another package. Of KerasHub's models pass a preset or a run's model.keras. ({reason})"
         raise ValueError(f"MODEL can't be read as a .keras file: {name}: {reason}") from error
     return model, getattr(model, "class_names", None)
 
@@ -171,16 +183,26 @@ def with_noise(model, level, seed):
 
     import keras_euler
 
-    layers = list(model.layers) if isinstance(model, keras.Sequential) else [model]
-    first = next((i for i, layer in enumerate(layers) if isinstance(layer, keras.layers.Normalization)), -1)
-    inputs = model.inputs[0]
-    if first < 0 and not keras.backend.is_float_dtype(inputs.dtype):
-        raise ValueError(
-            "MODEL must be a Sequential with a Normalization layer for noise to be added. Pass --noise alone."
-        )
     noise = keras_euler.AdditiveGaussianNoise(level, "always", seed=seed, dtype="float32")
-    start = keras.Input(inputs.shape[1:], dtype=inputs.dtype)
-    return keras.Sequential([start, *layers[: first + 1], noise, *layers[first + 1 :]])
+    found = []
+
+    def call(layer, *args, **kwargs):
+        y = layer(*args, **kwargs)
+        if not isinstance(layer, keras.layers.Normalization):
+            return y
+        found.append(layer)
+        return noise(y)
+
+    graph = keras.Model(model.inputs, model.outputs)  # a Sequential one has no calls to walk
+    noisy = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    if found:
+        return noisy
+    inputs = model.inputs[0]
+    if not keras.backend.is_float_dtype(inputs.dtype):
+        raise ValueError(
+            "MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone."
+        )
+    return keras.Sequential([keras.Input(inputs.shape[1:], dtype=inputs.dtype), noise, model])
 
 
 def texts_predictor(model, args):
@@ -219,6 +241,20 @@ def class_accuracy(confusion):
 def accuracy(y, predicted):
     """Share of the labels that were predicted."""
     return float(np.mean(y == predicted))
+
+
+def print_means(shifted):
+    """The mean accuracy over the severities of each corruption, and over all of them."""
+    kinds = {}
+    for name, value in shifted.items():
+        kind, _, severity = name.rpartition(" ")
+        if severity.isdigit():
+            kinds.setdefault(kind, []).append(value)
+    means = {kind: float(np.mean(values)) for kind, values in kinds.items()}
+    for kind, mean in means.items():
+        print(f"{kind + ', mean':<24}{mean:.4f}")
+    if means:
+        print(f"{'mean of corruptions':<24}{np.mean(list(means.values())):.4f}", flush=True)
 
 
 def print_classes(confusion, class_names):

@@ -4,7 +4,8 @@
     python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_cifar10 --data "CIFAR-10 (JPEG q75)"
 
 `--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into keras_euler/zoo, and what its
-config.json and result.json say (command, device, accuracy after the last epoch) into keras_euler/zoo/presets.json.
+config.json and result.json say (command, device, accuracy after the last epoch) into keras_euler/zoo/presets.json. Further folders
+are those of the same run with other seeds: the weights are the first one's, n and spread those of all.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import inspect
 import json
 import math
 import re
+import statistics
 from pathlib import Path
 
 import _harness
@@ -31,7 +33,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="zoo.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--add", help="folder of a finished run to make a preset of", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--add", help="folders of finished runs to make a preset of", type=Path, nargs="+", metavar="FOLDER"
+    )
     parser.add_argument("--name", help="the preset's name")
     parser.add_argument("--data", help="what the data set is called in the table")
     parser.add_argument("--zoo", help="folder of presets.json (default: the package's)", type=Path, default=ZOO)
@@ -73,30 +77,32 @@ def _row(name, model, accuracy):
     return f"| `{name}` | {model.depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
 
 
-def add(folder, name, data, zoo):
-    """Make a preset of a finished run."""
+def add(folders, name, data, zoo):
+    """Make a preset of a finished run, and of others that differ in their seed."""
     import keras
     from _run_folder import RunFolder
 
     import keras_euler
 
-    run = RunFolder(folder)
-    config, result = run.config(), run.result()
-    if not result or result["diverged"]:
-        raise ValueError(f"--add needs the folder of a finished run. Received: {folder}, whose result is {result}.")
+    runs = [_finished(folder) for folder in folders]
+    config, result = runs[0]
     settings = config["settings"]
+    for folder, (other, _) in zip(folders, runs, strict=True):
+        if {**other["settings"], "seed": None} != {**settings, "seed": None} or other["data"] != config["data"]:
+            raise ValueError(f"--add needs runs that differ in their seed alone. Received: {folders[0]} and {folder}.")
+    presets = zoo / "presets.json"
+    entries = json.loads(presets.read_text()) if presets.exists() else {}
+    if name in entries:
+        raise ValueError(f"--name: {name} is in {presets} already. Take it out there to make it anew.")
     recipe = cifar10 if "augmentation" in settings else ag_news
     kinds = (keras_euler.EulerResNet, keras_euler.EulerVDCNN)
-    layers = keras.models.load_model(folder / "model.keras")._flatten_layers()
+    layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers()
     network = next(layer for layer in layers if isinstance(layer, kinds))
     zoo.mkdir(exist_ok=True)
     files = RunFolder(zoo)
     file = zoo / f"{name}.weights.h5"
-    files.write(file.name, network.save_weights)
-    size = file.stat().st_size
-    if size > LARGEST:
-        file.unlink()
-        raise ValueError(f"--add: the weights take {size:,} bytes; a file of the package may take {LARGEST:,}.")
+    files.write(file.name, lambda path: _save_small(network, path))
+    accuracies = [found["last_test_accuracy"] for _, found in runs]
     datasets = keras_euler.datasets
     entry = {
         "network": type(network).__name__,
@@ -106,10 +112,10 @@ def add(folder, name, data, zoo):
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "command": _command(recipe, settings),
         "metrics": {
-            "test_accuracy": round(result["last_test_accuracy"], 4),
+            "test_accuracy": round(accuracies[0], 4),
             "test_examples": config["data"]["test"]["examples"],
-            "n": 1,
-            "spread": None,
+            "n": len(runs),
+            "spread": round(statistics.pstdev(accuracies), 4) if len(runs) > 1 else None,
             "data": data,
             "device": config["device"],
             "epochs": result["epochs"],
@@ -121,10 +127,26 @@ def add(folder, name, data, zoo):
             else {"alphabet": settings["alphabet"]}
         ),
     }
-    presets = zoo / "presets.json"
-    entries = json.loads(presets.read_text()) if presets.exists() else {}
     files.write_json(presets.name, {**entries, name: entry})
-    print(f"wrote {file} ({size:,} bytes)\nwrote {presets}")
+    print(f"wrote {file} ({file.stat().st_size:,} bytes)\nwrote {presets}")
+
+
+def _finished(folder):
+    """Configuration and result of a run."""
+    from _run_folder import RunFolder
+
+    run = RunFolder(folder)
+    config, result = run.config(), run.result()
+    if not result or result["diverged"]:
+        raise ValueError(f"--add needs the folder of a finished run. Received: {folder}, whose result is {result}.")
+    return config, result
+
+
+def _save_small(network, path):
+    network.save_weights(path)
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(f"--add: the weights take {size:,} bytes; a file of the package may take {LARGEST:,}.")
 
 
 def _arguments(network):

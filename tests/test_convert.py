@@ -70,6 +70,7 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     torch.save(tensors(arrays), tmp_path / "whole.pth")
     torch.save({"model": Trainer()}, tmp_path / "code.pth")
     torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "text.pth").write_text("hello")
     (tmp_path / "torn.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:5000])
     (tmp_path / "torn.safetensors").write_bytes(b"12345678")
     (tmp_path / "folder").mkdir()
@@ -82,6 +83,7 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
             "14",
             "padding",
         ): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
+        ("text.pth", "14", "padding"): r"text.pth can't be read as a PyTorch checkpoint of .*: it is none",
         ("list.pth", "14", "padding"): "Received: list",
         ("torn.pth", "14", "padding"): "torn.pth can't be read as",
         ("torn.safetensors", "14", "padding"): "torn.safetensors can't be read as a safetensors file",
@@ -110,7 +112,7 @@ def test_output_of_another_kind_is_refused(capsys):
 def test_half_precision(arrays, tmp_path):
     halves = {name: tensor.bfloat16() for name, tensor in tensors(arrays).items()}
     save_torch_file(halves, tmp_path / "half.safetensors")
-    torch.save({f"_orig_mod.{name}": tensor for name, tensor in halves.items()}, tmp_path / "half.pth")
+    torch.save({f"module._orig_mod.{name}": tensor for name, tensor in halves.items()}, tmp_path / "half.pth")
     found = []
     for file in ("half.safetensors", "half.pth"):
         output = tmp_path / f"{file}.weights.h5"

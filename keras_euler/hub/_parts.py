@@ -93,10 +93,8 @@ class EulerTask(FromZoo):
     @classmethod
     def from_zoo(cls, preset, load_weights=True, **kwargs):
         is_new = "num_classes" in kwargs  # then the head is not the trained one
-        of_task, of_backbone = (
-            _arguments(cls),
-            (set(inspect.signature(cls.network).parameters) | {"image_shape"}) - set(NOT_OF_BACKBONES),
-        )
+        of_task, of_network = _arguments(cls), inspect.signature(cls.network).parameters
+        of_backbone = {*of_network, "image_shape"} - {*NOT_OF_BACKBONES}
         unknown = sorted(set(kwargs) - of_task - of_backbone)
         if unknown:
             known = ", ".join(sorted(of_task | of_backbone - {"input_shape"}))

@@ -40,7 +40,7 @@ def load_torch_state_dict(model, state_dict):
 
     Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
     CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`), with or without the
-    `module.` that DataParallel, or the `_orig_mod.` that torch.compile, puts before them. Every array is used exactly once;
+    `module.` and `_orig_mod.` that DataParallel and torch.compile put before them. Every array is used exactly once;
     nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding shortcuts (option A) needs a model
     with `shortcut="padding"`.
 
@@ -126,7 +126,7 @@ def _text_path(model):
 
 
 def _path(name, layers, resolve):
-    layer, _, array = name.removeprefix("_orig_mod.").removeprefix("module.").rpartition(".")
+    layer, _, array = re.sub(r"^((_orig_mod|module)\.)+", "", name).rpartition(".")
     for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
         if match:

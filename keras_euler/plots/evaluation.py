@@ -4,11 +4,11 @@ import numpy as np
 
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
-STYLES = ("-", "--", ":")
+STYLES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
 MOST_NAMED = 20  # classes whose names fit on an axis
 
 
-def evaluation(confusion, class_names=None, noise=None, shifted=None):
+def evaluation(confusion, class_names=None, noise=None, shifted=None, title="", noise_label="noise"):
     """The confusion matrix of a classifier, its accuracy against noise, and on shifted test sets.
 
     Args:
@@ -16,6 +16,8 @@ def evaluation(confusion, class_names=None, noise=None, shifted=None):
         class_names: None, or a name for each class.
         noise: Dict of level -> accuracy; None or empty leaves the panel out.
         shifted: Dict of the name of a test set -> accuracy; likewise. Names that end in a severity 1 to 5 share a line.
+        title: Above the figure.
+        noise_label: What the levels are.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -41,10 +43,11 @@ def evaluation(confusion, class_names=None, noise=None, shifted=None):
     if noise:
         lines.append(next(grid))
         lines[-1].plot(list(noise), list(noise.values()), "o-", color=COLOURS[1])
-        lines[-1].set(xlabel="noise", ylabel="accuracy", ylim=(0, 1))
+        lines[-1].set(xlabel=noise_label, ylabel="accuracy", ylim=(0, 1))
     if shifted:
         lines.append(next(grid))
         _draw_shifted(lines[-1], shifted)
+    figure.suptitle(title, fontsize="medium")
     finished(figure)
     figure.axes[0].grid(False)
     return figure
@@ -76,6 +79,15 @@ def _draw_shifted(axes, shifted):
             axes.axhline(accuracy, linestyle="--", linewidth=1, color="black", label=name)
     for i, (kind, points) in enumerate(lines.items()):
         style = STYLES[i // len(COLOURS) % len(STYLES)]
-        axes.plot(list(points), list(points.values()), style, marker=".", color=COLOURS[i % len(COLOURS)], label=kind)
+        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
+        axes.plot(
+            list(points),
+            list(points.values()),
+            style,
+            marker=marker,
+            markersize=4,
+            color=COLOURS[i % len(COLOURS)],
+            label=kind,
+        )
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
-    axes.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+    axes.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)

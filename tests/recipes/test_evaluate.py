@@ -49,7 +49,7 @@ def test_noise_is_that_of_normalized_pixels(rng):
         difference = evaluate.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
         assert difference.std() == pytest.approx(0.5, rel=0.03)
     without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
-    with pytest.raises(ValueError, match="with a Normalization layer for noise"):
+    with pytest.raises(ValueError, match="a Normalization layer in its graph for noise"):
         evaluate.with_noise(without, 0.5, 7)
 
 
@@ -59,6 +59,19 @@ def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
     keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
     found = [run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)]
     assert found[0] == found[1] and "normalized as cifar10.py does it" in capsys.readouterr().out
+
+
+def test_folded_preset(tmp_path):
+    """A functional model; the noise of one seed is the same."""
+    keras_euler.fold(keras_euler.list_presets()[NAME].load()).save(tmp_path / "folded.keras")
+    found = [run(tmp_path, model, "--noise", "0.3") for model in (tmp_path / "folded.keras", NAME)]
+    assert found[0]["noise"] == found[1]["noise"] and len(found[0]["noise"]) == 2
+
+
+def test_means_over_severities(capsys):
+    evaluate.print_means({"fog 1": 0.5, "fog 2": 0.7, "frost 1": 0.2, "frost 2": 0.2, "CIFAR-10.1 v6": 0.9})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["fog,", "mean", "0.6000"], ["frost,", "mean", "0.2000"], ["mean", "of", "corruptions", "0.4000"]]
 
 
 def test_texts(tmp_path, capsys):

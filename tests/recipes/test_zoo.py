@@ -49,6 +49,29 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
     )
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert entry["metrics"]["test_accuracy"] == pytest.approx(result["last_test_accuracy"], abs=1e-4)
-    with pytest.raises(SystemExit) as end:
-        zoo.main(["--add", str(tmp_path), *flags])
-    assert end.value.code == 2 and "--add needs the folder of a finished run" in capsys.readouterr().err
+    refused = {
+        str(tmp_path): "--add needs the folder of a finished run",
+        str(tmp_path / "run"): "--name: small is in",
+    }
+    for folder, message in refused.items():
+        with pytest.raises(SystemExit) as end:
+            zoo.main(["--add", folder, *flags])
+        assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+@once
+def test_runs_of_several_seeds_and_too_large_a_file(tmp_path, monkeypatch, capsys):
+    sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16]
+    for seed in (7, 8):
+        assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--seed", seed, "--out", tmp_path / f"s{seed}") == 0
+    both = ["--add", str(tmp_path / "s7"), str(tmp_path / "s8"), "--data", "x", "--zoo", str(tmp_path / "zoo")]
+    zoo.main([*both, "--name", "both", "--backend", BACKEND])
+    (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
+    found = [json.loads((tmp_path / s / "result.json").read_text())["last_test_accuracy"] for s in ("s7", "s8")]
+    assert entry["metrics"]["n"] == 2 and entry["metrics"]["test_accuracy"] == pytest.approx(found[0], abs=1e-4)
+    assert entry["metrics"]["spread"] == pytest.approx(abs(found[0] - found[1]) / 2, abs=1e-4)
+    monkeypatch.setattr(zoo, "LARGEST", 1000)
+    with pytest.raises(SystemExit):
+        zoo.main([*both, "--name", "large", "--backend", BACKEND])
+    assert "bytes; a file of the package may take 1,000" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == ["both.weights.h5", "presets.json"]
