@@ -82,9 +82,10 @@ def ordinary_first(plan, table):
 def described_cuts(study):
     """What differs from the paper's settings, which of them are our choice, and what is not finished, in sentences."""
     plan, states = study["plan"], study["trials"]
-    ours = f" (its values of {words(plan['axis'])} are our choice)" if plan.get("our_choice") else ""
     cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
-    sentences = [f"{cut}{ours}."]
+    sentences = [f"{cut}."]
+    if plan.get("our_choice"):
+        sentences.append(f"The paper names no values of {words(plan['axis'])}: they are our choice.")
     left = sum(states.get(state, 0) for state in ("waiting", "running"))
     if left:
         sentences.append(
