@@ -4,6 +4,7 @@ An exception that meets a callback of the garbage collector, and JAX has one, is
 again where a run can end, and Python's report of the drop is left out.
 """
 
+import contextlib
 import signal
 import sys
 
@@ -48,3 +49,18 @@ def press(*_):
     """Note an interrupt and raise it: a handler of signals."""
     Interruptible.pressed = True
     raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def ended_as_interrupted():
+    """A context that a request to end the process, or the end of its terminal, interrupts."""
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in wanted}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as nohup sets it
+                signal.signal(number, press)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

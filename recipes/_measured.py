@@ -12,6 +12,8 @@ def read(storage, of_several):
     import _storage
     import optuna
 
+    MEASURED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+
     if "://" not in storage:
         file = Path(storage) if Path(storage).is_file() else Path(storage) / "study.db"
         if not file.exists():
@@ -47,7 +49,7 @@ def read(storage, of_several):
             {
                 "name": study.study_name,
                 "plan": plan,
-                "cuts": cuts(plan, [trial.params for trial in trials if trial.state.is_finished() and trial.params]),
+                "cuts": cuts(plan, [trial.params for trial in trials if trial.state in MEASURED and trial.params]),
                 "trials": states,
                 "errors": {params: error for params, error in errors.items() if params not in done},
                 "rows": list(rows.values()),
@@ -91,6 +93,8 @@ def described_cuts(study):
         sentences.append(
             f"Unfinished: {len(study['rows'])} of {len(study['rows']) + left} trials, n = {seeds_of(study)}."
         )
+    if states.get("fail"):
+        sentences.append(f"Failed for another reason than the training: {states['fail']} trials.")
     return " ".join(sentences)
 
 

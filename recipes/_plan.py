@@ -108,6 +108,13 @@ class Plan:
         fine = {make.args[0] for make in keras_euler.list_models().values() if make.func is network}
         refused, seen = [], set()
         sizes = [len(labels) for _, labels in load_data(self.arguments({**self.points[0], "noise": 0.0}))]
+
+        def check_sizes(args):
+            _training.check_size("--train-size", args.train_size, sizes[0])
+            _training.check_size("--test-size", args.test_size, sizes[1])
+
+        if not {"train_size", "test_size"} & set(self.points[0]):
+            check_sizes(self.arguments(self.points[0]))  # once, as all have the same
         for point in self.points:
             for name, value in point.items():
                 if name == "seed" or (name, value) in seen or (name == "depth" and value in fine):
@@ -116,10 +123,7 @@ class Plan:
                 smallest = {"depth": self.recipe.QUICK["depth"]} if name != "depth" else {}
                 args = self.arguments({**smallest, name: value})
                 try:
-                    for flag, size, there in zip(
-                        ("train", "test"), (args.train_size, args.test_size), sizes, strict=True
-                    ):
-                        _training.check_size(f"--{flag}-size", size, there)
+                    check_sizes(args)
                     keras_euler.MultiStepDecay(args.milestones, 0.1, args.learning_rate)
                     _training.compile_model(self.recipe.build_model(args), args)
                 except (ValueError, TypeError) as error:
@@ -227,7 +231,7 @@ def cuts(description, params):
         if name in there and any(value not in there[name] for value in values)
     ]
     num_seeds = len(there.get("seed", ()))
-    return found + ([f"seeds {num_seeds} (5)"] if num_seeds < 5 else [])
+    return found + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
 
 
 def _flags(settings):

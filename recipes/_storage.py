@@ -118,7 +118,8 @@ def alone(storage, url, name):
         try:
             yield
         finally:
-            lock.release()
+            with contextlib.suppress(RuntimeError):  # Optuna takes a lock for a dead process's after 30 seconds
+                lock.release()
         return
     begin, end = LOCKS.get(address.get_backend_name(), ("select 1", "select 1"))
     with storage.engine.connect() as connection:

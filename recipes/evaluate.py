@@ -188,7 +188,7 @@ def with_noise(model, level, seed):
 
     def call(layer, *args, **kwargs):
         y = layer(*args, **kwargs)
-        if not isinstance(layer, keras.layers.Normalization):
+        if found or not isinstance(layer, keras.layers.Normalization):
             return y
         found.append(layer)
         return noise(y)
@@ -198,7 +198,8 @@ def with_noise(model, level, seed):
     if found:
         return noisy
     inputs = model.inputs[0]
-    if not keras.backend.is_float_dtype(inputs.dtype):
+    hidden = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
+    if hidden or not keras.backend.is_float_dtype(inputs.dtype):
         raise ValueError(
             "MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone."
         )

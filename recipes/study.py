@@ -27,7 +27,7 @@ import warnings
 from pathlib import Path
 
 import _harness
-from _interrupts import press
+from _interrupts import ended_as_interrupted
 from _plan import RECIPES, SEED, Plan
 from _studies import STUDIES
 
@@ -46,7 +46,7 @@ def main(argv=None):
         import _storage  # imports Optuna
         import _trials
 
-        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, press))  # as an interrupt
+        stack.enter_context(ended_as_interrupted())
         space = plan.space() if own.sampler != "grid" else None
         load_data = Data(plan.recipe)
         plan.check(load_data)
@@ -57,9 +57,9 @@ def main(argv=None):
                 study = _trials.open_study(storage, own.name, plan.definition, **sampling(own))
                 study.set_user_attr("plan", plan.description)
                 queue(study, plan, own, space)
-            trainer = Trainer(plan, study, load_data)
             if own.workers > 1:
                 sys.exit(spawn(own.workers, sys.argv[1:] if argv is None else argv))
+            trainer = Trainer(plan, study, load_data)
             if space:
                 name, *_, fixed = space
                 failed = _trials.work(study, trainer, own.heartbeat, space=_trials.point_space(*space))
@@ -262,21 +262,21 @@ def spawn(workers, argv):
     threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     command = [sys.executable, __file__, *map(str, argv), "--workers", "1"]
     environment = {**dict.fromkeys(threads, share), **os.environ}
-    # In groups of their own: an interrupt of the terminal gets to them by way of this process, and once.
-    processes = [subprocess.Popen(command, env=environment, process_group=0) for _ in range(workers)]
-    while True:
-        try:
-            statuses = [process.wait() for process in processes]
-        except KeyboardInterrupt:
-            for process in processes:
-                process.terminate()
-            continue
-        for status in statuses:
-            if status < 0:
-                print(
-                    f"a worker was ended by {signal.Signals(-status).name}; the same command goes on", file=sys.stderr
-                )
-        return max(abs(status) for status in statuses)
+    processes = []
+    try:
+        while len(processes) < workers:
+            # In groups of their own: an interrupt of the terminal gets to them by way of this process, and once.
+            processes.append(subprocess.Popen(command, env=environment, process_group=0))
+        statuses = [process.wait() for process in processes]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+    for status in statuses:
+        if status < 0:
+            print(f"a worker was ended by {signal.Signals(-status).name}; the same command goes on", file=sys.stderr)
+    return max(abs(status) for status in statuses)
 
 
 if __name__ == "__main__":

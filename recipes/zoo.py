@@ -90,6 +90,9 @@ def add(folders, name, data, zoo):
     for folder, (other, _) in zip(folders, runs, strict=True):
         if {**other["settings"], "seed": None} != {**settings, "seed": None} or other["data"] != config["data"]:
             raise ValueError(f"--add needs runs that differ in their seed alone. Received: {folders[0]} and {folder}.")
+    seeds = [other["settings"]["seed"] for other, _ in runs]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"--add needs runs of different seeds. Received: the seeds {', '.join(map(str, seeds))}.")
     presets = zoo / "presets.json"
     entries = json.loads(presets.read_text()) if presets.exists() else {}
     if name in entries:

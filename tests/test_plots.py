@@ -36,8 +36,13 @@ def test_a_few_of_many_layers_or_those_of_a_pattern():
     many = {"iteration": [1], **{f"block{i}/conv": [1.0] for i in range(200)}, "total": [1.0]}
     figure = plots.gradient_dynamics({"h = 1": [(many, many)]})
     assert [axes.get_title() for axes in figure.axes[:4]] == [f"block{i}/conv" for i in (0, 66, 133, 199)]
-    figure = plots.gradient_dynamics({"h = 1": [(many, many)]}, ["block1?/*"])
+    figure = plots.gradient_dynamics({"h = 1": [(many, many)]}, ["block10/conv", "block1?/*"])
     assert len(figure.axes) == 20
+    assert len(plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)]}, "*").axes) == 2
+    figure = plots.gradient_dynamics({"a": [(None, WEIGHTS)], "b": [(WEIGHTS, None)]}, [])
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"a", "b"}
+    per_epoch = {"epoch": [0], "c": [1.0], "total": [1.0], "c_max": [2.0], "total_max": [2.0]}
+    assert [axes.get_title() for axes in plots.gradient_dynamics({"a": [(None, per_epoch)]}).axes] == ["c", "total"]
 
 
 def test_norm_of_zero_leaves_a_gap():

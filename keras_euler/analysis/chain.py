@@ -24,7 +24,7 @@ class Chain:
     """
 
     def __init__(self, model):
-        self.visit = _run
+        self.visit = run_layer
         self.model, found = self._tapped(functional(model))
         residuals = [layer for layer in found if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
@@ -48,7 +48,7 @@ class Chain:
             with keras.StatelessScope():
                 return self.model(x, training=training)
         finally:
-            self.visit = _run
+            self.visit = run_layer
 
     def _tapped(self, graph):
         """The graph with a tap on every layer, and the blocks that it calls, in order."""
@@ -86,7 +86,8 @@ class _Tap(keras.layers.Layer):
         return self.chain.visit(self.layer, args[0])
 
 
-def _run(layer, x):
+def run_layer(layer, x):
+    """The visitor that changes nothing."""
     return layer(x)
 
 

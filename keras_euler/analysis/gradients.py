@@ -4,9 +4,8 @@ import keras
 import numpy as np
 
 from keras_euler import _backend
-from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.analysis.chain import Chain, blocks, run_layer
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.graph import functional, is_graph
 
 
 def gradient_norms(model, x, y, loss=None, training=False):
@@ -17,7 +16,7 @@ def gradient_norms(model, x, y, loss=None, training=False):
         x: Batch of inputs.
         y: Their labels.
         loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical cross entropy, of logits unless
-            the model ends in a softmax.
+            the model's outputs are probabilities: none negative, with the sum 1.
         training: Whether batch norm and random layers run as in training; no state changes either way.
 
     Returns:
@@ -42,9 +41,13 @@ def gradient_norms(model, x, y, loss=None, training=False):
 
 def gradients(chain, x, y, loss, training):
     """Of the loss with respect to every block's input and the last one's output, or every sum: those of zeros that are added."""
-    default = keras.losses.SparseCategoricalCrossentropy(from_logits=not _ends_in_softmax(chain.model))
-    loss = keras.losses.get(loss) if loss else default
     x = keras.ops.convert_to_tensor(x)
+    if loss:
+        loss = keras.losses.get(loss)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
+        )
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
     def total(added):
@@ -86,17 +89,17 @@ def _sums(chain, x, training):
     return found
 
 
-def _ends_in_softmax(model):
-    """Whether a functional model gives probabilities, itself or the models or taps at its end."""
-    last = model.outputs[0]._keras_history.operation
-    last = getattr(last, "layer", last)
-    if is_graph(last):
-        return _ends_in_softmax(functional(last))
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+def _are_probabilities(outputs):
+    """Whether each row of a tensor has no negative number and the sum 1."""
+    outputs = keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(outputs), "float32"))
+    return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 
 def checked_batch(model, x, y, loss=None):
     """`x` as the model takes it, and `y` as a tensor; a compiled step would take what is wrong for NaN."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
     x = checked_inputs(model, x)
     if y is None:
         raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
@@ -117,9 +120,6 @@ def checked_batch(model, x, y, loss=None):
 
 def checked_inputs(model, x):
     """`x` as the model takes it, an array of finite numbers with at least one row."""
-    if isinstance(model, keras.Model) and (len(model.inputs) != 1 or len(model.outputs) != 1):
-        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
     x = model.prepare_inputs(x) if hasattr(model, "prepare_inputs") else np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")

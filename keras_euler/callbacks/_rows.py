@@ -30,13 +30,16 @@ class Rows:
     """
 
     def __init__(self, path, columns, start):
-        self.path = Path(path).expanduser().resolve()  # now: the program may go to another folder, and a link stays one
+        self.path = Path(path).expanduser().absolute()  # now: the program may go to another folder
+        self._is_special = self.path.exists() and not self.path.is_file()
+        if not self._is_special:
+            self.path = self.path.resolve()  # a link stays one
         self.last, self.continues = None, False
         self._header = _lines([columns])
         with self._naming_the_file():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists() and not self.path.is_file():
-                self._write(b"")  # nothing to cut, and nothing to put in its place
+            if self._is_special:
+                self._write(self._header)  # nothing to cut, and nothing to put in its place
             elif start and self.path.exists() and self.path.stat().st_size:
                 self._cut(start)
             else:
@@ -55,7 +58,7 @@ class Rows:
                     f"{self.path} was changed between two rows of this log. Pass each log a path of its own.",
                     stacklevel=2,
                 )
-            is_new = not size and not (self.path.exists() and not self.path.is_file())  # somebody took it away
+            is_new = not size and not self._is_special  # somebody took it away
             self._write(self._header + data if is_new else data)
             self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
@@ -77,6 +80,7 @@ class Rows:
         try:
             beside.write_bytes(self._header)
             if self.path.exists():
+                self._write(b"")  # which a file that cannot be written refuses
                 shutil.copymode(self.path, beside)
             os.replace(beside, self.path)
         except OSError:

@@ -94,17 +94,19 @@ class EulerTask(FromZoo):
     def from_zoo(cls, preset, load_weights=True, **kwargs):
         is_new = "num_classes" in kwargs  # then the head is not the trained one
         of_task, of_network = _arguments(cls), inspect.signature(cls.network).parameters
-        of_backbone = {*of_network, "image_shape"} - {*NOT_OF_BACKBONES}
+        of_backbone = {*of_network, "image_shape"} - {*NOT_OF_BACKBONES, "input_shape"}
         unknown = sorted(set(kwargs) - of_task - of_backbone)
         if unknown:
-            known = ", ".join(sorted(of_task | of_backbone - {"input_shape"}))
+            known = ", ".join(sorted(of_task | of_backbone))
             raise TypeError(f"{cls.__name__} has no {', '.join(unknown)}. Its arguments are {known}.")
         inner = {name: kwargs.pop(name) for name in [*kwargs] if name in of_backbone - of_task or name == "dtype"}
         settings = {name: value for name, value in preset.arguments.items() if name in cls.from_core}
         if "backbone" not in kwargs:
             kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
         elif inner:
-            raise TypeError(f"{', '.join(inner)} must be those of the backbone. Received: both.")
+            raise TypeError(
+                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it there, or no `backbone`."
+            )
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
         task = cls(**{**settings, **kwargs})

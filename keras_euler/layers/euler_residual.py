@@ -46,10 +46,10 @@ class EulerAdd(keras.layers.Layer):
 
     def __init__(self, h=0.1, trainable_h=None, data_format=None, keep_mask=True, branch_index=1, **kwargs):
         super().__init__(**kwargs)
-        if branch_index not in (0, 1):
+        if type(branch_index) is not int or branch_index not in (0, 1):
             raise ValueError(f"`branch_index` must be 0 or 1. Received: branch_index={branch_index!r}.")
         self.keep_mask = keep_mask
-        self.branch_index = int(branch_index)
+        self.branch_index = branch_index
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format

@@ -1,5 +1,6 @@
 """The residual connections of any functional Keras model: which additions they are, and which input is the shortcut."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import keras
@@ -57,7 +58,9 @@ def residual_connections(model, shortcuts=None):
     wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
-    found = _residuals(functional(model), "", shortcuts)
+    found = []
+    passed = _find(functional(model), "", shortcuts, found, {})
+    found = [replace(residual, num_calls=passed[i]) for i, residual in enumerate(found)]
     unknown = set(shortcuts) - {residual.name for residual in found} - set(opaque_layers(model))
     if unknown:
         names = ", ".join(residual.name for residual in found) or "none"
@@ -73,28 +76,35 @@ def is_addition(operation, inputs):
     return adds and len(inputs) > 1
 
 
-def _residuals(graph, prefix, shortcuts):
-    """The additions of a graph and of the models within it, in the order of their first calls."""
-    found, lineage, names, models = [], _Lineage(), [], {}
+def _find(graph, prefix, shortcuts, found, models):
+    """Append the additions of a graph and of the models within it to `found`, in the order of their first calls.
+
+    Args:
+        graph: A functional model.
+        prefix: Of the names.
+        shortcuts: As for `residual_connections`.
+        found: List of `Residual`.
+        models: Dict of the id of a model that has been searched -> what this returned.
+
+    Returns:
+        Counter of positions in `found`: how often x passes each addition in one call of the graph.
+    """
+    passed, lineage, names = Counter(), _Lineage(), []
     for call in calls(graph)[0]:
         name = prefix + call.operation.name
         if is_graph(call.operation):
             if id(call.operation) not in models:
-                within = _residuals(functional(call.operation), f"{name}/", shortcuts)
-                models[id(call.operation)] = len(found), within
-                found += within
-            else:
-                start, within = models[id(call.operation)]
-                for i, residual in enumerate(within, start):
-                    found[i] = replace(found[i], num_calls=found[i].num_calls + residual.num_calls)
+                models[id(call.operation)] = _find(functional(call.operation), f"{name}/", shortcuts, found, models)
+            passed.update(models[id(call.operation)])
         elif is_addition(call.operation, call.inputs):
             names.append(name)
             if names.count(name) > 1:
                 name = f"{name}#{names.count(name)}"
             known = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
+            passed[len(found)] += 1
             found.append(Residual(name, *known))
         lineage.add(call)
-    return found
+    return passed
 
 
 class _Lineage:

@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 import h5py
 import keras
 
+from keras_euler.layers import EulerResidual
+from keras_euler.models.step_factor import step_factors
+
 LEFTOVER = 3600  # seconds without a byte after which a download is nobody's
 ZOO = Path(__file__).parents[1] / "zoo"
 CACHE = ("models", "keras_euler")
@@ -113,11 +116,23 @@ def different_arguments(network, given, trained):
     base = next(cls for cls in type(network).__mro__ if cls.__name__ in ("EulerResNet", "EulerVDCNN"))
     expected = {name: parameter.default for name, parameter in inspect.signature(base).parameters.items()}
     ignored = (*FREE, "sequence_length", *(() if given["include_top"] else TOP))
+    pairs = {name: (given[name], value) for name, value in {**expected, **trained}.items() if name in given}
+    num_blocks = sum(isinstance(layer, EulerResidual) for layer in network.layers)
     return [
-        f"{name}={_plain(given[name])!r}, the weights have {_plain(value)!r}"
-        for name, value in {**expected, **trained}.items()
-        if name in given and name not in ignored and _plain(given[name]) != _plain(value)
+        f"{name}={_plain(one)!r}, the weights have {_plain(other)!r}"
+        for name, (one, other) in pairs.items()
+        if name not in ignored
+        and _plain(one) != _plain(other)
+        and not (name == "h" and _are_same_steps(one, other, num_blocks))
     ]
+
+
+def _are_same_steps(one, other, num_blocks):
+    """Whether two ways to write h say the same, such as a number and a rule."""
+    try:
+        return step_factors(one, num_blocks) == step_factors(other, num_blocks)
+    except ValueError:  # a list for another depth
+        return False
 
 
 def load_weights(network, given, file):

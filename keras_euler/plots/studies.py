@@ -45,7 +45,7 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
             if failed:
                 axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
         axes.set(title=title, xlabel=xlabel)
-        axes.xaxis.get_major_locator().set_params(integer=all(isinstance(x, int) for x in points))
+        axes.xaxis.get_major_locator().set_params(integer=all(isinstance(x, int) for xs in lines.values() for x in xs))
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
@@ -89,8 +89,9 @@ def accuracy_curves(panels, note=""):
 
     for axes, (title, lines) in zip(grid, panels.items(), strict=False):
         for i, (label, curves) in enumerate(lines.items()):
+            curves = [curve for curve in curves if curve]
             colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
-            length = max(map(len, curves))
+            length = max(map(len, curves), default=0)
             medians = [statistics.median(c[min(epoch, len(c) - 1)] for c in curves) for epoch in range(length)]
             axes.plot(
                 range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label

@@ -66,8 +66,7 @@ def gradient_dynamics(runs, layers=None, title=""):
 
     Args:
         runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`,
-            or their columns as dicts of name -> list of numbers, the iteration first and the total last. Either may be None,
-            in all pairs.
+            or their columns as dicts of name -> list of numbers, the iteration first and the total last. Either may be None.
         layers: Names of columns, or patterns with `*`, `?` or `[...]`, or one; default: those that the first run has, but for the
             total; of more than 4 the first, two between and the last.
         title: Above the figure.
@@ -116,7 +115,8 @@ def gradient_dynamics(runs, layers=None, title=""):
             row[0].yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         row[0].set_ylabel(("weight norm", "gradient norm")[kind])
     figure.suptitle(title, fontsize="medium")
-    handles = {label: handle for handle, label in zip(*grid[0][0].get_legend_handles_labels(), strict=True)}
+    drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
+    handles = {label: handle for found in drawn for handle, label in zip(*found, strict=True)}
     figure.legend(handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper")
     return finished(figure)
 
@@ -149,13 +149,14 @@ def _checked_runs(runs):
 def _chosen(layers, columns):
     """Names of the layers to draw, of those that a log has."""
     names = [*columns][1:-1]
-    if layers is None:
+    if not layers:
+        names = [name for name in names if not (name.endswith("_max") and name[:-4] in names)]  # of rows per epoch
         between = [round(i * (len(names) - 1) / (MOST - 1)) for i in range(MOST)]
         return (names if len(names) <= MOST else [names[i] for i in between]) or ["total"]
     found = []
     for layer in [layers] if isinstance(layers, str) else layers:
-        found += [layer] if layer in columns else fnmatch.filter(columns, layer) or [layer]
-    return found
+        found += [layer] if layer in columns else fnmatch.filter(names, layer) or [layer]
+    return list(dict.fromkeys(found))
 
 
 def _columns(log):

@@ -17,7 +17,7 @@ def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
     rows = Rows(tmp_path / "pipe", ["iteration", "a"], 0)
     rows.append([[1, 1.5]])
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
-    assert os.read(reader, 100) == b"1,1.5\n"
+    assert os.read(reader, 100) == b"iteration,a\n1,1.5\n"
     os.close(reader)
 
 

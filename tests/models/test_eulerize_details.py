@@ -54,6 +54,17 @@ def test_blocks_of_a_model_that_is_called_several_times_all_count(capsys):
     assert f"outer: scaled 1 branch by h = 0.5: {found.name}." in capsys.readouterr().out
 
 
+def test_block_that_models_of_two_levels_share(rng):
+    block = keras.Model(x := keras.Input((4,)), x + layers.Dense(4)(x), name="block")
+    middle = keras.Model(x := keras.Input((4,)), layers.Dense(4)(block(block(x))), name="middle")
+    x = keras.Input((4,))
+    y = block(middle(x))
+    model = keras.Model(x, y + layers.Dense(4)(y))
+    assert [residual.num_calls for residual in residual_connections(model)] == [3, 1]
+    euler = assert_identity(model, rng.normal(size=(2, 4)).astype("float32"))
+    assert len({id(layer) for layer in euler._flatten_layers() if isinstance(layer, EulerAdd)}) == 2
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_weights_of_the_model_fit_in_files_and_in_order(order, tmp_path, rng):
     x = layers.Dense(8, name="stem")(inputs := keras.Input((8,)))

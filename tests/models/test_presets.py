@@ -132,6 +132,8 @@ def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             keras_euler.EulerVDCNN(17, **small, **wrong, weights=tmp_path / "a.keras")
+    for same in ([0.1] * 8, 0.1):  # h written otherwise
+        keras_euler.EulerVDCNN(17, **small, h=same, weights=tmp_path / "a.keras")
     keras_euler.EulerVDCNN(17, **small).save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(ValueError, match="arrays"):
         keras_euler.EulerVDCNN(9, **small, weights=tmp_path / "a.weights.h5")

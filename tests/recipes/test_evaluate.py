@@ -48,6 +48,12 @@ def test_noise_is_that_of_normalized_pixels(rng):
     for model, given in ((whole, x), (bare, x / np.float32(255))):
         difference = evaluate.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
         assert difference.std() == pytest.approx(0.5, rel=0.03)
+    twice = keras.Sequential([*layers, keras.layers.Normalization(mean=0.0, variance=0.01), keras.layers.Flatten()])
+    difference = evaluate.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(x, verbose=0)
+    assert difference.std() == pytest.approx(5, rel=0.03)  # the first one's, ten times
+    inner = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Normalization(mean=mean, variance=variance)])
+    with pytest.raises(ValueError, match="a Normalization layer in its graph for noise"):
+        evaluate.with_noise(keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7)
     without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
     with pytest.raises(ValueError, match="a Normalization layer in its graph for noise"):
         evaluate.with_noise(without, 0.5, 7)

@@ -70,6 +70,9 @@ def test_runs_of_several_seeds_and_too_large_a_file(tmp_path, monkeypatch, capsy
     found = [json.loads((tmp_path / s / "result.json").read_text())["last_test_accuracy"] for s in ("s7", "s8")]
     assert entry["metrics"]["n"] == 2 and entry["metrics"]["test_accuracy"] == pytest.approx(found[0], abs=1e-4)
     assert entry["metrics"]["spread"] == pytest.approx(abs(found[0] - found[1]) / 2, abs=1e-4)
+    with pytest.raises(SystemExit):
+        zoo.main(["--add", both[1], both[1], *both[3:], "--name", "twice", "--backend", BACKEND])
+    assert "--add needs runs of different seeds. Received: the seeds 7, 7." in capsys.readouterr().err
     monkeypatch.setattr(zoo, "LARGEST", 1000)
     with pytest.raises(SystemExit):
         zoo.main([*both, "--name", "large", "--backend", BACKEND])
