@@ -40,7 +40,7 @@ def spectral_norm(function, x, num_iterations=20, seed=0):
         largest = keras.ops.max(_batch_norms(u))
         v = backward(u)
         norms = _batch_norms(v)
-    return float(keras.ops.convert_to_numpy(largest))
+    return float(keras.ops.convert_to_numpy(keras.ops.cast(largest, "float32")))  # NumPy knows no bfloat16
 
 
 def _batch_norms(tensor):
