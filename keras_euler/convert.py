@@ -16,14 +16,8 @@ from pathlib import Path
 
 from keras_euler import _backend
 
-WITHIN = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "net",
-    "ema",
-)  # where training scripts put the arrays
+# Where training scripts put the arrays.
+WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 SUFFIXES = (".keras", ".weights.h5")
 
 

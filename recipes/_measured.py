@@ -12,8 +12,7 @@ def read(storage, of_several):
     import _storage
     import optuna
 
-    MEASURED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-
+    measured = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     if "://" not in storage:
         file = Path(storage) if Path(storage).is_file() else Path(storage) / "study.db"
         if not file.exists():
@@ -49,7 +48,7 @@ def read(storage, of_several):
             {
                 "name": study.study_name,
                 "plan": plan,
-                "cuts": cuts(plan, [trial.params for trial in trials if trial.state in MEASURED and trial.params]),
+                "cuts": cuts(plan, [trial.params for trial in trials if trial.state in measured and trial.params]),
                 "trials": states,
                 "errors": {params: error for params, error in errors.items() if params not in done},
                 "rows": list(rows.values()),

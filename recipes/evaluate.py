@@ -36,8 +36,6 @@ def main(argv=None):
         sets = shifted_sets(args)
         args.out.mkdir(parents=True, exist_ok=True)
         predict = images_predictor(model, args) if args.dataset == "cifar10" else texts_predictor(model, args)
-        for level in args.noise:
-            predict(x[:1], level)  # what cannot be done is said before the long part
         confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
             class_names = [str(i) for i in range(len(confusion))]
@@ -167,11 +165,9 @@ def images_predictor(model, args):
         variance = [stddev**2 for stddev in cifar10.PIXEL_STDDEV]
         scale = keras.layers.Normalization(mean=cifar10.PIXEL_MEAN, variance=variance, dtype="float32")
         model = keras.Sequential([keras.Input(inputs.shape[1:]), scale, model])
-    made = {0.0: model}
+    made = {0.0: model, **{level: with_noise(model, level, args.seed) for level in args.noise}}
 
     def predict(x, level):
-        if level not in made:
-            made[level] = with_noise(model, level, args.seed)
         return made[level].predict(x, batch_size=args.batch_size, verbose=0).argmax(-1)
 
     return predict

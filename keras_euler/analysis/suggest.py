@@ -57,8 +57,7 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
     `growth = |dL/dx_0| / |dL/dx_D|`, from the last block's output back to the first one's input. Nothing is trained. An h
     whose gradients grow beyond `limit` is one with which deep networks do not start. That the largest h within the limit were
     a better choice than `1/sqrt(L)` is not shown on images; on texts at depth 49, where it is the smaller one, it was (see README).
-    So it stands beside the advice. Without a norm gradients shrink
-    whatever h is, and say nothing. Sets the global random seed.
+    So it stands beside the advice. Without a norm gradients shrink whatever h is, and say nothing. Sets the global random seed.
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as

@@ -1,0 +1,68 @@
+"""What the loggers refuse, and in which words."""
+
+import pytest
+
+from keras_euler import GradientLogger, GradientRecorder, WeightLogger
+from tests import dense
+from tests.callbacks.test_norm_loggers import BACKEND, train
+
+BAD = [
+    (dict(layers=0), ValueError, "positions count the 3 layers with a kernel from 1. Received: 0"),
+    (dict(layers=4), ValueError, "Received: 4"),
+    (
+        dict(layers="block/aa"),
+        ValueError,
+        "no layer with trainable variables matches 'block/aa'. There are 3, such as block/a",
+    ),
+    (dict(layers=["x*"]), ValueError, r"matches 'x\*'"),
+    (dict(layers=[]), TypeError, "`layers` must be None or a list of names and positions"),
+    (dict(layers=[True]), TypeError, "must hold names, patterns or positions. Received: True"),
+    (dict(layers=2.0), TypeError, "Received: layers=2.0"),
+    (dict(per="batch"), ValueError, "`per` must be one of 'iteration', 'epoch'. Received: per='batch'"),
+    (dict(flush=0), ValueError, "`flush` must be an integer >= 1"),
+]
+
+
+@pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_arguments_get_a_clear_error(tmp_path, logger, arguments, error, message):
+    with pytest.raises(error, match=message):
+        train(dense.network(GradientRecorder("sgd")), logger(tmp_path / "log.csv", **arguments))
+    assert not (tmp_path / "log.csv").exists()
+
+
+def test_missing_recorder_and_too_small_a_ring_say_what_to_write(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"Received: optimizer=SGD. Compile with model.compile\(keras_euler.GradientRec"
+    ):
+        train(dense.network("sgd"), GradientLogger(tmp_path / "g.csv"))
+    if BACKEND != "torch":
+        model = dense.network(GradientRecorder("sgd", capacity=2), steps_per_execution=3)
+        with pytest.raises(ValueError, match=r"Use GradientRecorder\(optimizer, capacity=3\) or more"):
+            train(model, GradientLogger(tmp_path / "g.csv"))
+
+
+def test_path_that_is_a_folder_is_named_and_nothing_is_left(tmp_path):
+    (tmp_path / "g.csv").mkdir()
+    with pytest.raises(OSError, match=r"Is a directory: .*g\.csv'$"):
+        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"))
+    assert [file.name for file in tmp_path.iterdir()] == ["g.csv"]
+    for path in (None, 3, ""):
+        with pytest.raises(TypeError, match=r"`path` must be the path of a file to write. Received: path="):
+            GradientLogger(path)
+
+
+def test_weights_without_an_optimizer_to_count_by(tmp_path):
+    logger = WeightLogger(tmp_path / "w.csv")
+    model = dense.network()
+    model.optimizer = None
+    logger.set_model(model)
+    logger.on_train_begin()
+    with pytest.raises(ValueError, match="Received: optimizer=None"):
+        logger.on_epoch_begin(0)
+
+
+def test_path_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"g\.csv"):
+        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "file" / "g.csv"))
