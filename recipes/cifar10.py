@@ -33,6 +33,10 @@ PIXEL_STDDEV = [255 * stddev for stddev in (0.2023, 0.1994, 0.2010)]
 def add_arguments(parser):
     """The flags of images."""
     group = parser.add_argument_group("images")
+    group.add_argument(
+        "--image-size", type=int, default=32, choices=(8, 16, 32), help="average the pixels to N x N (default: 32)"
+    )
+    group.add_argument("--widths", type=int, nargs=3, metavar="N", help="filters of the three stages (default: 16 32 64)")
     group.add_argument("--no-augmentation", dest="augmentation", action="store_false", help="no random crops and flips")
     group.add_argument(
         "--noise", type=float, default=0.0, help="stddev of Gaussian noise on normalized pixels (default: 0)"
@@ -51,10 +55,20 @@ def load_data(args):
         train, test = datasets.synthetic.images()
     else:
         train, test = datasets.cifar10.load_data(args.data_dir)
+    train, test = ((averaged(images, args.image_size), labels) for images, labels in (train, test))
     if args.noise and args.noise_mode == "static":
         noisy = add_gaussian_noise(train[0], [args.noise * stddev for stddev in PIXEL_STDDEV], args.seed)
         train = (noisy, train[1])
     return train, test
+
+
+def averaged(images, size):
+    """uint8 images of `size` pixels a side: each is the mean of a square of pixels."""
+    block = images.shape[1] // size
+    if block == 1:
+        return images
+    means = images.reshape(len(images), size, block, size, block, 3).mean((2, 4), dtype="float32")
+    return means.round().astype("uint8")
 
 
 def build_model(args):
@@ -64,7 +78,7 @@ def build_model(args):
     import keras_euler
 
     static = args.noise and args.noise_mode == "static"
-    layers = [keras.Input((32, 32, 3), dtype="float32" if static else "uint8", name="images")]
+    layers = [keras.Input((args.image_size, args.image_size, 3), dtype="float32" if static else "uint8", name="images")]
     if args.augmentation:
         layers.append(keras_euler.RandomPadCrop(4, seed=args.seed, data_format="channels_last", dtype="float32"))
         layers.append(
@@ -75,7 +89,10 @@ def build_model(args):
         layers.append(keras_euler.AdditiveGaussianNoise(args.noise, args.noise_mode, seed=args.seed, dtype="float32"))
     layers.append(
         keras_euler.EulerResNet(
-            input_shape=(32, 32, 3), data_format="channels_last", **_harness.network_arguments(args)
+            input_shape=(args.image_size, args.image_size, 3),
+            data_format="channels_last",
+            **({"widths": args.widths} if args.widths else {}),
+            **_harness.network_arguments(args),
         )
     )
     return keras.Sequential(layers)
