@@ -3,6 +3,7 @@
 from keras_euler import analysis, datasets
 from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
+from keras_euler.convert import load_torch_state_dict
 from keras_euler.datasets.characters import corrupt_characters
 from keras_euler.layers import (
     AdditiveGaussianNoise,
@@ -12,19 +13,9 @@ from keras_euler.layers import (
     RandomPadCrop,
     add_gaussian_noise,
 )
-from keras_euler.models import (
-    CharacterClassifier,
-    EulerResNet,
-    EulerVDCNN,
-    block_features,
-    eulerize,
-    fold,
-    list_models,
-    list_presets,
-    load_torch_state_dict,
-    residual_connections,
-)
+from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, list_models, list_presets
 from keras_euler.optimizers import GradientRecorder
+from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 
 __version__ = "0.1.0"
 

@@ -36,7 +36,9 @@ def add_arguments(parser):
     group.add_argument(
         "--image-size", type=int, default=32, choices=(8, 16, 32), help="average the pixels to N x N (default: 32)"
     )
-    group.add_argument("--widths", type=int, nargs=3, metavar="N", help="filters of the three stages (default: 16 32 64)")
+    group.add_argument(
+        "--widths", type=int, nargs=3, metavar="N", help="filters of the three stages (default: 16 32 64)"
+    )
     group.add_argument("--no-augmentation", dest="augmentation", action="store_false", help="no random crops and flips")
     group.add_argument(
         "--noise", type=float, default=0.0, help="stddev of Gaussian noise on normalized pixels (default: 0)"

@@ -145,7 +145,14 @@ class Data:
 
     def __call__(self, args):
         static = getattr(args, "noise", 0) and args.noise_mode == "static"
-        names = ("dataset", "data_dir", "image_size", "sequence_length", "alphabet", *(("noise", "seed") if static else ()))
+        names = (
+            "dataset",
+            "data_dir",
+            "image_size",
+            "sequence_length",
+            "alphabet",
+            *(("noise", "seed") if static else ()),
+        )
         key = [getattr(args, name, None) for name in names]
         if self.data[0] != key:
             self.data = key, self.recipe.load_data(args)

@@ -8,9 +8,9 @@ from keras_euler.analysis.growth import (
     gradient_growth,
     noise_growth,
 )
-from keras_euler.analysis.size import multiply_adds
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.analysis.suggest import Suggestion, suggest_h
+from keras_euler.surgery.size import multiply_adds
 
 __all__ = [
     "Growth",

@@ -3,7 +3,7 @@
 import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.graph import functional, is_graph, walk
+from keras_euler.surgery.graph import functional, is_graph, walk
 
 
 class Chain:

@@ -3,9 +3,9 @@
 import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.graph import calls, copy_state, functional, is_graph, rebuilt, tensors, walk
-from keras_euler.models.residual_connections import is_addition, opaque_layers, residual_connections
 from keras_euler.models.step_factor import step_factors
+from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, tensors, walk
+from keras_euler.surgery.residual_connections import is_addition, opaque_layers, residual_connections
 
 
 def eulerize(model, h=0.1, shortcuts=None, verbose=True):

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_euler import EulerAdd, analysis, eulerize, residual_connections
-from tests.models.test_eulerize import numpy_of
+from tests.surgery.test_eulerize import numpy_of
 
 
 def assert_identity(model, x):

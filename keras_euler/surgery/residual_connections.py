@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import keras
 
 from keras_euler.layers import EulerResidual
-from keras_euler.models.graph import calls, functional, is_graph
+from keras_euler.surgery.graph import calls, functional, is_graph
 
 
 @dataclass(frozen=True)

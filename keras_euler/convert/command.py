@@ -11,7 +11,6 @@ needs torch); .safetensors need the package safetensors. The arrays do not tell 
 import argparse
 import os
 import pickle
-import sys
 from pathlib import Path
 
 from keras_euler import _backend
@@ -149,7 +148,3 @@ def _parser():
     add("--head-pooling", text="of texts: the pooling before the dense layers", choices=("max", "k_max"), default="max")
     add("--dense-units", text="of texts: units of the hidden dense layers", type=int, default=1024)
     return parser
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 import keras_euler
-from keras_euler import convert
-from tests.models.test_torch_weights import checkpoint, text_checkpoint
+from keras_euler.convert import command as convert
+from tests.convert.test_state_dict import checkpoint, text_checkpoint
 
 
 class Trainer:

@@ -3,8 +3,8 @@
 import math
 
 from keras_euler.layers import EulerResidual
-from keras_euler.models.fold import LINEAR, num_filters
-from keras_euler.models.graph import calls, functional, is_graph
+from keras_euler.surgery.fold import LINEAR, num_filters
+from keras_euler.surgery.graph import calls, functional, is_graph
 
 
 def multiply_adds(model):

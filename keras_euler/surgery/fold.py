@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
-from keras_euler.models.graph import calls, copy_state, functional, is_graph, rebuilt, walk
+from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, walk
 
 # Exactly these: a subclass may compute something else.
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
