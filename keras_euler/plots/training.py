@@ -16,9 +16,10 @@ def training_curves(histories, metric=None):
     """Loss and one more metric, on training and test data, over the epochs: one colour per run.
 
     Args:
-        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows as dicts of `epoch`, `train_loss`,
-            and, where they were measured, `train_<metric>`, `test_<metric>` and `test_loss`.
-        metric: Name of the metric in the second plot; default: accuracy, else the first that is not the loss, else no second plot.
+        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows as dicts of
+            `epoch`, `train_loss`, and, where they were measured, `train_<metric>`, `test_<metric>` and `test_loss`.
+        metric: Name of the metric in the second plot; default: accuracy, else the first that is not the loss, else no second
+            plot.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.

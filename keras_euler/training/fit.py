@@ -66,18 +66,19 @@ def fit(
 ) -> TrainingResult:
     """Train a compiled model in a folder; the same call again resumes what a kill left and ends with the same numbers.
 
-    After every epoch the whole state (weights, optimizer, history) is written, atomically. The order of the examples and every random layer
-    are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one to 0.0. For a run that is killed before its
-    first checkpoint that takes the same initial weights: call `keras.utils.set_random_seed` before the model is built.
+    After every epoch the whole state (weights, optimizer, history) is written, atomically. The order of the examples and
+    every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one to 0.0. For a run
+    that is killed before its first checkpoint that takes the same initial weights: call `keras.utils.set_random_seed` before
+    the model is built.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
-    `checkpoint.npz`, and in the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A finished run is not
-    trained again: its state is loaded into the model, and its result returned.
+    `checkpoint.npz`, and in the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib,
+    `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result returned.
 
     Args:
         model: Any compiled Keras model.
-        train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a `keras.utils.PyDataset`, whose
-            batches are shuffled and must not depend on earlier calls.
+        train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
+            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls.
         test: The same, evaluated after every epoch; or None.
         folder: The run folder, made where there is none.
         epochs: Integer >= 1.
@@ -85,8 +86,8 @@ def fit(
         seed: Integer >= 0 for everything random in training.
         settings: A dataclass or dict that JSON can hold: what identifies the run beside epochs, batch size, seed and
             backend. None takes the optimizer's configuration. Another run in the same folder is refused, with the difference.
-        callbacks: Keras callbacks. The numbers that EarlyStopping, ReduceLROnPlateau and the like remember survive a kill; weights
-            that they hold (`restore_best_weights`) do not.
+        callbacks: Keras callbacks. The numbers that EarlyStopping, ReduceLROnPlateau and the like remember survive a kill;
+            weights that they hold (`restore_best_weights`) do not.
         monitor: Column of the history that tells the best epoch, such as `"test_auc"`: the least where its name ends in `loss` or
             `error`, else the greatest. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
         test_batch_size: Examples per batch of `test`. Default: `batch_size`.
