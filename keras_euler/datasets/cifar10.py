@@ -13,6 +13,9 @@ from keras_euler.datasets._folders import existing, without_known_layout
 from keras_euler.datasets._tfds import decoding
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# Of the training images' red, green and blue, in units of 0..255: the numbers of the paper's authors.
+MEAN = [255 * m for m in (0.4914, 0.4822, 0.4465)]
+STDDEV = [255 * s for s in (0.2023, 0.1994, 0.2010)]
 
 _ROWS = 10_000  # in each of the six official files
 _PIXELS = 3 * 32 * 32
