@@ -52,7 +52,7 @@ def check(one, value):
         if part is None:
             continue
         if "choices" in limits and part not in limits["choices"]:
-            raise ValueError(f"{flag(one.name)} must be one of {', '.join(limits['choices'])}. Received: {part}.")
+            raise ValueError(f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}.")
         if isinstance(part, (int, float)) and not isinstance(part, bool):
             wanted = [
                 words.format(f"{limits[name]:g}")
