@@ -13,7 +13,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from _studies import STUDIES
+from _paper import BEST_H, STUDIES
 
 MARGIN = 0.01
 LEAST_SEEDS = 3
@@ -199,8 +199,6 @@ def _noise(cells):
     return parts or [("trained on noise, h = 0.1 is better and steadier", None, "")]
 
 
-# Of each depth the interval in which the paper finds the best h.
-BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17: (0.3, 0.8)}
 TEXT_DEPTHS = (17, 49)
 
 
@@ -257,15 +255,4 @@ JUDGES = {
     "adam": _adam,
     "noise": _noise,
     "h": _h,
-}
-# What the paper says, in the order of its claims; the first, of gradients and weights, is that of `judge_dynamics`.
-DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
-CLAIMS = {
-    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
-    "learning-rate": "h = 0.1 stands learning rates that h = 1 doesn't; it converges faster with a larger one (0.3).",
-    "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
-    "adam": "With Adam at a start rate above 0.3 h = 1 fails, h = 0.1 trains (ResNet-218).",
-    "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",
-    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17. "
-    "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although steady.",
 }
