@@ -32,6 +32,7 @@ class Cell:
     failed: tuple
     curves: tuple = ()
     chance: float = 0.1
+    seeds: tuple = ()
 
     @property
     def n(self):

@@ -1,0 +1,100 @@
+"""What studies have measured so far, from their storages or from a report.json, and in which words it is told."""
+
+import json
+from pathlib import Path
+
+import _claims
+from _plan import ROLES, cuts
+
+
+def read(source, is_one_of_several=False):
+    """The studies of a folder, a database or a report.json, as dicts that JSON can hold: name, plan, and a row per finished trial."""
+    from keras_euler import studies
+
+    if str(source).endswith(".json"):
+        return json.loads(Path(source).read_text())
+    if "://" not in source:
+        file = Path(source) if Path(source).is_file() else Path(source) / "study.db"
+        if not file.exists():
+            problem = f"{source} holds no study.db. Of a study with --storage pass that URL."
+            if not is_one_of_several:
+                raise ValueError(problem)
+            print(f"note: {problem}")
+            return []
+        source = file
+    found = [studies.read_study(source, name) for name in studies.study_names(source)]
+    return [_flat(study) for study in found if "plan" in study["attributes"]]
+
+
+def _flat(study):
+    plan, by_run = study["attributes"]["plan"], {}
+    for row in study["rows"]:
+        if row["state"] == "complete" and row["record"]:
+            record = {**row["point"], **row["record"], "best_test_accuracy": row["value"]}
+            by_run.setdefault(record["run"], record)
+    measured = [row["point"] for row in study["rows"] if row["state"] in ("complete", "pruned")]
+    errors = {json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")}
+    return {
+        "name": study["name"],
+        "plan": plan,
+        "cuts": cuts(plan, measured),
+        "trials": study["trials"],
+        "errors": errors,
+        "rows": list(by_run.values()),
+    }
+
+
+def cells(study):
+    """Dict of `(panel, line, axis)` -> `Cell` over seeds."""
+    plan, grouped = study["plan"], {}
+    chance = _claims.CHANCE[plan["dataset"]]
+    for row in study["rows"]:
+        grouped.setdefault(tuple(row.get(plan.get(role)) for role in ROLES), []).append(row)
+    return {
+        key: _claims.Cell(
+            tuple(row["best_test_accuracy"] for row in rows),
+            tuple(row["last_test_accuracy"] for row in rows),
+            tuple(row["diverged"] or row["best_test_accuracy"] < _claims.FAILED * chance for row in rows),
+            tuple(tuple(row["test_accuracies"]) for row in rows),
+            chance,
+            tuple(row["seed"] for row in rows),
+        )
+        for key, rows in sorted(grouped.items(), key=lambda item: [part or 0 for part in item[0]])
+    }
+
+
+def ordinary_first(plan, table):
+    """The cells of a table, those of the ordinary h = 1 before those of smaller ones."""
+    return sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0)
+
+
+def described_cuts(study):
+    """What differs from the paper's settings, which of them are our choice, and what is unfinished, in sentences."""
+    plan, states = study["plan"], study["trials"]
+    cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
+    sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
+    if plan.get("our_choice"):
+        sentences.append(f"The paper names no values of {words(plan['axis'])}: they are our choice.")
+    left = sum(states.get(state, 0) for state in ("waiting", "running"))
+    if left:
+        total = len(study["rows"]) + left
+        sentences.append(f"Unfinished: {len(study['rows'])} of {total} trials, n = {seeds_of(study)}.")
+    if states.get("failed"):
+        sentences.append(f"Failed for another reason than the training: {states['failed']} trials.")
+    return " ".join(sentences)
+
+
+def seeds_of(study):
+    """Over how many seeds the points of a study are measured: a number, or the least and the most."""
+    found = sorted({cell.n for cell in cells(study).values()}) or [0]
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def label(name, value):
+    """`h = 0.1`, or `norm none`."""
+    return f"{words(name)} = {value:g}" if isinstance(value, (int, float)) else f"{words(name)} {value}"
+
+
+def words(name):
+    """The name of a setting in words."""
+    return name.replace("_", " ")
