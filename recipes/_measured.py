@@ -8,7 +8,7 @@ from _plan import ROLES, cuts
 
 
 def read(source, is_one_of_several=False):
-    """The studies of a folder, a database or a report.json, as dicts that JSON can hold: name, plan, and a row per finished trial."""
+    """The studies of a folder, a database or a report.json, as dicts of name, plan, and a row per finished trial."""
     from keras_euler import studies
 
     if str(source).endswith(".json"):
@@ -33,7 +33,9 @@ def _flat(study):
             record = {**row["point"], **row["record"], "best_test_accuracy": row["value"]}
             by_run.setdefault(record["run"], record)
     measured = [row["point"] for row in study["rows"] if row["state"] in ("complete", "pruned")]
-    errors = {json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")}
+    errors = {
+        json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")
+    }
     return {
         "name": study["name"],
         "plan": plan,

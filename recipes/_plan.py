@@ -1,6 +1,8 @@
 """From a study of the paper and the command line to the settings of every trial."""
 
+import argparse
 import dataclasses
+import itertools
 from dataclasses import dataclass
 
 import ag_news
@@ -11,6 +13,15 @@ from _settings import LOGS, Execution, Settings, flag, identity, run_folder
 RECIPES = {"cifar10": cifar10.RECIPE, "ag_news": ag_news.RECIPE}
 SEED = 7  # the paper's first
 ROLES = ("panel", "line", "axis")
+
+
+def family_of(parser, argv):
+    """The data set that the command line names, on which the other flags depend."""
+    parser.add_argument("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--dataset", default="cifar10")
+    family = first.parse_known_args(argv)[0].dataset
+    return family if family in RECIPES else "cifar10"  # the parser itself refuses others
 
 
 @dataclass(frozen=True)
@@ -120,10 +131,8 @@ def make_plan(parser, options, given, execution):
 
 def _check_points(plan):
     """Raise one ValueError that names every value that no trial can have."""
-    from itertools import product
-
     refused = {}
-    for combination in product(*plan.varied.values()):
+    for combination in itertools.product(*plan.varied.values()):
         try:
             plan.settings(dict(zip(plan.varied, combination, strict=True)))
         except ValueError as error:

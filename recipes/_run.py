@@ -44,7 +44,8 @@ def check_together(parser, settings, execution):
         parser.error("--dataset synthetic takes no --data-dir: its examples are made")
     if settings.batch_size % execution.devices:
         parser.error(
-            f"with --devices {execution.devices} the batch size must be a multiple of it. Received: --batch-size {settings.batch_size}"
+            f"with --devices {execution.devices} the batch size must be a multiple of it. "
+            f"Received: --batch-size {settings.batch_size}"
         )
 
 

@@ -1,7 +1,7 @@
 """What a run computes and how it is carried out, as frozen dataclasses.
 
-Flags, config.json, the identity of a run, the grid of a study and the differences between two runs are all derived from their fields. Values are
-checked here, before keras is imported: a wrong one is answered at once.
+Flags, config.json, the identity of a run, the grid of a study and the differences between two runs are all derived from
+their fields. Values are checked here, before keras is imported: a wrong one is answered at once.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ def setting(default, help, **metadata):
     Args:
         default: Its value without the flag.
         help: For `--help`.
-        **metadata: Any of `group`, `choices`, `parse` (function of a word), `many` (number of words, `"*"` or `"+"`), `metavar`, and of a number
-            `minimum`, `above`, `maximum`, `below`; of a path `suffix`.
+        **metadata: Any of `group`, `choices`, `parse` (function of a word), `many` (number of words, `"*"` or `"+"`),
+            `metavar`, and of a number `minimum`, `above`, `maximum`, `below`; of a path `suffix`.
     """
     return field(default=default, metadata={"help": help, **metadata})
 
@@ -52,7 +52,9 @@ def check(one, value):
         if part is None:
             continue
         if "choices" in limits and part not in limits["choices"]:
-            raise ValueError(f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}.")
+            raise ValueError(
+                f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}."
+            )
         if isinstance(part, (int, float)) and not isinstance(part, bool):
             wanted = [
                 words.format(f"{limits[name]:g}")
@@ -63,7 +65,9 @@ def check(one, value):
                 wanted = wanted or ["finite"]
                 raise ValueError(f"{flag(one.name)} must be {' and '.join(wanted)}. Received: {part:g}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
-            raise ValueError(f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
+            raise ValueError(
+                f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}."
+            )
 
 
 BOUNDS = (
@@ -97,15 +101,23 @@ class Settings(Options):
 
     depth: int = setting(0, "number of layers with weights", group=NETWORK)
     h: object = setting(
-        0.1, "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas", group=NETWORK, parse=step_factor
+        0.1,
+        "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas",
+        group=NETWORK,
+        parse=step_factor,
     )
     norm: str = setting("batch", "normalization", group=NETWORK, choices=("batch", "group", "layer", "none"))
     initializer: str = setting("torch", "first values of the kernels", group=NETWORK, choices=INITIALIZERS)
     shortcut: str = setting(
-        "projection", "where the width changes: He et al.'s option B or A", group=NETWORK, choices=("projection", "padding")
+        "projection",
+        "where the width changes: He et al.'s option B or A",
+        group=NETWORK,
+        choices=("projection", "padding"),
     )
     preactivation: bool = setting(False, "normalization and ReLU before the convolutions", group=NETWORK)
-    trainable_h: str = setting("none", "train h, from its value on", group=NETWORK, choices=("none", "scalar", "channel"))
+    trainable_h: str = setting(
+        "none", "train h, from its value on", group=NETWORK, choices=("none", "scalar", "channel")
+    )
     zero_gamma: bool = setting(False, "start the branch's last gamma at zero", group=NETWORK)
     widths: tuple = setting((), "filters of each stage", group=NETWORK, parse=int, minimum=1)
     epochs: int = setting(0, "epochs", group=TRAINING, minimum=1)
@@ -122,8 +134,12 @@ class Settings(Options):
     label_noise: float = setting(
         0.0, "flip this share of the training labels to other classes", group=DATA, minimum=0, maximum=1
     )
-    train_size: int | None = setting(None, "train on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
-    test_size: int | None = setting(None, "test on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
+    train_size: int | None = setting(
+        None, "train on this many examples only", group=DATA, parse=int, minimum=1, metavar="N"
+    )
+    test_size: int | None = setting(
+        None, "test on this many examples only", group=DATA, parse=int, minimum=1, metavar="N"
+    )
     log_gradients: tuple | None = setting(
         None,
         "write the norms of the gradients to gradients.csv: of all layers, or of those named: 2, stage1_block1/conv1, 'stage1_*'",
@@ -140,14 +156,18 @@ class Settings(Options):
         super().__post_init__()
         num_blocks = self.num_blocks()
         if isinstance(self.h, str) and self.h not in RULES:
-            raise ValueError(f"`h` must be a number, a list of numbers, or a rule: {' or '.join(RULES)}. Received: h={self.h!r}.")
+            raise ValueError(
+                f"`h` must be a number, a list of numbers, or a rule: {' or '.join(RULES)}. Received: h={self.h!r}."
+            )
         if isinstance(self.h, tuple) and len(self.h) != num_blocks:
             raise ValueError(
                 f"`h` as a list must have one number for each of the {num_blocks} residual blocks. Received: {len(self.h)} numbers."
             )
         for h in self.h if isinstance(self.h, tuple) else (self.h,):
             if not isinstance(h, str) and not 0 <= h < math.inf:
-                raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
+                raise ValueError(
+                    f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet."
+                )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")
         stages = len(type(self).__dataclass_fields__["widths"].default)
@@ -155,7 +175,9 @@ class Settings(Options):
             raise ValueError(f"--widths must be {stages} numbers, one per stage. Received: {len(self.widths)}.")
         groups = NUM_GROUPS.get(self.norm, 1)
         if any(width % groups for width in self.widths):
-            raise ValueError(f"--widths must be multiples of {groups} with --norm {self.norm}. Received: {self.widths}.")
+            raise ValueError(
+                f"--widths must be multiples of {groups} with --norm {self.norm}. Received: {self.widths}."
+            )
         if self.zero_gamma and (self.norm == "none" or self.preactivation):
             raise ValueError("--zero-gamma needs a norm at the end of the branch: no --norm none, no --preactivation.")
         if self.log_per == "epoch" and self.log_gradients is None and self.log_weights is None:
@@ -255,7 +277,11 @@ class Execution(Options):
         1, "train data parallel on this many GPUs, or virtual CPU devices", group=MACHINE, minimum=1, metavar="N"
     )
     out: Path | None = setting(
-        None, "run folder; default: runs/ and a name made of the settings", parse=Path, group="the run", metavar="FOLDER"
+        None,
+        "run folder; default: runs/ and a name made of the settings",
+        parse=Path,
+        group="the run",
+        metavar="FOLDER",
     )
     verbose: int = setting(1, "progress: 1 bar, 2 a line per epoch, 0 none", group="the run", choices=(0, 1, 2))
 

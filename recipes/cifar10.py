@@ -20,10 +20,7 @@ def load_data(settings, data_dir=None):
     """The images as uint8, or as floats in the same units where they carry static noise."""
     from keras_euler import add_gaussian_noise, datasets
 
-    if settings.dataset == "synthetic":
-        splits = datasets.synthetic.images()
-    else:
-        splits = datasets.cifar10.load_data(data_dir)
+    splits = datasets.synthetic.images() if settings.dataset == "synthetic" else datasets.cifar10.load_data(data_dir)
     train, test = ((datasets.cifar10.resize(images, settings.image_size), labels) for images, labels in splits)
     if settings.noise and settings.noise_mode == "static":
         stddev = [settings.noise * stddev for stddev in datasets.cifar10.STDDEV]

@@ -3,9 +3,9 @@
     python recipes/euler_rnn.py                    # about two minutes on two CPU cores, no download
     python recipes/euler_rnn.py --quick            # shorter sequences, fewer epochs
 
-Sequences of random numbers in [0, 1], two of which are marked; the sum of the two is to be given at the end. F is tanh of an affine
-map of state and input. Answering 1 always has a mean squared error of 0.167. Prints, for each h, the norm of the first
-gradient of the recurrent kernel and the mean squared error on test sequences; both go into a JSON file too.
+Sequences of random numbers in [0, 1], two of which are marked; the sum of the two is to be given at the end. F is tanh of an
+affine map of state and input. Answering 1 always has a mean squared error of 0.167. Prints, for each h, the norm of the
+first gradient of the recurrent kernel and the mean squared error on test sequences; both go into a JSON file too.
 """
 
 import argparse

@@ -6,15 +6,14 @@
     python recipes/study.py depth --storage postgresql://user:password@host/studies      # on as many machines as you like
     python recipes/study.py h --depths 56 --sampler tpe --trials 30      # choose h by Bayesian optimization instead of a grid
 
-Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend, ...). The
-grid is queued once in the storage (default: study.db in the folder), workers claim its trials, a dead worker's trial goes to
-another after three missed heartbeats, and the same command again adds only what is missing. A trial goes on from its last epoch
-where its run folder is: machines that share a storage should share --out too, else a dead machine's trial begins anew. Without a
-shared database, --export FILE writes the finished trials and --import FILE adds them elsewhere. What differs from the paper's
-settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
+Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend,
+...). The grid is queued once in the storage (default: study.db in the folder), workers claim its trials, a dead worker's
+trial goes to another after three missed heartbeats, and the same command again adds only what is missing. A trial goes on
+from its last epoch where its run folder is: machines that share a storage should share --out too, else a dead machine's
+trial begins anew. Without a shared database, --export FILE writes the finished trials and --import FILE adds them elsewhere.
+What differs from the paper's settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
 """
 
-import argparse
 import dataclasses
 import functools
 import socket
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import _cli
 from _paper import STUDIES
-from _plan import RECIPES, SEED, choices, make_plan
+from _plan import RECIPES, SEED, choices, family_of, make_plan
 from _run import check_together, train
 from _settings import Execution, Options, flag, setting
 
@@ -38,17 +37,23 @@ class StudyOptions(Options):
 
     seeds: int | None = setting(None, f"how many, from {SEED} on (default: 5; with --quick 2)", parse=int, minimum=1)
     depths: tuple = setting((), "these depths only", parse=int, many="+")
-    axis: tuple = setting((), "other horizontal axis than the paper's: a setting and its values", parse=str, many="+", metavar="PART")
+    axis: tuple = setting(
+        (), "other horizontal axis than the paper's: a setting and its values", parse=str, many="+", metavar="PART"
+    )
     line: tuple = setting((), "other lines than the paper's", parse=str, many="+", metavar="PART")
     panel: tuple = setting((), "other plots than the paper's", parse=str, many="+", metavar="PART")
     scaled: bool = setting(False, "small images and networks, few epochs: each claim at its depth on a CPU")
-    storage: str | None = setting(None, "database of the trials (default: study.db in the folder)", parse=str, metavar="URL")
+    storage: str | None = setting(
+        None, "database of the trials (default: study.db in the folder)", parse=str, metavar="URL"
+    )
     name: str | None = setting(None, "name of the study (default: study and data set)", parse=str)
     workers: int = setting(1, "processes on this machine", minimum=1)
     heartbeat: int = setting(60, "seconds between signs of life", minimum=1, metavar="SECONDS")
     sampler: str = setting("grid", "tpe and gp search along the axis", choices=("grid", "tpe", "gp"))
     trials: int | None = setting(None, "how many with tpe and gp (default: 30)", parse=int, minimum=1)
-    export: Path | None = setting(None, "write the finished trials to this file, run nothing", parse=Path, suffix=".json")
+    export: Path | None = setting(
+        None, "write the finished trials to this file, run nothing", parse=Path, suffix=".json"
+    )
     import_: Path | None = setting(None, "add the finished trials of such a file first", parse=Path, suffix=".json")
     study: str = ""
     dataset: str = ""
@@ -95,7 +100,9 @@ def main(argv=None):
         )
         if search_range:
             print(f"best: {_best(table, name)} ({', '.join(f'{n} {v}' for n, v in fixed.items())})")
-        print(f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}")
+        print(
+            f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}"
+        )
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
             sys.exit(f"study.py: {failed} trials failed, as said above. The same command tries again.")
@@ -103,15 +110,13 @@ def main(argv=None):
 
 def parse(argv):
     """The parser, the study's own options, the settings given for its trials, and the execution."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--dataset", default="cifar10")
-    family = first.parse_known_args(argv)[0].dataset
     parser = _cli.command(__doc__, EPILOG)
     parser.add_argument("study", choices=sorted({name for name, _ in STUDIES}), help="what is varied")
-    parser.add_argument("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
-    cls = RECIPES.get(family, RECIPES["cifar10"]).settings
+    cls = RECIPES[family_of(parser, argv)].settings
     _cli.add_flags(parser, StudyOptions, ("study", "dataset", "quick", "import_"))
-    parser.add_argument("--import", dest="import_", type=Path, metavar="FILE", help="add the finished trials of such a file first")
+    parser.add_argument(
+        "--import", dest="import_", type=Path, metavar="FILE", help="add the finished trials of such a file first"
+    )
     _cli.add_flags(parser, cls, ("dataset",))
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     options = _cli.make(parser, StudyOptions, vars(own))

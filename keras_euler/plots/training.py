@@ -5,6 +5,7 @@ import fnmatch
 import math
 from pathlib import Path
 
+from keras_euler.callbacks import read_log
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
 LINES = ("-", "--", ":", "-.")  # one per seed
@@ -165,17 +166,7 @@ def _chosen(layers, columns):
 
 def _columns(log):
     """A CSV file as dict of name -> list of floats; a dict, or None, as it is."""
-    if not isinstance(log, (str, Path)):
-        return log
-    with open(log, newline="") as file:
-        header, *rows = [*csv.reader(file)] or [[]]
-    try:
-        columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"{log} is no log of norms, or its end is torn: {error}.") from error
-    if not rows:
-        raise ValueError(f"{log} has no rows.")
-    return columns
+    return read_log(log) if isinstance(log, (str, Path)) else log
 
 
 def _rows(history):
