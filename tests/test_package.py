@@ -83,6 +83,28 @@ def test_import_is_light():
     )
 
 
+def test_subpackages_resolve_after_a_plain_import():
+    names = sorted(module.name for module in pkgutil.iter_modules(keras_euler.__path__) if module.name[0] != "_")
+    assert {"hub", "layers", "models", "plots", "surgery"} <= set(names)
+    done = run(
+        f"import keras_euler; assert set({names}) <= set(dir(keras_euler));"
+        f"print([getattr(keras_euler, name).__name__ for name in {names}])"
+    )
+    assert done.stdout == f"{[f'keras_euler.{name}' for name in names]}\n", done.stderr
+
+
+def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_extra():
+    done = run(
+        "import sys, keras_euler; sys.modules['keras_hub'] = None;"
+        "print(hasattr(keras_euler, 'hub')); help(keras_euler); keras_euler.hub"
+    )
+    assert done.stdout.startswith("False\n") and "EulerResNet" in done.stdout
+    assert done.stderr.rstrip().endswith('Install it: pip install "keras-euler[hub]"')
+    assert "AttributeError: keras_euler.hub is unavailable: keras_euler.hub needs KerasHub." in done.stderr
+    with pytest.raises(AttributeError, match="module 'keras_euler' has no attribute 'plot'"):
+        keras_euler.plot  # noqa: B018
+
+
 ALONE = """
 import sys, importlib.util, keras, keras_euler, numpy as np
 assert not [name for name in sys.argv[1:] if importlib.util.find_spec(name)]

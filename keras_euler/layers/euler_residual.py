@@ -21,19 +21,16 @@ class EulerAdd(keras.layers.Layer):
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
             channel (LayerScale).
         data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
-        keep_mask: Whether the output has the mask that `keras.layers.Add` gives it: both inputs' masks, joined by or, if both have
-            one. `keras.ops.add` and `+` give none.
-        branch_index: Position of the branch in the pair: 1, or 0 for `[f, x]`.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
-        inputs: The pair `[x, f]` of the same shape, in this order unless `branch_index` is 0.
+        inputs: The pair `[x, f]` of the same shape. Where both have a mask, the output has one: where either is true, as behind
+            `keras.layers.Add`.
 
     Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
 
     Raises:
-        ValueError: `h` is negative or not finite, `trainable_h`, `data_format` or `branch_index` is unknown, or the two shapes
-            differ.
+        ValueError: `h` is negative or not finite, `trainable_h` or `data_format` is unknown, or the two shapes differ.
         TypeError: `h` is not a number.
 
     Example:
@@ -44,12 +41,8 @@ class EulerAdd(keras.layers.Layer):
     [[1.5, 1.5, 1.5]]
     """
 
-    def __init__(self, h=0.1, trainable_h=None, data_format=None, keep_mask=True, branch_index=1, **kwargs):
+    def __init__(self, h=0.1, trainable_h=None, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        if type(branch_index) is not int or branch_index not in (0, 1):
-            raise ValueError(f"`branch_index` must be 0 or 1. Received: branch_index={branch_index!r}.")
-        self.keep_mask = keep_mask
-        self.branch_index = branch_index
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -58,7 +51,7 @@ class EulerAdd(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        shortcut, branch = _pair(input_shape)[:: 1 if self.branch_index else -1]
+        shortcut, branch = _pair(input_shape)
         if shortcut != branch:
             raise ValueError(
                 "The shortcut and the branch must have the same shape. "
@@ -72,7 +65,7 @@ class EulerAdd(keras.layers.Layer):
             self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
 
     def call(self, inputs):
-        x, f = inputs[:: 1 if self.branch_index else -1]
+        x, f = inputs
         if self.trainable_h is None:
             if self.h == 1:
                 return x + f
@@ -86,7 +79,7 @@ class EulerAdd(keras.layers.Layer):
         return x + h * f
 
     def compute_mask(self, inputs, mask=None):
-        if not self.keep_mask or mask is None or any(one is None for one in mask):
+        if mask is None or any(one is None for one in mask):
             return None
         return ops.logical_or(*mask)
 
@@ -94,8 +87,7 @@ class EulerAdd(keras.layers.Layer):
         return _pair(input_shape)[0]
 
     def get_config(self):
-        names = ("h", "trainable_h", "data_format", "keep_mask", "branch_index")
-        config = {name: getattr(self, name) for name in names}
+        config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
         return {**super().get_config(), **config}
 
 

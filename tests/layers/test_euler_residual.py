@@ -151,6 +151,7 @@ def test_config_holds_every_argument():
     assert set(inspect.signature(EulerResidual).parameters) - {"kwargs"} <= set(config)
     assert EulerResidual.from_config(config).get_config() == config
     assert EulerAdd.from_config(block.add.get_config()).get_config() == block.add.get_config()
+    assert set(inspect.signature(EulerAdd).parameters) - {"kwargs"} <= set(block.add.get_config())
     assert config["h"] == 0.2 and config["dtype"]["config"]["name"] == "mixed_bfloat16"
 
 
