@@ -43,8 +43,8 @@ def load_torch_state_dict(model, state_dict):
     Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
     CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`). A prefix that all names
     share, such as `model.`, is left out, and `module.` and `_orig_mod.`, which DataParallel and torch.compile put before names.
-    Every array is used exactly once; nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding shortcuts (option A) needs a model
-    with `shortcut="padding"`.
+    Every array is used exactly once; nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding
+    shortcuts (option A) needs a model with `shortcut="padding"`.
 
     Args:
         model: An `EulerResNet` or an `EulerVDCNN`.
