@@ -6,6 +6,7 @@ Keras layers are at the speed of a hand-written network.
 
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.files import (
+    is_tensorflow_graph_tensor,
     is_tensorflow_tensor,
     leave_gpu_to_keras,
     on_strings_of_tensorflow,
@@ -31,6 +32,7 @@ __all__ = [
     "has_fast_convolution",
     "has_fast_pooling",
     "has_fused_batch_norm",
+    "is_tensorflow_graph_tensor",
     "is_tensorflow_tensor",
     "l2_norms",
     "largest",

@@ -14,9 +14,8 @@ import pickle
 from pathlib import Path
 
 from keras_euler import _backend
+from keras_euler.convert.state_dict import unwrapped
 
-# Where training scripts put the arrays.
-WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 SUFFIXES = (".keras", ".weights.h5")
 
 
@@ -57,9 +56,7 @@ def read_state_dict(path):
             raise ImportError(f"{path} needs safetensors. Install it: pip install safetensors") from error
         return _decoded(path, lambda: load_file(path), "a safetensors file")
     expected = "a PyTorch checkpoint of arrays alone (torch.save(model.state_dict(), path))"
-    state = _decoded(path, lambda: _backend.read_torch_file(path), expected)
-    while isinstance(state, dict) and (inner := next((name for name in WITHIN if name in state), None)):
-        state = state[inner]
+    state = unwrapped(_decoded(path, lambda: _backend.read_torch_file(path), expected))
     if not isinstance(state, dict):
         raise ValueError(f"{path} must be {expected}. Received: {type(state).__name__}.")
     return state

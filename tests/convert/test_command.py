@@ -48,6 +48,16 @@ def test_checkpoint_becomes_a_model_that_computes_the_same(suffix, wrapped, arra
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, output.name])
 
 
+def test_names_with_a_prefix_in_a_checkpoint_of_a_training_script(arrays, tmp_path):
+    output = tmp_path / "a.weights.h5"
+    prefixed = {f"model.{name}": tensor for name, tensor in tensors(arrays).items()}
+    torch.save({"state_dict": prefixed, "hyper_parameters": {"lr": 0.1}}, tmp_path / "a.ckpt")
+    convert.main([str(tmp_path / "a.ckpt"), "--depth=14", "--shortcut=padding", "-o", str(output)])
+    model = keras_euler.EulerResNet(14, h=1.0, shortcut="padding", weights=output)
+    for one, other in zip(model.get_weights(), expected(arrays).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_weights_file_and_step_factor(arrays, tmp_path, capsys):
     torch.save(tensors(arrays), tmp_path / "a.pth")
     output = tmp_path / "a.weights.h5"
