@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import warnings
@@ -37,7 +38,7 @@ def run(
     definition: Mapping[str, Any] | None = None,
     attributes: Mapping[str, Any] | None = None,
     choices: Mapping[str, Sequence[Any]] | None = None,
-    cost: Callable[[Point], float] = lambda point: 1.0,
+    cost: Callable[[Point], float] | None = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
     """Run every point of a grid once, or a search, whoever works, dies or starts again; return the results as a table.
@@ -60,7 +61,7 @@ def run(
         definition: Dict that JSON can hold: what all trials share. A study of the same name must have the same.
         attributes: Dict that JSON can hold, stored with the study.
         choices: For settings that are no numbers, all values that they may take in later calls. Default: those of `points`.
-        cost: Function of a point: its relative duration, for the estimate of the time left.
+        cost: Function of a point: its relative duration, for the estimate of the time left. Default: all take as long.
         verbose: Whether to print a line when a trial begins and ends.
 
     Returns:
@@ -119,7 +120,7 @@ def _work(study, objective, points, heartbeat, cost, say):
 
 def _progress(study, is_search, cost):
     """How many trials are done, and an estimate of the time left from the time that the others took."""
-    state = optuna.trial.TrialState
+    state, cost = optuna.trial.TrialState, cost or (lambda point: 1.0)
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
     pruned = is_search * sum(t.state == state.PRUNED for t in trials)
@@ -147,6 +148,12 @@ def _sampling(points):
 
 def _spawn(workers, arguments):
     """Run workers as processes with their share of the cores; raise where one of them died."""
+    try:
+        pickle.dumps(arguments)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"With several workers `objective` and `cost` must be functions at the top of a module. Received: {arguments[0]!r}."
+        ) from error
     share = str(max(1, (os.cpu_count() or 1) // workers))
     context = multiprocessing.get_context("spawn")  # frameworks do not survive a fork
     processes = [context.Process(target=_work_in_process, args=arguments) for _ in range(workers)]

@@ -1,45 +1,42 @@
 """The engine of studies: every trial once, whoever works, dies or starts again. Trials are a line in a file here."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import _interrupts
-import _storage
-import _trials
 import keras
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tests.recipes.postgresql import postgresql
+from keras_euler import studies
+from keras_euler.studies import queue
+from keras_euler.studies import storage as storages
+from keras_euler.studies.worker import Worker
+from keras_euler.training import FolderInUse, Interruptible
+from tests.studies.postgresql import postgresql
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {"depth": optuna.distributions.IntDistribution(0, 1000)}
 POINTS = [{"depth": depth} for depth in range(8)]
 # A worker that notes each trial when it begins and when it ends.
 WORKER = """
 import sys, time
-sys.path.insert(0, {recipes!r})
-import _storage, _trials, optuna
+from keras_euler import studies
 
-def train(trial):
+def train(point):
     with open({log!r}, "a") as log:
-        log.write(f"begin {{trial.params['depth']}}\\n")
+        log.write(f"begin {{point['depth']}}\\n")
     time.sleep({seconds})
     with open({log!r}, "a") as log:
-        log.write(f"end {{trial.params['depth']}}\\n")
+        log.write(f"end {{point['depth']}}\\n")
     return 0.5
 
-storage = _storage.open_storage({url!r}, {heartbeat})
-points, distributions = [{{"depth": d}} for d in range(8)], {{"depth": optuna.distributions.IntDistribution(0, 1000)}}
-with _storage.alone(storage, {url!r}, "study"):
-    study = _trials.open_study(storage, "study", {{}})
-    _trials.enqueue(study, points, distributions)
-_trials.work(study, train, {heartbeat})
+studies.run(train, studies.grid(depth=range(8)), {url!r}, heartbeat={heartbeat})
 """
 # Nothing here depends on Keras' backend.
 pytestmark = pytest.mark.skipif(
@@ -47,9 +44,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def work(study, objective, points=None, domains=None):
+    """Work as one worker of `studies.run` does; return how many trials failed."""
+    return Worker(study, objective, 1, points, domains).work()
+
+
 def worker(url, log, seconds, heartbeat):
-    code = WORKER.format(recipes=str(RECIPES), log=str(log), url=url, seconds=seconds, heartbeat=heartbeat)
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    code = WORKER.format(log=str(log), url=url, seconds=seconds, heartbeat=heartbeat)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def lines(log, word):
@@ -70,7 +73,7 @@ def url(request, tmp_path):
 @contextlib.contextmanager
 def opened(url):
     """A storage whose connections are closed in the end."""
-    storage = _storage.open_storage(url, 1)
+    storage = storages.open_storage(url, 1)
     yield storage
     storage.remove_session()
     storage.engine.dispose()
@@ -109,16 +112,16 @@ def test_trial_of_a_killed_worker_goes_to_another(url, tmp_path):
 @pytest.fixture
 def study(tmp_path):
     with opened(f"sqlite:///{tmp_path / 'study.db'}") as storage:
-        yield _trials.open_study(storage, "study", {"epochs": 2})
+        yield queue.open_study(storage, "study", {"epochs": 2})
 
 
 def test_the_same_points_are_queued_once_and_finished_ones_not_trained_again(study):
-    assert _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 2
-    assert _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 1
+    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 2
+    assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 1
     trained = []
     for _ in range(2):
-        _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
-        assert _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 0
+        work(study, lambda point: trained.append(point["depth"]) or 0.1)
+        assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 0
     assert trained == [0, 1, 2]
 
 
@@ -126,154 +129,155 @@ def test_point_that_two_workers_queued_at_once_is_trained_once(study):
     for _ in range(2):
         study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=POINTS[5], distributions=DISTRIBUTIONS))
     trained = []
-    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    work(study, lambda point: trained.append(point["depth"]) or 0.1)
     assert trained == [5]
 
 
 @pytest.mark.parametrize("repeated", [True, False])
 def test_trial_that_another_worker_took_over_before_it_was_told_is_given_up(study, monkeypatch, repeated, capsys):
-    def slow(study, trial):  # as a busy disk between claiming a trial and its end
+    def slow(claims, trial):  # as a busy disk between claiming a trial and its end
         if trial.number == 0:
             study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return repeated and trial.number == 0
 
-    monkeypatch.setattr(_trials, "_is_repeated", slow)
-    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
-    assert _trials.work(study, lambda trial: 0.5, 1) == 0
-    assert "given up: {'depth': 0}" in capsys.readouterr().out
+    monkeypatch.setattr(queue.Claims, "is_repeated", slow)
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    assert work(study, lambda point: 0.5) == 0
+    assert "given up: depth 0" in capsys.readouterr().out
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_failure_is_recorded_and_tried_again_at_the_next_start(study):
-    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
 
-    def train(trial):
-        if trial.params["depth"] == 0:
+    def train(point):
+        if point["depth"] == 0:
             raise RuntimeError("out of\nmemory")
         return 0.5
 
-    _trials.work(study, train, 1)
+    work(study, train)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[0].user_attrs["error"] == "RuntimeError: out of memory"
-    assert _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 1
+    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 1
 
 
 def test_interrupted_trial_goes_back_into_the_queue(study):
-    _trials.enqueue(study, POINTS[:1], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:1], DISTRIBUTIONS)
 
-    def interrupted(trial):
+    def interrupted(point):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _trials.work(study, interrupted, 1)
+        work(study, interrupted)
     trained = []
-    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    work(study, lambda point: trained.append(point["depth"]) or 0.1)
     assert trained == [0]
 
 
 def test_interrupt_that_was_dropped_ends_the_work_before_the_next_trial(study):
-    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
     trained = []
 
-    def drop(trial):
-        trained.append(trial.params["depth"])
+    def drop(point):
+        trained.append(point["depth"])
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         return 0.1
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
-    with pytest.raises(KeyboardInterrupt), _interrupts.Interruptible():
-        _trials.work(study, drop, 1)
+    with pytest.raises(KeyboardInterrupt), Interruptible():
+        work(study, drop)
     signal.signal(signal.SIGINT, before)
     assert trained == [0]
 
 
 def test_interrupted_trial_is_the_next(study):
-    _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:3], DISTRIBUTIONS)
 
-    def interrupted(trial):
+    def interrupted(point):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _trials.work(study, interrupted, 1)
+        work(study, interrupted)
     trained = []
-    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1)
+    work(study, lambda point: trained.append(point["depth"]) or 0.1)
     assert trained == [0, 1, 2]
 
 
 def test_full_disk_of_a_run_stops_the_worker_and_fails_no_trial(study):
-    _trials.enqueue(study, POINTS[:3], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:3], DISTRIBUTIONS)
 
-    def full(trial):
+    def full(point):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        _trials.work(study, full, 1)
+        work(study, full)
     trained = []
-    assert _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1) == 0
+    assert work(study, lambda point: trained.append(point["depth"]) or 0.1) == 0
     assert trained == [0, 1, 2]
 
 
 def test_only_the_points_of_this_command_are_trained(study):
-    _trials.enqueue(study, POINTS, DISTRIBUTIONS)
+    queue.enqueue(study, POINTS, DISTRIBUTIONS)
     trained = []
-    _trials.work(study, lambda trial: trained.append(trial.params["depth"]) or 0.1, 1, POINTS[3:5])
+    work(study, lambda point: trained.append(point["depth"]) or 0.1, POINTS[3:5])
     assert trained == [3, 4]
     assert len(study.get_trials(states=(TrialState.WAITING,))) == 6
 
 
 def test_worker_that_slept_gives_its_trial_up_where_another_has_it(study, capsys):
-    _trials.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
 
-    def train(trial):
+    def train(point, report):
+        (trial,) = study.get_trials(states=(TrialState.RUNNING,))
         if trial.number == 0:  # as another worker does that finds no sign of life
             study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        trial.report(0.5, 1)
+        report(0.5, 1)
         return 0.5
 
-    assert _trials.work(study, train, 1) == 0
-    assert "given up: {'depth': 0}" in capsys.readouterr().out
+    assert work(study, train) == 0
+    assert "given up: depth 0" in capsys.readouterr().out
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_trial_whose_process_always_dies_is_given_up(study):
-    _trials.enqueue(study, POINTS[:1], DISTRIBUTIONS)
-    for _ in range(_storage.MOST_RETRIES + 1):
-        trial = _trials._claim(study, None)
+    queue.enqueue(study, POINTS[:1], DISTRIBUTIONS)
+    for _ in range(storages.MAX_RETRIES + 1):
+        trial = queue.Claims(study).next()
         study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        _storage.put_back_the_dead(study, study.trials[-1])
-    assert _trials._claim(study, None) is None
+        storages.requeue_stale(study, study.trials[-1])
+    assert queue.Claims(study).next() is None
 
 
 def test_points_that_cannot_be_queued_leave_the_queue_as_it_was(study):
     with pytest.raises(ValueError, match="depth"):
-        _trials.enqueue(study, [*POINTS[:2], {"depth": 5000}], DISTRIBUTIONS)
+        queue.enqueue(study, [*POINTS[:2], {"depth": 5000}], DISTRIBUTIONS)
     assert not study.trials
 
 
 def test_study_of_another_program_is_refused(study):
     optuna.create_study(storage=study._storage, study_name="foreign").add_trial(optuna.create_trial(value=1.0))
-    with pytest.raises(ValueError, match=r"study 'foreign' that is none of study\.py's. Pass another --name"):
-        _trials.open_study(study._storage, "foreign", {})
+    with pytest.raises(ValueError, match=r"study 'foreign' of another program. Pass another name"):
+        queue.open_study(study._storage, "foreign", {})
 
 
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
     with (
         opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
-        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another --name"),
+        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another name"),
     ):
-        _trials.open_study(storage, "study", {"epochs": 3})
+        queue.open_study(storage, "study", {"epochs": 3})
 
 
 def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
     import resource
 
-    _trials.enqueue(study, POINTS, DISTRIBUTIONS)
+    queue.enqueue(study, POINTS, DISTRIBUTIONS)
     limits, done = resource.getrlimit(resource.RLIMIT_FSIZE), []
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def train(trial):
-        done.append(trial.params["depth"])
+    def train(point):
+        done.append(point["depth"])
         if len(done) == 3:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
         return 0.5
@@ -281,10 +285,32 @@ def test_full_disk_is_one_sentence_and_loses_no_finished_trial(study, tmp_path):
     try:
         with (
             pytest.raises(ValueError, match="The storage sqlite at here failed: .*(disk|full)"),
-            _storage.storage_errors("sqlite:///here"),
+            storages.storage_errors("sqlite:///here"),
         ):
-            _trials.work(study, train, 1)
+            work(study, train)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert states(f"sqlite:///{tmp_path / 'study.db'}").count(TrialState.COMPLETE) == 2
+
+
+def test_trial_whose_folder_another_process_holds_is_postponed(study, capsys):
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    trained = []
+
+    def train(point):
+        trained.append(point["depth"])
+        if trained == [0]:
+            raise FolderInUse("Another process is training in runs/0.")
+        return 0.5
+
+    assert work(study, train) == 0
+    assert trained == [0, 1, 0] and "put back: depth 0: Another process is training" in capsys.readouterr().out
+    assert [trial.state.name for trial in study.trials].count("COMPLETE") == 2
+
+
+@pytest.mark.parametrize("result", [None, "good", {"accuracy": 0.5}])
+def test_objective_that_returns_no_number_fails(study, result):
+    queue.enqueue(study, POINTS[:1], DISTRIBUTIONS)
+    assert work(study, lambda point: result) == 1
+    assert "must return a number, or a dict with a number as 'value'" in study.trials[0].user_attrs["error"]

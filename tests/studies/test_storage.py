@@ -2,25 +2,24 @@
 
 import contextlib
 
-import _storage
-import _trials
 import keras
 import optuna
 import pytest
 
-from tests.recipes.test_trials import DISTRIBUTIONS, POINTS, opened
+from keras_euler.studies import queue, storage
+from tests.studies.test_worker import DISTRIBUTIONS, POINTS, opened
 
 # Nothing here depends on Keras' backend.
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="runs without a backend; tried once")
 
 
 def test_read_only_storage_is_one_sentence(tmp_path):
-    with opened(f"sqlite:///{tmp_path / 'study.db'}") as storage:
-        _trials.open_study(storage, "study", {})
+    with opened(f"sqlite:///{tmp_path / 'study.db'}") as database:
+        queue.open_study(database, "study", {})
     url = f"sqlite:///file:{tmp_path / 'study.db'}?mode=ro&uri=true"
-    with pytest.raises(ValueError, match="failed: attempt to write a readonly database"), _storage.storage_errors(url):
+    with pytest.raises(ValueError, match="failed: attempt to write a readonly database"), storage.storage_errors(url):
         study = optuna.load_study(study_name="study", storage=optuna.storages.RDBStorage(url, skip_table_creation=True))
-        _trials.enqueue(study, POINTS, DISTRIBUTIONS)
+        queue.enqueue(study, POINTS, DISTRIBUTIONS)
 
 
 def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
@@ -36,18 +35,18 @@ def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):
     }
     for url, message in refused.items():
         with pytest.raises(ValueError, match=message) as error:
-            _storage.open_storage(url)
+            storage.open_storage(url)
         assert "secret" not in str(error.value)
 
 
 def test_storage_that_is_not_there_is_not_made_to_be_read(tmp_path):
     with pytest.raises(ValueError, match=r"There is no storage at .*new\.db"):
-        _storage.check_exists(f"sqlite:///{tmp_path / 'new.db'}")
+        storage.check_exists(f"sqlite:///{tmp_path / 'new.db'}")
     assert not list(tmp_path.iterdir())
 
 
 def test_password_is_not_printed():
-    assert "secret" not in _storage.without_password("postgresql://user:secret@host/x")
+    assert "secret" not in storage.hide_password("postgresql://user:secret@host/x")
 
 
 def test_storage_of_another_version_is_refused(tmp_path):
@@ -60,5 +59,5 @@ def test_storage_of_another_version_is_refused(tmp_path):
         database.execute("update alembic_version set version_num = 'v9.9.9'")
         database.execute("update version_info set schema_version = 99")
         database.commit()
-    with pytest.raises(ValueError, match=f"of another Optuna than {optuna.__version__}"):
-        _storage.open_storage(f"sqlite:///{file}")
+    with pytest.raises(ValueError, match=f"made by another Optuna than {optuna.__version__}"):
+        storage.open_storage(f"sqlite:///{file}")
