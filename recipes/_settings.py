@@ -55,15 +55,14 @@ def check(one, value):
             raise ValueError(
                 f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}."
             )
-        if isinstance(part, (int, float)) and not isinstance(part, bool):
-            wanted = [
-                words.format(f"{limits[name]:g}")
-                for name, words, holds in BOUNDS
-                if name in limits and not holds(part, limits[name])
-            ]
-            if not math.isfinite(part) or wanted:
-                wanted = wanted or ["finite"]
-                raise ValueError(f"{flag(one.name)} must be {' and '.join(wanted)}. Received: {part:g}.")
+        bounds = [
+            (words.format(f"{limits[name]:g}"), holds, limits[name]) for name, words, holds in BOUNDS if name in limits
+        ]
+        wrong = [words for words, holds, bound in bounds if not holds(part, bound)]
+        if bounds and not math.isfinite(part):
+            wrong = ["finite"]
+        if wrong:
+            raise ValueError(f"{flag(one.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
             raise ValueError(
                 f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}."

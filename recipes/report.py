@@ -123,7 +123,7 @@ def section(study, figures):
     """Markdown lines of a study: setting, claim with verdicts, table, figures."""
     plan, table = study["plan"], cells(study)
     states = ", ".join(f"{count} {state}" for state, count in sorted(study["trials"].items()))
-    devices = ", ".join(sorted({row["device"] for row in study["rows"]})) or "none yet"
+    devices = ", ".join(sorted({row["device"] or "unknown" for row in study["rows"]})) or "none yet"
     lines = [
         f"\n## {study['name']} (figure {plan['figures']})\n",
         f"Trials: {states}. Data: {study['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",

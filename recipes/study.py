@@ -105,7 +105,7 @@ def main(argv=None):
         )
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
-            sys.exit(f"study.py: {failed} trials failed, as said above. The same command tries again.")
+            sys.exit(f"study.py: {failed} trials failed; the report names their errors. The same command tries again.")
 
 
 def parse(argv):

@@ -2,7 +2,7 @@
 
 import _claims
 import pytest
-from _studies import STUDIES
+from _paper import STUDIES
 
 
 def cell(*accuracies, failed=0):

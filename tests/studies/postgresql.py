@@ -31,7 +31,7 @@ def postgresql(folder):
     data, run = folder / "data", dict(check=True, capture_output=True, cwd="/")
     subprocess.run([*user, programs / "initdb", "-D", data, "-U", "tester", "-A", "trust"], **run)
     options = f"-h 127.0.0.1 -p {port} -k {folder}"
-    server = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options]
+    server = [*user, programs / "pg_ctl", "-D", data, "-w", "-t", "300", "-l", folder / "log", "-o", options]
     subprocess.run([*server, "start"], **{**run, "capture_output": False})
     try:
         yield f"postgresql://tester@127.0.0.1:{port}/postgres"
