@@ -90,7 +90,7 @@ def fit(
             weights that they hold (`restore_best_weights`) do not.
         monitor: Column of the history that tells the best epoch, such as `"test_auc"`: the least where its name ends in `loss` or
             `error`, else the greatest. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
-        test_batch_size: Examples per batch of `test`. Default: `batch_size`.
+        test_batch_size: Examples per batch of `test`, where it is arrays. Default: `batch_size`, else 256.
         after_epoch: Function of the history so far, called when an epoch is saved; an exception it raises ends the training.
         verbose: As for `keras.Model.fit`.
 
@@ -143,7 +143,7 @@ def fit(
                     model.fit(
                         batches,
                         shuffle=False,  # it would shuffle the batches once more, by a global generator
-                        validation_data=_test_batches(test, test_batch_size or batch_size),
+                        validation_data=_test_batches(test, test_batch_size or batch_size or 256),
                         epochs=epochs,
                         initial_epoch=len(rows),
                         verbose=verbose,
