@@ -4,7 +4,7 @@ import _cli
 import _run
 import keras
 
-from keras_euler.training import checkpoint
+from keras_euler.training import epochs
 
 BACKEND = keras.backend.backend()
 
@@ -20,14 +20,14 @@ def run_here(module, *arguments):
 
 def run_one_epoch(module, monkeypatch, *arguments):
     """Interrupt a run after its first epoch."""
-    whole = checkpoint.Checkpoint.on_epoch_end
+    whole = epochs.Checkpoint.on_epoch_end
 
     def then_stop(self, epoch, logs=None):
         whole(self, epoch, logs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.Checkpoint, "on_epoch_end", then_stop)
+        patch.setattr(epochs.Checkpoint, "on_epoch_end", then_stop)
         return run_here(module, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""Callbacks of a run: what an epoch depends on, the checkpoint behind it, and interrupts that were dropped within it."""
+"""The callbacks of `fit`: what an epoch depends on, the checkpoint behind it, and interrupts that were dropped within it."""
 
 import inspect
 import math
@@ -74,7 +74,15 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class RaiseDropped(keras.callbacks.Callback):
-    """Raise at the next step the interrupt that was dropped within the last one."""
+    """Raise at the next step the interrupt that was dropped within the last one.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> with keras_euler.training.Interruptible():
+    ...     history = model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[RaiseDropped()])
+    """
 
     def _raise(self, *_, logs=None):
         raise_pending_interrupt()
