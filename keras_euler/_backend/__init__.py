@@ -11,6 +11,7 @@ from keras_euler._backend.files import (
     on_strings_of_tensorflow,
     read_torch_file,
 )
+from keras_euler._backend.keras_private import mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
@@ -36,8 +37,11 @@ __all__ = [
     "largest",
     "leave_gpu_to_keras",
     "linearized",
+    "mask_of",
+    "masked",
     "norm_reader",
     "on_strings_of_tensorflow",
+    "pass_mask",
     "read_torch_file",
     "relu",
     "sum_over_replicas",
