@@ -11,7 +11,7 @@ from keras_euler._backend.files import (
     on_strings_of_tensorflow,
     read_torch_file,
 )
-from keras_euler._backend.keras_private import mask_of, masked, pass_mask
+from keras_euler._backend.keras_private import all_layers, inner_layers, mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
@@ -25,6 +25,7 @@ from keras_euler._backend.kernels import (
 from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
 
 __all__ = [
+    "all_layers",
     "convolution",
     "fused_batch_norm",
     "gradients",
@@ -32,6 +33,7 @@ __all__ = [
     "has_fast_convolution",
     "has_fast_pooling",
     "has_fused_batch_norm",
+    "inner_layers",
     "is_tensorflow_tensor",
     "l2_norms",
     "largest",

@@ -3,6 +3,34 @@
 import contextlib
 
 
+def inner_layers(layer):
+    """The layers that a layer is made of, one level deep. Public for models alone, as `layers`: the fallback."""
+    if hasattr(layer, "_flatten_layers"):
+        return list(layer._flatten_layers(include_self=False, recursive=False))
+    return list(getattr(layer, "layers", ()))
+
+
+def all_layers(layer):
+    """A layer and the layers within it at any depth, each once."""
+    found, left = {}, [layer]
+    while left:
+        one = left.pop(0)
+        if id(one) not in found:
+            found[id(one)] = one
+            left += inner_layers(one)
+    return list(found.values())
+
+
+def training_state(model):
+    """The arrays between which JAX trains a model: dict of kind -> list, or None where the variables hold their values.
+
+    The public `model.jax_state_sync()`, the fallback of the caller, brings all of them back into the variables, which takes longer
+    than a short step.
+    """
+    state = getattr(model, "_jax_state", None)
+    return None if getattr(model, "_jax_state_synced", True) else state
+
+
 def mask_of(tensor):
     """The mask that Keras has attached to a tensor, or None.
 

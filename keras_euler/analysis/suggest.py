@@ -24,6 +24,15 @@ class Suggestion:
         growths: Dict of each measured h -> growth of the gradients over the blocks; inf where it is not a number.
         limit: The growth beyond which gradients are said to explode.
         num_blocks: `L`, the number of residual blocks that x passes.
+
+    Example:
+
+    >>> print(Suggestion(h=0.5, largest=0.6, growths={0.5: 5.1, 0.6: 6.6, 1.0: 16.0}, limit=10.0, num_blocks=4))
+           h     growth
+         0.5        5.1 <- 1/sqrt(L) <- suggested
+         0.6        6.6
+           1         16 explodes
+    Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose gradients do not explode is 0.6.
     """
 
     h: float
