@@ -7,6 +7,7 @@ import typing as _typing
 from importlib import import_module as _import_module
 
 from keras_euler import analysis, datasets
+from keras_euler._version import __version__ as __version__
 from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.convert import load_torch_state_dict
@@ -22,8 +23,6 @@ from keras_euler.layers import (
 from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, list_models, list_presets
 from keras_euler.optimizers import GradientRecorder
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AdditiveGaussianNoise",

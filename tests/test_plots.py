@@ -1,5 +1,6 @@
 """Figures: what they say of wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
 
+import dataclasses
 import math
 
 import pytest
@@ -126,6 +127,13 @@ def test_one_result_without_a_label_is_an_error(draw, kind):
         draw({})
 
 
-def test_circle_and_limit_are_in_the_legend():
-    texts = plots.suggestions({"depth 20": SUGGESTION, "depth 56": SUGGESTION}).axes[0].get_legend().get_texts()
-    assert [text.get_text() for text in texts][-2:] == ["1/sqrt(L), the advice", "limit: 10"]
+def test_advice_and_limit_are_in_the_legend_and_the_rule_where_it_is_another():
+    def legend(runs):
+        return [text.get_text() for text in plots.suggestions(runs).axes[0].get_legend().get_texts()]
+
+    assert legend({"a": SUGGESTION, "b": SUGGESTION}) == ["a: h = 0.33", "b: h = 0.33", "advice", "limit: 10"]
+    smaller = dataclasses.replace(SUGGESTION, h=0.1, limit=3.0)
+    assert legend({"a": SUGGESTION, "b": smaller})[2:] == ["advice", "1/sqrt(L)", "limit: 3", "limit: 10"]
+    lines = plots.suggestions({"b": smaller}).axes[0].get_lines()
+    marked = {line.get_marker(): float(line.get_xdata()[0]) for line in lines[1:3]}
+    assert marked == {"o": 0.1, "x": 1 / 3}

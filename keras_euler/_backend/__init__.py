@@ -12,6 +12,7 @@ from keras_euler._backend.files import (
     on_strings_of_tensorflow,
     read_torch_file,
 )
+from keras_euler._backend.keras_private import all_layers, inner_layers, mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
@@ -25,6 +26,7 @@ from keras_euler._backend.kernels import (
 from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
 
 __all__ = [
+    "all_layers",
     "convolution",
     "fused_batch_norm",
     "gradients",
@@ -32,14 +34,18 @@ __all__ = [
     "has_fast_convolution",
     "has_fast_pooling",
     "has_fused_batch_norm",
+    "inner_layers",
     "is_tensorflow_graph_tensor",
     "is_tensorflow_tensor",
     "l2_norms",
     "largest",
     "leave_gpu_to_keras",
     "linearized",
+    "mask_of",
+    "masked",
     "norm_reader",
     "on_strings_of_tensorflow",
+    "pass_mask",
     "read_torch_file",
     "relu",
     "sum_over_replicas",

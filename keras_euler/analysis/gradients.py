@@ -54,19 +54,26 @@ def gradients(chain, x, y, loss, training):
         added = list(added)
 
         def at_sums(layer, x):
-            return layer(x) + added.pop(0) if isinstance(layer, EulerAdd) else layer(x)
+            return _added(layer(x), added.pop(0)) if isinstance(layer, EulerAdd) else layer(x)
 
         def at_blocks(layer, x):
             if not isinstance(layer, EulerResidual):
                 return layer(x)
-            x = layer(x + added.pop(0))
-            return x if len(added) > 1 else x + added.pop(0)
+            x = layer(_added(x, added.pop(0)))
+            return x if len(added) > 1 else _added(x, added.pop(0))
 
         visit = at_sums if chain.kind is EulerAdd else at_blocks
         return keras.ops.mean(loss(y, chain.run(x, visit, training)))
 
     zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
     return _backend.gradients(total, zeros)
+
+
+def _added(x, zeros):
+    """`x + zeros`, with the mask of `x`."""
+    y = x + zeros
+    _backend.pass_mask(x, y)
+    return y
 
 
 def _ends(chain, x, training):

@@ -4,6 +4,7 @@ import os
 
 import keras
 
+from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.callbacks._layers import Layers
 from keras_euler.callbacks._rows import Rows
@@ -57,7 +58,7 @@ class NormLogger(keras.callbacks.Callback):
     def _is_built(self):
         if innermost(self.model.optimizer).built:  # with all that the training step uses
             return True
-        return self.model.built and all(layer.built for layer in self.model._flatten_layers())
+        return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model):
         """Raise what `fit` would where the layers are not there, before anything is written."""

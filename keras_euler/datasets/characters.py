@@ -137,7 +137,22 @@ def corrupt_characters(ids, rate, seed=None):
 
 
 def check_ids(ids, vocabulary_size=None, length=None):
-    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one."""
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one.
+
+    Args:
+        ids: Array of integers `(n, length)`.
+        vocabulary_size: The number that all ids must be below. None: any.
+        length: The length that the rows must have. None: any.
+
+    Raises:
+        TypeError: `ids` are not integers.
+        ValueError: `ids` have another shape, or one of them is out of range.
+
+    Example:
+
+    >>> check_ids([[3, 1, 0]], vocabulary_size=4).shape
+    (1, 3)
+    """
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on texts.")

@@ -6,7 +6,7 @@ import re
 
 import keras_hub
 
-import keras_euler
+from keras_euler._version import __version__
 from keras_euler.models.presets import list_presets
 from keras_euler.models.weights import TOP
 
@@ -135,7 +135,7 @@ def check_version(cls, config, known):
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise ValueError(
-            f"{cls.__name__} of keras_euler {keras_euler.__version__} has no {', '.join(unknown)}: the preset was saved by "
+            f"{cls.__name__} of keras_euler {__version__} has no {', '.join(unknown)}: the preset was saved by "
             "another version. Install that one."
         )
 

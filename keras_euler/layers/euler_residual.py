@@ -112,6 +112,8 @@ class EulerResidual(keras.layers.Layer):
     Call arguments:
         inputs: Tensor `(batch, ...)`.
         training: Passed on to the layers of `F` and `S`.
+        mask: Mask of `inputs`. Default: the one that the layer before has attached. The output's mask is the one that the same
+            layers give with `keras.layers.Add`: none where one of the two paths drops it.
 
     Input shape: `(batch, ...)`, what the branch takes. Output shape: what branch and shortcut give.
 
@@ -153,12 +155,33 @@ class EulerResidual(keras.layers.Layer):
         branch = self._build_chain(self.branch, input_shape)
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, mask=None):
         # Keras hands `training` on to the layers inside by its call context.
-        f = _run_chain(self.branch, inputs)
-        x = _run_chain(self.shortcut or [], inputs)
-        y = self.add([x, f])
-        return _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        y = self._sum(inputs, mask)
+        if isinstance(self.activation, keras.layers.Layer):
+            return self.activation(y)
+        outputs = _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        _backend.pass_mask(y, outputs)
+        return outputs
+
+    def _sum(self, inputs, mask):
+        with _backend.masked(inputs, mask):
+            f = _run_chain(self.branch, inputs)
+            x = _run_chain(self.shortcut or [], inputs)
+            return self.add([x, f])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """The mask of the output for symbolic inputs, None for others: `call` attaches theirs."""
+        if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
+            return None
+        y = self._sum(keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask)
+        mask = _backend.mask_of(self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y)
+        try:
+            if mask is not None:
+                keras.Function([previous_mask], [mask])
+        except ValueError:  # made of tensors within the block, which the graph around it does not have
+            return None
+        return mask
 
     def compute_output_shape(self, input_shape):
         return self._build_chain(self.branch, input_shape)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_euler import _backend
 from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
 from keras_euler.models.entries import prepares_arrays
 
@@ -51,7 +52,9 @@ class CharacterClassifier(keras.Model):
                 f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}."
             )
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
-        tables = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+        tables = [
+            layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)
+        ]
         if any(size < num_ids for size in tables):
             raise ValueError(
                 f"The alphabet needs a network of vocabulary_size={num_ids}. "

@@ -24,6 +24,12 @@ class Preset:
             `device`, `epochs`.
         class_names: Name of each class.
         preprocessing: Of images: dict of `mean` and `stddev` per channel, in units of 0..255; of texts: dict of `alphabet`.
+
+    Example:
+
+    >>> preset = list_presets()["euler_vdcnn_9_ag_news"]
+    >>> preset.network, preset.class_names
+    ('EulerVDCNN', ('World', 'Sports', 'Business', 'Sci/Tech'))
     """
 
     name: str

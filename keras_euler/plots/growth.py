@@ -48,7 +48,7 @@ def growths(runs, ylabel):
 
 
 def suggestions(runs):
-    """Growth of the gradients against h, and the limit; what was suggested is marked.
+    """Growth of the gradients against h, and the limit. A circle marks the advice, a cross `1/sqrt(L)` where that is another.
 
     Args:
         runs: Dict of label -> `Suggestion` of `keras_euler.suggest_h`.
@@ -76,8 +76,11 @@ def suggestions(runs):
             list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}"
         )
         axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
-    style = {"color": "black", "markersize": 8, "fillstyle": "none", "linestyle": "none", "marker": "o"}
-    axes.plot([], [], **style, label="1/sqrt(L), the advice")
+        if found.h != found.rule:
+            axes.plot([found.rule], [found.growths[found.rule]], "x", color=colour, markersize=8)
+    axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="advice")
+    if any(found.h != found.rule for found in runs.values()):
+        axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
     for limit in sorted({found.limit for found in runs.values()}):
         axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
     axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")

@@ -5,7 +5,7 @@ import keras
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
-from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, tensors, walk
+from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, is_of_keras, rebuilt, tensors, walk
 from keras_euler.surgery.residual_connections import is_addition, opaque_layers, residual_connections
 
 
@@ -146,5 +146,4 @@ def _nothing_found(model, residuals):
 
 def _may_add(operation):
     """Whether a call of several tensors may add them: code of a user's, or of a model of Keras' own."""
-    known = type(operation).__module__.startswith(("keras.src.layers.", "keras.src.ops."))
-    return not known or isinstance(operation, (keras.layers.Add, keras.layers.Lambda))
+    return not is_of_keras(operation) or isinstance(operation, (keras.Model, keras.layers.Add, keras.layers.Lambda))

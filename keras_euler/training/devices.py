@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_euler._checks import check_integer
+from keras_euler._version import __version__
 
 
 def device_name() -> str:
@@ -112,12 +113,10 @@ def package_versions() -> dict[str, str]:
     >>> sorted(set(package_versions()) & {"keras", "numpy", "python"})
     ['keras', 'numpy', 'python']
     """
-    import keras_euler
-
     backend = keras.backend.backend()
     return {
         "python": platform.python_version(),
-        "keras_euler": keras_euler.__version__,
+        "keras_euler": __version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
         backend: __import__(backend).__version__,

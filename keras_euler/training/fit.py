@@ -14,8 +14,8 @@ import keras
 from keras_euler._checks import check_integer
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, checked_data, fingerprint
-from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
 from keras_euler.training.devices import device_name, num_replicas, package_versions
+from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
 from keras_euler.training.interrupts import Interruptible
 from keras_euler.training.run_folder import RunFolder
 

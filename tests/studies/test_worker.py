@@ -13,7 +13,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from keras_euler import studies
 from keras_euler.studies import queue
 from keras_euler.studies import storage as storages
 from keras_euler.studies.worker import Worker
