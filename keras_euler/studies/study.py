@@ -75,8 +75,9 @@ def run(
 
     Example:
 
+    >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = run(lambda point: -((point["x"] - 1) ** 2), grid(x=[0, 1, 2]), storage, verbose=False)
+    >>> table = studies.run(lambda point: -((point["x"] - 1) ** 2), studies.grid(x=[0, 1, 2]), storage, verbose=False)
     >>> table[["x", "state", "value"]].values.tolist()
     [[0, 'complete', -1.0], [1, 'complete', 0.0], [2, 'complete', -1.0]]
     """

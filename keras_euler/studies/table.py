@@ -23,9 +23,10 @@ def study_names(storage: str | os.PathLike) -> list[str]:
 
     Example:
 
+    >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = run(lambda point: 0.5, grid(depth=[20]), storage, name="depth", verbose=False)
-    >>> study_names(storage)
+    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), storage, name="depth", verbose=False)
+    >>> studies.study_names(storage)
     ['depth']
     """
     url = storage_url(storage)
@@ -51,9 +52,10 @@ def read_study(storage: str | os.PathLike, name: str) -> dict[str, Any]:
 
     Example:
 
+    >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = run(lambda point: {"value": 0.5, "seconds": 3}, grid(depth=[20]), storage, verbose=False)
-    >>> read_study(storage, "study")["rows"]
+    >>> table = studies.run(lambda point: {"value": 0.5, "seconds": 3}, studies.grid(depth=[20]), storage, verbose=False)
+    >>> studies.read_study(storage, "study")["rows"]
     [{'point': {'depth': 20}, 'state': 'complete', 'value': 0.5, 'error': None, 'record': {'seconds': 3}}]
     """
     url = storage_url(storage)
@@ -96,9 +98,10 @@ def results(storage: str | os.PathLike, name: str = "study") -> "pd.DataFrame":
 
     Example:
 
+    >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = run(lambda point: point["h"], grid(seed=[7, 8], h=[0.1, 1]), storage, verbose=False)
-    >>> results(storage).groupby("h").value.median().to_dict()
+    >>> table = studies.run(lambda point: point["h"], studies.grid(seed=[7, 8], h=[0.1, 1]), storage, verbose=False)
+    >>> studies.results(storage).groupby("h").value.median().to_dict()
     {0.1: 0.1, 1.0: 1.0}
     """
     try:
@@ -126,9 +129,10 @@ def export_trials(storage: str | os.PathLike, file: str | os.PathLike) -> int:
 
     Example:
 
+    >>> from keras_euler import studies
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> table = run(lambda point: 0.5, grid(depth=[20]), folder / "study.db", verbose=False)
-    >>> export_trials(folder / "study.db", folder / "trials.json")
+    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "study.db", verbose=False)
+    >>> studies.export_trials(folder / "study.db", folder / "trials.json")
     1
     """
     url, studies = storage_url(storage), {}
@@ -167,10 +171,11 @@ def import_trials(file: str | os.PathLike, storage: str | os.PathLike) -> int:
 
     Example:
 
+    >>> from keras_euler import studies
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> table = run(lambda point: 0.5, grid(depth=[20]), folder / "here.db", verbose=False)
-    >>> count = export_trials(folder / "here.db", folder / "trials.json")
-    >>> import_trials(folder / "trials.json", folder / "there.db"), import_trials(folder / "trials.json", folder / "there.db")
+    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "here.db", verbose=False)
+    >>> count = studies.export_trials(folder / "here.db", folder / "trials.json")
+    >>> studies.import_trials(folder / "trials.json", folder / "there.db"), studies.import_trials(folder / "trials.json", folder / "there.db")
     (1, 0)
     """
     url, count = storage_url(storage), 0
