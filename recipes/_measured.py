@@ -12,7 +12,7 @@ def read(source, is_one_of_several=False):
     from keras_euler import studies
 
     if str(source).endswith(".json"):
-        return json.loads(Path(source).read_text())
+        return read_json(source, list, ("name", "plan", "cuts", "trials", "errors", "rows"))
     if "://" not in source:
         file = Path(source) if Path(source).is_file() else Path(source) / "study.db"
         if not file.exists():
@@ -24,6 +24,18 @@ def read(source, is_one_of_several=False):
         source = file
     found = [studies.read_study(source, name) for name in studies.study_names(source)]
     return [_flat(study) for study in found if "plan" in study["attributes"]]
+
+
+def read_json(file, kind, keys):
+    """What a JSON file holds; a ValueError unless it is of this kind and each object in it has the keys."""
+    try:
+        found = json.loads(Path(file).read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is not a JSON file ({error}).") from error
+    parts = found if isinstance(found, list) else [found]
+    if not isinstance(found, kind) or not all(isinstance(part, dict) and set(keys) <= set(part) for part in parts):
+        raise ValueError(f"{file} was not written by these recipes: it must have {', '.join(keys)}.")
+    return found
 
 
 def _flat(study):

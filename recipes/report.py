@@ -19,7 +19,7 @@ from pathlib import Path
 import _claims
 import _cli
 import _paper
-from _measured import cells, described_cuts, label, ordinary_first, read, seeds_of, words
+from _measured import cells, described_cuts, label, ordinary_first, read, read_json, seeds_of, words
 from _plan import ROLES
 
 # What the noise on characters is shown on.
@@ -47,7 +47,7 @@ def main(argv=None):
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
             study["data"] = args.data or study.get("data") or study["plan"]["data"]
         args.out.mkdir(parents=True, exist_ok=True)
-        summaries = {folder: json.loads((folder / "summary.json").read_text()) for folder in args.dynamics}
+        summaries = {folder: read_json(folder / "summary.json", dict, ("settings", "runs")) for folder in args.dynamics}
         text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
         for study in studies:
             text += section(study, draw(study, args.out))

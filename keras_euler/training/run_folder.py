@@ -169,9 +169,9 @@ class RunFolder:
 
     def config(self) -> dict:
         """What the run was started with; empty where there is no run."""
-        config = _read_json(self.path / "config.json", ())
+        config = _read_json(self.path / "config.json", ("settings", "data"))
         for part in ("settings", "data"):
-            if not isinstance(config.get(part, {}), dict):
+            if config and not isinstance(config[part], dict):
                 raise ValueError(f"{self.path / 'config.json'} is damaged: {part!r} is not an object. {START_ANEW}.")
         return config
 
