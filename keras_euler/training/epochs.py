@@ -102,7 +102,7 @@ def has_diverged(rows):
 
 def _row(logs, model):
     """The measurements of an epoch: Keras' `loss` and `val_loss` become `train_loss` and `test_loss`."""
-    logs = {name: float(value) for name, value in (logs or {}).items()}
+    logs = {name: float(value) for name, value in (logs or {}).items() if np.size(value) == 1}  # no vectors by class
     row = {"learning_rate": logs.pop("learning_rate", None)}
     if row["learning_rate"] is None:
         row["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))

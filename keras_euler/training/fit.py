@@ -120,6 +120,7 @@ def fit(
             f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first."
         )
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
+    callbacks = list(callbacks)
     batches = _training_batches(train, batch_size)
     test = None if test is None else checked_data("test", test)
     _build(model, batches)
