@@ -17,7 +17,7 @@ from _settings import Execution
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = {language: re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) for language in ("python", "sh")}
-RECIPES = re.findall(r"python (recipes/\w+\.py[^#\n&`]*)", README)
+RECIPES = re.findall(r"python (recipes/[\w/]+\.py[^#\n&`]*)", README)
 
 
 def test_code_runs(tmp_path, monkeypatch):
