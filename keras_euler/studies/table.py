@@ -175,8 +175,8 @@ def import_trials(file: str | os.PathLike, storage: str | os.PathLike) -> int:
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "here.db", verbose=False)
     >>> count = studies.export_trials(folder / "here.db", folder / "trials.json")
-    >>> studies.import_trials(folder / "trials.json", folder / "there.db"), studies.import_trials(folder / "trials.json", folder / "there.db")
-    (1, 0)
+    >>> [studies.import_trials(folder / "trials.json", folder / "there.db") for _ in range(2)]
+    [1, 0]
     """
     url, count = storage_url(storage), 0
     try:
