@@ -22,7 +22,7 @@ class CharacterClassifier(keras.Model):
             `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
         class_names: None, or a name for each class, for `classify`.
-        **kwargs: `name`, as for every Keras model.
+        **kwargs: `name` and `trainable`, as for every Keras model.
 
     Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
 
@@ -52,10 +52,10 @@ class CharacterClassifier(keras.Model):
             )
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
         tables = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-        if any(size < num_ids for size in tables):
+        if tables and max(tables) < num_ids:  # others may hold positions
             raise ValueError(
                 f"The alphabet needs a network of vocabulary_size={num_ids}. "
-                f"Received: one of vocabulary_size={min(tables)}."
+                f"Received: one of vocabulary_size={max(tables)}."
             )
         if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
             raise ValueError(
@@ -100,6 +100,7 @@ class CharacterClassifier(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
             "class_names": self.class_names,
+            "trainable": self.trainable,
             "name": self.name,
         }
 
