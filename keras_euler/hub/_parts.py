@@ -7,11 +7,12 @@ import re
 import keras_hub
 
 from keras_euler._version import __version__
+from keras_euler.models.network import deserialized
 from keras_euler.models.presets import list_presets
 from keras_euler.models.weights import TOP
 
 # Arguments of a network that its backbone, which ends with the features, does not have.
-NOT_OF_BACKBONES = ("include_top", "weights", *TOP)
+NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP)
 
 
 class FromZoo:
@@ -54,19 +55,21 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
         super().__init__(
             inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable
         )
-        config = network.get_config()
-        self.arguments = {key: config[key] for key in config if key not in (*NOT_OF_BACKBONES, "name", "dtype")}
+        owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
+        self.arguments = {key: value for key, value in network.serialized_arguments().items() if key not in owned}
+        self._replacements = network.serialized_replacements  # the function: layers may still change
         self.depth = network.depth
         self.h = network.h
         self.data_format = network.data_format
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        replaced = self._replacements(trainable=self.trainable)
+        return {**super().get_config(), **self.arguments, "replaced_layers": replaced}
 
     @classmethod
     def from_config(cls, config):
         check_version(cls, config, {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters})
-        return super().from_config(config)
+        return super().from_config({**config, "replaced_layers": deserialized(config.get("replaced_layers"))})
 
     @classmethod
     def from_zoo(cls, preset, load_weights=True, **kwargs):

@@ -41,7 +41,7 @@ class EulerVDCNNBackbone(EulerBackbone):
     network = EulerVDCNN
 
     def __init__(self, depth=29, h=0.1, name=None, trainable=True, **kwargs):
-        network = EulerVDCNN(depth, h, include_top=False, **kwargs)
+        network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
 
 

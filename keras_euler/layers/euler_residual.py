@@ -44,11 +44,12 @@ class EulerResidual(keras.layers.Layer):
     """
 
     def __init__(self, branch, h=0.1, shortcut=None, activation=None, trainable_h=None, data_format=None, **kwargs):
+        add = kwargs.pop("add", {})  # from a saved block: what was changed on its EulerAdd
         super().__init__(**kwargs)
         self.branch = _layers("branch", branch)
         self.shortcut = None if shortcut is None else _layers("shortcut", shortcut)
         self.activation = keras.activations.get(activation)
-        self.add = EulerAdd(h, trainable_h, data_format, name="add", dtype=self.dtype_policy)
+        self.add = EulerAdd(h, trainable_h, data_format, **{"name": "add", "dtype": self.dtype_policy, **add})
 
     @property
     def h(self):
@@ -122,14 +123,16 @@ class EulerResidual(keras.layers.Layer):
             "trainable_h": self.trainable_h,
             "data_format": self.data_format,
         }
-        return {**super().get_config(), **config}
+        made = EulerAdd(self.h, self.trainable_h, self.data_format, name="add", dtype=self.dtype_policy).get_config()
+        changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in made.items()}
+        return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         for name in ("branch", "shortcut"):
             if config[name] is not None:
-                config[name] = [keras.saving.deserialize_keras_object(layer) for layer in config[name]]
+                config[name] = [_deserialized(layer) for layer in config[name]]
         return cls(**config)
 
 
@@ -150,3 +153,10 @@ def _run_chain(layers, x):
 
 def _serialized(layers):
     return [keras.saving.serialize_keras_object(layer) for layer in layers]
+
+
+def _deserialized(config):
+    """The layer, not yet built: the block builds it, so that its variables are named after the block."""
+    if set(config.get("build_config") or ()) == {"input_shape"}:
+        config = {name: value for name, value in config.items() if name != "build_config"}
+    return keras.saving.deserialize_keras_object(config)

@@ -23,7 +23,7 @@ class CharacterClassifier(keras.Model):
             `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
         class_names: None, or a name for each class, for `classify`.
-        **kwargs: `name`, as for every Keras model.
+        **kwargs: `name` and `trainable`, as for every Keras model.
 
     Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
 
@@ -55,10 +55,10 @@ class CharacterClassifier(keras.Model):
         tables = [
             layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)
         ]
-        if any(size < num_ids for size in tables):
+        if tables and max(tables) < num_ids:  # others may hold positions
             raise ValueError(
                 f"The alphabet needs a network of vocabulary_size={num_ids}. "
-                f"Received: one of vocabulary_size={min(tables)}."
+                f"Received: one of vocabulary_size={max(tables)}."
             )
         if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
             raise ValueError(
@@ -103,6 +103,7 @@ class CharacterClassifier(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
             "class_names": self.class_names,
+            "trainable": self.trainable,
             "name": self.name,
         }
 

@@ -26,7 +26,7 @@ CACHE = ("models", "keras_euler")
 # Arguments that change neither which weights a network has nor what they compute.
 FREE = (
     *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "include_top", "input_shape"),
+    *("zero_gamma", "dropout", "include_top", "input_shape", "trainable", "replaced_layers"),
 )
 # What a network without its top does not have.
 TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")

@@ -164,6 +164,25 @@ def test_file_round_trip(tmp_path, rng):
     np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
 
 
+def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp_path):
+    """What was changed on the addition within a block too; and variables are named after their block."""
+    inputs = keras.Input((3,))
+    blocks = [EulerResidual(dense(name="F"), 0.2, dense(name="S"), None, "scalar", name=name) for name in ("a", "b")]
+    model = keras.Model(inputs, blocks[1](blocks[0](inputs)))
+    blocks[0].add.trainable = False
+    blocks[0].add.dtype_policy = "mixed_bfloat16"
+    blocks[1].branch[0].trainable = False
+    paths = ["a/F/kernel", "a/S/kernel", "a/add/h", "b/F/kernel", "b/S/kernel", "b/add/h"]
+    assert sorted(variable.path for variable in model.weights) == paths
+    model.save(tmp_path / "model.keras")
+    for copy in (keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+        assert sorted(variable.path for variable in copy.weights) == paths
+        frozen = ["a/add/h", "b/F/kernel"]
+        assert [variable.path for variable in copy.weights if not variable.trainable] == frozen
+        assert copy.get_layer("a").add.dtype_policy.name == "mixed_bfloat16"
+    assert "add" not in EulerResidual(dense(), 0.2).get_config()
+
+
 class Twice(keras.layers.Layer):
     """Says nothing about shapes."""
 

@@ -150,6 +150,14 @@ def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch
     assert len([call for call in calls if call]) == len(calls) >= 12
 
 
+@pytest.mark.parametrize("cls", [Conv1D, keras.layers.Conv1D])
+def test_activation_may_be_taken_away(cls, rng):
+    layer, x = cls(2, 3, activation="relu", data_format="channels_last"), rng.normal(size=(2, 5, 3)).astype("float32")
+    rectified = ARRAY(layer(x))
+    layer.activation = None
+    np.testing.assert_array_equal(np.maximum(ARRAY(layer(x)), 0), rectified)
+
+
 def test_causal_convolution_is_keras_own(rng):
     x = rng.normal(size=(2, 5, 3)).astype("float32")
     layers = [make(4, 3, padding="causal", kernel_initializer="ones") for make in (Conv1D, keras.layers.Conv1D)]

@@ -71,6 +71,14 @@ def test_another_alphabet_needs_its_ids():
             keras_euler.CharacterClassifier(network)
 
 
+def test_other_embeddings_may_be_smaller_than_the_alphabet():
+    ids = keras.Input((64,), dtype="int32")
+    positions = keras.layers.Embedding(8, 4)(keras.ops.floor_divide(keras.ops.cumsum(keras.ops.ones_like(ids), 1), 9))
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(70, 4)(ids) + positions)
+    model = keras_euler.CharacterClassifier(keras.Model(ids, keras.layers.Dense(4)(x)))
+    assert model.predict(TEXTS, verbose=0).shape == (3, 4)
+
+
 def test_mixed_float16_scales_the_loss():
     model = keras_euler.CharacterClassifier(vdcnn(dtype="mixed_float16"))
     model.compile("sgd", "mse")
