@@ -160,7 +160,7 @@ def _arguments(network):
     from keras_euler.models.weights import FREE
 
     defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
-    config = {name: value for name, value in network.get_config().items() if name not in FREE}
+    config = {name: value for name, value in network.serialized_arguments().items() if name not in FREE}
     always = ("depth", "h", "num_classes")
     return {name: value for name, value in config.items() if name in always or value != defaults[name]}
 
