@@ -145,7 +145,7 @@ class Settings(Options):
         group=LOGS, parse=layer, many="*", metavar="LAYER",
     )  # fmt: skip
     log_weights: tuple | None = setting(
-        None, "likewise the norms of the weights to weights.csv", group=LOGS, parse=layer, many="*", metavar="LAYER"
+        None, "the norms of the weights", group=LOGS, parse=layer, many="*", metavar="LAYER"
     )
     log_per: str = setting("iteration", "what a row of these files is", group=LOGS, choices=("iteration", "epoch"))
 
