@@ -2,6 +2,19 @@
 
 import contextlib
 
+# The mask of a tensor: Keras' guide reads `tensor._keras_mask`, the fallback. JAX arrays have no such attribute, and Keras keeps
+# their masks elsewhere.
+try:
+    from keras.src.backend import get_keras_mask as mask_of
+    from keras.src.backend import set_keras_mask as _set_mask
+except ImportError:
+
+    def mask_of(tensor):
+        return getattr(tensor, "_keras_mask", None)
+
+    def _set_mask(tensor, mask):
+        tensor._keras_mask = mask
+
 
 def inner_layers(layer):
     """The layers that a layer is made of, one level deep. Public for models alone, as `layers`: the fallback."""
@@ -31,18 +44,6 @@ def training_state(model):
     return None if getattr(model, "_jax_state_synced", True) else state
 
 
-def mask_of(tensor):
-    """The mask that Keras has attached to a tensor, or None.
-
-    Keras' guide reads `tensor._keras_mask`, the fallback here. JAX arrays have no such attribute: Keras keeps theirs elsewhere.
-    """
-    try:
-        from keras.src.backend import get_keras_mask
-    except ImportError:
-        return getattr(tensor, "_keras_mask", None)
-    return get_keras_mask(tensor)
-
-
 def pass_mask(source, target):
     """Attach the mask of one tensor to another, as Keras does for the outputs of its layers."""
     mask = mask_of(source)
@@ -61,12 +62,3 @@ def masked(tensor, mask):
     finally:
         if mask is not None:
             _set_mask(tensor, own)
-
-
-def _set_mask(tensor, mask):
-    try:
-        from keras.src.backend import set_keras_mask
-    except ImportError:
-        tensor._keras_mask = mask
-    else:
-        set_keras_mask(tensor, mask)
