@@ -24,7 +24,7 @@ class EulerVDCNNBackbone(EulerBackbone):
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerVDCNN` but those of its top: `sequence_length`, `vocabulary_size`,
             `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
-            `data_format` and `dtype`.
+            `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
 
