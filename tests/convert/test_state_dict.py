@@ -180,9 +180,7 @@ def test_prefix_of_a_text_network_is_left_out(rng):
 def test_name_that_all_arrays_have_is_no_prefix():
     model = keras_euler.EulerResNet(8, norm=None, include_top=False)
     with pytest.raises(ValueError, match="lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel"):
-        keras_euler.load_torch_state_dict(
-            model, {"conv1.weight": np.ones((16, 3, 3, 3)), "conv1.bias": np.ones(16)}
-        )
+        keras_euler.load_torch_state_dict(model, {"conv1.weight": np.ones((16, 3, 3, 3)), "conv1.bias": np.ones(16)})
 
 
 @pytest.mark.parametrize("keys", [("state_dict",), ("model",), ("net", "state_dict"), ("model_state_dict",)])
@@ -212,7 +210,10 @@ BAD = [
         plus("stack1.7.conv1.weight", (16, 16, 3, 3)),
         "'stack1.7.conv1.weight' has no place in the model .*stage1_block8",
     ),
-    (plus("mystery", (1,)), "'mystery' has no place in the model: its name is not understood. Rename the arrays in the m"),
+    (
+        plus("mystery", (1,)),
+        "'mystery' has no place in the model: its name is not understood. Rename the arrays in the m",
+    ),
     (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
     (
         lambda arrays: {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)},
