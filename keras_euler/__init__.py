@@ -20,7 +20,14 @@ from keras_euler.layers import (
     RandomPadCrop,
     add_gaussian_noise,
 )
-from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, list_models, list_presets
+from keras_euler.models import (
+    CharacterClassifier,
+    EulerResNet,
+    EulerVDCNN,
+    ImageClassifier,
+    list_models,
+    list_presets,
+)
 from keras_euler.optimizers import GradientRecorder
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 
@@ -33,6 +40,7 @@ __all__ = [
     "EulerVDCNN",
     "GradientLogger",
     "GradientRecorder",
+    "ImageClassifier",
     "MultiStepDecay",
     "RandomCharacters",
     "RandomPadCrop",

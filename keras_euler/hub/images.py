@@ -5,6 +5,8 @@ import keras_hub
 
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet
+from keras_euler.models.image_classifier import check_images, check_pixels
+from keras_euler.models.inputs import validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
 
@@ -93,6 +95,7 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
         return cls(**{"image_converter": converter, **kwargs})
 
 
+@validates_inputs
 @register
 class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     """KerasHub's `ImageClassifier` around an `EulerResNetBackbone`: `fit`, `evaluate` and `predict` take raw images.
@@ -105,7 +108,8 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
         **kwargs: `pooling`, `activation`, `dropout` and the like, as for `keras_hub.models.ImageClassifier`.
 
     Raises:
-        ValueError, TypeError: As KerasHub's.
+        ValueError, TypeError: As KerasHub's; images scaled to at most 1 where the preprocessor scales them, labels that are no
+            classes.
 
     Example:
 
@@ -123,3 +127,10 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     def __init__(self, backbone, num_classes, preprocessor=None, head_dtype="float32", **kwargs):
         check_backbone(backbone, EulerResNetBackbone)
         super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)
+
+    def prepare_inputs(self, x):
+        """Check images that enter: that they are not scaled twice."""
+        converter = getattr(self.preprocessor, "image_converter", None)
+        if converter is None or converter.scale is None:
+            return check_images(x)
+        return check_pixels(x, must_be_whole=False)

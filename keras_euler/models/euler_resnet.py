@@ -7,11 +7,14 @@ import keras
 
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.models.blocks import LayerMaker, residual_stages
+from keras_euler.models.image_classifier import check_images
+from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, checked
 
 POOLINGS = ("avg", "max", None)
 
 
+@validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerResNet(EulerNetwork):
     """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
@@ -127,6 +130,10 @@ class EulerResNet(EulerNetwork):
             settings = dict(dtype="float32", activation=activation, name="logits")
             layers.append(make.dense(widths[-1], arguments["num_classes"], **settings))
         return layers
+
+    def prepare_inputs(self, x):
+        """Check that images that enter are numbers."""
+        return check_images(x)
 
 
 def _blocks_per_stage(depth):

@@ -6,7 +6,7 @@ from keras_euler._checks import check_choice, check_integer, check_number
 from keras_euler.datasets.characters import check_ids
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
 from keras_euler.models.blocks import LayerMaker, residual_stages
-from keras_euler.models.entries import prepares_arrays
+from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, checked
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
@@ -24,7 +24,7 @@ HEAD_POOLINGS = ("max", "k_max")
 POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
 
 
-@prepares_arrays
+@validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerVDCNN(EulerNetwork):
     """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
@@ -172,7 +172,7 @@ class EulerVDCNN(EulerNetwork):
         return layers
 
     def prepare_inputs(self, x):
-        """Check an array of ids that enters; anything but a NumPy array passes as it is."""
+        """Check ids that enter."""
         return check_ids(x, self.vocabulary_size, self.sequence_length)
 
 

@@ -48,13 +48,13 @@ class Preset:
         return weights_file(self.weights, self.sha256)
 
     def load(self):
-        """The trained model of raw inputs: uint8 images `(n, 32, 32, 3)` to logits, or a `CharacterClassifier` of strings."""
+        """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a `CharacterClassifier` of strings."""
         network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
             classifier = _class_of("CharacterClassifier")
             return classifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
-        return keras.Sequential([images, self.normalization(network.data_format), network], name=self.name)
+        return _class_of("ImageClassifier")([images, self.normalization(network.data_format), network], name=self.name)
 
     def normalization(self, data_format="channels_last"):
         """The layer that images pass before the network: `(x - mean) / stddev`."""

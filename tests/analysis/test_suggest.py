@@ -137,7 +137,7 @@ BAD = [
         r"as many blocks with every h. Received: \d with h",
     ),
     (lambda: suggest_h(build(0.5), X, Y), TypeError, "`build` must be a function of h .* Received: Sequential"),
-    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be one class of 0..2 for each row"),
+    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be whole numbers in 0..2. Received: 0.5 at position 0"),
     (lambda: suggest_h(build, X, np.array(list("abca"))), TypeError, "`y` must be an array of numbers"),
     (lambda: suggest_h(build, X, Y, []), ValueError, "at least one"),
     (lambda: suggest_h(build, X, Y, [0.0]), ValueError, "must be numbers > 0"),
@@ -149,7 +149,7 @@ BAD = [
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
     (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
     (lambda: suggest_h(build, X, Y[:2]), ValueError, "as many rows"),
-    (lambda: suggest_h(build, X, Y + 1), ValueError, r"must be one class of 0..2 for each row.* from 1 to 3"),
+    (lambda: suggest_h(build, X, Y + 1), ValueError, "must be whole numbers in 0..2. Received: 3 at position 2"),
     (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class of 0..2 for each row.*shape \(4, 4\)"),
     (lambda: suggest_h(build, np.array(["a"] * 4), Y), TypeError, "must be an array of numbers"),
 ]

@@ -244,7 +244,7 @@ IDS = [[1, 2]]
         (lambda: encode_characters(iter("abc")), TypeError, ONE_TEXT),
         (lambda: encode_characters(["a", "b", 3]), TypeError, "`texts` must be strings. Received: 3 at position 2."),
         (lambda: encode_characters(["a", b"b"]), TypeError, "Received: b'b' at position 1."),
-        (lambda: encode_characters(np.array([["a"]])), TypeError, "Received: ['a'] at position 0."),
+        (lambda: encode_characters(np.array([["a", "b"]])), TypeError, "Received: ['a', 'b'] at position 0."),
         (lambda: encode_characters(np.array([1.5])), TypeError, "Received: 1.5 at position 0."),
         (lambda: encode_characters(["a"], 0), ValueError, f"{INTEGER}0"),
         (lambda: encode_characters(["a"], 2.5), TypeError, f"{INTEGER}2.5"),

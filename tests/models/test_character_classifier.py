@@ -79,6 +79,15 @@ def test_other_embeddings_may_be_smaller_than_the_alphabet():
     assert model.predict(TEXTS, verbose=0).shape == (3, 4)
 
 
+def test_alphabet_beyond_the_dtype_of_the_input_is_refused():
+    """Id 256 would be cast to 0, the padding."""
+    alphabet = "".join(map(chr, range(1000, 1300)))
+    network = vdcnn(vocabulary_size=302)
+    with pytest.raises(ValueError, match="needs ids up to 301, and `network` takes uint8"):
+        keras_euler.CharacterClassifier(keras.Sequential([keras.Input((64,), dtype="uint8"), network]), alphabet)
+    keras_euler.CharacterClassifier(network, alphabet)
+
+
 def test_mixed_float16_scales_the_loss():
     model = keras_euler.CharacterClassifier(vdcnn(dtype="mixed_float16"))
     model.compile("sgd", "mse")
