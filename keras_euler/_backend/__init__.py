@@ -5,6 +5,7 @@ Keras layers are at the speed of a hand-written network.
 """
 
 from keras_euler._backend.derivatives import gradients, linearized
+from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import (
     is_tensorflow_tensor,
     leave_gpu_to_keras,
@@ -25,6 +26,7 @@ from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
 
 __all__ = [
     "convolution",
+    "float64_array",
     "fused_batch_norm",
     "gradients",
     "halving_max_pool",
@@ -41,4 +43,5 @@ __all__ = [
     "read_torch_file",
     "relu",
     "sum_over_replicas",
+    "wide_dtype",
 ]
