@@ -6,6 +6,7 @@ Keras layers are at the speed of a hand-written network.
 
 from keras_euler._backend.data_sets import map_batches, weights_kept
 from keras_euler._backend.derivatives import gradients, linearized
+from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import (
     leave_gpu_to_keras,
     on_strings_of_tensorflow,
@@ -35,6 +36,7 @@ __all__ = [
     "all_layers",
     "convolution",
     "decode_strings",
+    "float64_array",
     "fused_batch_norm",
     "gradients",
     "halving_max_pool",
@@ -60,4 +62,5 @@ __all__ = [
     "relu",
     "sum_over_replicas",
     "weights_kept",
+    "wide_dtype",
 ]

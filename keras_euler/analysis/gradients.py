@@ -38,7 +38,7 @@ def gradient_norms(model, x, y, loss=None, training=False):
     """
     chain = Chain(model)
     x, y = checked_batch(model, x, y, loss)
-    return np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, training)])
+    return np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, training)])
 
 
 def gradients(chain, x, y, loss, training):
@@ -100,7 +100,7 @@ def _sums(chain, x, training):
 
 def _are_probabilities(outputs):
     """Whether each row of a tensor has no negative number and the sum 1."""
-    outputs = keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(outputs), "float32"))
+    outputs = _backend.float64_array(outputs)
     return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 

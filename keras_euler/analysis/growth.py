@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_euler import _backend
+from keras_euler._backend import float64_array
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, blocks
@@ -86,7 +87,7 @@ def gradient_growth(model, x, y, loss=None, num_iterations=20):
     chain = Chain(model)
     x, y = checked_batch(model, x, y, loss)
     num_iterations = check_integer("num_iterations", num_iterations, 1)
-    measured = np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, False)])
+    measured = np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
     branches = np.array([spectral_norm(_chained(block.branch), x, num_iterations) for block, x in network.blocks])
@@ -228,8 +229,8 @@ class _Blocks:
         pairs = zip(self._passed(), other._passed(), strict=True)
         for i, ((function, a), (_, b)) in enumerate(pairs):
             if function is not None:
-                before = np.maximum(_norms(_numpy(b) - _numpy(a)), 1e-30)
-                after = _norms(_numpy(function(b)) - _numpy(function(a)))
+                before = np.maximum(_norms(float64_array(b) - float64_array(a)), 1e-30)
+                after = _norms(float64_array(function(b)) - float64_array(function(a)))
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
     def _passed(self):
@@ -243,7 +244,7 @@ class _Blocks:
     def growth(self, measured, bound, branches):
         ends = [*(x for _, x in self.blocks[1:]), self.end]
         steps = [
-            float(np.mean(_norms(_numpy(y) - _numpy(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
+            float(np.mean(_norms(float64_array(y) - float64_array(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
             for (_, x), y in zip(self.blocks, ends, strict=True)
         ]
         names = [layer.name for layer, _ in self.blocks]
@@ -267,12 +268,7 @@ def _is_non_expansive(activation):
 def _largest_h(block):
     if block.trainable_h is None:
         return block.h
-    return float(np.abs(_numpy(block.add.step_factor)).max())
-
-
-def _numpy(tensor):
-    # by way of float32: NumPy knows no bfloat16
-    return keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(tensor), "float32")).astype("float64")
+    return float(np.abs(float64_array(block.add.step_factor)).max())
 
 
 def _norms(array):
@@ -282,4 +278,4 @@ def _norms(array):
 
 def _distance(a, b):
     """Of the examples of two batches the largest distance."""
-    return float(_norms(_numpy(a) - _numpy(b)).max())
+    return float(_norms(float64_array(a) - float64_array(b)).max())

@@ -7,6 +7,7 @@ import keras
 from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.callbacks._layers import Layers
+from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
 PERIODS = ("iteration", "epoch")
@@ -30,6 +31,7 @@ class NormLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._start = self._rows = None
+        warn_of_earlier_reporters(self, self.totals)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._start is None:  # not earlier: other callbacks restore a checkpoint when training begins

@@ -66,3 +66,24 @@ def test_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"g\.csv"):
         train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "file" / "g.csv"))
+
+
+@pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
+@pytest.mark.parametrize("per", ["iteration", "epoch"])
+def test_file_of_somebody_else_is_refused_before_anything_is_trained(tmp_path, logger, per):
+    path, model = tmp_path / "other.csv", dense.network(GradientRecorder("sgd"))
+    path.write_text("epoch,accuracy,loss\n0,0.5,1.2\n")
+    with pytest.raises(
+        ValueError, match=r"other\.csv is not a log of norms and is left as it is.*'epoch,accuracy,loss"
+    ):
+        train(model, logger(path, per=per))
+    assert path.read_text() == "epoch,accuracy,loss\n0,0.5,1.2\n" and not int(model.optimizer.iterations)
+
+
+@pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
+@pytest.mark.parametrize("per", ["iteration", "epoch"])
+def test_log_of_another_model_is_begun_anew(tmp_path, logger, per):
+    path = tmp_path / "log.csv"
+    train(dense.network(GradientRecorder("sgd")), logger(path, per=per))
+    train(dense.network(GradientRecorder("sgd")), logger(path, "c", per=per))
+    assert path.read_text().startswith(f"{per},c,total")
