@@ -12,22 +12,8 @@ from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.convert import load_torch_state_dict
 from keras_euler.datasets.characters import corrupt_characters
-from keras_euler.layers import (
-    AdditiveGaussianNoise,
-    EulerAdd,
-    EulerResidual,
-    RandomCharacters,
-    RandomPadCrop,
-    add_gaussian_noise,
-)
-from keras_euler.models import (
-    CharacterClassifier,
-    EulerResNet,
-    EulerVDCNN,
-    ImageClassifier,
-    list_models,
-    list_presets,
-)
+from keras_euler.layers import AdditiveGaussianNoise, EulerAdd, EulerResidual, RandomCharacters, RandomPadCrop, add_gaussian_noise
+from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, ImageClassifier, list_models, list_presets
 from keras_euler.optimizers import GradientRecorder
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 

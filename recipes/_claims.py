@@ -145,11 +145,7 @@ def _learning_rate(cells):
     parts = []
     for panel, (where, row) in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.1}
-        stood = [
-            rate
-            for rate, (one, small) in large.items()
-            if not any(small.failed) and (any(one.failed) or small.is_above(one))
-        ]
+        stood = [rate for rate, (one, small) in large.items() if not any(small.failed) and (any(one.failed) or small.is_above(one))]
         words = f"{where}h = 0.1 stands rates above 0.1 that h = 1 does not"
         which = f"{', '.join(f'{rate:g}' for rate in stood) or 'none'}. "
         parts.append((words, bool(stood) if large else None, which + _against("rate", row) if row else ""))
@@ -249,11 +245,4 @@ def judge_dynamics(runs):
 
 
 BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot
-JUDGES = {
-    "depth": _depth,
-    "learning-rate": _learning_rate,
-    "no-norm": _no_norm,
-    "adam": _adam,
-    "noise": _noise,
-    "h": _h,
-}
+JUDGES = {"depth": _depth, "learning-rate": _learning_rate, "no-norm": _no_norm, "adam": _adam, "noise": _noise, "h": _h}

@@ -142,11 +142,7 @@ def write_results(file, options, results):
 
     settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()}
     versions = training.package_versions()
-    summary = {
-        "settings": settings | {"backend": os.environ["KERAS_BACKEND"]},
-        "versions": versions,
-        "results": results,
-    }
+    summary = {"settings": settings | {"backend": os.environ["KERAS_BACKEND"]}, "versions": versions, "results": results}
     training.write_atomically(file, lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
 
 

@@ -45,9 +45,7 @@ def _flat(study):
             record = {**row["point"], **row["record"], "best_test_accuracy": row["value"]}
             by_run.setdefault(record["run"], record)
     measured = [row["point"] for row in study["rows"] if row["state"] in ("complete", "pruned")]
-    errors = {
-        json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")
-    }
+    errors = {json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")}
     return {
         "name": study["name"],
         "plan": plan,

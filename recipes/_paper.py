@@ -47,27 +47,17 @@ STUDIES = {
     ("learning-rate", "cifar10"): Study(
         "4, 12 and 13", ("learning_rate", LEARNING_RATES), panel=("depth", (44, 110, 218)), our_choice=True
     ),
-    ("learning-rate", "ag_news"): Study(
-        "14", ("learning_rate", LEARNING_RATES), panel=("depth", (29, 49)), our_choice=True
-    ),
+    ("learning-rate", "ag_news"): Study("14", ("learning_rate", LEARNING_RATES), panel=("depth", (29, 49)), our_choice=True),
     ("no-norm", "cifar10"): Study("5", ("depth", IMAGE_DEPTHS), fixed={"norm": "none"}),
     ("no-norm", "ag_news"): Study("5", ("depth", TEXT_DEPTHS), fixed={"norm": "none"}),
     ("adam", "cifar10"): Study(
-        "6 and 15",
-        ("learning_rate", ADAM_RATES),
-        panel=("depth", (44, 110, 218)),
-        fixed={"optimizer": "adam"},
-        our_choice=True,
+        "6 and 15", ("learning_rate", ADAM_RATES), panel=("depth", (44, 110, 218)), fixed={"optimizer": "adam"}, our_choice=True
     ),
     ("noise", "cifar10"): Study("8", ("noise", IMAGE_NOISE), fixed={"depth": 218}, our_choice=True),
-    ("noise", "ag_news"): Study(
-        "8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True
-    ),
+    ("noise", "ag_news"): Study("8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True),
     ("h", "cifar10"): Study("9", ("h", IMAGE_H), line=("depth", (20, 110, 218)), our_choice=True),
     ("h", "ag_news"): Study("9", ("h", TEXT_H), line=("depth", (17, 49)), our_choice=True),
-    ("initialization", "cifar10"): Study(
-        "16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True
-    ),
+    ("initialization", "cifar10"): Study("16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True),
 }
 
 # The claims are about depth, not resolution. At this scale one training of depth 110 takes three minutes on one CPU core, and
@@ -83,7 +73,7 @@ SCALED = {
         "epochs": 8,
         "milestones": (4, 6),
         "augmentation": False,
-    },
+    }
 }
 
 # For each depth the interval in which the paper finds the best h.

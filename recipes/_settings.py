@@ -52,21 +52,15 @@ def check(one, value):
         if part is None:
             continue
         if "choices" in limits and part not in limits["choices"]:
-            raise ValueError(
-                f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}."
-            )
-        bounds = [
-            (words.format(f"{limits[name]:g}"), holds, limits[name]) for name, words, holds in BOUNDS if name in limits
-        ]
+            raise ValueError(f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}.")
+        bounds = [(words.format(f"{limits[name]:g}"), holds, limits[name]) for name, words, holds in BOUNDS if name in limits]
         wrong = [words for words, holds, bound in bounds if not holds(part, bound)]
         if bounds and not math.isfinite(part):
             wrong = ["finite"]
         if wrong:
             raise ValueError(f"{flag(one.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
-            raise ValueError(
-                f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}."
-            )
+            raise ValueError(f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
 
 
 BOUNDS = (
@@ -100,23 +94,15 @@ class Settings(Options):
 
     depth: int = setting(0, "number of layers with weights", group=NETWORK)
     h: object = setting(
-        0.1,
-        "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas",
-        group=NETWORK,
-        parse=step_factor,
+        0.1, "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas", group=NETWORK, parse=step_factor
     )
     norm: str = setting("batch", "normalization", group=NETWORK, choices=("batch", "group", "layer", "none"))
     initializer: str = setting("torch", "first values of the kernels", group=NETWORK, choices=INITIALIZERS)
     shortcut: str = setting(
-        "projection",
-        "where the width changes: He et al.'s option B or A",
-        group=NETWORK,
-        choices=("projection", "padding"),
+        "projection", "where the width changes: He et al.'s option B or A", group=NETWORK, choices=("projection", "padding")
     )
     preactivation: bool = setting(False, "normalization and ReLU before the convolutions", group=NETWORK)
-    trainable_h: str = setting(
-        "none", "train h, from its value on", group=NETWORK, choices=("none", "scalar", "channel")
-    )
+    trainable_h: str = setting("none", "train h, from its value on", group=NETWORK, choices=("none", "scalar", "channel"))
     zero_gamma: bool = setting(False, "start the branch's last gamma at zero", group=NETWORK)
     widths: tuple = setting((), "filters of each stage", group=NETWORK, parse=int, minimum=1)
     epochs: int = setting(0, "epochs", group=TRAINING, minimum=1)
@@ -124,29 +110,19 @@ class Settings(Options):
     optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
     learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, above=0)
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
-    milestones: tuple = setting(
-        (), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
-    )
+    milestones: tuple = setting((), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0)
     seed: int = setting(7, "seed of everything random", group=TRAINING, minimum=0, maximum=2**31 - 1)
     dtype: str = setting("float32", "dtype policy", group=TRAINING, choices=DTYPES)
     dataset: str = setting("synthetic", "data set", group=DATA)
-    label_noise: float = setting(
-        0.0, "flip this share of the training labels to other classes", group=DATA, minimum=0, maximum=1
-    )
-    train_size: int | None = setting(
-        None, "train on this many examples only", group=DATA, parse=int, minimum=1, metavar="N"
-    )
-    test_size: int | None = setting(
-        None, "test on this many examples only", group=DATA, parse=int, minimum=1, metavar="N"
-    )
+    label_noise: float = setting(0.0, "flip this share of the training labels to other classes", group=DATA, minimum=0, maximum=1)
+    train_size: int | None = setting(None, "train on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
+    test_size: int | None = setting(None, "test on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
     log_gradients: tuple | None = setting(
         None,
         "write the norms of the gradients to gradients.csv: of all layers, or of those named: 2, stage1_block1/conv1, 'stage1_*'",
         group=LOGS, parse=layer, many="*", metavar="LAYER",
     )  # fmt: skip
-    log_weights: tuple | None = setting(
-        None, "the norms of the weights", group=LOGS, parse=layer, many="*", metavar="LAYER"
-    )
+    log_weights: tuple | None = setting(None, "the norms of the weights", group=LOGS, parse=layer, many="*", metavar="LAYER")
     log_per: str = setting("iteration", "what a row of these files is", group=LOGS, choices=("iteration", "epoch"))
 
     family: ClassVar[str]  # the data set of the paper, by which runs and studies are named
@@ -155,18 +131,14 @@ class Settings(Options):
         super().__post_init__()
         num_blocks = self.num_blocks()
         if isinstance(self.h, str) and self.h not in RULES:
-            raise ValueError(
-                f"`h` must be a number, a list of numbers, or a rule: {' or '.join(RULES)}. Received: h={self.h!r}."
-            )
+            raise ValueError(f"`h` must be a number, a list of numbers, or a rule: {' or '.join(RULES)}. Received: h={self.h!r}.")
         if isinstance(self.h, tuple) and len(self.h) != num_blocks:
             raise ValueError(
                 f"`h` as a list must have one number for each of the {num_blocks} residual blocks. Received: {len(self.h)} numbers."
             )
         for h in self.h if isinstance(self.h, tuple) else (self.h,):
             if not isinstance(h, str) and not 0 <= h < math.inf:
-                raise ValueError(
-                    f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet."
-                )
+                raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")
         stages = len(type(self).__dataclass_fields__["widths"].default)
@@ -174,9 +146,7 @@ class Settings(Options):
             raise ValueError(f"--widths must be {stages} numbers, one per stage. Received: {len(self.widths)}.")
         groups = NUM_GROUPS.get(self.norm, 1)
         if any(width % groups for width in self.widths):
-            raise ValueError(
-                f"--widths must be multiples of {groups} with --norm {self.norm}. Received: {self.widths}."
-            )
+            raise ValueError(f"--widths must be multiples of {groups} with --norm {self.norm}. Received: {self.widths}.")
         if self.zero_gamma and (self.norm == "none" or self.preactivation):
             raise ValueError("--zero-gamma needs a norm at the end of the branch: no --norm none, no --preactivation.")
         if self.log_per == "epoch" and self.log_gradients is None and self.log_weights is None:
@@ -276,11 +246,7 @@ class Execution(Options):
         1, "train data parallel on this many GPUs, or virtual CPU devices", group=MACHINE, minimum=1, metavar="N"
     )
     out: Path | None = setting(
-        None,
-        "run folder; default: runs/ and a name made of the settings",
-        parse=Path,
-        group="the run",
-        metavar="FOLDER",
+        None, "run folder; default: runs/ and a name made of the settings", parse=Path, group="the run", metavar="FOLDER"
     )
     verbose: int = setting(1, "progress: 1 bar, 2 a line per epoch, 0 none", group="the run", choices=(0, 1, 2))
 

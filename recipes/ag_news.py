@@ -31,9 +31,7 @@ def load_data(settings, data_dir=None):
 
     splits = datasets.synthetic.texts() if settings.dataset == "synthetic" else datasets.ag_news.load_data(data_dir)
     encode = datasets.characters.encode_characters
-    train, test = (
-        (encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels) for texts, labels in splits
-    )
+    train, test = ((encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels) for texts, labels in splits)
     if settings.noise_mode == "static":
         train = (corrupt_characters(train[0], settings.noise, settings.seed), train[1])
     return train, test

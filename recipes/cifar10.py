@@ -47,7 +47,7 @@ def build_model(settings):
         layers.append(keras_euler.AdditiveGaussianNoise(settings.noise, settings.noise_mode, **seeded))
     network = settings.network_arguments()
     layers.append(keras_euler.EulerResNet(input_shape=shape, data_format="channels_last", **network))
-    return keras.Sequential(layers)
+    return keras_euler.ImageClassifier(layers)
 
 
 RECIPE = Recipe(ImageSettings, QUICK, load_data, build_model)

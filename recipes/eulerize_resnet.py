@@ -27,9 +27,7 @@ class EulerizeOptions(Options):
     batch_size: int = setting(32, "examples per step", minimum=1)
     learning_rate: float = setting(0.1, "learning rate", above=0)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
-    data_dir: Path | None = setting(
-        None, "CIFAR-10; without it, and without --quick, it is downloaded", parse=Path, metavar="PATH"
-    )
+    data_dir: Path | None = setting(None, "CIFAR-10; without it, and without --quick, it is downloaded", parse=Path, metavar="PATH")
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(Path("eulerize_resnet.json"), "the results", parse=Path, metavar="FILE", suffix=".json")
 

@@ -25,9 +25,7 @@ NOISE = {"cifar10": "noise, standard deviation of normalized pixels", "ag_news":
 class EvaluationOptions(Options):
     """The options of an evaluation."""
 
-    data_dir: Path | None = setting(
-        None, "folder or file of the data; without it they are downloaded", parse=Path, metavar="PATH"
-    )
+    data_dir: Path | None = setting(None, "folder or file of the data; without it they are downloaded", parse=Path, metavar="PATH")
     noise: tuple | None = setting(
         None, "levels (default: 0.1 0.2 0.5 1 for images, 0.05 0.1 0.2 0.4 for texts)", parse=float, many="*", above=0
     )
@@ -116,9 +114,7 @@ def load(name):
     if preset:
         return preset.load(), preset.class_names
     if not Path(name).is_file():
-        raise FileNotFoundError(
-            f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}"
-        )
+        raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
     try:
         model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
     except Exception as error:  # Keras raises whatever a damaged file makes of it
@@ -192,9 +188,7 @@ def with_noise(model, level, seed):
     inputs = model.inputs[0]
     hidden = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
     if hidden or not keras.backend.is_float_dtype(inputs.dtype):
-        raise ValueError(
-            "MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone."
-        )
+        raise ValueError("MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone.")
     return keras.Sequential([keras.Input(inputs.shape[1:], dtype=inputs.dtype), noise, model])
 
 

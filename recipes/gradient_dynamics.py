@@ -43,9 +43,7 @@ class DynamicsOptions(Options):
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=step_factor, many="+")
     seeds: tuple = setting((), "default: 7 8; with --quick 7", parse=int, many="+", minimum=0, maximum=2**31 - 1)
-    iterations: int | None = setting(
-        None, "batches, as one epoch (default: 200; with --quick 40)", parse=int, minimum=1
-    )
+    iterations: int | None = setting(None, "batches, as one epoch (default: 200; with --quick 40)", parse=int, minimum=1)
     layers: tuple = setting((), "beside layer 2 (default: one each of stages 2 and 3)", parse=str, many="+")
 
     def __post_init__(self):
@@ -99,12 +97,8 @@ def parse(argv):
         _cli.make(parser, ImageSettings, {**vars(settings), "h": h})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
-    text = json.dumps(
-        [identity(settings, execution), options.h, options.seeds, layers, execution.backend], sort_keys=True
-    )
-    name = (
-        f"gradient_dynamics-depth{settings.depth}-{execution.backend}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    )
+    text = json.dumps([identity(settings, execution), options.h, options.seeds, layers, execution.backend], sort_keys=True)
+    name = f"gradient_dynamics-depth{settings.depth}-{execution.backend}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     settings = dataclasses.replace(settings, log_gradients=layers, log_weights=layers)
     return parser, options, settings, dataclasses.replace(execution, out=execution.out or Path("runs") / name)
 

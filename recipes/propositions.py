@@ -25,9 +25,7 @@ class PropositionOptions(Options):
     """What this recipe has beside the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
-    models: tuple = setting(
-        (), "model.keras files, instead of untrained networks", parse=Path, many="+", metavar="FILE"
-    )
+    models: tuple = setting((), "model.keras files, instead of untrained networks", parse=Path, many="+", metavar="FILE")
     examples: int = setting(16, "images in the batch", minimum=1)
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
     iterations: int = setting(20, "iterations of the power method", minimum=1)

@@ -98,9 +98,7 @@ def overview(studies, summaries):
     """Markdown lines: each claim of the paper with the verdicts on its parts."""
     lines = ["\n## The claims\n", "| claim | study | setting | n | verdicts |", "| --- | --- | --- | --- | --- |"]
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries.values()]
-    how = "; ".join(
-        f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values()
-    )
+    how = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values())
     seeds = ", ".join(str(len({row["seed"] for row in s["runs"]})) for s in summaries.values())
     lines += [f"| {_paper.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdicts(parts)} |"]
     for name, claim in _paper.CLAIMS.items():
@@ -133,23 +131,14 @@ def section(study, figures):
         *(f"Failed: {params}: {error}\n" for params, error in study["errors"].items()),
     ]
     if plan["study"] in _paper.CLAIMS:
-        lines += [
-            f"The paper: {_paper.CLAIMS[plan['study']]}\n",
-            "| part | verdict | measured |",
-            "| --- | --- | --- |",
-        ]
+        lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | measured |", "| --- | --- | --- |"]
         said = set()
         for part in _claims.judge(plan, table):
             evidence = "as above" if part.evidence and part.evidence in said else part.evidence
             lines.append(f"| {part.words} | **{part.verdict}** | {evidence} |")
             said.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
-    lines += [
-        "",
-        "| "
-        + " | ".join(words(plan[role]) for role in roles)
-        + " | n | best, median | ± | last, median | ± | failed |",
-    ]
+    lines += ["", "| " + " | ".join(words(plan[role]) for role in roles) + " | n | best, median | ± | last, median | ± | failed |"]
     lines += ["| --- " * (len(roles) + 6) + "|"]
     for key, cell in table.items():
         values = [f"{part:.4g}" if isinstance(part, float) else str(part) for part in key if part is not None]
@@ -185,9 +174,7 @@ def noisy_inputs(data_dir, folder):
 
     images, texts = test_inputs(datasets.cifar10, data_dir), test_inputs(datasets.ag_news, data_dir)
     if data_dir and images is texts is None:
-        raise ValueError(
-            f"--data-dir must hold CIFAR-10 or AG-News, as the training recipes take them. Received: {data_dir}."
-        )
+        raise ValueError(f"--data-dir must hold CIFAR-10 or AG-News, as the training recipes take them. Received: {data_dir}.")
     synthetic = [name for name, found in (("images", images), ("text", texts)) if found is None]
     images = datasets.synthetic.images(8, 4)[1][0] if images is None else images
     text = TEXT if texts is None else texts[0]
@@ -220,9 +207,7 @@ def best_of_search(study):
     if "search" not in plan or not study["rows"]:
         return []
     best = max(study["rows"], key=lambda row: row["best_test_accuracy"])
-    return [
-        f"A search. Best: {plan['axis']} = {best[plan['axis']]:.4g}, test accuracy {best['best_test_accuracy']:.4f}.\n"
-    ]
+    return [f"A search. Best: {plan['axis']} = {best[plan['axis']]:.4g}, test accuracy {best['best_test_accuracy']:.4f}.\n"]
 
 
 def different_data(study):

@@ -43,17 +43,13 @@ class StudyOptions(Options):
     line: tuple = setting((), "other lines than the paper's", parse=str, many="+", metavar="PART")
     panel: tuple = setting((), "other plots than the paper's", parse=str, many="+", metavar="PART")
     scaled: bool = setting(False, "small images and networks, few epochs: each claim at its depth on a CPU")
-    storage: str | None = setting(
-        None, "database of the trials (default: study.db in the folder)", parse=str, metavar="URL"
-    )
+    storage: str | None = setting(None, "database of the trials (default: study.db in the folder)", parse=str, metavar="URL")
     name: str | None = setting(None, "name of the study (default: study and data set)", parse=str)
     workers: int = setting(1, "processes on this machine", minimum=1)
     heartbeat: int = setting(60, "seconds between signs of life", minimum=1, metavar="SECONDS")
     sampler: str = setting("grid", "tpe and gp search along the axis", choices=("grid", "tpe", "gp"))
     trials: int | None = setting(None, "how many with tpe and gp (default: 30)", parse=int, minimum=1)
-    export: Path | None = setting(
-        None, "write the finished trials to this file, run nothing", parse=Path, suffix=".json"
-    )
+    export: Path | None = setting(None, "write the finished trials to this file, run nothing", parse=Path, suffix=".json")
     import_: Path | None = setting(None, "add the finished trials of such a file first", parse=Path, suffix=".json")
     study: str = ""
     dataset: str = ""
@@ -100,9 +96,7 @@ def main(argv=None):
         )
         if search_range:
             print(f"best: {_best(table, name)} ({', '.join(f'{n} {v}' for n, v in fixed.items())})")
-        print(
-            f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}"
-        )
+        print(f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}")
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
             sys.exit(f"study.py: {failed} trials failed; the report names their errors. The same command tries again.")
@@ -114,9 +108,7 @@ def parse(argv):
     parser.add_argument("study", choices=sorted({name for name, _ in STUDIES}), help="what is varied")
     cls = RECIPES[family_of(parser, argv)].settings
     _cli.add_flags(parser, StudyOptions, ("study", "dataset", "quick", "import_"))
-    parser.add_argument(
-        "--import", dest="import_", type=Path, metavar="FILE", help="add the finished trials of such a file first"
-    )
+    parser.add_argument("--import", dest="import_", type=Path, metavar="FILE", help="add the finished trials of such a file first")
     _cli.add_flags(parser, cls, ("dataset",))
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     options = _cli.make(parser, StudyOptions, vars(own))

@@ -82,11 +82,7 @@ def train(h, options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     model.fit(
-        *moons(400, options.noise, options.seed),
-        batch_size=100,
-        epochs=options.epochs,
-        verbose=0,
-        callbacks=[RaiseDropped()],
+        *moons(400, options.noise, options.seed), batch_size=100, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()]
     )
     return model
 

@@ -127,9 +127,7 @@ def add(folders, name, data, zoo):
         },
         "class_names": dataset.CLASS_NAMES,
         "preprocessing": (
-            {"mean": dataset.MEAN, "stddev": dataset.STDDEV}
-            if family == "cifar10"
-            else {"alphabet": settings["alphabet"]}
+            {"mean": dataset.MEAN, "stddev": dataset.STDDEV} if family == "cifar10" else {"alphabet": settings["alphabet"]}
         ),
     }
     text = json.dumps({**entries, name: entry}, indent=2) + "\n"

@@ -16,9 +16,7 @@ def dense(name):
 
 def test_layers_within_a_layer_come_once_each():
     shared = dense("shared")
-    block = EulerResidual(
-        [shared, keras.Sequential([shared, dense("inner")], name="model")], shortcut=dense("shortcut")
-    )
+    block = EulerResidual([shared, keras.Sequential([shared, dense("inner")], name="model")], shortcut=dense("shortcut"))
     direct = {layer.name for layer in _backend.inner_layers(block)}
     assert direct == {"shared", "model", "shortcut", "add"}
     names = [layer.name for layer in _backend.all_layers(block)]

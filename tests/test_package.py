@@ -78,9 +78,7 @@ def test_import_is_light():
     )
     outputs = [run(code).stdout.split(maxsplit=1) for _ in range(5)]
     assert min(float(seconds) for seconds, _ in outputs) < 0.1
-    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(
-        re.findall(r"\w+", outputs[0][1])
-    )
+    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(re.findall(r"\w+", outputs[0][1]))
 
 
 def test_subpackages_resolve_after_a_plain_import():

@@ -15,11 +15,7 @@ WEIGHTS = {"iteration": [0, 1, 2], "conv1": [2.0, math.nan, 3.0], "total": [3.0,
 def test_a_colour_for_each_label_and_a_line_style_for_each_seed():
     figure = plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)] * 2, "h = 0.1": [(WEIGHTS, WEIGHTS)]})
     lines = figure.axes[0].get_lines()
-    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [
-        ("#D55E00", "-"),
-        ("#D55E00", "--"),
-        ("#0072B2", "-"),
-    ]
+    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [("#D55E00", "-"), ("#D55E00", "--"), ("#0072B2", "-")]
     (legend,) = figure.legends
     labels = ["h = 1, first seed", "h = 1, second seed", "h = 0.1"]
     assert [text.get_text() for text in legend.get_texts()] == labels
@@ -58,18 +54,14 @@ def test_runs_of_another_form_are_an_error(runs):
         plots.gradient_dynamics(runs)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")]
-)
+@pytest.mark.parametrize(("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")])
 def test_logs_that_are_none_are_named(text, message, tmp_path):
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):
         plots.gradient_dynamics({"h": [(None, tmp_path / "log.csv")]})
 
 
-@pytest.mark.parametrize(
-    ("histories", "message"), [({}, "`histories` must be"), ({"a": {}}, "A history must be a list")]
-)
+@pytest.mark.parametrize(("histories", "message"), [({}, "`histories` must be"), ({"a": {}}, "A history must be a list")])
 def test_histories_of_another_form_are_an_error(histories, message):
     with pytest.raises(ValueError, match=message):
         plots.training_curves(histories)
@@ -117,9 +109,7 @@ def test_curve_of_a_training_that_diverged_stays_where_it_ended():
     assert len({line.get_color() for line in lines}) == 8
 
 
-@pytest.mark.parametrize(
-    ("draw", "kind"), [(lambda runs: plots.growths(runs, "norm"), "Growth"), (plots.suggestions, "Sugg")]
-)
+@pytest.mark.parametrize(("draw", "kind"), [(lambda runs: plots.growths(runs, "norm"), "Growth"), (plots.suggestions, "Sugg")])
 def test_one_result_without_a_label_is_an_error(draw, kind):
     with pytest.raises(TypeError, match=f"`runs` must be a dict of label -> {kind}"):
         draw(SUGGESTION)

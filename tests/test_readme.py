@@ -62,7 +62,5 @@ def test_every_flag_exists():
 
 @pytest.mark.parametrize("extra", sorted(set(re.findall(r'"\.\[([\w,-]+)\]"', README))))
 def test_every_extra_exists(extra):
-    known = re.findall(
-        r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2], re.M
-    )
+    known = re.findall(r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2], re.M)
     assert set(extra.split(",")) <= set(known)

@@ -7,11 +7,7 @@ Keras layers are at the speed of a hand-written network.
 from keras_euler._backend.data_sets import map_batches, weights_kept
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
-from keras_euler._backend.files import (
-    leave_gpu_to_keras,
-    on_strings_of_tensorflow,
-    read_torch_file,
-)
+from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
 from keras_euler._backend.keras_private import all_layers, inner_layers, mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,

@@ -38,9 +38,7 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    y = torch.nn.functional.batch_norm(
-        x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon
-    )
+    y = torch.nn.functional.batch_norm(x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon)
     if use_batch_statistics:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)

@@ -47,9 +47,7 @@ def gradients(chain, x, y, loss, training):
     if loss:
         loss = keras.losses.get(loss)
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
     def total(added):
@@ -116,9 +114,7 @@ def checked_batch(model, x, y, loss=None):
     if len(x) != len(y):
         raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {x.shape} and {y.shape}.")
     if loss is None and y.size != len(y):
-        raise ValueError(
-            f"`y` must be one class for each row, or `loss` one that takes it. Received: the shape {y.shape}."
-        )
+        raise ValueError(f"`y` must be one class for each row, or `loss` one that takes it. Received: the shape {y.shape}.")
     sparse = sparse_loss(loss)
     if loss is None or sparse:
         check_labels(y, model.output_shape[-1] or np.inf, getattr(sparse, "ignore_class", None))

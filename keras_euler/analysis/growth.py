@@ -199,9 +199,7 @@ class _Blocks:
                     "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
                 )
-        self.norms = [
-            1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()
-        ]
+        self.norms = [1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
 
     @property

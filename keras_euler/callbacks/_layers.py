@@ -84,9 +84,7 @@ def _matching(item, names, with_kernel):
         raise TypeError(f"`layers` must hold names, patterns or positions. Received: {item!r}.")
     if isinstance(item, numbers.Integral):
         if not 1 <= item <= len(with_kernel):
-            raise ValueError(
-                f"`layers`: positions count the {len(with_kernel)} layers with a kernel from 1. Received: {item}."
-            )
+            raise ValueError(f"`layers`: positions count the {len(with_kernel)} layers with a kernel from 1. Received: {item}.")
         return [with_kernel[item - 1]]
     matching = [item] if item in names else fnmatch.filter(names, item)
     if not matching:

@@ -33,9 +33,7 @@ def main(argv=None):
         _save(model, args.output)
     except (ValueError, TypeError, OSError, ImportError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-    print(
-        f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}"
-    )
+    print(f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}")
 
 
 def read_state_dict(path):

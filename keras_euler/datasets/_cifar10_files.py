@@ -71,9 +71,7 @@ def _parse_py(file, content):
     with decoding(file, "a pickle of a CIFAR-10 batch"):
         # The official files were written by Python 2: their strings are bytes.
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-    keys = (
-        {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
-    )
+    keys = {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
     if not {"data", "labels"} <= keys.keys():
         found = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
         raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {found}.")

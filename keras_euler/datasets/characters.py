@@ -173,9 +173,7 @@ def check_texts(texts):
     """Return texts as a list of strings, or raise. A table of one column is one text a row."""
     is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
     if is_one or not hasattr(texts, "__len__"):
-        raise TypeError(
-            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
-        )
+        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
     if not is_array_like(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
     texts = as_array("texts", texts)
@@ -197,9 +195,7 @@ def _symbols(alphabet):
         raise ValueError(f"`alphabet` is no known name. Received: alphabet={alphabet!r}. Did you mean {meant[0]!r}?")
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(
-            f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}."
-        )
+        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
     return symbols
 
 

@@ -130,17 +130,11 @@ def _looked_for():
 
 def _read_npz(path):
     # Given a path instead of a stream, np.load leaves a damaged file open.
-    with (
-        decoding(path, "an .npz file of plain arrays"),
-        path.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as archive,
-    ):
+    with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         found = list(archive.keys())
         arrays = [archive[name] for name in _NPZ_NAMES if name in found]
     if len(arrays) < len(_NPZ_NAMES):
-        raise ValueError(
-            f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(found) or 'none'}."
-        )
+        raise ValueError(f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(found) or 'none'}.")
     return _checked_splits(path, (arrays[:2], arrays[2:]))
 
 

@@ -35,9 +35,7 @@ class FromZoo:
         if known is None:
             is_name = isinstance(preset, str) and re.fullmatch(r"euler_\w+", preset) and not os.path.exists(preset)
             if is_name:
-                raise ValueError(
-                    f"There is no preset {preset!r}. There are {', '.join(cls.presets)}, and folders of presets."
-                )
+                raise ValueError(f"There is no preset {preset!r}. There are {', '.join(cls.presets)}, and folders of presets.")
             return super().from_preset(preset, *args, **kwargs)
         if known.network != cls.network.__name__:
             raise ValueError(f"The preset {preset!r} is an {known.network}. Received: {cls.__name__}.from_preset.")
@@ -52,9 +50,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
     """
 
     def __init__(self, network, name=None, trainable=True):
-        super().__init__(
-            inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable
-        )
+        super().__init__(inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable)
         owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
         self.arguments = {key: value for key, value in network.serialized_arguments().items() if key not in owned}
         self._replacements = network.serialized_replacements  # the function: layers may still change
@@ -76,11 +72,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
         arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            own = {
-                name: value
-                for name, value in kwargs.items()
-                if name not in ("name", "trainable", "dtype", "image_shape")
-            }
+            own = {name: value for name, value in kwargs.items() if name not in ("name", "trainable", "dtype", "image_shape")}
             trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone
@@ -107,9 +99,7 @@ class EulerTask(FromZoo):
         if "backbone" not in kwargs:
             kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
         elif inner:
-            raise TypeError(
-                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it there, or no `backbone`."
-            )
+            raise TypeError(f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it there, or no `backbone`.")
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
         task = cls(**{**settings, **kwargs})

@@ -38,9 +38,7 @@ class EulerResNetBackbone(EulerBackbone):
     network = EulerResNet
 
     def __init__(self, depth=110, h=0.1, image_shape=None, name=None, trainable=True, **kwargs):
-        network = EulerResNet(
-            depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs
-        )
+        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
         self.arguments["image_shape"] = self.arguments.pop("input_shape")
         self.image_shape = self.arguments["image_shape"]

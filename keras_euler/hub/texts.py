@@ -144,15 +144,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
-        self,
-        backbone,
-        num_classes,
-        preprocessor=None,
-        head_pooling="max",
-        dense_units=1024,
-        dropout=0.0,
-        activation=None,
-        **kwargs,
+        self, backbone, num_classes, preprocessor=None, head_pooling="max", dense_units=1024, dropout=0.0, activation=None, **kwargs
     ):
         check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):

@@ -105,9 +105,7 @@ class EulerResidual(keras.layers.Layer):
         """Build what is not built yet, and return the shape that comes out."""
         for layer in layers:
             if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
-                shape = layer(
-                    keras.KerasTensor(shape, self.compute_dtype)
-                ).shape  # it does not say; a symbolic call does
+                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape  # it does not say; a symbolic call does
                 continue
             if not layer.built:
                 layer.build(shape)
@@ -139,9 +137,7 @@ class EulerResidual(keras.layers.Layer):
 def _layers(name, value):
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
     if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
-        raise TypeError(
-            f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}."
-        )
+        raise TypeError(f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}.")
     return layers
 
 

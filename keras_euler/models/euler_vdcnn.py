@@ -10,14 +10,7 @@ from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, checked
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
-BLOCKS = {
-    9: (1, 1, 1, 1),
-    17: (2, 2, 2, 2),
-    29: (5, 5, 2, 2),
-    49: (8, 8, 5, 3),
-    65: (10, 10, 7, 5),
-    69: (11, 11, 8, 4),
-}
+BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
 SHORTEST = 64  # halved three times, it leaves the head its 8 positions
 POSITIONS = 8  # that the head keeps
 HEAD_POOLINGS = ("max", "k_max")
@@ -130,9 +123,7 @@ class EulerVDCNN(EulerNetwork):
         check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
         check_choice("pooling", pooling, (*POOLINGS, None))
         if include_top and pooling:
-            raise ValueError(
-                f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}."
-            )
+            raise ValueError(f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}.")
         arguments = checked(
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
@@ -182,9 +173,7 @@ def _blocks_per_stage(depth):
         below = [known for known in BLOCKS if known < depth][-1:]
         above = [known for known in BLOCKS if known > depth][:1]
         nearest = " or ".join(map(str, below + above))
-        raise ValueError(
-            f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}."
-        )
+        raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}.")
     return BLOCKS[depth]
 
 

@@ -159,9 +159,7 @@ def _check_replaced_layers(layers):
 
 def _widths(widths, norm, num_stages):
     if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
-        raise ValueError(
-            f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}."
-        )
+        raise ValueError(f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}.")
     widths = tuple(check_integer("widths", width, 1) for width in widths)
     groups = GROUPS.get(norm, 1)
     if any(width % groups for width in widths):

@@ -37,9 +37,7 @@ def training_curves(histories, metric=None):
     ['loss', 'accuracy']
     """
     if not isinstance(histories, dict) or not histories:
-        raise ValueError(
-            f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}."
-        )
+        raise ValueError(f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}.")
     runs = {label: _rows(history) for label, history in histories.items()}
     metric = metric or _metric_of(next(iter(runs.values()))[0])
     names = ["loss", metric] if metric else ["loss"]
@@ -52,9 +50,7 @@ def training_curves(histories, metric=None):
             for split, line, words in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
                 if column in rows[0]:
-                    axes.plot(
-                        [r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + words, **style
-                    )
+                    axes.plot([r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + words, **style)
     for axes, name in zip(grid, names, strict=True):
         axes.set(ylabel=name.replace("_", " "), xlabel="epoch (from 0)")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -178,14 +174,10 @@ def _rows(history):
     missing = {"epoch", "train_loss"} - set(history[0])
     if missing:
         raise ValueError(f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}.")
-    return [
-        {name: float(value) if value not in ("", None) else math.nan for name, value in row.items()} for row in history
-    ]
+    return [{name: float(value) if value not in ("", None) else math.nan for name, value in row.items()} for row in history]
 
 
 def _metric_of(row):
     """The metric to draw beside the loss, None without one."""
-    names = [
-        name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")
-    ]
+    names = [name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")]
     return "accuracy" if "accuracy" in names else next(iter(names), None)

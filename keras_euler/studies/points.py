@@ -80,15 +80,11 @@ def checked_points(points):
     """
     points = list(points)
     if not points or not all(isinstance(point, Mapping) for point in points):
-        raise TypeError(
-            "`points` must be a list of dicts of setting -> value, or a Search. See keras_euler.studies.grid."
-        )
+        raise TypeError("`points` must be a list of dicts of setting -> value, or a Search. See keras_euler.studies.grid.")
     columns = {name: [] for name in points[0]}
     for point in points:
         if set(point) != set(columns):
-            raise ValueError(
-                f"All points must have the same settings. Received: {sorted(columns)} and {sorted(point)}."
-            )
+            raise ValueError(f"All points must have the same settings. Received: {sorted(columns)} and {sorted(point)}.")
         for name, value in point.items():
             columns[name].append(value)
     columns = {name: _column(name, values, repeated=True) for name, values in columns.items()}
@@ -129,9 +125,7 @@ def key(params):
 
 def described(params):
     """A point in words."""
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-    )
+    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
 
 
 def _column(name, values, repeated=False):

@@ -54,10 +54,7 @@ def enqueue(study, points, distributions):
     """Queue the points that are not waiting, running or complete; return how many."""
     taken = {key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
     new = {key(point): point for point in points if key(point) not in taken}
-    waiting = [
-        optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions)
-        for point in new.values()
-    ]
+    waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in new.values()]
     study.add_trials(waiting)  # when all of them are valid
     return len(new)
 

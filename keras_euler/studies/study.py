@@ -172,9 +172,7 @@ def _spawn(workers, arguments):
                 process.join()
     killed = [signal.Signals(-process.exitcode).name for process in processes if process.exitcode < 0]
     if killed:
-        raise RuntimeError(
-            f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. The same command goes on."
-        )
+        raise RuntimeError(f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. The same command goes on.")
     if any(process.exitcode for process in processes):
         raise RuntimeError("A worker stopped, as said above. The same command goes on.")
 

@@ -72,13 +72,7 @@ def read_study(storage: str | os.PathLike, name: str) -> dict[str, Any]:
             if before is None or PREFERENCE.index(row["state"]) <= PREFERENCE.index(before["state"]):
                 rows[key(trial.params)] = row
     definition = attributes.pop("definition", {})
-    return {
-        "name": name,
-        "definition": definition,
-        "attributes": attributes,
-        "trials": states,
-        "rows": list(rows.values()),
-    }
+    return {"name": name, "definition": definition, "attributes": attributes, "trials": states, "rows": list(rows.values())}
 
 
 def results(storage: str | os.PathLike, name: str = "study") -> "pd.DataFrame":
@@ -142,9 +136,7 @@ def export_trials(storage: str | os.PathLike, file: str | os.PathLike) -> int:
         trials = {
             key(trial.params): {
                 "params": trial.params,
-                "distributions": {
-                    n: optuna.distributions.distribution_to_json(d) for n, d in trial.distributions.items()
-                },
+                "distributions": {n: optuna.distributions.distribution_to_json(d) for n, d in trial.distributions.items()},
                 "value": trial.value,
                 "user_attrs": trial.user_attrs,
             }

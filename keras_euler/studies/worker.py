@@ -113,9 +113,7 @@ class Worker:
         result = self.objective(dict(trial.params), **({"report": report} if self.reports else {}))
         record = dict(result) if isinstance(result, Mapping) else {"value": result}
         if not isinstance(record.get("value"), (int, float)):
-            raise TypeError(
-                f"The objective must return a number, or a dict with a number as 'value'. Received: {result!r}."
-            )
+            raise TypeError(f"The objective must return a number, or a dict with a number as 'value'. Received: {result!r}.")
         return float(record["value"]), {name: value for name, value in record.items() if name != "value"}
 
     def _failed(self, trial, error):

@@ -172,9 +172,7 @@ class _Folding:
             for name in ("branch", "shortcut"):
                 if config[name] is not None:
                     kept = self._kept(getattr(layer, name))
-                    config[name] = [
-                        keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept
-                    ] or None
+                    config[name] = [keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept] or None
         return rebuilt(layer, config)
 
     def _fill(self, old, new):

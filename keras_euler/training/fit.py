@@ -116,9 +116,7 @@ def fit(
     ([0, 1], False)
     """
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
-        raise ValueError(
-            f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first."
-        )
+        raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
     callbacks = list(callbacks)
     batches = _training_batches(train, batch_size)

@@ -189,9 +189,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise FolderInUse(
-                f"Another process is training in {self.path}. Wait for it, or pass another folder."
-            ) from None
+            raise FolderInUse(f"Another process is training in {self.path}. Wait for it, or pass another folder.") from None
         try:
             yield
         finally:
@@ -201,9 +199,7 @@ class RunFolder:
 def _are_rows(rows):
     if not isinstance(rows, list):
         return False
-    return all(
-        isinstance(row, dict) and _is_number(row.get("epoch")) and _is_number(row.get("train_loss")) for row in rows
-    )
+    return all(isinstance(row, dict) and _is_number(row.get("epoch")) and _is_number(row.get("train_loss")) for row in rows)
 
 
 def _is_number(value):

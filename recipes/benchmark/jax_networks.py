@@ -46,9 +46,7 @@ class Layers:
         """Convolution, padded by `size // 2` on every side; only that of texts with size 3 has a bias."""
         rank, padding = x.ndim - 2, [(size // 2, size // 2)]
         kernel = self.get(f"{name}/kernel", *(size,) * rank, x.shape[-1], width).astype(self.dtype)
-        y = jax.lax.conv_general_dilated(
-            x, kernel, (stride,) * rank, padding * rank, dimension_numbers=DIMENSIONS[rank]
-        )
+        y = jax.lax.conv_general_dilated(x, kernel, (stride,) * rank, padding * rank, dimension_numbers=DIMENSIONS[rank])
         return y + self.get(f"{name}/bias", width).astype(self.dtype) if rank == 1 and size == 3 else y
 
     def dense(self, x, name, units, dtype):

@@ -34,8 +34,7 @@ def test_the_advice_is_the_rule_where_its_gradients_do_not_explode():
     assert last.endswith("0.6       6.55") and most.endswith("1         16 explodes")
     assert "0.5       5.06 <- 1/sqrt(L) <- suggested" in str(suggestion)
     assert reason == (
-        "Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. "
-        "The largest h measured whose gradients do not explode is 0.6."
+        "Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose gradients do not explode is 0.6."
     )
 
 
@@ -44,9 +43,7 @@ def test_the_advice_is_a_smaller_h_where_gradients_explode_at_the_rule():
     assert suggestion.h == suggestion.largest == 0.1 and suggestion.rule == 0.5
     text = str(suggestion)
     assert "0.5       5.06 explodes <- 1/sqrt(L)\n" in text and "0.1       1.46 <- suggested\n" in text
-    assert text.endswith(
-        "Suggested: h = 0.1, whose gradients do not explode. They do at 1/sqrt(L) = 0.5 for L = 4 blocks."
-    )
+    assert text.endswith("Suggested: h = 0.1, whose gradients do not explode. They do at 1/sqrt(L) = 0.5 for L = 4 blocks.")
 
 
 def test_the_advice_is_the_smallest_h_where_gradients_explode_at_every_one():
@@ -95,10 +92,7 @@ def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
     found = [
         suggest_h(
-            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
-            x / np.float32(255),
-            y,
-            (0.1, 0.5, 1.0),
+            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)), x / np.float32(255), y, (0.1, 0.5, 1.0)
         )
         for depth in (8, 38)
     ]

@@ -182,9 +182,7 @@ def test_arguments_of_the_backbone_and_unknown_ones(rng):
     assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (4, 4)
     with pytest.raises(ValueError, match="Received: h=0.5, the weights have 0.1"):
         hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
-    with pytest.raises(
-        TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"
-    ):
+    with pytest.raises(TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"):
         hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
     with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. There are {NAME}"):
         hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")

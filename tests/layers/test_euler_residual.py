@@ -17,9 +17,7 @@ def dense(units=3, **kwargs):
 
 def linear(matrix):
     """A layer that multiplies by a fixed matrix."""
-    return dense(
-        matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype)
-    )
+    return dense(matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype))
 
 
 def test_block_is_equation_3(rng):
@@ -144,9 +142,7 @@ def test_mixed_precision_computes_low_and_keeps_variables_high(policy, trainable
 
 
 def test_config_holds_every_argument():
-    block = EulerResidual(
-        [dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16"
-    )
+    block = EulerResidual([dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16")
     config = block.get_config()
     assert set(inspect.signature(EulerResidual).parameters) - {"kwargs"} <= set(config)
     assert EulerResidual.from_config(config).get_config() == config

@@ -41,11 +41,7 @@ def dense():
 # name -> layers of the branch, layers of the shortcut (None: the identity), shape of the mask that comes out (None: no mask)
 PATHS = {
     "same length": (lambda: [dense()], lambda: None, 8),
-    "dropout and norm": (
-        lambda: [layers.BatchNormalization(), layers.Dropout(0.5), dense()],
-        lambda: [dense()],
-        8,
-    ),
+    "dropout and norm": (lambda: [layers.BatchNormalization(), layers.Dropout(0.5), dense()], lambda: [dense()], 8),
     "recurrent": (lambda: [layers.LSTM(CHANNELS, return_sequences=True)], lambda: None, 8),
     "pooling": (lambda: [layers.MaxPooling1D(2), dense()], lambda: [layers.MaxPooling1D(2)], None),
     "strided convolution": (lambda: [conv(strides=2), conv()], lambda: [conv(strides=2)], None),
@@ -57,11 +53,7 @@ PATHS = {
     "model that keeps masks": (lambda: [keras.Sequential([dense(), EverySecond()])], lambda: [EverySecond()], 4),
     "masks of its own": (lambda: [conv(), layers.Masking(9.0)], lambda: [conv(), layers.Masking(9.0)], 8),
     "flatten": (lambda: [layers.Flatten(), dense()], lambda: [layers.GlobalMaxPooling1D()], None),
-    "pooled by the mask": (
-        lambda: [layers.GlobalAveragePooling1D(), dense()],
-        lambda: [layers.GlobalAveragePooling1D()],
-        None,
-    ),
+    "pooled by the mask": (lambda: [layers.GlobalAveragePooling1D(), dense()], lambda: [layers.GlobalAveragePooling1D()], None),
 }
 SEQUENCES = [name for name in PATHS if name not in ("flatten", "pooled by the mask")]
 

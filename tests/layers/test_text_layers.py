@@ -19,8 +19,7 @@ def ids(rng):
 
 
 @pytest.mark.parametrize(
-    ("layer", "training"),
-    [(RandomCharacters(0.0), True), (RandomCharacters(0, "always"), False), (RandomCharacters(1.0), False)],
+    ("layer", "training"), [(RandomCharacters(0.0), True), (RandomCharacters(0, "always"), False), (RandomCharacters(1.0), False)]
 )
 def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
     np.testing.assert_array_equal(ARRAY(layer(ids, training=training)), ids)
@@ -71,8 +70,7 @@ def test_embedding_is_the_table_without_its_first_row(rng):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("length", [8, 9])
 @pytest.mark.parametrize(
-    ("make", "judge"),
-    [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))],
+    ("make", "judge"), [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))]
 )
 def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
     """On numbers of both signs, so that padding with zeros would show."""

@@ -102,9 +102,7 @@ def test_bad_arguments_and_inputs_are_named(model):
     for names in ("abcd", ()):
         with pytest.raises(ValueError, match="`class_names` must name the 4 classes"):
             keras_euler.CharacterClassifier(vdcnn(), class_names=names)
-    with pytest.raises(
-        ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"
-    ):
+    with pytest.raises(ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"):
         keras_euler.CharacterClassifier(vdcnn(include_top=False))
     with pytest.raises(ValueError, match="`classify` needs a network of two classes or more"):
         keras_euler.CharacterClassifier(vdcnn(num_classes=1)).classify(["a"])

@@ -197,11 +197,7 @@ def test_a_frozen_network_within_a_model_stays_frozen(outer, tmp_path, rng):
     features.get_layer("stage3_block1").branch[-2].trainable = True
     head = keras.layers.Dense(3, name="head")
     images = keras.Input((8, 8, 3))
-    model = (
-        keras.Sequential([images, features, head])
-        if outer == "sequential"
-        else keras.Model(images, head(features(images)))
-    )
+    model = keras.Sequential([images, features, head]) if outer == "sequential" else keras.Model(images, head(features(images)))
     loaded = through_a_file(model, tmp_path)
     kept = ["head/bias", "head/kernel", "stage3_block1/conv2/kernel"]
     for each in (model, loaded, keras.models.clone_model(model)):

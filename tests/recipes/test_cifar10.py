@@ -278,9 +278,7 @@ def test_label_noise_is_that_of_training_labels():
     flags = ["--depth", 8, "--dataset", "synthetic", "--train-size", 100, "--test-size", 50]
     labels = []
     for rate in (0, 0.2):
-        train, test = _run.prepared(
-            cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution()
-        )
+        train, test = _run.prepared(cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution())
         labels.append((train[1], test[1]))
     assert (labels[0][0] != labels[1][0]).sum() == 20
     assert (labels[0][1] == labels[1][1]).all()

@@ -88,9 +88,7 @@ def test_texts(tmp_path, capsys):
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
-    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(
-        tmp_path / "small.keras"
-    )
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(tmp_path / "small.keras")
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "code.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])

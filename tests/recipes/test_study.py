@@ -21,19 +21,7 @@ from keras_euler.training import TrainingResult
 RECIPES = Path(__file__).parents[2] / "recipes"
 BACKEND = keras.backend.backend()
 once = pytest.mark.skipif(BACKEND != "torch", reason="pretended trainings have no backend; tried once")
-TINY = [
-    "--quick",
-    "--epochs",
-    "2",
-    "--train-size",
-    "32",
-    "--test-size",
-    "16",
-    "--batch-size",
-    "16",
-    "--backend",
-    BACKEND,
-]
+TINY = ["--quick", "--epochs", "2", "--train-size", "32", "--test-size", "16", "--batch-size", "16", "--backend", BACKEND]
 
 
 def run(*arguments):
@@ -86,12 +74,7 @@ def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
 def test_axis_of_ones_own(pretended, tmp_path):
     arguments = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
     assert run("noise", *TINY, *arguments) == 0
-    assert [(settings.momentum, settings.h) for settings, _ in pretended] == [
-        (0.5, 1.0),
-        (0.5, 0.1),
-        (0.9, 1.0),
-        (0.9, 0.1),
-    ]
+    assert [(settings.momentum, settings.h) for settings, _ in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
 
 
 @once

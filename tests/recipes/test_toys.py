@@ -50,12 +50,7 @@ def test_moons_lie_on_two_half_circles():
 
 def test_best_straight_line():
     points = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
-    for labels, share in (
-        ([0, 0, 1, 1, 1], 1.0),
-        ([1, 0, 0, 0, 0], 1.0),
-        ([0, 1, 1, 0, 0], 0.8),
-        ([0, 0, 0, 0, 1], 0.8),
-    ):
+    for labels, share in (([0, 0, 1, 1, 1], 1.0), ([1, 0, 0, 0, 0], 1.0), ([0, 1, 1, 0, 0], 0.8), ([0, 0, 0, 0, 1], 0.8)):
         assert two_moons.separable(points, np.array(labels)) == share
 
 
@@ -95,10 +90,7 @@ def test_recurrent_cell_takes_euler_steps(rng):
     layer = keras.layers.RNN(cell)
     x = rng.normal(size=(2, 4, 2)).astype("float32")
     found = keras.ops.convert_to_numpy(layer(x))
-    matrices = [
-        keras.ops.convert_to_numpy(weight)
-        for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)
-    ]
+    matrices = [keras.ops.convert_to_numpy(weight) for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)]
     state = np.zeros((2, 3))
     for t in range(4):
         state = state + 0.5 * np.tanh(state @ matrices[0] + matrices[1] + x[:, t] @ matrices[2])

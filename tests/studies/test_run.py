@@ -42,9 +42,7 @@ def test_grid_grows_and_knows_1_and_1_0_as_one_value(tmp_path):
 
 def test_text_values_grow_within_the_choices(tmp_path):
     for kinds in (["a"], ["a", "b"]):
-        table = studies.run(
-            lambda p: 0.0, studies.grid(kind=kinds), tmp_path / "a.db", choices={"kind": ["a", "b"]}, verbose=False
-        )
+        table = studies.run(lambda p: 0.0, studies.grid(kind=kinds), tmp_path / "a.db", choices={"kind": ["a", "b"]}, verbose=False)
     assert table.kind.tolist() == ["a", "b"]
 
 

@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {"depth": optuna.distributions.IntDistribution(0, 1000)}
 POINTS = [{"depth": depth} for depth in range(8)]
 # Nothing here depends on Keras' backend.
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the engine runs without a backend; tried once"
-)
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the engine runs without a backend; tried once")
 
 
 def work(study, objective, points=None, domains=None):

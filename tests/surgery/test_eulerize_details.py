@@ -25,9 +25,7 @@ def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path)
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(add(x, y)))
     ids = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]])
     assert_identity(model, ids).save(tmp_path / "euler.keras")
-    np.testing.assert_array_equal(
-        numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids))
-    )
+    np.testing.assert_array_equal(numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids)))
 
 
 def test_functional_transformer_with_masks():
@@ -212,9 +210,7 @@ def test_layers_of_two_inputs_that_may_add_are_named():
 def test_shortcuts_of_another_kind_are_refused():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))
-    with pytest.raises(
-        TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"
-    ):
+    with pytest.raises(TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"):
         eulerize(model, shortcuts="sum")
     with pytest.raises(ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"):
         eulerize(model, shortcuts={"sum": True})

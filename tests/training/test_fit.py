@@ -117,9 +117,7 @@ def test_run_that_was_stopped_early_is_not_trained_on(tmp_path):
 
 
 def test_files_and_summary(tmp_path):
-    result = training.fit(
-        make(), TRAIN, TEST, tmp_path / "run", epochs=2, batch_size=16, verbose=0, settings={"h": 0.1}
-    )
+    result = training.fit(make(), TRAIN, TEST, tmp_path / "run", epochs=2, batch_size=16, verbose=0, settings={"h": 0.1})
     names = {"config.json", "history.csv", "checkpoint.npz", "model.keras", "curves.png", "result.json", ".lock"}
     assert {file.name for file in result.folder.iterdir()} == names
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -128,10 +126,7 @@ def test_files_and_summary(tmp_path):
     columns = ["epoch", "learning_rate", "train_accuracy", "train_loss", "test_accuracy", "test_loss", "seconds"]
     assert list(result.history[0]) == columns
     accuracies = [row["test_accuracy"] for row in result.history]
-    assert (
-        result.summary["best_test_accuracy"] == max(accuracies)
-        and result.summary["last_test_accuracy"] == accuracies[-1]
-    )
+    assert result.summary["best_test_accuracy"] == max(accuracies) and result.summary["last_test_accuracy"] == accuracies[-1]
     assert result.summary == json.loads((tmp_path / "run" / "result.json").read_text())
 
 
@@ -178,14 +173,7 @@ def test_several_inputs_and_outputs(tmp_path):
 
 def owner(folder, started, end):
     training.fit(
-        make(),
-        TRAIN,
-        None,
-        folder,
-        epochs=1,
-        batch_size=16,
-        verbose=0,
-        after_epoch=lambda rows: (started.set(), end.wait()),
+        make(), TRAIN, None, folder, epochs=1, batch_size=16, verbose=0, after_epoch=lambda rows: (started.set(), end.wait())
     )
 
 
