@@ -23,7 +23,6 @@ from tests.recipes.runs import run_here, run_one_epoch, settings_of
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
 TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
-# One more random layer, and logs, that a resume has to get right.
 NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "--log-weights"]
 
 
@@ -50,8 +49,7 @@ def command(*arguments, backend=BACKEND):
 
 
 def run(*arguments, **kwargs):
-    done = subprocess.run(**command(*arguments, **kwargs), check=False, timeout=600)
-    return done
+    return subprocess.run(**command(*arguments, **kwargs), check=False, timeout=600)
 
 
 def history(folder):
