@@ -48,6 +48,8 @@ __all__ = [
 if _typing.TYPE_CHECKING:
     from keras_euler import hub as hub
     from keras_euler import plots as plots
+    from keras_euler import studies as studies
+    from keras_euler import training as training
 else:
     _LAZY = ("hub", "plots", "studies", "training")
 

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import math
 import os
 import shutil
 import warnings
@@ -14,7 +13,7 @@ class Rows:
     """Rows of numbers under a header; the first column counts up.
 
     Every line is written whole or not at all: rows are appended in one write, and the part of a line that a kill or a full
-    disk leaves is cut off. A file that is not a log is never changed. Special files such as /dev/null are only written to.
+    disk leaves is cut off. A file with other columns is never changed. Special files such as /dev/null are only written to.
 
     Args:
         path: The file. Missing folders are created.
@@ -26,7 +25,7 @@ class Rows:
         continues: Whether the file existed and is continued.
 
     Raises:
-        ValueError: The file is no log, or a log with other columns that cannot be continued.
+        ValueError: The file has other columns.
         OSError: The file cannot be written.
     """
 
@@ -80,11 +79,11 @@ class Rows:
 
     def _check_is_log(self):
         with open(self.path, "rb") as file:
-            lines = [file.readline(1 << 20) for _ in range(2)]
-        if lines[0] != self._header and not _is_log(lines):
+            first = file.readline(len(self._header) + 1)
+        if first != self._header:
             raise ValueError(
-                f"{self.path} is not a log of norms and is left as it is. "
-                f"Received: a file that starts with {lines[0][:40].decode(errors='replace')!r}. Pass another path."
+                f"{self.path} has other columns than this log: it is another file, or the log of another model, and stays as it is. "
+                f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. Delete it, or pass another path."
             )
 
     def _create(self):
@@ -102,10 +101,7 @@ class Rows:
     def _continue(self, start):
         self.continues = True
         with open(self.path, "rb+") as file:
-            if file.readline() != self._header:
-                raise ValueError(
-                    f"{self.path} has other columns than this log: it is of another model or other layers. Pass another path."
-                )
+            file.readline()
             end = file.tell()
             for line in file:
                 number = line.partition(b",")[0]
@@ -126,26 +122,3 @@ def _lines(rows):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _is_log(lines):
-    """Whether the first two lines of a file are those of a log of norms, of any model.
-
-    The header is `iteration` or `epoch`, layers and `total`; then, in a `GradientLogger` file with a row per epoch, the same
-    names with `_max`. No total is less than the norm of its layers.
-    """
-    try:
-        (period, *names), *rows = csv.reader(line.decode() for line in lines if line.endswith(b"\n"))
-        half = len(names) // 2
-        if period == "epoch" and names[half:] == [f"{name}_max" for name in names[:half]]:
-            names = names[:half]
-        if period not in ("iteration", "epoch") or len(names) < 2 or names[-1] != "total":
-            return False
-        for number, *norms in rows:
-            norms = [float(norm) for norm in norms][: len(names)]
-            if len(norms) < len(names) or math.hypot(*norms[:-1]) > 1.00001 * norms[-1]:
-                return False
-            int(number)
-    except (ValueError, csv.Error):  # a header that is missing, bytes that are no text, cells that are no numbers
-        return False
-    return True

@@ -1,5 +1,8 @@
 """What the image and the text network share: the checks of their arguments, their graph and their configuration."""
 
+import difflib
+import functools
+import inspect
 import numbers
 import random
 
@@ -17,6 +20,12 @@ SERIALIZE = {
     "classifier_activation": lambda value: keras.activations.serialize(keras.activations.get(value)),
     "dtype": keras.dtype_policies.serialize,
 }
+# What other libraries call the arguments.
+OTHER_NAMES = {
+    **dict.fromkeys(("classes", "n_classes", "nb_classes", "num_labels"), "num_classes"),
+    **dict.fromkeys(("filters", "channels"), "widths"),
+    **{"dropout_rate": "dropout", "step": "h", "normalization": "norm", "pretrained": "weights", "image_shape": "input_shape"},
+}
 OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
 
@@ -32,6 +41,11 @@ class EulerNetwork(keras.Model):
         arguments: Dict of the validated constructor arguments without `weights`.
         weights: Name of a preset, path of a file, or None.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = names_checked(cls.__init__)
 
     def __init__(self, inputs, arguments, weights):
         outputs, replaced = inputs, dict(arguments["replaced_layers"] or {})
@@ -100,6 +114,23 @@ class EulerNetwork(keras.Model):
     def from_config(cls, config, custom_objects=None):
         layers = deserialized(config.get("replaced_layers"), custom_objects)
         return super().from_config({**config, "replaced_layers": layers}, custom_objects)
+
+
+def names_checked(init):
+    """An `__init__` whose unknown keyword arguments raise a TypeError that names the right one."""
+    parameters = inspect.signature(init).parameters
+
+    @functools.wraps(init)
+    def checked_init(self, *args, **kwargs):
+        unknown = [name for name in kwargs if name not in parameters]
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            name = unknown[0]
+            close = [OTHER_NAMES[name]] if name in OTHER_NAMES else difflib.get_close_matches(name, parameters, 1)
+            hint = f"Did you mean `{close[0]}`?" if close else f"Arguments are: {', '.join([*parameters][1:])}."
+            raise TypeError(f"{type(self).__name__} has no argument `{name}`. {hint}")
+        init(self, *args, **kwargs)
+
+    return checked_init
 
 
 def deserialized(layers, custom_objects=None):

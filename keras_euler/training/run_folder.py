@@ -70,9 +70,9 @@ class RunFolder:
 
     >>> folder = RunFolder(pathlib.Path(tempfile.mkdtemp(), "run"))
     >>> with folder.owned({"settings": {"h": 0.1}, "data": {}, "versions": {}}):
-    ...     folder.save_checkpoint([{"epoch": 0, "train_loss": 1.5}], [np.zeros(2)])
+    ...     folder.save_checkpoint([{"epoch": 0, "train_loss": 1.5, "seconds": 2.0}], [np.zeros(2)])
     >>> folder.history()
-    [{'epoch': 0, 'train_loss': 1.5}]
+    [{'epoch': 0, 'train_loss': 1.5, 'seconds': 2.0}]
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -155,7 +155,7 @@ class RunFolder:
             with open(self.checkpoint, "rb") as file, np.load(file) as saved:
                 rows, memory = (json.loads(str(saved[name])) for name in ("history", "memory"))
                 arrays = [saved[f"array{i}"] for i in range(len(saved.files) - 2)]
-            if not _are_rows(rows):
+            if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
                 raise ValueError("its history is not that of a training")
         except Exception as error:
             raise ValueError(
@@ -177,7 +177,11 @@ class RunFolder:
 
     def result(self) -> dict | None:
         """The result of a finished run, else None."""
-        return _read_json(self.path / "result.json", ("diverged", "epochs", "seconds")) or None
+        result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
+        numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
+        if result and not (isinstance(result["diverged"], bool) and numbers):
+            raise ValueError(f"{self.path / 'result.json'} is damaged: it holds other values than a result. {START_ANEW}.")
+        return result or None
 
     @contextlib.contextmanager
     def _locked(self):
@@ -197,9 +201,12 @@ class RunFolder:
 
 
 def _are_rows(rows):
-    if not isinstance(rows, list):
-        return False
-    return all(isinstance(row, dict) and _is_number(row.get("epoch")) and _is_number(row.get("train_loss")) for row in rows)
+    """Whether this is a history: the epochs from 0 on, each with its loss and its duration."""
+    numbers = ("epoch", "train_loss", "seconds")
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and all(_is_number(row.get(name)) for name in numbers) and row["epoch"] == i
+        for i, row in enumerate(rows)
+    )
 
 
 def _is_number(value):

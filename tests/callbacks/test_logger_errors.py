@@ -67,7 +67,7 @@ def test_path_that_cannot_be_written_is_named(tmp_path):
 def test_file_of_somebody_else_is_refused_before_anything_is_trained(tmp_path, logger, per):
     path, model = tmp_path / "other.csv", dense.network(GradientRecorder("sgd"))
     path.write_text("epoch,accuracy,loss\n0,0.5,1.2\n")
-    with pytest.raises(ValueError, match=r"other\.csv is not a log of norms and is left as it is.*'epoch,accuracy,loss"):
+    with pytest.raises(ValueError, match=r"other\.csv has other columns than this log.*'epoch,accuracy,loss"):
         train(model, logger(path, per=per))
     assert path.read_text() == "epoch,accuracy,loss\n0,0.5,1.2\n" and not int(model.optimizer.iterations)
 

@@ -8,7 +8,7 @@ import pytest
 from keras_euler.training import FolderInUse, RunFolder, write_atomically
 
 CONFIG = {"settings": {"h": 0.1}, "data": {"crc32": 5}, "versions": {"keras": "3"}}
-ROWS = [{"epoch": 0, "train_loss": 1.5}]
+ROWS = [{"epoch": 0, "train_loss": 1.5, "seconds": 2.0}]
 ARRAYS = [np.arange(6.0).reshape(2, 3), np.array(7)]
 
 
@@ -35,7 +35,7 @@ def test_checkpoint_gives_back_history_and_arrays(folder):
     assert rows == ROWS == folder.history() and memory == {"stopped": False}
     for a, b in zip(arrays, ARRAYS, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert (folder.path / "history.csv").read_text() == "epoch,train_loss\n0,1.5\n"
+    assert (folder.path / "history.csv").read_text() == "epoch,train_loss,seconds\n0,1.5,2.0\n"
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(folder):
@@ -107,6 +107,7 @@ DAMAGED = {
     ("config.json", ""): "is damaged",
     ("result.json", "{}"): "it lacks diverged, epochs, seconds",
     ("result.json", "7"): "holds int, not an object",
+    ("result.json", '{"diverged": false, "epochs": "x", "seconds": null}'): "other values than a result",
 }
 
 
@@ -119,7 +120,9 @@ def test_damaged_file_is_one_sentence_and_stays(name, text, folder):
     assert (folder.path / name).read_text() == text
 
 
-@pytest.mark.parametrize("history", [{"epoch": 0}, [{"epoch": 0}], [7], [{"epoch": "0", "train_loss": 1.0}], None])
+@pytest.mark.parametrize(
+    "history", [{"epoch": 0}, [{"epoch": 0}], [7], [{**ROWS[0], "epoch": "0"}], [{**ROWS[0], "epoch": 3}], 2 * ROWS, None]
+)
 def test_checkpoint_with_another_history_is_damaged(folder, history):
     np.savez(folder.checkpoint, history=np.array(json.dumps(history)), memory=np.array("null"), array0=np.zeros(2))
     with pytest.raises(ValueError, match="its history is not that of a training.*Delete it to start the run anew"):
