@@ -82,7 +82,7 @@ class Rows:
             first = file.readline(len(self._header) + 1)
         if first != self._header:
             raise ValueError(
-                f"{self.path} has other columns than this log: it is another file, or the log of another model, and stays as it is. "
+                f"{self.path} has other columns than this log: it is another file, or another model's log, and is left as it is. "
                 f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. Delete it, or pass another path."
             )
 

@@ -29,7 +29,7 @@ def read_log(path: str | os.PathLike) -> dict[str, list[float]]:
     try:
         columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
     except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: a row has not a number for each of {', '.join(names)}.") from error
+        raise ValueError(f"{path} is no log of norms, or its end is torn: {error}.") from error
     if not rows:
-        raise ValueError(f"{path} holds no row yet.")
+        raise ValueError(f"{path} has no rows.")
     return columns

@@ -170,7 +170,19 @@ def check_ids(ids, vocabulary_size=None, length=None):
 
 
 def check_texts(texts):
-    """Return texts as a list of strings, or raise. A table of one column is one text a row."""
+    """Return texts as a list of strings, or raise. A table of one column is one text a row.
+
+    Args:
+        texts: A list, an array or another sequence of strings.
+
+    Raises:
+        TypeError: A single string, or something that is no sequence of strings.
+
+    Example:
+
+    >>> check_texts(np.array([["a text"], ["another"]]))
+    ['a text', 'another']
+    """
     is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
     if is_one or not hasattr(texts, "__len__"):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
