@@ -68,9 +68,7 @@ def as_array(name, value):
             f"Received: {type(value).__name__}. Make a list of an iterator."
         )
     if np.ma.is_masked(value):
-        raise ValueError(
-            f"`{name}` must have a value for every example. Received: a masked array. Fill or drop the rest."
-        )
+        raise ValueError(f"`{name}` must have a value for every example. Received: a masked array. Fill or drop the rest.")
     if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
         array = np.asarray(value if hasattr(value, "__array__") else value.to_numpy())
         if array.dtype != object or array.ndim != 1:
@@ -107,8 +105,7 @@ def check_labels(labels, num_classes, ignore_class=None):
     if not is_class.all():
         row = np.argwhere(~is_class)[0]
         raise ValueError(
-            f"Labels must be whole numbers in 0..{num_classes - 1}. "
-            f"Received: {labels[tuple(row)]} at position {row[0]}."
+            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: {labels[tuple(row)]} at position {row[0]}."
         )
     return labels
 

@@ -22,6 +22,7 @@ def _fresh_keras():
     """Every test starts from the same seed and Keras' default settings."""
     keras.utils.set_random_seed(0)
     yield
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
 

@@ -14,17 +14,16 @@ LAYERS = ["block/a", "block/b", "c"]
 def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
     """`logits = (x + h relu(x A) B) C`, compiled."""
     keras.utils.set_random_seed(3)
+    before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
-    branch = [
-        keras.layers.Dense(5, "relu", use_bias=False, name="a"),
-        keras.layers.Dense(6, use_bias=False, name="b"),
-    ]
+    branch = [keras.layers.Dense(5, "relu", use_bias=False, name="a"), keras.layers.Dense(6, use_bias=False, name="b")]
+    logits_dtype = keras.dtype_policies.get(dtype).variable_dtype
     layers = [
         keras_euler.EulerResidual(branch, h=H, name="block"),
-        keras.layers.Dense(3, use_bias=False, name="c", dtype="float32"),
+        keras.layers.Dense(3, use_bias=False, name="c", dtype=logits_dtype),
     ]
     model = keras.Sequential([keras.Input((6,)), *layers] if inputs else layers, name="dense")
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(before)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compile_arguments)
     return model
 

@@ -53,9 +53,7 @@ def test_strings_in_any_container_are_the_same_array(make):
         as_numbers("y", make(["a", "bc", "d"]))
 
 
-@pytest.mark.parametrize(
-    "value", ["abc", b"abc", {"a": 1}, {1, 2}, iter([1]), map(int, "12"), (i for i in "ab"), None, 3]
-)
+@pytest.mark.parametrize("value", ["abc", b"abc", {"a": 1}, {1, 2}, iter([1]), map(int, "12"), (i for i in "ab"), None, 3])
 def test_what_has_no_item_per_example_is_refused(value):
     with pytest.raises(TypeError, match=rf"`x` must be an array, .* Received: {type(value).__name__}"):
         as_array("x", value)

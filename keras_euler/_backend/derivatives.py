@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_euler._backend.dtypes import float64_array
+
 
 def gradients(function, arrays):
     """Gradients of a number with respect to tensors; Keras has none that is the same on all backends.
@@ -11,7 +13,7 @@ def gradients(function, arrays):
         arrays: List of NumPy arrays, where to take the gradients.
 
     Returns:
-        List of float32 arrays of the same shapes (NumPy knows no bfloat16); zeros where the number does not depend on a tensor.
+        List of float64 arrays of the same shapes; zeros where the number does not depend on a tensor.
     """
     tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
     backend = keras.backend.backend()
@@ -32,7 +34,7 @@ def gradients(function, arrays):
         for tensor in tensors:
             tensor.requires_grad_()
         found = torch.autograd.grad(function(tensors), tensors, allow_unused=True, materialize_grads=True)
-    return [keras.ops.convert_to_numpy(keras.ops.cast(gradient, "float32")) for gradient in found]
+    return [float64_array(gradient) for gradient in found]
 
 
 def linearized(function, x):

@@ -4,35 +4,41 @@ import functools
 
 import keras
 
+from keras_euler._backend.dtypes import wide_dtype
+from keras_euler._backend.keras_private import training_state
+
 
 def l2_norms(tensors):
-    """L2 norms of many tensors at once; the twin of `keras.ops.norm` of each, flat. One fused call on torch, one kernel each on
-    TensorFlow, fused by XLA on JAX.
+    """L2 norms of many tensors at once: one fused call on torch, one kernel per tensor on TensorFlow, fused by XLA on JAX.
+
+    The twin of `keras.ops.norm` of each tensor, flattened.
 
     Args:
-        tensors: List of floating tensors of any shapes and dtypes, TensorFlow's `IndexedSlices` too; None stands for zeros.
+        tensors: List of floating tensors of any shapes and dtypes, including TensorFlow's `IndexedSlices`. None counts as zeros.
 
     Returns:
-        Float32 tensor `(len(tensors),)`; inf where the sum of squares is beyond float32, for norms above 1e19.
+        Tensor `(len(tensors),)`: float64 if one of the tensors is, else float32. A norm is inf where the sum of squares
+        overflows, in float32 from norms of 1e19 on.
     """
     given = [tensor for tensor in tensors if tensor is not None]
+    dtype = wide_dtype(tensor.dtype for tensor in given)
     if not given:
-        return keras.ops.zeros((len(tensors),), "float32")
+        return keras.ops.zeros((len(tensors),), dtype)
     if keras.backend.backend() == "torch":
         import torch
 
         with torch.no_grad():
-            norms = iter(torch._foreach_norm([tensor.detach() for tensor in given], 2, dtype=torch.float32))
+            norms = iter(torch._foreach_norm([tensor.detach() for tensor in given], 2, dtype=getattr(torch, dtype)))
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         # l2_loss is sum(t ** 2) / 2 in one kernel.
-        dense = (tf.cast(tf.convert_to_tensor(tensor), "float32") for tensor in given)
+        dense = (tf.cast(tf.convert_to_tensor(tensor), dtype) for tensor in given)
         norms = (tf.sqrt(2.0 * tf.nn.l2_loss(tensor)) for tensor in dense)
     else:
-        floats = (keras.ops.cast(tensor, "float32") for tensor in given)
+        floats = (keras.ops.cast(tensor, dtype) for tensor in given)
         norms = (keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor))) for tensor in floats)
-    zero = keras.ops.zeros((), "float32")
+    zero = keras.ops.zeros((), dtype)
     return keras.ops.stack([zero if tensor is None else next(norms) for tensor in tensors])
 
 
@@ -72,8 +78,8 @@ def _jax_values(model, variables):
     places = [places.get(id(variable)) for variable in variables]
 
     def values():
-        state = getattr(model, "_jax_state", None)
-        if state and None not in places and not model._jax_state_synced:
+        state = training_state(model)
+        if state and None not in places:
             return [state[kind][i] for kind, i in places]
         model.jax_state_sync()
         return [variable.value for variable in variables]

@@ -38,7 +38,7 @@ def gradient_norms(model, x, y, loss=None, training=False):
     """
     chain = Chain(model)
     x, y = checked_batch(model, x, y, loss)
-    return np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, training)])
+    return np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, training)])
 
 
 def gradients(chain, x, y, loss, training):
@@ -47,28 +47,33 @@ def gradients(chain, x, y, loss, training):
     if loss:
         loss = keras.losses.get(loss)
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
     def total(added):
         added = list(added)
 
         def at_sums(layer, x):
-            return layer(x) + added.pop(0) if isinstance(layer, EulerAdd) else layer(x)
+            return _added(layer(x), added.pop(0)) if isinstance(layer, EulerAdd) else layer(x)
 
         def at_blocks(layer, x):
             if not isinstance(layer, EulerResidual):
                 return layer(x)
-            x = layer(x + added.pop(0))
-            return x if len(added) > 1 else x + added.pop(0)
+            x = layer(_added(x, added.pop(0)))
+            return x if len(added) > 1 else _added(x, added.pop(0))
 
         visit = at_sums if chain.kind is EulerAdd else at_blocks
         return keras.ops.mean(loss(y, chain.run(x, visit, training)))
 
     zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
     return _backend.gradients(total, zeros)
+
+
+def _added(x, zeros):
+    """`x + zeros`, with the mask of `x`."""
+    y = x + zeros
+    _backend.pass_mask(x, y)
+    return y
 
 
 def _ends(chain, x, training):
@@ -93,7 +98,7 @@ def _sums(chain, x, training):
 
 def _are_probabilities(outputs):
     """Whether each row of a tensor has no negative number and the sum 1."""
-    outputs = keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(outputs), "float32"))
+    outputs = _backend.float64_array(outputs)
     return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 

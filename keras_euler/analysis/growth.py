@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_euler import _backend
+from keras_euler._backend import float64_array
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, blocks
@@ -22,7 +24,7 @@ NON_EXPANSIVE = tuple(
 
 @dataclass(frozen=True)
 class Growth:
-    """What was measured along the blocks of a network.
+    """What was measured along the blocks of a network, and the bound on it. Printing it shows a table.
 
     Attributes:
         names: Names of the D blocks.
@@ -33,6 +35,13 @@ class Growth:
         shortcut_norms: Array `(D,)`: 1 where the shortcut is the identity; what stands before a block counts as part of it.
         branches: Array `(D,)`: what W is the largest of.
         steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`, nan where the shapes differ.
+
+    Example:
+
+    >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    >>> growth = noise_growth(EulerResNet(depth=8), x, eps=1.0)
+    >>> growth.names, growth.measured.shape
+    (['stage1_block1', 'stage2_block1', 'stage3_block1'], (4,))
     """
 
     names: list
@@ -78,7 +87,7 @@ def gradient_growth(model, x, y, loss=None, num_iterations=20):
     chain = Chain(model)
     x, y = checked_batch(model, x, y, loss)
     num_iterations = check_integer("num_iterations", num_iterations, 1)
-    measured = np.array([np.linalg.norm(g.astype("float64")) for g in gradients(chain, x, y, loss, False)])
+    measured = np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
     branches = np.array([spectral_norm(_chained(block.branch), x, num_iterations) for block, x in network.blocks])
@@ -166,7 +175,7 @@ def calibrate_batch_norm(model, x):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     x = checked_inputs(model, x)
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [layer for layer in _backend.all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     try:
         for layer in layers:
@@ -190,9 +199,7 @@ class _Blocks:
                     "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
                 )
-        self.norms = [
-            1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()
-        ]
+        self.norms = [1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
 
     @property
@@ -220,8 +227,8 @@ class _Blocks:
         pairs = zip(self._passed(), other._passed(), strict=True)
         for i, ((function, a), (_, b)) in enumerate(pairs):
             if function is not None:
-                before = np.maximum(_norms(_numpy(b) - _numpy(a)), 1e-30)
-                after = _norms(_numpy(function(b)) - _numpy(function(a)))
+                before = np.maximum(_norms(float64_array(b) - float64_array(a)), 1e-30)
+                after = _norms(float64_array(function(b)) - float64_array(function(a)))
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
     def _passed(self):
@@ -235,7 +242,7 @@ class _Blocks:
     def growth(self, measured, bound, branches):
         ends = [*(x for _, x in self.blocks[1:]), self.end]
         steps = [
-            float(np.mean(_norms(_numpy(y) - _numpy(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
+            float(np.mean(_norms(float64_array(y) - float64_array(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
             for (_, x), y in zip(self.blocks, ends, strict=True)
         ]
         names = [layer.name for layer, _ in self.blocks]
@@ -259,12 +266,7 @@ def _is_non_expansive(activation):
 def _largest_h(block):
     if block.trainable_h is None:
         return block.h
-    return float(np.abs(_numpy(block.add.step_factor)).max())
-
-
-def _numpy(tensor):
-    # by way of float32: NumPy knows no bfloat16
-    return keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.stop_gradient(tensor), "float32")).astype("float64")
+    return float(np.abs(float64_array(block.add.step_factor)).max())
 
 
 def _norms(array):
@@ -274,4 +276,4 @@ def _norms(array):
 
 def _distance(a, b):
     """Of the examples of two batches the largest distance."""
-    return float(_norms(_numpy(a) - _numpy(b)).max())
+    return float(_norms(float64_array(a) - float64_array(b)).max())

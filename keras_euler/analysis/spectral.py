@@ -33,17 +33,17 @@ def spectral_norm(function, x, num_iterations=20, seed=0):
     forward, backward = _backend.linearized(function, x)
     v = keras.ops.convert_to_tensor(np.random.default_rng(seed).normal(size=x.shape).astype("float32"))
     v = keras.ops.cast(v, x.dtype)
-    norms = _batch_norms(v)
     for _ in range(num_iterations):
-        v = v / keras.ops.maximum(norms, 1e-30)
+        v, _ = _normalized(v)
         u = forward(v)
-        largest = keras.ops.max(_batch_norms(u))
         v = backward(u)
-        norms = _batch_norms(v)
-    return float(keras.ops.convert_to_numpy(keras.ops.cast(largest, "float32")))  # NumPy knows no bfloat16
+    _, norms = _normalized(u)
+    return float(keras.ops.max(norms))
 
 
-def _batch_norms(tensor):
-    """L2 norm of each example, in a shape that divides the tensor."""
+def _normalized(tensor):
+    """Each example divided by its L2 norm, and the norms. The squares are summed in float32 at least: float16 ends at 65504."""
+    wide = keras.ops.cast(tensor, _backend.wide_dtype([tensor.dtype]))
     axes = tuple(range(1, len(tensor.shape)))
-    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor), axis=axes, keepdims=True))
+    norms = keras.ops.sqrt(keras.ops.sum(keras.ops.square(wide), axis=axes, keepdims=True))
+    return keras.ops.cast(wide / (norms + 1e-30), tensor.dtype), norms

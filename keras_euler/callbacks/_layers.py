@@ -7,6 +7,8 @@ import numbers
 
 import keras
 
+from keras_euler._backend import inner_layers
+
 # Other columns of the logs.
 RESERVED = ("iteration", "epoch", "total")
 
@@ -71,7 +73,7 @@ class Layers:
 def _owners(layer, prefix=""):
     """`{id of a variable: (name, id) of the layer that owns it}`."""
     owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
-    for part in layer._flatten_layers(include_self=False, recursive=False):
+    for part in inner_layers(layer):
         name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
         owners |= _owners(part, name)
     return owners
@@ -82,9 +84,7 @@ def _matching(item, names, with_kernel):
         raise TypeError(f"`layers` must hold names, patterns or positions. Received: {item!r}.")
     if isinstance(item, numbers.Integral):
         if not 1 <= item <= len(with_kernel):
-            raise ValueError(
-                f"`layers`: positions count the {len(with_kernel)} layers with a kernel from 1. Received: {item}."
-            )
+            raise ValueError(f"`layers`: positions count the {len(with_kernel)} layers with a kernel from 1. Received: {item}.")
         return [with_kernel[item - 1]]
     matching = [item] if item in names else fnmatch.filter(names, item)
     if not matching:

@@ -4,8 +4,10 @@ import os
 
 import keras
 
+from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.callbacks._layers import Layers
+from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
 PERIODS = ("iteration", "epoch")
@@ -29,6 +31,7 @@ class NormLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._start = self._rows = None
+        warn_of_earlier_reporters(self, self.totals)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._start is None:  # not earlier: other callbacks restore a checkpoint when training begins
@@ -57,7 +60,7 @@ class NormLogger(keras.callbacks.Callback):
     def _is_built(self):
         if innermost(self.model.optimizer).built:  # with all that the training step uses
             return True
-        return self.model.built and all(layer.built for layer in self.model._flatten_layers())
+        return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model):
         """Raise what `fit` would where the layers are not there, before anything is written."""

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import math
 import os
 import shutil
 import warnings
@@ -12,38 +13,41 @@ from pathlib import Path
 class Rows:
     """Rows of numbers under a header; the first column counts up.
 
-    A line is in the file whole or not at all: rows are appended in one write, and what a kill or a full disk left of a line is
-    cut off. What is no regular file, such as /dev/null, is written to and nothing else.
+    Every line is written whole or not at all: rows are appended in one write, and the part of a line that a kill or a full
+    disk leaves is cut off. A file that is not a log is never changed. Special files such as /dev/null are only written to.
 
     Args:
-        path: The file; its folder is made.
+        path: The file. Missing folders are created.
         columns: Names of the columns.
-        start: Rows whose first number is smaller are kept, others cut off; with 0 the file begins anew.
+        start: Rows whose first number is smaller are kept, the others are cut off. 0 or None starts a new file.
 
     Attributes:
         last: The first number of the last row, or None.
-        continues: Whether the file was there, and what is appended goes on from it.
+        continues: Whether the file existed and is continued.
 
     Raises:
-        ValueError: The file has other columns.
-        OSError: It cannot be written.
+        ValueError: The file is no log, or a log with other columns that cannot be continued.
+        OSError: The file cannot be written.
     """
 
     def __init__(self, path, columns, start):
-        self.path = Path(path).expanduser().absolute()  # now: the program may go to another folder
+        self.path = Path(path).expanduser().absolute()  # now: the program may change its working directory
         self._is_special = self.path.exists() and not self.path.is_file()
         if not self._is_special:
-            self.path = self.path.resolve()  # a link stays one
+            self.path = Path(os.path.realpath(self.path))  # writes through a symbolic link, which stays one
         self.last, self.continues = None, False
         self._header = _lines([columns])
         with self._naming_the_file():
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            exists = not self._is_special and self.path.exists() and self.path.stat().st_size
+            if exists:
+                self._check_is_log()
             if self._is_special:
-                self._write(self._header)  # nothing to cut, and nothing to put in its place
-            elif start and self.path.exists() and self.path.stat().st_size:
-                self._cut(start)
+                self._write(self._header)  # nothing to cut off or replace
+            elif exists and start:
+                self._continue(start)
             else:
-                self._begin()
+                self._create()
             self._size = self.path.stat().st_size
 
     def append(self, rows):
@@ -55,11 +59,10 @@ class Rows:
             size = self.path.stat().st_size if self.path.exists() else 0
             if size != self._size:
                 warnings.warn(
-                    f"{self.path} was changed between two rows of this log. Pass each log a path of its own.",
-                    stacklevel=2,
+                    f"{self.path} was changed between two rows of this log. Pass each log a path of its own.", stacklevel=2
                 )
-            is_new = not size and not self._is_special  # somebody took it away
-            self._write(self._header + data if is_new else data)
+            needs_header = not size and not self._is_special  # the file was deleted
+            self._write(self._header + data if needs_header else data)
             self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
 
@@ -75,19 +78,28 @@ class Rows:
                     file.truncate(size)
                 raise
 
-    def _begin(self):
-        beside = self.path.with_name(f".{os.getpid()}.{self.path.name}")
+    def _check_is_log(self):
+        with open(self.path, "rb") as file:
+            lines = [file.readline(1 << 20) for _ in range(2)]
+        if lines[0] != self._header and not _is_log(lines):
+            raise ValueError(
+                f"{self.path} is not a log of norms and is left as it is. "
+                f"Received: a file that starts with {lines[0][:40].decode(errors='replace')!r}. Pass another path."
+            )
+
+    def _create(self):
+        temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         try:
-            beside.write_bytes(self._header)
-            if self.path.exists():
-                self._write(b"")  # which a file that cannot be written refuses
-                shutil.copymode(self.path, beside)
-            os.replace(beside, self.path)
+            temporary.write_bytes(self._header)
+            if os.path.lexists(self.path):
+                self._write(b"")  # raises for a file without write permission, and for a link to itself
+                shutil.copymode(self.path, temporary)
+            os.replace(temporary, self.path)
         except OSError:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
-    def _cut(self, start):
+    def _continue(self, start):
         self.continues = True
         with open(self.path, "rb+") as file:
             if file.readline() != self._header:
@@ -114,3 +126,26 @@ def _lines(rows):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
+
+
+def _is_log(lines):
+    """Whether the first two lines of a file are those of a log of norms, of any model.
+
+    The header is `iteration` or `epoch`, layers and `total`; then, in a `GradientLogger` file with a row per epoch, the same
+    names with `_max`. No total is less than the norm of its layers.
+    """
+    try:
+        (period, *names), *rows = csv.reader(line.decode() for line in lines if line.endswith(b"\n"))
+        half = len(names) // 2
+        if period == "epoch" and names[half:] == [f"{name}_max" for name in names[:half]]:
+            names = names[:half]
+        if period not in ("iteration", "epoch") or len(names) < 2 or names[-1] != "total":
+            return False
+        for number, *norms in rows:
+            norms = [float(norm) for norm in norms][: len(names)]
+            if len(norms) < len(names) or math.hypot(*norms[:-1]) > 1.00001 * norms[-1]:
+                return False
+            int(number)
+    except (ValueError, csv.Error):  # a header that is missing, bytes that are no text, cells that are no numbers
+        return False
+    return True

@@ -46,6 +46,8 @@ class GradientLogger(NormLogger):
     1,10,10
     """
 
+    totals = ("gradient_norm", "gradient_norm_max")
+
     def set_model(self, model):
         super().set_model(model)
         # Under mixed_float16 `compile` wraps the recorder once more.
@@ -101,7 +103,7 @@ class GradientLogger(NormLogger):
         means, maxima = norms.mean(axis=0), norms.max(axis=0)
         if self.per == "epoch":
             self._rows.append([[epoch, *means, *maxima]])
-        return {"gradient_norm": float(means[-1]), "gradient_norm_max": float(maxima[-1])}
+        return dict(zip(self.totals, (float(means[-1]), float(maxima[-1])), strict=True))
 
     def _read(self):
         self.model  # noqa: B018 (on JAX brings the state back to the variables)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_euler._checks import check_integer, check_number
+from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 
 
 class MultiStepDecay(keras.callbacks.Callback):
@@ -58,6 +59,10 @@ class MultiStepDecay(keras.callbacks.Callback):
         if self.learning_rate is None:
             self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
+
+    def on_train_begin(self, logs=None):
+        # TensorBoard asks the optimizer for the rate.
+        warn_of_earlier_reporters(self, ["learning_rate"], informed=keras.callbacks.TensorBoard)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._has_trained:

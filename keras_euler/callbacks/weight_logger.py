@@ -41,6 +41,8 @@ class WeightLogger(NormLogger):
     1,1,1
     """
 
+    totals = ("weight_norm",)
+
     def __init__(self, path, layers=None, per="iteration", flush=100):
         super().__init__(path, layers, per, flush)
         self._reading = None
@@ -72,7 +74,7 @@ class WeightLogger(NormLogger):
         row = self._write()
         if self.per == "epoch":
             self._rows.append([[epoch, *row]])
-        return {"weight_norm": row[-1]}
+        return dict(zip(self.totals, row[-1:], strict=True))
 
     def _measure(self):
         self._pending.append(self._read())

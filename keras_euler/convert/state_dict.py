@@ -101,16 +101,12 @@ def load_torch_state_dict(model, state_dict):
                 f"but the model's has {expected}. Build the model with the checkpoint's widths and num_classes."
             )
         if path == "embedding/embeddings" and value[0].any():
-            raise ValueError(
-                f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0)."
-            )
+            raise ValueError(f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0).")
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
     if missing:
         listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
-        raise ValueError(
-            f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} variables: {listed}"
-        )
+        raise ValueError(f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} variables: {listed}")
     for path, value in values.items():
         variables[path].assign(value)
 

@@ -117,9 +117,7 @@ def _lines(path):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs write a mark first
             except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8."
-                ) from error
+                raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
 
 
 def _expected():

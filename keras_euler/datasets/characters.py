@@ -137,7 +137,22 @@ def corrupt_characters(ids, rate, seed=None):
 
 
 def check_ids(ids, vocabulary_size=None, length=None):
-    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one."""
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one.
+
+    Args:
+        ids: Array of integers `(n, length)`.
+        vocabulary_size: The number that all ids must be below. None: any.
+        length: The length that the rows must have. None: any.
+
+    Raises:
+        TypeError: `ids` are not integers.
+        ValueError: `ids` have another shape, or one of them is out of range.
+
+    Example:
+
+    >>> check_ids([[3, 1, 0]], vocabulary_size=4).shape
+    (1, 3)
+    """
     ids = as_array("ids", ids) if is_array_like(ids) else np.asarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on texts.")
@@ -158,9 +173,7 @@ def check_texts(texts):
     """Return texts as a list of strings, or raise. A table of one column is one text a row."""
     is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
     if is_one or not hasattr(texts, "__len__"):
-        raise TypeError(
-            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
-        )
+        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
     if not is_array_like(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
     texts = as_array("texts", texts)
@@ -182,9 +195,7 @@ def _symbols(alphabet):
         raise ValueError(f"`alphabet` is no known name. Received: alphabet={alphabet!r}. Did you mean {meant[0]!r}?")
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(
-            f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}."
-        )
+        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
     return symbols
 
 

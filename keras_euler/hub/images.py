@@ -21,7 +21,7 @@ class EulerResNetBackbone(EulerBackbone):
         image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerResNet` but those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
-            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format` and `dtype`.
+            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
 
@@ -38,7 +38,7 @@ class EulerResNetBackbone(EulerBackbone):
     network = EulerResNet
 
     def __init__(self, depth=110, h=0.1, image_shape=None, name=None, trainable=True, **kwargs):
-        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, **kwargs)
+        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
         self.arguments["image_shape"] = self.arguments.pop("input_shape")
         self.image_shape = self.arguments["image_shape"]

@@ -26,7 +26,7 @@ class EulerVDCNNBackbone(EulerBackbone):
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerVDCNN` but those of its top: `sequence_length`, `vocabulary_size`,
             `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
-            `data_format` and `dtype`.
+            `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
 
@@ -43,7 +43,7 @@ class EulerVDCNNBackbone(EulerBackbone):
     network = EulerVDCNN
 
     def __init__(self, depth=29, h=0.1, name=None, trainable=True, **kwargs):
-        network = EulerVDCNN(depth, h, include_top=False, **kwargs)
+        network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
 
 
@@ -144,15 +144,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
-        self,
-        backbone,
-        num_classes,
-        preprocessor=None,
-        head_pooling="max",
-        dense_units=1024,
-        dropout=0.0,
-        activation=None,
-        **kwargs,
+        self, backbone, num_classes, preprocessor=None, head_pooling="max", dense_units=1024, dropout=0.0, activation=None, **kwargs
     ):
         check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):

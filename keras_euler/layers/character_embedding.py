@@ -38,4 +38,5 @@ class CharacterEmbedding(keras.layers.Embedding):
         return ops.take(table, ops.cast(inputs, "int32"), axis=0)
 
     def _is_character(self):
-        return ops.cast(ops.arange(0, self.input_dim) > 0, self.variable_dtype)[:, None]
+        # int32 by name: the default dtype depends on `floatx`, and TensorFlow has no int16 range.
+        return ops.cast(ops.arange(0, self.input_dim, dtype="int32") > 0, self.variable_dtype)[:, None]

@@ -91,9 +91,7 @@ def add_gaussian_noise(x, stddev, seed=None):
     try:
         stddev = np.broadcast_to(stddev.astype("float32"), x.shape)
     except ValueError as error:
-        raise ValueError(
-            f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}."
-        ) from error
+        raise ValueError(f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}.") from error
     if stddev.any():
         x += stddev * np.random.default_rng(seed).standard_normal(x.shape, dtype="float32")
     return x

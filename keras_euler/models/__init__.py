@@ -7,12 +7,4 @@ from keras_euler.models.image_classifier import ImageClassifier
 from keras_euler.models.prebuilt import list_models
 from keras_euler.models.presets import Preset, list_presets
 
-__all__ = [
-    "CharacterClassifier",
-    "EulerResNet",
-    "EulerVDCNN",
-    "ImageClassifier",
-    "Preset",
-    "list_models",
-    "list_presets",
-]
+__all__ = ["CharacterClassifier", "EulerResNet", "EulerVDCNN", "ImageClassifier", "Preset", "list_models", "list_presets"]

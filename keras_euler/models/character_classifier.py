@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_euler import _backend
 from keras_euler._checks import as_array
 from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
 from keras_euler.models.inputs import validates_inputs
@@ -23,7 +24,7 @@ class CharacterClassifier(keras.Model):
             `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
         class_names: None, or a name for each class, for `classify`.
-        **kwargs: `name`, as for every Keras model.
+        **kwargs: `name` and `trainable`, as for every Keras model.
 
     Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
 
@@ -44,30 +45,22 @@ class CharacterClassifier(keras.Model):
 
     def __init__(self, network, alphabet="authors", class_names=None, **kwargs):
         if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
-            raise TypeError(
-                f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}."
-            )
+            raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
         if len(network.output_shape) != 2:
-            raise ValueError(
-                f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}."
-            )
+            raise ValueError(f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}.")
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
-        tables = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-        if any(size < num_ids for size in tables):
+        tables = [layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)]
+        if tables and max(tables) < num_ids:  # others may hold positions
             raise ValueError(
-                f"The alphabet needs a network of vocabulary_size={num_ids}. "
-                f"Received: one of vocabulary_size={min(tables)}."
+                f"The alphabet needs a network of vocabulary_size={num_ids}. Received: one of vocabulary_size={max(tables)}."
             )
         dtype = network.inputs[0].dtype
         if keras.backend.is_int_dtype(dtype) and num_ids - 1 > np.iinfo(dtype).max:
             raise ValueError(
-                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. "
-                "Give it a keras.Input of dtype='int32'."
+                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give it a keras.Input of dtype='int32'."
             )
         if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
-            raise ValueError(
-                f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}."
-            )
+            raise ValueError(f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}.")
 
         inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
@@ -106,6 +99,7 @@ class CharacterClassifier(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
             "class_names": self.class_names,
+            "trainable": self.trainable,
             "name": self.name,
         }
 

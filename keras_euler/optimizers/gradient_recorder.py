@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_euler._backend import l2_norms, sum_over_replicas
+from keras_euler._backend import l2_norms, sum_over_replicas, wide_dtype
 from keras_euler._checks import check_integer
 
 TOTAL = "total"
@@ -63,7 +63,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
         self.inner_optimizer.build(variables)
         width = len(variables) + 1
         # Every replica records the same.
-        same = dict(dtype="float32", aggregation="only_first_replica")
+        same = dict(dtype=wide_dtype(variable.dtype for variable in variables), aggregation="only_first_replica")
         self._ring = self.add_variable((self.capacity, width), name="ring", **same)
         self._sum = self.add_variable((width,), name="sum", **same)
         self._maximum = self.add_variable((width,), name="maximum", **same)
@@ -85,12 +85,13 @@ class GradientRecorder(keras.optimizers.Optimizer):
     def _record(self, grads, variables):
         gradient_of = dict(zip(map(self._var_key, variables), grads, strict=True))
         grads = [gradient_of.get(self._var_key(variable)) for variable in self._trainable_variables]
-        norms = l2_norms(sum_over_replicas(grads))
+        norms = ops.cast(l2_norms(sum_over_replicas(grads)), self._ring.dtype)
         if self.loss_scale_factor is not None:
             norms = norms / self.loss_scale_factor
         norms = ops.append(norms, ops.sqrt(ops.sum(ops.square(norms))))
-        # A mask, because a row of a changing number would make torch wait for the device.
-        is_row = ops.arange(self.capacity) == ops.cast(self._iterations % self.capacity, "int32")
+        # A mask, because a row of a changing number would make torch wait for the device. The dtype of integers is named, because
+        # the default one depends on `floatx` and TensorFlow compares only equal ones.
+        is_row = ops.arange(self.capacity, dtype="int32") == ops.cast(self._iterations % self.capacity, "int32")
         self._ring.assign(ops.where(is_row[:, None], norms, ops.convert_to_tensor(self._ring)))
         self._sum.assign(self._sum + norms)
         self._maximum.assign(ops.maximum(self._maximum, norms))

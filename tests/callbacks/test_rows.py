@@ -1,4 +1,4 @@
-"""The file of a log on a full disk."""
+"""The file of a log: what is never overwritten, and what is left after a full disk."""
 
 import os
 import resource
@@ -8,6 +8,74 @@ import stat
 import pytest
 
 from keras_euler.callbacks._rows import Rows
+
+FOREIGN = {
+    "table": b"name,age\nAda,36\n",
+    "CSVLogger": b"epoch,accuracy,loss\n0,0.5,1.2\n",
+    "total below its parts": b"iteration,a,b,total\n1,3,4,4.9\n",
+    "words": b"iteration,a,total\n1,x,2\n",
+    "no integer": b"epoch,a,total\n0.5,1,2\n",
+    "no layers": b"iteration,total\n1,2\n",
+    "short row": b"iteration,a,b,total\n1,2,3\n",
+    "one line": b"iteration,a,total",
+    "blank line": b"\n",
+    "not UTF-8": "épocas,é,total\n".encode("latin-1"),
+    "binary": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("start", [None, 0, 5])
+def test_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path, name, start):
+    path = tmp_path / "other.csv"
+    path.write_bytes(FOREIGN[name])
+    with pytest.raises(ValueError, match=r"other\.csv is not a log of norms and is left as it is. Received: a file that"):
+        Rows(path, ["iteration", "layer", "total"], start)
+    assert path.read_bytes() == FOREIGN[name] and os.listdir(tmp_path) == ["other.csv"]
+
+
+LOGS = {
+    "header": "iteration,a,total\n",
+    "iterations": "iteration,a,b,total\n1,3,4,5\n2,1,1,9\n",
+    "epochs": "epoch,a,total\n3,1.000001,1\n",
+    "epochs with maxima": "epoch,a,total,a_max,total_max\n0,3,5,30,30\n",
+    "diverged": "iteration,a,b,total\n1,inf,nan,nan\n",
+    "torn line": "iteration,a,b,total\n1,3",
+    "quoted name": 'iteration,"a,b",total\n1,3,3\n',
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_log_of_any_model_is_begun_anew(tmp_path, name):
+    path = tmp_path / "log.csv"
+    path.write_text(LOGS[name])
+    Rows(path, ["iteration", "layer", "total"], 0)
+    assert path.read_text() == "iteration,layer,total\n"
+
+
+def test_links(tmp_path):
+    (tmp_path / "other.csv").write_text("name,age\n")
+    (tmp_path / "link.csv").symlink_to("other.csv")
+    with pytest.raises(ValueError, match=r"other\.csv is not a log of norms"):
+        Rows(tmp_path / "link.csv", ["iteration", "a", "total"], 0)
+    (tmp_path / "new.csv").symlink_to("folder.csv")
+    Rows(tmp_path / "new.csv", ["iteration", "a", "total"], 0)
+    assert (tmp_path / "new.csv").is_symlink() and (tmp_path / "folder.csv").read_text() == "iteration,a,total\n"
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(OSError, match=r"symbolic links: .*loop\.csv"):
+        Rows(tmp_path / "loop.csv", ["iteration", "a", "total"], 0)
+    assert (tmp_path / "loop.csv").is_symlink() and len(os.listdir(tmp_path)) == 5
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
+def test_file_without_write_permission_is_left_as_it_is(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(LOGS["iterations"])
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match=r"log\.csv"):
+        Rows(path, ["iteration", "a", "total"], 0)
+    assert path.read_text() == LOGS["iterations"]
 
 
 def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
@@ -23,7 +91,7 @@ def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
 
 def test_permissions_are_kept(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text("old")
+    path.write_text("iteration,b,total\n1,3,5\n")
     path.chmod(0o640)
     Rows(path, ["iteration", "a"], 0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640 and path.read_text() == "iteration,a\n"

@@ -88,11 +88,7 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     refused = {
         ("nowhere.pth", "14", "padding"): "No such file or directory: .*nowhere.pth",
         ("folder", "14", "padding"): "Is a directory",
-        (
-            "code.pth",
-            "14",
-            "padding",
-        ): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
+        ("code.pth", "14", "padding"): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
         ("text.pth", "14", "padding"): r"text.pth can't be read as a PyTorch checkpoint of .*: it is none",
         ("list.pth", "14", "padding"): "Received: list",
         ("torn.pth", "14", "padding"): "torn.pth can't be read as",

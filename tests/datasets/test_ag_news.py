@@ -32,9 +32,7 @@ def news(fake_tfds):
     """TensorFlow Datasets that holds a few news, as bytes."""
 
     def split(labels, *texts):
-        titles, descriptions = (
-            np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True)
-        )
+        titles, descriptions = (np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True))
         return {"label": np.array(labels), "title": titles, "description": descriptions}
 
     fake_tfds.hold(train=split([3, 0], ("A Title", "Text."), ("Caf\u00c9", "")), test=split([2], ("T", "D")))
@@ -82,8 +80,7 @@ HEADER = '"Class Index","Title","Description"\n'
 
 
 @pytest.mark.parametrize(
-    "content",
-    [GOOD * 2 + "\n", GOOD + "\n\r\n" + GOOD + "  \n", HEADER + GOOD * 2, HEADER.replace('"', "") + "\n" + GOOD * 2],
+    "content", [GOOD * 2 + "\n", GOOD + "\n\r\n" + GOOD + "  \n", HEADER + GOOD * 2, HEADER.replace('"', "") + "\n" + GOOD * 2]
 )
 def test_blank_lines_and_the_header_of_kaggle_are_skipped(csv_folder, content):
     (x, y), _ = ag_news.load_data(csv_folder(train=content))

@@ -267,11 +267,7 @@ IDS = [[1, 2]]
         (lambda: corrupt_characters(IDS, "x"), TypeError, f"{RATE}'x'"),
         (lambda: corrupt_characters([[1.5]], 0.1), TypeError, "Ids must be integers. Received: an array of float64"),
         (lambda: corrupt_characters([[[1]]], 0.1), ValueError, "Received: (1, 1, 1)"),
-        (
-            lambda: corrupt_characters([[1, -2]], 0.1),
-            ValueError,
-            "Ids must be at least 0. Received: the id -2 at row 0",
-        ),
+        (lambda: corrupt_characters([[1, -2]], 0.1), ValueError, "Ids must be at least 0. Received: the id -2 at row 0"),
         (lambda: check_ids([[True]]), TypeError, "Ids must be integers. Received: an array of bool"),
         (lambda: check_ids(3), ValueError, "Ids must have the shape (n, length). Received: ()"),
         (lambda: check_ids(IDS, length=3), ValueError, "Ids must have the shape (n, 3). Received: (1, 2)"),

@@ -7,10 +7,7 @@ import pytest
 from keras_euler import AdditiveGaussianNoise, RandomCharacters, RandomPadCrop, add_gaussian_noise
 
 ARRAY = keras.ops.convert_to_numpy
-ALWAYS_ON = {
-    "noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed),
-    "crop": lambda seed: RandomPadCrop(4, seed=seed),
-}
+ALWAYS_ON = {"noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed), "crop": lambda seed: RandomPadCrop(4, seed=seed)}
 
 
 @pytest.fixture
@@ -89,9 +86,7 @@ def test_noise_makes_integers_floats_of_its_dtype_in_every_mode(stddev, when, tr
 
 
 def test_noise_reaches_raw_pixels_in_fit_and_predict(images):
-    model = keras.Sequential(
-        [keras.Input(images.shape[1:], dtype="uint8"), AdditiveGaussianNoise(2.0, "always", seed=0)]
-    )
+    model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), AdditiveGaussianNoise(2.0, "always", seed=0)])
     assert abs((model.predict(images, verbose=0) - images).std() - 2) < 0.1
     model.compile(loss="mse")
     assert abs(model.evaluate(images, images.astype("float32"), verbose=0) - 4) < 0.2
@@ -175,11 +170,7 @@ BAD = [
     (lambda: AdditiveGaussianNoise(float("inf")), ValueError, "Received: stddev=inf"),
     (lambda: AdditiveGaussianNoise("1"), TypeError, "Received: stddev='1'"),
     (lambda: AdditiveGaussianNoise(1, when="never"), ValueError, "`when` must be one of 'training', 'always'"),
-    (
-        lambda: add_gaussian_noise(np.ones(2), -1.0),
-        ValueError,
-        "`stddev` must be finite and >= 0. Received: stddev=-1.0",
-    ),
+    (lambda: add_gaussian_noise(np.ones(2), -1.0), ValueError, "`stddev` must be finite and >= 0. Received: stddev=-1.0"),
     (lambda: add_gaussian_noise(np.ones(2), "a"), TypeError, "`stddev` must be a number .* Received: stddev='a'"),
     (lambda: add_gaussian_noise(np.ones((4, 2)), np.ones(3)), ValueError, "`stddev` must broadcast against `x`"),
     (lambda: RandomPadCrop(-1), ValueError, "`padding` must be an integer >= 0. Received: padding=-1."),

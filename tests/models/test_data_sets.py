@@ -4,17 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.classifiers import (
-    INPUTS,
-    LABELS,
-    LENGTH,
-    SMALL_MODELS,
-    TEXTS,
-    compiled,
-    images_model,
-    pixels,
-    texts_model,
-)
+from tests.models.classifiers import INPUTS, LABELS, LENGTH, SMALL_MODELS, TEXTS, compiled, images_model, pixels, texts_model
 
 # Keras does not know the length of a generator.
 pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")

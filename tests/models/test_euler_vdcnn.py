@@ -107,11 +107,7 @@ BAD = [
     ({"embedding_dim": 0}, ValueError, "`embedding_dim` must be an integer >= 1"),
     ({"dense_units": 0}, ValueError, "`dense_units` must be an integer >= 1"),
     ({"dropout": 1.0}, ValueError, "`dropout` must be below 1"),
-    (
-        {"dropout": -0.1},
-        ValueError,
-        "`dropout` must be a finite number >= 0. Received: dropout=-0.1. It must be below 1.",
-    ),
+    ({"dropout": -0.1}, ValueError, "`dropout` must be a finite number >= 0. Received: dropout=-0.1. It must be below 1."),
     ({"head_pooling": "mean"}, ValueError, "`head_pooling` must be one of 'max', 'k_max'."),
     ({"pooling": "avg"}, ValueError, "`pooling` is for include_top=False; the top has `head_pooling`."),
     ({"pooling": "sum", "include_top": False}, ValueError, "`pooling` must be one of 'avg', 'max', None."),

@@ -66,9 +66,7 @@ def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
     model, x = build(), REFUSED[scale](images)
     for name, enter in ENTRANCES.items():
         if not (name == "validation_data" and isinstance(x, list)):
-            with pytest.raises(
-                ValueError, match=r"^Images must be raw pixels, whole numbers in 0..255. Received: \w+ values"
-            ):
+            with pytest.raises(ValueError, match=r"^Images must be raw pixels, whole numbers in 0..255. Received: \w+ values"):
                 enter(model, x)
 
 
@@ -122,9 +120,7 @@ def test_floats_beyond_whole_numbers_pass_where_the_input_is_of_floats(images):
     model = build("float32")
     noisy = images + np.float32(0.25)
     np.testing.assert_allclose(model.predict(noisy, verbose=0), ARRAY(model(noisy)), rtol=1e-5)
-    with pytest.raises(
-        ValueError, match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1"
-    ):
+    with pytest.raises(ValueError, match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1"):
         model.predict(images / 255)
 
 

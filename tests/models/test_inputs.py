@@ -61,9 +61,7 @@ def test_tensor_of_strings_is_texts():
 def test_iterator_is_refused():
     model = texts_model()
     for enter in (model.predict, model, lambda x: model.fit(x, LABELS)):
-        with pytest.raises(
-            TypeError, match="`x` must be an array, a list or .* Received: map. Make a list of an iterator"
-        ):
+        with pytest.raises(TypeError, match="`x` must be an array, a list or .* Received: map. Make a list of an iterator"):
             enter(map(str, TEXTS))
     with pytest.raises(TypeError, match="`y` must be an array, a list or .* Received: map"):
         model.fit(TEXTS, map(int, LABELS))
@@ -100,10 +98,7 @@ def test_loss_by_its_name_is_known():
 
 
 OTHER_LOSSES = {  # labels and the loss that takes them
-    "ignored class": (
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
-        [-1, 1, 3, -1],
-    ),
+    "ignored class": (keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1), [-1, 1, 3, -1]),
     "regression": ("mse", np.array([[7.0, 8, 9, -1]] * 4)),
     "one-hot": (keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(4)),
     "a table": ("mae", pd.DataFrame(np.full((4, 4), 9.5))),
@@ -157,10 +152,6 @@ def test_strings_are_no_images(build):
 
 
 def test_symbolic_tensors_pass():
-    for build, shape, dtype in (
-        (resnet_model, (4, 4, 3), None),
-        (images_model, (2, 2, 3), None),
-        (texts_model, (6,), None),
-    ):
+    for build, shape, dtype in ((resnet_model, (4, 4, 3), None), (images_model, (2, 2, 3), None), (texts_model, (6,), None)):
         for inputs in (keras.Input(shape, dtype=dtype), [keras.Input(shape, dtype=dtype)]):
             assert build()(inputs).shape == (None, 4)

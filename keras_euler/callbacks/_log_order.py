@@ -1,0 +1,63 @@
+"""A warning where a callback that reports the logs of an epoch comes before the one that adds to them."""
+
+import dis
+import inspect
+import warnings
+
+import keras
+
+# Keras' other callbacks read one metric at most, and say so themselves where it is missing.
+REPORTERS = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.History,
+    keras.callbacks.ProgbarLogger,
+    keras.callbacks.RemoteMonitor,
+    keras.callbacks.TensorBoard,
+)
+
+
+def warn_of_earlier_reporters(callback, names, informed=()):
+    """Warn where callbacks that report the logs run before the one that adds `names` to them.
+
+    To be called from a hook of `callback`, such as `on_train_begin`.
+
+    Args:
+        callback: The callback that adds to the logs.
+        names: List of what it adds.
+        informed: Classes that get the numbers in another way.
+    """
+    missed = [type(other).__name__ for other in _earlier(callback) if _reports(other) and not isinstance(other, informed)]
+    if missed:
+        names, missed = ", ".join(f"`{name}`" for name in names), ", ".join(dict.fromkeys(missed))
+        kind = type(callback).__name__
+        warnings.warn(f"{missed} will not see {names}: in the list of callbacks, pass {kind} first.", stacklevel=3)
+
+
+def _earlier(callback):
+    """The callbacks that run before this one.
+
+    Keras passes a callback no reference to the list, so it is looked up among the callers: `CallbackList` calls all hooks.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, keras.callbacks.CallbackList):
+            callbacks = caller.callbacks
+            return callbacks[: callbacks.index(callback)] if callback in callbacks else []
+        frame = frame.f_back
+    return []
+
+
+def _reports(callback):
+    """Whether a callback uses the logs of an epoch: Keras' own by class, others by the code of their `on_epoch_end`."""
+    if isinstance(callback, REPORTERS):
+        return True
+    method = callback.on_epoch_end
+    if str(getattr(method, "__module__", None)).partition(".")[0] in ("keras", "keras_euler"):
+        return False
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    if code is None:  # not written in Python
+        return True
+    logs = code.co_varnames[code.co_argcount - 1]
+    used = [instruction.argval for instruction in dis.get_instructions(code)]  # some instructions load two variables
+    return any(logs == name or (isinstance(name, tuple) and logs in name) for name in used)
