@@ -113,11 +113,15 @@ def checked_batch(model, x, y, loss=None):
     y = as_numbers("y", keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
     if len(x) != len(y):
         raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {x.shape} and {y.shape}.")
+    num_classes = model.output_shape[-1] or np.inf
     if loss is None and y.size != len(y):
-        raise ValueError(f"`y` must be one class for each row, or `loss` one that takes it. Received: the shape {y.shape}.")
+        raise ValueError(
+            f"`y` must be one class of 0..{num_classes - 1} for each row, or `loss` one that takes it. "
+            f"Received: the shape {y.shape}."
+        )
     sparse = sparse_loss(loss)
     if loss is None or sparse:
-        check_labels(y, model.output_shape[-1] or np.inf, getattr(sparse, "ignore_class", None))
+        check_labels(y, num_classes, getattr(sparse, "ignore_class", None))
     return x, keras.ops.convert_to_tensor(y)
 
 

@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import keras_euler
 from keras_euler import suggest_h
+from tests.test_checks import Column
 
 NUM_BLOCKS = 4
 
@@ -118,6 +120,20 @@ def test_branches_that_start_at_zero_do_not_hide_that_h_is_passed_on():
     x = np.zeros((2, 32, 32, 3), "float32")
     found = suggest_h(lambda h: keras_euler.EulerResNet(8, h, zero_gamma=True), x, [0, 1], [0.1])
     assert len(set(found.growths.values())) == 1
+
+
+@pytest.mark.parametrize("make", [list, tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()])
+def test_inputs_and_labels_in_any_container_are_the_same(make):
+    expected = suggest_h(build, X, Y, CANDIDATES).growths
+    assert suggest_h(build, make(list(X)), make(Y.tolist()), CANDIDATES).growths == expected
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()])
+def test_labels_of_a_sparse_loss_must_be_classes(loss):
+    with pytest.raises(ValueError, match="must be whole numbers in 0..2. Received: 3 at position 2"):
+        suggest_h(build, X, Y + 1, loss=loss)
+    ignoring = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=3)
+    assert np.isfinite(list(suggest_h(build, X, Y + 1, CANDIDATES, loss=ignoring).growths.values())).all()
 
 
 BAD = [

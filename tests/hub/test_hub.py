@@ -5,6 +5,7 @@ import warnings
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 with warnings.catch_warnings():
@@ -14,6 +15,7 @@ with warnings.catch_warnings():
 import keras_euler
 from keras_euler import hub
 from tests.models.networks import resnet, scramble, vdcnn
+from tests.test_checks import Column
 
 ARRAY = keras.ops.convert_to_numpy
 NAME = "euler_resnet_20_cifar10"
@@ -89,6 +91,45 @@ def test_raw_inputs_are_trained_and_evaluated(classifier, text_classifier, rng):
         assert np.abs(task.backbone.get_weights()[0] - before).max() > 0
         loss, accuracy = task.evaluate(x, np.array([0, 1, 2, 3]), verbose=0)
         assert loss > 0 and 0 <= accuracy <= 1
+
+
+@pytest.mark.parametrize("make", [tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()])
+def test_any_container_is_trained_and_evaluated(make, classifier, text_classifier, rng):
+    labels = [0, 1, 2, 3]
+    for task, x in ((classifier, images(rng)), (text_classifier, TEXTS)):
+        expected = task.evaluate(x, np.array(labels), verbose=0)
+        np.testing.assert_allclose(task.evaluate(make(list(x)), make(labels), verbose=0), expected, rtol=1e-5)
+        task.fit(make(list(x)), make(labels), verbose=0)
+
+
+def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
+    tf = pytest.importorskip("tensorflow")
+    for task, x, num_classes in ((classifier, images(rng), 5), (text_classifier, TEXTS, 4)):
+        for y in ([0, 1, 2, 99], np.array([0, 1, 2, np.nan]), pd.Series([0, 1, None, 3], dtype="Int64")):
+            with pytest.raises(ValueError, match=rf"^Labels must be whole numbers in 0..{num_classes - 1}. Received: "):
+                task.fit(x, y, verbose=0)
+        with pytest.raises(ValueError, match=r"^Labels must be whole numbers"):
+            task.evaluate(tf.data.Dataset.from_tensor_slices((x, [0, 1, 2, -1])).batch(2), verbose=0)
+
+
+def test_images_are_not_scaled_twice(classifier, rng):
+    tf = pytest.importorskip("tensorflow")
+    x = images(rng) / 255
+    for enter in (classifier.predict, lambda x: classifier.fit(x, np.zeros(4)), classifier.predict_on_batch):
+        with pytest.raises(ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"):
+            enter(x)
+    with pytest.raises(ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"):
+        classifier.predict(tf.data.Dataset.from_tensor_slices(x).batch(2), verbose=0)
+    whole = hub.EulerResNetImageClassifier(classifier.backbone, 5)
+    assert whole.predict(x, verbose=0).shape == (4, 5)  # no preprocessor scales them
+
+
+def test_ids_without_a_preprocessor_are_checked(text_classifier):
+    task = hub.EulerVDCNNTextClassifier(text_classifier.backbone, 4, dense_units=4)
+    with pytest.raises(ValueError, match="Ids must be in 0..69. Received: the id 99"):
+        task.predict(np.full((1, 64), 99), verbose=0)
+    with pytest.raises(TypeError, match="`texts` must be strings. Received: "):
+        text_classifier.predict(np.full((1, 64), 9), verbose=0)
 
 
 def test_tensorflow_data_set_of_strings(text_classifier):
