@@ -1,23 +1,21 @@
-"""Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch."""
+"""Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch.
+
+The subpackages `hub`, `plots`, `studies` and `training` are imported at their first use, such as `keras_euler.plots.growths`.
+"""
+
+import typing as _typing
+from importlib import import_module as _import_module
 
 from keras_euler import analysis, datasets
+from keras_euler._version import __version__ as __version__
 from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.convert import load_torch_state_dict
 from keras_euler.datasets.characters import corrupt_characters
-from keras_euler.layers import (
-    AdditiveGaussianNoise,
-    EulerAdd,
-    EulerResidual,
-    RandomCharacters,
-    RandomPadCrop,
-    add_gaussian_noise,
-)
-from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, list_models, list_presets
+from keras_euler.layers import AdditiveGaussianNoise, EulerAdd, EulerResidual, RandomCharacters, RandomPadCrop, add_gaussian_noise
+from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, ImageClassifier, list_models, list_presets
 from keras_euler.optimizers import GradientRecorder
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AdditiveGaussianNoise",
@@ -28,6 +26,7 @@ __all__ = [
     "EulerVDCNN",
     "GradientLogger",
     "GradientRecorder",
+    "ImageClassifier",
     "MultiStepDecay",
     "RandomCharacters",
     "RandomPadCrop",
@@ -45,3 +44,20 @@ __all__ = [
     "residual_connections",
     "suggest_h",
 ]
+
+if _typing.TYPE_CHECKING:
+    from keras_euler import hub as hub
+    from keras_euler import plots as plots
+else:
+    _LAZY = ("hub", "plots", "studies", "training")
+
+    def __getattr__(name):
+        if name not in _LAZY:
+            raise AttributeError(f"module 'keras_euler' has no attribute {name!r}")
+        try:
+            return _import_module(f"keras_euler.{name}")
+        except ImportError as error:  # as an AttributeError it leaves `hasattr` and `help` working
+            raise AttributeError(f"keras_euler.{name} is unavailable: {error}") from error
+
+    def __dir__():
+        return sorted({*globals(), *_LAZY})

@@ -2,6 +2,9 @@
 
 import math
 import numbers
+from collections.abc import KeysView, Mapping, ValuesView
+
+import numpy as np
 
 
 def check_number(name, value, minimum=None, maximum=None, hint=""):
@@ -46,6 +49,65 @@ def check_choice(name, value, choices, hint=""):
 def check_step_factor(value, name="h"):
     """Return the step factor as a float: finite and >= 0."""
     return check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
+
+
+def is_array_like(value):
+    """Whether a value holds one item per example: an array, a column of a table, a list or another sequence, views of a dict."""
+    if isinstance(value, (str, bytes, Mapping)):
+        return False
+    is_sequence = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    is_array = hasattr(value, "__array__") or hasattr(value, "to_numpy")
+    return is_sequence or is_array or isinstance(value, (KeysView, ValuesView))
+
+
+def as_array(name, value):
+    """Return what `is_array_like` as a NumPy array, or raise. Strings stay Python's, in an array of dtype object."""
+    if not is_array_like(value):
+        raise TypeError(
+            f"`{name}` must be an array, a list or another sequence with one item per example. "
+            f"Received: {type(value).__name__}. Make a list of an iterator."
+        )
+    if np.ma.is_masked(value):
+        raise ValueError(f"`{name}` must have a value for every example. Received: a masked array. Fill or drop the rest.")
+    if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
+        array = np.asarray(value if hasattr(value, "__array__") else value.to_numpy())
+        if array.dtype != object or array.ndim != 1:
+            return array
+        value = array.tolist()
+    items = list(value) if hasattr(value, "__iter__") else [value[i] for i in range(len(value))]
+    if any(isinstance(item, str) for item in items):
+        array = np.empty(len(items), object)
+        array[:] = items
+        return array
+    try:
+        return np.asarray(items)
+    except ValueError as error:
+        raise ValueError(f"The items of `{name}` must have one shape. Received: {error}.") from error
+
+
+def as_numbers(name, value):
+    """Return what `is_array_like` as a NumPy array of numbers, or raise and name the first item that is none."""
+    array = as_array(name, value)
+    if array.dtype.kind in "OSUTMm":
+        for row, item in enumerate(array):
+            if not all(isinstance(number, (numbers.Number, np.bool_)) for number in np.ravel(np.asarray(item, object))):
+                raise TypeError(f"`{name}` must be an array of numbers. Received: {item!r} at position {row}.")
+        array = np.asarray(array.tolist())
+    return array
+
+
+def check_labels(labels, num_classes, ignore_class=None):
+    """Return labels as an array, or raise unless each is a class, a whole number from 0 on, or `ignore_class`."""
+    labels = as_numbers("labels", labels)
+    is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))  # nan is none of these
+    if ignore_class is not None:
+        is_class |= labels == ignore_class
+    if not is_class.all():
+        row = np.argwhere(~is_class)[0]
+        raise ValueError(
+            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: {labels[tuple(row)]} at position {row[0]}."
+        )
+    return labels
 
 
 def _message(what, name, value, hint):

@@ -13,7 +13,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from _studies import STUDIES
+from _paper import BEST_H, STUDIES
 
 MARGIN = 0.01
 LEAST_SEEDS = 3
@@ -32,6 +32,7 @@ class Cell:
     failed: tuple
     curves: tuple = ()
     chance: float = 0.1
+    seeds: tuple = ()
 
     @property
     def n(self):
@@ -144,11 +145,7 @@ def _learning_rate(cells):
     parts = []
     for panel, (where, row) in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.1}
-        stood = [
-            rate
-            for rate, (one, small) in large.items()
-            if not any(small.failed) and (any(one.failed) or small.is_above(one))
-        ]
+        stood = [rate for rate, (one, small) in large.items() if not any(small.failed) and (any(one.failed) or small.is_above(one))]
         words = f"{where}h = 0.1 stands rates above 0.1 that h = 1 does not"
         which = f"{', '.join(f'{rate:g}' for rate in stood) or 'none'}. "
         parts.append((words, bool(stood) if large else None, which + _against("rate", row) if row else ""))
@@ -199,8 +196,6 @@ def _noise(cells):
     return parts or [("trained on noise, h = 0.1 is better and steadier", None, "")]
 
 
-# Of each depth the interval in which the paper finds the best h.
-BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17: (0.3, 0.8)}
 TEXT_DEPTHS = (17, 49)
 
 
@@ -250,22 +245,4 @@ def judge_dynamics(runs):
 
 
 BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot
-JUDGES = {
-    "depth": _depth,
-    "learning-rate": _learning_rate,
-    "no-norm": _no_norm,
-    "adam": _adam,
-    "noise": _noise,
-    "h": _h,
-}
-# What the paper says, in the order of its claims; the first, of gradients and weights, is that of `judge_dynamics`.
-DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
-CLAIMS = {
-    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
-    "learning-rate": "h = 0.1 stands learning rates that h = 1 doesn't; it converges faster with a larger one (0.3).",
-    "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
-    "adam": "With Adam at a start rate above 0.3 h = 1 fails, h = 0.1 trains (ResNet-218).",
-    "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",
-    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17. "
-    "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although steady.",
-}
+JUDGES = {"depth": _depth, "learning-rate": _learning_rate, "no-norm": _no_norm, "adam": _adam, "noise": _noise, "h": _h}

@@ -1,4 +1,4 @@
-"""What studies have measured so far, read from their storages, and what of the paper's settings was cut."""
+"""What studies have measured so far, from their storages or from a report.json, and in which words it is told."""
 
 import json
 from pathlib import Path
@@ -7,54 +7,53 @@ import _claims
 from _plan import ROLES, cuts
 
 
-def read(storage, of_several):
-    """The studies of a storage, as dicts that JSON can hold: name, plan, and a row for each finished trial."""
-    import _storage
-    import optuna
+def read(source, is_one_of_several=False):
+    """The studies of a folder, a database or a report.json, as dicts of name, plan, and a row per finished trial."""
+    from keras_euler import studies
 
-    measured = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    if "://" not in storage:
-        file = Path(storage) if Path(storage).is_file() else Path(storage) / "study.db"
+    if str(source).endswith(".json"):
+        return read_json(source, list, ("name", "plan", "cuts", "trials", "errors", "rows"))
+    if "://" not in source:
+        file = Path(source) if Path(source).is_file() else Path(source) / "study.db"
         if not file.exists():
-            problem = f"{storage} holds no study.db. Of a study with --storage pass that URL."
-            if not of_several:
+            problem = f"{source} holds no study.db. Of a study with --storage pass that URL."
+            if not is_one_of_several:
                 raise ValueError(problem)
             print(f"note: {problem}")
             return []
-        storage = f"sqlite:///{file}"
-    _storage.check_exists(storage)
-    opened = _storage.open_storage(storage)
-    studies = []
-    for study in optuna.get_all_study_names(opened):
-        study = optuna.load_study(study_name=study, storage=opened)
-        if "plan" not in study.user_attrs:
-            continue
-        trials = study.get_trials(deepcopy=False)
-        states, rows, errors = {}, {}, {}
-        for trial in trials:
-            state = trial.state.name.lower()
-            state = "interrupted" if state == "fail" and "error" not in trial.user_attrs else state
-            states[state] = states.get(state, 0) + 1
-            if trial.state == optuna.trial.TrialState.COMPLETE and "record" in trial.user_attrs:
-                record = {**trial.params, **trial.user_attrs["record"], "best_test_accuracy": trial.value}
-                rows.setdefault(record["run"], record)
-            elif trial.state == optuna.trial.TrialState.FAIL:
-                error = trial.user_attrs.get("error", "it was interrupted, or its process died")
-                errors[json.dumps(trial.params)] = error
-        fail = optuna.trial.TrialState.FAIL
-        done = [json.dumps(trial.params) for trial in trials if trial.state != fail]  # or about to be
-        plan = study.user_attrs["plan"]
-        studies.append(
-            {
-                "name": study.study_name,
-                "plan": plan,
-                "cuts": cuts(plan, [trial.params for trial in trials if trial.state in measured and trial.params]),
-                "trials": states,
-                "errors": {params: error for params, error in errors.items() if params not in done},
-                "rows": list(rows.values()),
-            }
-        )
-    return studies
+        source = file
+    found = [studies.read_study(source, name) for name in studies.study_names(source)]
+    return [_flat(study) for study in found if "plan" in study["attributes"]]
+
+
+def read_json(file, kind, keys):
+    """What a JSON file holds; a ValueError unless it is of this kind and each object in it has the keys."""
+    try:
+        found = json.loads(Path(file).read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is not a JSON file ({error}).") from error
+    parts = found if isinstance(found, list) else [found]
+    if not isinstance(found, kind) or not all(isinstance(part, dict) and set(keys) <= set(part) for part in parts):
+        raise ValueError(f"{file} was not written by these recipes: it must have {', '.join(keys)}.")
+    return found
+
+
+def _flat(study):
+    plan, by_run = study["attributes"]["plan"], {}
+    for row in study["rows"]:
+        if row["state"] == "complete" and row["record"]:
+            record = {**row["point"], **row["record"], "best_test_accuracy": row["value"]}
+            by_run.setdefault(record["run"], record)
+    measured = [row["point"] for row in study["rows"] if row["state"] in ("complete", "pruned")]
+    errors = {json.dumps(row["point"]): row["error"] for row in study["rows"] if row["state"] in ("failed", "interrupted")}
+    return {
+        "name": study["name"],
+        "plan": plan,
+        "cuts": cuts(plan, measured),
+        "trials": study["trials"],
+        "errors": errors,
+        "rows": list(by_run.values()),
+    }
 
 
 def cells(study):
@@ -70,6 +69,7 @@ def cells(study):
             tuple(row["diverged"] or row["best_test_accuracy"] < _claims.FAILED * chance for row in rows),
             tuple(tuple(row["test_accuracies"]) for row in rows),
             chance,
+            tuple(row["seed"] for row in rows),
         )
         for key, rows in sorted(grouped.items(), key=lambda item: [part or 0 for part in item[0]])
     }
@@ -81,19 +81,18 @@ def ordinary_first(plan, table):
 
 
 def described_cuts(study):
-    """What differs from the paper's settings, which of them are our choice, and what is not finished, in sentences."""
+    """What differs from the paper's settings, which of them are our choice, and what is unfinished, in sentences."""
     plan, states = study["plan"], study["trials"]
     cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
-    sentences = [f"{cut}."]
+    sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
     if plan.get("our_choice"):
         sentences.append(f"The paper names no values of {words(plan['axis'])}: they are our choice.")
     left = sum(states.get(state, 0) for state in ("waiting", "running"))
     if left:
-        sentences.append(
-            f"Unfinished: {len(study['rows'])} of {len(study['rows']) + left} trials, n = {seeds_of(study)}."
-        )
-    if states.get("fail"):
-        sentences.append(f"Failed for another reason than the training: {states['fail']} trials.")
+        total = len(study["rows"]) + left
+        sentences.append(f"Unfinished: {len(study['rows'])} of {total} trials, n = {seeds_of(study)}.")
+    if states.get("failed"):
+        sentences.append(f"Failed for another reason than the training: {states['failed']} trials.")
     return " ".join(sentences)
 
 
@@ -104,8 +103,10 @@ def seeds_of(study):
 
 
 def label(name, value):
+    """`h = 0.1`, or `norm none`."""
     return f"{words(name)} = {value:g}" if isinstance(value, (int, float)) else f"{words(name)} {value}"
 
 
 def words(name):
+    """The name of a setting in words."""
     return name.replace("_", " ")

@@ -10,91 +10,57 @@ same command again resumes a killed run and ends with the same numbers.
 The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes strings), curves.png, result.json.
 """
 
-import sys
+from _run import Recipe, main
+from _settings import TextSettings
 
-import _harness
-
-DEFAULTS = {
-    "dataset": "ag_news",
-    "depth": 29,
-    "epochs": 15,
-    "batch_size": 64,
-    "learning_rate": 0.1,
-    "milestones": [],
-}
 QUICK = {
     "depth": 9,
     "epochs": 5,
     "learning_rate": 0.01,
-    "milestones": [4],
+    "milestones": (4,),
     "sequence_length": 128,
     "dense_units": 128,
     "train_size": 2000,
     "test_size": 500,
 }
-MOST_NOISE = 1
 
 
-def add_arguments(parser):
-    """The flags of texts."""
-    group = parser.add_argument_group("texts")
-
-    def add(flag, text, **kwargs):
-        group.add_argument(flag, help=f"{text} (default: %(default)s)", **kwargs)
-
-    add("--sequence-length", "characters of a text, cut or padded", type=int, default=1024)
-    add("--alphabet", "symbols with ids of their own", choices=("authors", "zhang"), default="authors")
-    add(
-        "--head-pooling", "the largest of each eighth, or the 8 largest, of a channel",
-        choices=("max", "k_max"), default="max",
-    )  # fmt: skip
-    add("--dense-units", "units of the two hidden dense layers", type=int, default=1024)
-    add("--dropout", "rate after each of them", type=float, default=0.0)
-    add("--noise", "how many of the characters become random letters, 0 to 1", type=float, default=0.0)
-    add(
-        "--noise-mode", "once for each training text, as the authors do it; or fresh in training, or in testing too",
-        choices=("static", "training", "always"), default="static",
-    )  # fmt: skip
-
-
-def load_data(args):
-    """The texts as ids: uint8, which is a quarter to move."""
+def load_data(settings, data_dir=None):
+    """The texts as ids in uint8, a quarter of the bytes of int32."""
     from keras_euler import corrupt_characters, datasets
 
-    splits = datasets.synthetic.texts() if args.dataset == "synthetic" else datasets.ag_news.load_data(args.data_dir)
-    train, test = (
-        (datasets.characters.encode_characters(texts, args.sequence_length, args.alphabet).astype("uint8"), labels)
-        for texts, labels in splits
-    )
-    if args.noise_mode == "static":
-        train = (corrupt_characters(train[0], args.noise, args.seed), train[1])
+    splits = datasets.synthetic.texts() if settings.dataset == "synthetic" else datasets.ag_news.load_data(data_dir)
+    encode = datasets.characters.encode_characters
+    train, test = ((encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels) for texts, labels in splits)
+    if settings.noise_mode == "static":
+        train = (corrupt_characters(train[0], settings.noise, settings.seed), train[1])
     return train, test
 
 
-def build_model(args):
+def build_model(settings):
     """From ids, or strings, to logits; fresh noise runs inside the compiled step."""
     import keras
 
     import keras_euler
     from keras_euler import datasets
 
-    layers = [keras.Input((args.sequence_length,), dtype="uint8", name="ids")]
-    if args.noise_mode != "static":
-        layers.append(keras_euler.RandomCharacters(args.noise, args.noise_mode, seed=args.seed))
+    layers = [keras.Input((settings.sequence_length,), dtype="uint8", name="ids")]
+    if settings.noise_mode != "static":
+        layers.append(keras_euler.RandomCharacters(settings.noise, settings.noise_mode, seed=settings.seed))
+    names = ("sequence_length", "embedding_dim", "head_pooling", "dense_units", "dropout")
     layers.append(
         keras_euler.EulerVDCNN(
-            sequence_length=args.sequence_length,
-            vocabulary_size=datasets.characters.vocabulary_size(args.alphabet),
-            head_pooling=args.head_pooling,
-            dense_units=args.dense_units,
-            dropout=args.dropout,
+            vocabulary_size=datasets.characters.vocabulary_size(settings.alphabet),
             data_format="channels_last",
-            **_harness.network_arguments(args),
+            **{name: getattr(settings, name) for name in names},
+            **settings.network_arguments(),
         )
     )
-    names = datasets.ag_news.CLASS_NAMES if args.dataset == "ag_news" else None
-    return keras_euler.CharacterClassifier(keras.Sequential(layers), args.alphabet, names)
+    class_names = datasets.ag_news.CLASS_NAMES if settings.dataset == "ag_news" else None
+    return keras_euler.CharacterClassifier(keras.Sequential(layers), settings.alphabet, class_names)
 
+
+RECIPE = Recipe(TextSettings, QUICK, load_data, build_model)
 
 if __name__ == "__main__":
-    _harness.main(sys.modules[__name__])
+    main(RECIPE, __doc__)

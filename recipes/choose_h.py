@@ -1,6 +1,6 @@
 """Which h for which depth: how much the gradients of untrained networks grow over the blocks, h by h.
 
-    python recipes/choose_h.py --quick                                          # under a minute on two CPU cores, no download
+    python recipes/choose_h.py --quick                                # under a minute on two CPU cores, no download
     python recipes/choose_h.py --depths 20 56 110 --data-dir DATA     # images; depth 20 in 10 s, 110 in 51 s, on one core
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
 
@@ -10,62 +10,71 @@ folder gets suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75),
 h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110, where 1/sqrt(L) is 0.33, 0.19 and 0.14.
 """
 
-import argparse
+import dataclasses
 import math
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
-import ag_news
-import cifar10
+import _cli
+from _plan import RECIPES, family_of
+from _run import check_together, subset
+from _settings import Execution, Options, identity, setting
 
-RECIPES = {"cifar10": cifar10, "ag_news": ag_news}
-DEPTHS = {"cifar10": [20, 56, 110], "ag_news": [9, 17, 29, 49]}
-QUICK = {"cifar10": [8, 14, 20], "ag_news": [9]}
+DEPTHS = {"cifar10": (20, 56, 110), "ag_news": (9, 17, 29, 49)}
+QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
+
+
+@dataclass(frozen=True)
+class ChoiceOptions(Options):
+    """What this recipe has beside the flags of a training."""
+
+    depths: tuple = setting((), "default: 20 56 110, or 9 17 29 49 for texts", parse=int, many="+")
+    candidates: tuple = setting(
+        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", parse=float, many="+", above=0
+    )
+    limit: float = setting(10.0, "growth up to which an h is taken", above=0)
+    examples: int = setting(64, "examples in the batch", minimum=1)
 
 
 def main(argv=None):
     """Suggest an h for each depth, print the tables, draw the figure."""
-    own, rest = parse(argv)
-    recipe = RECIPES[own.dataset]
-    parser = _harness.training_parser(recipe)
-    parser.prog = "choose_h.py"
-    settings = _harness.parse(parser, recipe, rest)
-    backend = _harness.choose_backend(parser, settings.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
-        import _run_folder
-        import _training
-        from _interrupts import raise_again
-
+    parser = _cli.command(__doc__)
+    family = family_of(parser, argv)
+    recipe = RECIPES[family]
+    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset"))
+    own, options, execution = _cli.parse(parser, [ChoiceOptions, Execution], argv, quick={})
+    quick = {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
+    settings = _cli.make(parser, recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)})
+    depths = options.depths or (QUICK_DEPTHS if own.quick else DEPTHS)[family]
+    networks = {depth: _cli.make(parser, recipe.settings, {**vars(settings), "depth": depth}) for depth in depths}
+    check_together(parser, settings, execution)
+    execution = _cli.choose_backend(parser, execution)
+    folder = execution.out or Path("runs") / f"choose_h-{family}"
+    with _cli.errors_in_one_line(parser):
         import keras_euler
+        from keras_euler import plots, training
 
-        train, _ = recipe.load_data(settings)
-        x, y = _training._subset(train, own.examples, "--examples")
+        x, y = subset(recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
         found = {}
-        for depth in own.depths:
-            raise_again()
+        for depth, network in networks.items():
+            training.raise_pending_interrupt()
 
-            def build(h, depth=depth):
-                return recipe.build_model(_harness.parse(parser, recipe, [*rest, "--depth", str(depth), "--h", str(h)]))
+            def build(h, network=network):
+                return recipe.build_model(dataclasses.replace(network, h=h))
 
-            found[f"depth {depth}"] = keras_euler.suggest_h(build, x, y, own.candidates, own.limit, seed=settings.seed)
-            print(f"\n=== depth {depth}\n{found[f'depth {depth}']}", flush=True)
-        folder = _run_folder.RunFolder(own.out)
-        folder.path.mkdir(parents=True, exist_ok=True)
+            suggestion = keras_euler.suggest_h(build, x, y, options.candidates, options.limit, seed=settings.seed)
+            found[f"depth {depth}"] = suggestion
+            print(f"\n=== depth {depth}\n{suggestion}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
         summary = {
-            "settings": _harness.settings(settings) | {"backend": backend, "examples": own.examples},
-            "data": _training.fingerprint((x, y)),
-            "versions": _training.versions(),
+            "settings": identity(settings, execution) | {"backend": execution.backend, "examples": options.examples},
+            "data": training.fingerprint((x, y)),
+            "versions": training.package_versions(),
             "suggestions": {label: as_json(one) for label, one in found.items()},
         }
-        folder.write_json("suggestions.json", summary)
-        try:
-            from keras_euler import plots
-
-            folder.write("suggestions.png", plots.suggestions(found).savefig)
-        except ImportError as error:
-            print(f"note: no figure. {error}")
-        print(f"wrote {own.out}")
+        training.RunFolder(folder).write_json("suggestions.json", summary)
+        _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(found))
+        print(f"wrote {folder}")
 
 
 def as_json(suggestion):
@@ -74,31 +83,5 @@ def as_json(suggestion):
     return {**vars(suggestion), "growths": growths}
 
 
-def parse(argv):
-    """The recipe's own flags, and a list of those of the training recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add = parser.add_argument
-    add("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
-    add("--depths", type=int, nargs="+", help="default: 20 56 110, or 9 17 29 49 for texts")
-    candidates = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0)
-    add("--candidates", type=float, nargs="+", default=candidates, help="values of h (default: 0.01 to 2)")
-    add("--limit", type=float, default=10.0, help="growth up to which an h is taken (default: %(default)s)")
-    add("--examples", type=int, default=64, help="in the batch (default: %(default)s)")
-    add("--out", type=Path, metavar="FOLDER", help="default: runs/choose_h-DATASET")
-    add("--quick", action="store_true", help="small, and on synthetic data unless a folder is given")
-    own, rest = parser.parse_known_args(argv)
-    for flag, instead in (("--h", "--candidates"), ("--depth", "--depths")):
-        if any(word.partition("=")[0] == flag for word in rest):
-            parser.error(f"there is no {flag} here: use {instead}")
-    _harness.check_positive(parser, own, "candidates", "examples")
-    if own.quick:
-        rest.append("--quick")
-    own.depths = own.depths or (QUICK if own.quick else DEPTHS)[own.dataset]
-    own.out = own.out or Path("runs") / f"choose_h-{own.dataset}"
-    return own, rest
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

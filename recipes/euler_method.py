@@ -7,37 +7,41 @@ F(x) = -2.3 x: it decays without oscillating for h < 1/2.3 = 0.43, decays for h 
 Writes euler_method.png and prints the error at the end of each line.
 """
 
-import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
+import _cli
+from _settings import Options, setting
 
 RATE = 2.3
 
 
+@dataclass(frozen=True)
+class EulerOptions(Options):
+    """The options of this recipe."""
+
+    h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=float, many="+", above=0)
+    end: float = setting(5.0, "end of the time, which begins at 0", above=0)
+    out: Path = setting(Path("euler_method.png"), "the figure", parse=Path, metavar="FILE", suffix=".png")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if max(self.h) > self.end:
+            raise ValueError(f"--h must be at most --end. Received: {max(self.h):g}.")
+
+
 def main(argv=None):
     """Integrate with every h, print the errors, draw the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--h", type=float, nargs="+", default=[1.0, 0.7, 0.3, 0.1], help="default: 1.0 0.7 0.3 0.1")
-    parser.add_argument("--end", type=float, default=5.0, help="of the time, from 0 on (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("euler_method.png"), metavar="FILE", help="default: %(default)s"
-    )
-    parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
-    args = parser.parse_args(argv)
-    _harness.check_positive(parser, args, "end", "h")
-    _harness.check_file(parser, args.out, ".png")
-    for h in args.h:
-        if h > args.end:
-            parser.error(f"--h must be at most --end. Received: {h:g}.")
-    lines = {h: euler(h, args.end) for h in args.h}
+    parser = _cli.command(__doc__)
+    _, options = _cli.parse(parser, [EulerOptions], argv, quick={})
+    lines = {h: euler(h, options.end) for h in options.h}
     print(f"{'h':>6} {'steps':>6} {'x at the end':>14} {'error':>10}")
     for h, (t, x) in lines.items():
         print(f"{h:6g} {len(t) - 1:6} {x[-1]:14.4g} {abs(x[-1] - math.exp(-RATE * t[-1])):10.4g}")
-    with _harness.errors_in_one_line(parser, resumes=False):
-        draw(lines, args.end).savefig(args.out)
-    print(f"wrote {args.out}")
+    with _cli.errors_in_one_line(parser):
+        draw(lines, options.end).savefig(options.out)
+    print(f"wrote {options.out}")
 
 
 def euler(h, end):
@@ -51,7 +55,7 @@ def euler(h, end):
 
 def draw(lines, end):
     """The figure."""
-    from keras_euler.plots._figure import COLOURS, finished, new_figure
+    from keras_euler.plots import COLOURS, finished, new_figure
 
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()

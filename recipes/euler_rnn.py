@@ -3,62 +3,62 @@
     python recipes/euler_rnn.py                    # about two minutes on two CPU cores, no download
     python recipes/euler_rnn.py --quick            # shorter sequences, fewer epochs
 
-Sequences of random numbers in [0, 1], two of which are marked; the sum of the two is to be given at the end. F is tanh of an affine
-map of state and input. Answering 1 always has a mean squared error of 0.167. Prints, for each h, the norm of the first
-gradient of the recurrent kernel and the mean squared error on test sequences; both go into a JSON file too.
+Sequences of random numbers in [0, 1], two of which are marked; the sum of the two is to be given at the end. F is tanh of an
+affine map of state and input. Answering 1 always has a mean squared error of 0.167. Prints, for each h, the norm of the
+first gradient of the recurrent kernel and the mean squared error on test sequences; both go into a JSON file too.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
+import _cli
 import numpy as np
+from _settings import BACKENDS, Execution, Options, setting
+
+
+@dataclass(frozen=True)
+class RnnOptions(Options):
+    """The options of this recipe."""
+
+    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
+    length: int = setting(50, "length of the sequences; with --quick 20", minimum=2)
+    epochs: int = setting(10, "epochs; with --quick 2", minimum=1)
+    train_size: int = setting(2000, "sequences", minimum=1)
+    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
+    out: Path = setting(Path("euler_rnn.json"), "the results", parse=Path, metavar="FILE", suffix=".json")
 
 
 def main(argv=None):
     """Train a recurrent network with each h, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--h", type=float, nargs="+", default=[1.0, 0.1], help="default: 1.0 0.1")
-    add("--length", type=int, help="of the sequences (default: 50; with --quick 20)")
-    add("--epochs", type=int, help="default: 10; with --quick 2")
-    add("--train-size", type=int, default=2000, help="sequences (default: %(default)s)")
-    add("--seed", type=int, default=7, help="default: %(default)s")
-    add("--backend", choices=_harness.BACKENDS, help="Keras backend")
-    add("--out", type=Path, default=Path("euler_rnn.json"), metavar="FILE", help="default: %(default)s")
-    add("--quick", action="store_true", help="short")
-    args = parser.parse_args(argv)
-    args.length = (20 if args.quick else 50) if args.length is None else args.length
-    args.epochs = (2 if args.quick else 10) if args.epochs is None else args.epochs
-    if args.length < 2:
-        parser.error(f"--length must be at least 2. Received: {args.length}.")
-    _harness.check_positive(parser, args, "epochs", "train_size")
-    _harness.check_file(parser, args.out, ".json")
-    backend = _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
+    parser = _cli.command(__doc__)
+    _, options = _cli.parse(parser, [RnnOptions], argv, quick={"length": 20, "epochs": 2})
+    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    with _cli.errors_in_one_line(parser):
         import keras
-        from _callbacks import RaiseAgain
 
         import keras_euler
+        from keras_euler.training import RaiseDropped
 
-        train, test = adding(args.train_size, args.length, args.seed), adding(500, args.length, args.seed + 1)
-        print(f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length {args.length})")
+        train = adding(options.train_size, options.length, options.seed)
+        test = adding(500, options.length, options.seed + 1)
+        print(f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length {options.length})")
         found = {}
-        for h in args.h:
-            keras.utils.set_random_seed(args.seed)
+        for h in options.h:
+            keras.utils.set_random_seed(options.seed)
             cell = euler_cell(32, h)
-            layers = [keras.Input((args.length, 2)), keras.layers.RNN(cell), keras.layers.Dense(1)]
+            layers = [keras.Input((options.length, 2)), keras.layers.RNN(cell), keras.layers.Dense(1)]
             model = keras.Sequential(layers)
             recorder = keras_euler.GradientRecorder(keras.optimizers.Adam(0.003), capacity=10_000)
             model.compile(recorder, "mean_squared_error")
-            model.fit(*train, batch_size=50, epochs=args.epochs, verbose=0, callbacks=[RaiseAgain()])
+            model.fit(*train, batch_size=50, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()])
             _, norms = recorder.recent()
             first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
             error = model.evaluate(*test, verbose=0)
             print(f"{h:6g} {first:15.4g} {error:11.4f}", flush=True)
             found[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
-        _harness.write_results(args.out, args, backend, found)
-        print(f"wrote {args.out}")
+        _cli.write_results(options.out, options, found)
+        print(f"wrote {options.out}")
 
 
 def euler_cell(units, h):

@@ -8,81 +8,78 @@ what it changed, and for h = 1 and h = 0.1 the gradient norm of the first convol
 all go into a JSON file too.
 """
 
-import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
-import cifar10
+import _cli
+from _settings import BACKENDS, Execution, Options, setting
 
 LAYER = "conv1_conv"
 
 
+@dataclass(frozen=True)
+class EulerizeOptions(Options):
+    """The options of this recipe."""
+
+    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
+    iterations: int = setting(30, "iterations; with --quick 8", minimum=1)
+    batch_size: int = setting(32, "examples per step", minimum=1)
+    learning_rate: float = setting(0.1, "learning rate", above=0)
+    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    data_dir: Path | None = setting(None, "CIFAR-10; without it, and without --quick, it is downloaded", parse=Path, metavar="PATH")
+    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
+    out: Path = setting(Path("eulerize_resnet.json"), "the results", parse=Path, metavar="FILE", suffix=".json")
+
+
 def main(argv=None):
     """Make the networks Euler, train them for some iterations, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--h", type=float, nargs="+", default=[1.0, 0.1], help="default: 1.0 0.1")
-    add("--iterations", type=int, help="default: 30; with --quick 8")
-    add("--batch-size", type=int, default=32, help="default: %(default)s")
-    add("--learning-rate", type=float, default=0.1, help="default: %(default)s")
-    add("--seed", type=int, default=7, help="default: %(default)s")
-    add("--data-dir", type=Path, metavar="PATH", help="CIFAR-10; without it, and without --quick, it is downloaded")
-    add("--backend", choices=_harness.BACKENDS, help="Keras backend")
-    add("--quick", action="store_true", help="short, and on synthetic data unless a folder is given")
-    add("--out", type=Path, default=Path("eulerize_resnet.json"), metavar="FILE", help="default: %(default)s")
-    args = parser.parse_args(argv)
-    args.iterations = (8 if args.quick else 30) if args.iterations is None else args.iterations
-    _harness.check_positive(parser, args, "iterations", "batch_size", "learning_rate")
-    _harness.check_file(parser, args.out, ".json")
-    backend = _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
+    parser = _cli.command(__doc__)
+    own, options = _cli.parse(parser, [EulerizeOptions], argv, quick={"iterations": 8})
+    _cli.choose_backend(parser, Execution(backend=options.backend))
+    with _cli.errors_in_one_line(parser):
         import keras
-        from _interrupts import raise_again
 
         from keras_euler import datasets, eulerize
+        from keras_euler.training import raise_pending_interrupt
 
-        synthetic = args.quick and args.data_dir is None
-        (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(args.data_dir)
-        size = args.iterations * args.batch_size
-        x, y = ((images[:size] - cifar10.PIXEL_MEAN) / cifar10.PIXEL_STDDEV).astype("float32"), labels[:size]
-        keras.utils.set_random_seed(args.seed)
-        resnet = keras.applications.ResNet50(
-            weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
-        )
+        synthetic = own.quick and options.data_dir is None
+        (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(options.data_dir)
+        size = options.iterations * options.batch_size
+        x, y = ((images[:size] - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32"), labels[:size]
+        keras.utils.set_random_seed(options.seed)
+        shape = dict(input_shape=(32, 32, 3), classes=10)
+        resnet = keras.applications.ResNet50(weights=None, classifier_activation=None, **shape)
         found = {}
-        for h in args.h:
-            raise_again()
+        for h in options.h:
+            raise_pending_interrupt()
             start = time.perf_counter()
             network = eulerize(resnet, h)
             seconds = time.perf_counter() - start
             print(f"in {seconds:.1f} s")
-            rows = train(network, x, y, args)
-            shown = sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows))))
-            for i in shown:
-                print(
-                    f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {rows[i][0]:.4g}, loss {rows[i][1]:.4g}",
-                    flush=True,
-                )
+            rows = train(network, x, y, options)
+            for i in sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows)))):
+                norm, loss = rows[i]
+                print(f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {norm:.4g}, loss {loss:.4g}", flush=True)
             norms, losses = zip(*rows, strict=True)
             found[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
-        _harness.write_results(args.out, args, backend, found)
-        print(f"wrote {args.out}")
+        _cli.write_results(options.out, options, found)
+        print(f"wrote {options.out}")
 
 
-def train(network, x, y, args):
+def train(network, x, y, options):
     """The gradient norm of the first convolution and the loss, batch by batch."""
     import keras
 
     import keras_euler
 
-    recorder = keras_euler.GradientRecorder(keras.optimizers.SGD(args.learning_rate, momentum=0.9))
+    recorder = keras_euler.GradientRecorder(keras.optimizers.SGD(options.learning_rate, momentum=0.9))
     network.compile(recorder, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     recorder.build(network.trainable_variables)
     column = recorder.paths.index(network.get_layer(LAYER).kernel.path)
     losses, norms = [], []
-    for start in range(0, len(y), args.batch_size):
-        rows = slice(start, start + args.batch_size)
+    for start in range(0, len(y), options.batch_size):
+        rows = slice(start, start + options.batch_size)
         losses.append(float(network.train_on_batch(x[rows], y[rows])))
         _, recent = recorder.recent(len(norms))
         norms.append(float(recent[-1][column]))

@@ -9,107 +9,99 @@ pixels, or the share of characters that become random letters. --shifted is a fo
 TensorFlow Datasets prepared of them. The folder gets evaluation.json and evaluation.png.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
-import ag_news
-import cifar10
+import _cli
 import numpy as np
+from _plan import family_of
+from _settings import BACKENDS, Execution, Options, setting
 
-RECIPES = {"cifar10": cifar10, "ag_news": ag_news}
-LEVELS = {"cifar10": [0.1, 0.2, 0.5, 1.0], "ag_news": [0.05, 0.1, 0.2, 0.4]}
+LEVELS = {"cifar10": (0.1, 0.2, 0.5, 1.0), "ag_news": (0.05, 0.1, 0.2, 0.4)}
+NOISE = {"cifar10": "noise, standard deviation of normalized pixels", "ag_news": "characters drawn anew"}
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(Options):
+    """The options of an evaluation."""
+
+    data_dir: Path | None = setting(None, "folder or file of the data; without it they are downloaded", parse=Path, metavar="PATH")
+    noise: tuple | None = setting(
+        None, "levels (default: 0.1 0.2 0.5 1 for images, 0.05 0.1 0.2 0.4 for texts)", parse=float, many="*", above=0
+    )
+    shifted: Path | None = setting(None, "CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER")
+    test_size: int | None = setting(None, "the first N test examples only", parse=int, minimum=1, metavar="N")
+    batch_size: int = setting(250, "examples per batch", minimum=1)
+    seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)
+    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
+    out: Path = setting(Path("runs/evaluation"), "folder of the results", parse=Path, metavar="FOLDER")
+    model: str = ""
+    dataset: str = ""
+    quick: bool = False
 
 
 def main(argv=None):
     """Evaluate, print the tables, draw the figure."""
-    args, parser = parse(argv)
-    backend = _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
-        import _run_folder
-        import _training
+    options, parser = parse(argv)
+    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    with _cli.errors_in_one_line(parser):
+        from keras_euler import plots, training
 
-        from keras_euler import plots
-
-        model, class_names = load(args.model)
-        x, y = test_data(args, model)
-        sets = shifted_sets(args)
-        args.out.mkdir(parents=True, exist_ok=True)
-        predict = images_predictor(model, args) if args.dataset == "cifar10" else texts_predictor(model, args)
+        model, class_names = load(options.model)
+        x, y = test_data(options, model)
+        sets = shifted_sets(options)
+        options.out.mkdir(parents=True, exist_ok=True)
+        predict = images_predictor(model, options) if options.dataset == "cifar10" else texts_predictor(model, options)
         confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
             class_names = [str(i) for i in range(len(confusion))]
-        clean = float(np.trace(confusion) / confusion.sum())
         print_classes(confusion, class_names)
-        noise = {0.0: clean}
-        for level in args.noise:
+        noise = {0.0: float(np.trace(confusion) / confusion.sum())}
+        for level in options.noise:
             noise[level] = accuracy(y, predict(x, level))
             print(f"noise {level:<6g}  {noise[level]:.4f}", flush=True)
         shifted = {}
         for name, read in sets.items():
             images, labels = read()
-            rows = slice(args.test_size)
+            rows = slice(options.test_size)
             shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
             print(f"{name:<24}{shifted[name]:.4f}", flush=True)
         print_means(shifted)
-        folder = _run_folder.RunFolder(args.out)
+        name = Path(options.model).name
+        used = {n: v for n, v in vars(options).items() if n not in ("data_dir", "out", "quick")}
         results = {
-            "settings": _harness.settings(args)
-            | {"backend": backend, "model": Path(args.model).name, "shifted": args.shifted and args.shifted.name},
-            "versions": _training.versions(),
-            "data": _training.fingerprint((x, y)),
-            "accuracy": clean,
+            "settings": used | {"backend": backend, "model": name, "shifted": options.shifted and options.shifted.name},
+            "versions": training.package_versions(),
+            "data": training.fingerprint((x, y)),
+            "accuracy": noise[0.0],
             "class_accuracy": dict(zip(class_names, class_accuracy(confusion), strict=True)),
             "confusion": confusion.tolist(),
             "noise": {f"{level:g}": value for level, value in noise.items()},
             "shifted": shifted,
         }
-        folder.write_json("evaluation.json", results)
-        try:
-            title = f"{Path(args.model).name} on {len(y):,} examples of {args.dataset}"
-            what = (
-                "noise, standard deviation of normalized pixels"
-                if args.dataset == "cifar10"
-                else "characters drawn anew"
-            )
-            levels = noise if args.noise else None
-            figure = plots.evaluation(confusion, class_names, levels, shifted, title=title, noise_label=what)
-            folder.write("evaluation.png", figure.savefig)
-        except ImportError as error:
-            print(f"note: no figure. {error}")
-        print(f"wrote {args.out}")
+        training.RunFolder(options.out).write_json("evaluation.json", results)
+        named = dict(title=f"{name} on {len(y):,} examples of {options.dataset}", noise_label=NOISE[options.dataset])
+        levels = noise if options.noise else None
+        figure = lambda: plots.evaluation(confusion, class_names, levels, shifted, **named)  # noqa: E731
+        _cli.save_figure(options.out / "evaluation.png", figure)
+        print(f"wrote {options.out}")
 
 
 def parse(argv):
-    """The arguments and their parser."""
-    parser = argparse.ArgumentParser(
-        prog="evaluate.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("model", metavar="MODEL", help="a model.keras, or the name of a preset")
-    add("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
-    add("--data-dir", type=Path, metavar="PATH", help="folder or file of the data; without it they are downloaded")
-    add("--noise", type=float, nargs="*", help="levels (default: 0.1 0.2 0.5 1 for images, 0.05 0.1 0.2 0.4 for texts)")
-    add("--shifted", type=Path, metavar="FOLDER", help="CIFAR-10-C or CIFAR-10.1")
-    add("--test-size", type=int, metavar="N", help="the first N test examples only")
-    add("--batch-size", type=int, default=250, help="default: %(default)s")
-    add("--seed", type=int, default=7, help="of the noise (default: %(default)s)")
-    add("--backend", choices=_harness.BACKENDS, help="Keras backend")
-    add("--out", type=Path, default=Path("runs/evaluation"), metavar="FOLDER", help="default: %(default)s")
-    add("--quick", action="store_true", help="on synthetic data unless a data folder is given, 500 examples")
-    args = parser.parse_args(argv)
-    args.noise = LEVELS[args.dataset] if args.noise is None else args.noise
-    if args.quick:
-        args.test_size = args.test_size or 500
-    _harness.check_positive(parser, args, "noise", "batch_size", "test_size")
-    if args.dataset == "ag_news" and max(args.noise, default=0) > 1:
-        parser.error(f"--noise of texts must be at most 1. Received: {max(args.noise):g}.")
-    if args.shifted and args.dataset != "cifar10":
+    """The options and their parser."""
+    parser = _cli.command(__doc__)
+    parser.add_argument("model", metavar="MODEL", help="a model.keras, or the name of a preset")
+    family = family_of(parser, argv)
+    quick = {"test_size": 500}
+    _cli.add_flags(parser, EvaluationOptions, ("model", "dataset", "quick"))
+    (own,) = _cli.parse(parser, [], argv, quick=quick)
+    values = {"noise": LEVELS[family], **(quick if own.quick else {}), **vars(own)}
+    options = _cli.make(parser, EvaluationOptions, values)
+    if family == "ag_news" and max(options.noise, default=0) > 1:
+        parser.error(f"--noise of texts must be at most 1. Received: {max(options.noise):g}.")
+    if options.shifted and family != "cifar10":
         parser.error("--shifted is for --dataset cifar10")
-    return args, parser
+    return options, parser
 
 
 def load(name):
@@ -122,9 +114,7 @@ def load(name):
     if preset:
         return preset.load(), preset.class_names
     if not Path(name).is_file():
-        raise FileNotFoundError(
-            f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}"
-        )
+        raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
     try:
         model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
     except Exception as error:  # Keras raises whatever a damaged file makes of it
@@ -135,26 +125,28 @@ def load(name):
     return model, getattr(model, "class_names", None)
 
 
-def test_data(args, model):
+def test_data(options, model):
     """The test images, or texts, and their labels."""
     from keras_euler import datasets
 
-    kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[args.dataset]
-    if args.quick and args.data_dir is None:
-        _, (x, y) = datasets.synthetic.images() if args.dataset == "cifar10" else datasets.synthetic.texts()
+    kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[options.dataset]
+    if options.quick and options.data_dir is None:
+        _, (x, y) = datasets.synthetic.images() if options.dataset == "cifar10" else datasets.synthetic.texts()
     else:
-        _, (x, y) = kind.load_data(args.data_dir)
+        _, (x, y) = kind.load_data(options.data_dir)
     num_classes = model.output_shape[-1]
     if len(model.output_shape) != 2 or y.max() >= num_classes:
         raise ValueError(
             f"MODEL must give a number for each of the {int(y.max()) + 1} classes. Received: the output {model.output_shape}."
         )
-    return x[: args.test_size], y[: args.test_size]
+    return x[: options.test_size], y[: options.test_size]
 
 
-def images_predictor(model, args):
+def images_predictor(model, options):
     """Function of images and a level of noise that gives the predicted classes."""
     import keras
+
+    from keras_euler.datasets.cifar10 import MEAN, STDDEV
 
     scaling = (keras.layers.Normalization, keras.layers.Rescaling)
     inputs = model.inputs[0]
@@ -162,13 +154,13 @@ def images_predictor(model, args):
         raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
     if keras.backend.is_float_dtype(inputs.dtype) and not any(isinstance(layer, scaling) for layer in model.layers):
         print("note: MODEL has no layer that scales pixels: they are normalized as cifar10.py does it")
-        variance = [stddev**2 for stddev in cifar10.PIXEL_STDDEV]
-        scale = keras.layers.Normalization(mean=cifar10.PIXEL_MEAN, variance=variance, dtype="float32")
+        variance = [stddev**2 for stddev in STDDEV]
+        scale = keras.layers.Normalization(mean=MEAN, variance=variance, dtype="float32")
         model = keras.Sequential([keras.Input(inputs.shape[1:]), scale, model])
-    made = {0.0: model, **{level: with_noise(model, level, args.seed) for level in args.noise}}
+    made = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
 
     def predict(x, level):
-        return made[level].predict(x, batch_size=args.batch_size, verbose=0).argmax(-1)
+        return made[level].predict(x, batch_size=options.batch_size, verbose=0).argmax(-1)
 
     return predict
 
@@ -182,8 +174,8 @@ def with_noise(model, level, seed):
     noise = keras_euler.AdditiveGaussianNoise(level, "always", seed=seed, dtype="float32")
     found = []
 
-    def call(layer, *args, **kwargs):
-        y = layer(*args, **kwargs)
+    def call(layer, *options, **kwoptions):
+        y = layer(*options, **kwoptions)
         if found or not isinstance(layer, keras.layers.Normalization):
             return y
         found.append(layer)
@@ -196,13 +188,11 @@ def with_noise(model, level, seed):
     inputs = model.inputs[0]
     hidden = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
     if hidden or not keras.backend.is_float_dtype(inputs.dtype):
-        raise ValueError(
-            "MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone."
-        )
+        raise ValueError("MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone.")
     return keras.Sequential([keras.Input(inputs.shape[1:], dtype=inputs.dtype), noise, model])
 
 
-def texts_predictor(model, args):
+def texts_predictor(model, options):
     """Likewise of texts, some of whose characters become random letters."""
     import keras_euler
 
@@ -210,17 +200,17 @@ def texts_predictor(model, args):
         raise ValueError(f"MODEL must be a CharacterClassifier of ag_news.py. Received: {type(model).__name__}.")
 
     def predict(x, level):
-        ids = keras_euler.corrupt_characters(model.prepare_inputs(x), level, args.seed)
-        return model.predict(ids, batch_size=args.batch_size, verbose=0).argmax(-1)
+        ids = keras_euler.corrupt_characters(model.prepare_inputs(x), level, options.seed)
+        return model.predict(ids, batch_size=options.batch_size, verbose=0).argmax(-1)
 
     return predict
 
 
-def shifted_sets(args):
+def shifted_sets(options):
     """Dict of name -> function that reads a shifted test set; empty without the flag."""
     from keras_euler.datasets import shifted
 
-    return shifted.find(args.shifted) if args.shifted else {}
+    return shifted.find(options.shifted) if options.shifted else {}
 
 
 def confusion_matrix(y, predicted, num_classes):

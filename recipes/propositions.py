@@ -10,90 +10,65 @@ those of normalized images without augmentation; W is the largest over the block
 gradients.png, noise.png and propositions.json.
 """
 
-import argparse
-import json
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
+import _cli
 import cifar10
+from _run import check_together, subset
+from _settings import Execution, ImageSettings, Options, identity, setting
+
+
+@dataclass(frozen=True)
+class PropositionOptions(Options):
+    """What this recipe has beside the flags of a training."""
+
+    h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
+    models: tuple = setting((), "model.keras files, instead of untrained networks", parse=Path, many="+", metavar="FILE")
+    examples: int = setting(16, "images in the batch", minimum=1)
+    eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
+    iterations: int = setting(20, "iterations of the power method", minimum=1)
 
 
 def main(argv=None):
     """Measure every network, print the tables, draw the figures."""
-    own, rest = parse(argv)
-    parser = _harness.training_parser(cifar10)
-    parser.prog = "propositions.py"
-    settings = _harness.parse(parser, cifar10, rest)
-    backend = _harness.choose_backend(parser, settings.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
-        import _run_folder
-        import _training
-        from _interrupts import raise_again
+    parser = _cli.command(__doc__)
+    _cli.add_flags(parser, ImageSettings, ("h", "augmentation"))
+    own, options, execution = _cli.parse(parser, [PropositionOptions, Execution], argv, quick={})
+    quick = {"depth": 20, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
+    settings = _cli.make(parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}})
+    check_together(parser, settings, execution)
+    execution = _cli.choose_backend(parser, execution)
+    folder = execution.out or Path("runs/propositions")
+    with _cli.errors_in_one_line(parser):
+        from keras_euler import analysis, datasets, plots, training
 
-        from keras_euler import analysis
-
-        train, _ = cifar10.load_data(settings)
-        x, y = _training._subset(train, own.examples, "--examples")
-        x = ((x - cifar10.PIXEL_MEAN) / cifar10.PIXEL_STDDEV).astype("float32")
-        folder = _run_folder.RunFolder(own.out)
-        folder.path.mkdir(parents=True, exist_ok=True)
+        x, y = subset(cifar10.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
+        x = ((x - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32")
+        folder.mkdir(parents=True, exist_ok=True)
         gradients, noise = {}, {}
-        for label, make in networks(own, rest, parser):
-            raise_again()
+        for label, make in networks(options, settings):
+            training.raise_pending_interrupt()
             network = make(x)
-            gradients[label] = analysis.gradient_growth(network, x, y, num_iterations=own.iterations)
-            noise[label] = analysis.noise_growth(network, x, own.eps, num_iterations=own.iterations)
+            gradients[label] = analysis.gradient_growth(network, x, y, num_iterations=options.iterations)
+            noise[label] = analysis.noise_growth(network, x, options.eps, num_iterations=options.iterations)
             print(f"\n=== {label}: gradients (Proposition 1)\n{gradients[label]}")
-            print(f"\n=== {label}: noise of norm {own.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
-        settings = {"data": settings.dataset, "seed": settings.seed} if own.models else _harness.settings(settings)
-        settings |= {"backend": backend, "examples": own.examples, "eps": own.eps, "iterations": own.iterations}
-        settings |= (
-            {"models": [f"{file.parent.name}/{file.name}" for file in own.models]} if own.models else {"h": own.h}
-        )
-        results = {
-            kind: {label: columns(growth) for label, growth in found.items()}
-            for kind, found in (("gradients", gradients), ("noise", noise))
-        }
-        summary = {"settings": settings, "data": _training.fingerprint((x, y)), "versions": _training.versions()}
-        folder.write_json("propositions.json", summary | results)
-        try:
-            from keras_euler import plots
-
-            folder.write("gradients.png", plots.growths(gradients, "gradient norm").savefig)
-            folder.write("noise.png", plots.growths(noise, "distance of noisy and clean features").savefig)
-        except ImportError as error:
-            print(f"note: no figures. {error}")
-        print(f"wrote {own.out}")
+            print(f"\n=== {label}: noise of norm {options.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
+        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
+        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
+        models = [f"{file.parent.name}/{file.name}" for file in options.models]
+        used |= {"models": models} if models else {"h": options.h}
+        summary = {"settings": used, "data": training.fingerprint((x, y)), "versions": training.package_versions()}
+        for kind, found in (("gradients", gradients), ("noise", noise)):
+            summary[kind] = {label: columns(growth) for label, growth in found.items()}
+        training.RunFolder(folder).write_json("propositions.json", summary)
+        _cli.save_figure(folder / "gradients.png", lambda: plots.growths(gradients, "gradient norm"))
+        _cli.save_figure(folder / "noise.png", lambda: plots.growths(noise, "distance of noisy and clean features"))
+        print(f"wrote {folder}")
 
 
-def parse(argv):
-    """The recipe's own flags, and a list of cifar10.py's."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add = parser.add_argument
-    add("--h", type=float, nargs="+", default=[1.0, 0.1], help="of untrained networks (default: 1.0 0.1)")
-    add(
-        "--models",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="model.keras files, instead of untrained ones",
-    )
-    add("--examples", type=int, default=16, help="images in the batch (default: %(default)s)")
-    add("--eps", type=float, default=1.0, help="norm of an image's noise, in normalized pixels (default: %(default)s)")
-    add("--iterations", type=int, default=20, help="of the power iteration (default: %(default)s)")
-    add("--out", type=Path, default=Path("runs/propositions"), metavar="FOLDER", help="default: %(default)s")
-    add("--quick", action="store_true", help="depth 20 on synthetic data unless a folder is given")
-    own, rest = parser.parse_known_args(argv)
-    _harness.check_positive(parser, own, "examples", "eps", "iterations")
-    if own.quick:
-        rest = ["--quick", "--depth", "20", *rest]
-    return own, rest
-
-
-def networks(own, rest, parser):
+def networks(options, settings):
     """Pairs of a label and a function from a batch to a network of normalized images."""
     import keras
 
@@ -101,9 +76,9 @@ def networks(own, rest, parser):
 
     def untrained(h):
         def make(x):
-            args = _harness.parse(parser, cifar10, [*rest, "--h", str(h)])
-            keras.utils.set_random_seed(args.seed)
-            network = keras_euler.EulerResNet(input_shape=(32, 32, 3), **_harness.network_arguments(args))
+            keras.utils.set_random_seed(settings.seed)
+            network = dataclasses.replace(settings, h=h).network_arguments()
+            network = keras_euler.EulerResNet(input_shape=x.shape[1:], data_format="channels_last", **network)
             keras_euler.analysis.calibrate_batch_norm(network, x)
             return network
 
@@ -116,18 +91,20 @@ def networks(own, rest, parser):
 
         return make
 
-    if own.models:
-        labels = [trained_label(file) for file in own.models]
-        if len(set(labels)) < len(labels):
-            labels = [f"{file.parent.name}/{file.stem}" for file in own.models]
-        return [(label, trained(file)) for label, file in zip(labels, own.models, strict=True)]
-    return [(f"h = {h:g}", untrained(h)) for h in own.h]
+    if not options.models:
+        return [(f"h = {h:g}", untrained(h)) for h in options.h]
+    labels = [trained_label(file) for file in options.models]
+    if len(set(labels)) < len(labels):
+        labels = [f"{file.parent.name}/{file.stem}" for file in options.models]
+    return [(label, trained(file)) for label, file in zip(labels, options.models, strict=True)]
 
 
 def trained_label(file):
     """`h = 0.1, seed 7` where the run folder says so, else the name of folder and file."""
+    from keras_euler import training
+
     try:
-        settings = json.loads((file.parent / "config.json").read_text("utf-8"))["settings"]
+        settings = training.RunFolder(file.parent).config()["settings"]
         return f"h = {settings['h']:g}, seed {settings['seed']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{file.parent.name}/{file.stem}"
@@ -136,11 +113,8 @@ def trained_label(file):
 def columns(growth):
     """A `Growth` as a dict that JSON can hold."""
     rows = {name: getattr(growth, name) for name in ("measured", "bound", "branches", "shortcut_norms", "steps")}
-    return {
-        "blocks": growth.names,
-        "W": growth.W,
-        **{name: [None if v != v else v for v in map(float, row)] for name, row in rows.items()},
-    }
+    rows = {name: [None if v != v else v for v in map(float, row)] for name, row in rows.items()}
+    return {"blocks": growth.names, "W": growth.W, **rows}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python recipes/report.py runs/depth-cifar10                                # the folder of a study
     python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images
     python recipes/report.py postgresql://user:password@host/studies           # a storage with all its studies
+    python recipes/report.py recipes/results/studies_cpu_torch.json            # the rows committed here
 
 Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation
 over seeds of the best test accuracy and of the last, with failed trainings as crosses (figures 3 to 6, 8, 9, 12, 14 to 16);
@@ -10,15 +11,15 @@ accuracy over epochs by learning rate (figure 13); what noisy inputs look like (
 2, 10 and 11.
 """
 
-import argparse
 import json
 import re
 import statistics
 from pathlib import Path
 
 import _claims
-import _harness
-from _measured import cells, described_cuts, label, ordinary_first, read, seeds_of, words
+import _cli
+import _paper
+from _measured import cells, described_cuts, label, ordinary_first, read, read_json, seeds_of, words
 from _plan import ROLES
 
 # What the noise on characters is shown on.
@@ -29,27 +30,24 @@ ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy 
 
 def main(argv=None):
     """Read the storages, write figures and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("storages", nargs="+", metavar="STORAGE", help="folders of studies, or database URLs")
-    parser.add_argument("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument("--data-dir", type=Path, metavar="PATH", help="real images and texts for figure 17")
-    parser.add_argument(
-        "--data", metavar="NAME", help="what the data set is called here, such as 'CIFAR-10 (JPEG q75)'"
-    )
-    parser.add_argument(
-        "--dynamics", nargs="+", type=Path, default=[], metavar="FOLDER", help="of gradient_dynamics.py"
-    )
+    parser = _cli.command(__doc__)
+    add = parser.add_argument
+    add("storages", nargs="+", metavar="STORAGE", help="folders of studies, database URLs, or files report.json")
+    add("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: %(default)s")
+    add("--data-dir", type=Path, metavar="PATH", help="real images and texts for figure 17")
+    add("--data", metavar="NAME", help="what the data set is called here, such as 'CIFAR-10 (JPEG q75)'")
+    add("--dynamics", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of gradient_dynamics.py")
     args = parser.parse_args(argv)
-    with _harness.errors_in_one_line(parser):
+    with _cli.errors_in_one_line(parser):
         studies = [study for storage in args.storages for study in read(storage, len(args.storages) > 1)]
         if not studies:
             raise ValueError("There is no study in what was given. Pass the folder of a study, or its --storage URL.")
         names = [study["name"] for study in studies]
         for i, study in enumerate(studies):  # of several folders: figures are named by it
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
-            study["data"] = args.data or study["plan"]["data"]
+            study["data"] = args.data or study.get("data") or study["plan"]["data"]
         args.out.mkdir(parents=True, exist_ok=True)
-        summaries = {folder: json.loads((folder / "summary.json").read_text()) for folder in args.dynamics}
+        summaries = {folder: read_json(folder / "summary.json", dict, ("settings", "runs")) for folder in args.dynamics}
         text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
         for study in studies:
             text += section(study, draw(study, args.out))
@@ -100,12 +98,10 @@ def overview(studies, summaries):
     """Markdown lines: each claim of the paper with the verdicts on its parts."""
     lines = ["\n## The claims\n", "| claim | study | setting | n | verdicts |", "| --- | --- | --- | --- | --- |"]
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries.values()]
-    how = "; ".join(
-        f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values()
-    )
+    how = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values())
     seeds = ", ".join(str(len({row["seed"] for row in s["runs"]})) for s in summaries.values())
-    lines += [f"| {_claims.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdicts(parts)} |"]
-    for name, claim in _claims.CLAIMS.items():
+    lines += [f"| {_paper.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdicts(parts)} |"]
+    for name, claim in _paper.CLAIMS.items():
         those = [study for study in studies if study["plan"]["study"] == name] or [None]
         for study in those:
             judged = _claims.judge(study["plan"], cells(study)) if study else []
@@ -125,7 +121,7 @@ def section(study, figures):
     """Markdown lines of a study: setting, claim with verdicts, table, figures."""
     plan, table = study["plan"], cells(study)
     states = ", ".join(f"{count} {state}" for state, count in sorted(study["trials"].items()))
-    devices = ", ".join(sorted({row["device"] for row in study["rows"]})) or "none yet"
+    devices = ", ".join(sorted({row["device"] or "unknown" for row in study["rows"]})) or "none yet"
     lines = [
         f"\n## {study['name']} (figure {plan['figures']})\n",
         f"Trials: {states}. Data: {study['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
@@ -134,24 +130,15 @@ def section(study, figures):
         *different_data(study),
         *(f"Failed: {params}: {error}\n" for params, error in study["errors"].items()),
     ]
-    if plan["study"] in _claims.CLAIMS:
-        lines += [
-            f"The paper: {_claims.CLAIMS[plan['study']]}\n",
-            "| part | verdict | measured |",
-            "| --- | --- | --- |",
-        ]
+    if plan["study"] in _paper.CLAIMS:
+        lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | measured |", "| --- | --- | --- |"]
         said = set()
         for part in _claims.judge(plan, table):
             evidence = "as above" if part.evidence and part.evidence in said else part.evidence
             lines.append(f"| {part.words} | **{part.verdict}** | {evidence} |")
             said.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
-    lines += [
-        "",
-        "| "
-        + " | ".join(words(plan[role]) for role in roles)
-        + " | n | best, median | ± | last, median | ± | failed |",
-    ]
+    lines += ["", "| " + " | ".join(words(plan[role]) for role in roles) + " | n | best, median | ± | last, median | ± | failed |"]
     lines += ["| --- " * (len(roles) + 6) + "|"]
     for key, cell in table.items():
         values = [f"{part:.4g}" if isinstance(part, float) else str(part) for part in key if part is not None]
@@ -183,29 +170,24 @@ def dynamics(summaries):
 
 def noisy_inputs(data_dir, folder):
     """Figure 17: the same inputs at every level of noise."""
-    import cifar10
-    from _studies import IMAGE_NOISE, TEXT_NOISE
-
     from keras_euler import corrupt_characters, datasets, plots
 
     images, texts = test_inputs(datasets.cifar10, data_dir), test_inputs(datasets.ag_news, data_dir)
     if data_dir and images is texts is None:
-        raise ValueError(
-            f"--data-dir must hold CIFAR-10 or AG-News, as the training recipes take them. Received: {data_dir}."
-        )
-    made_up = [name for name, found in (("images", images), ("text", texts)) if found is None]
+        raise ValueError(f"--data-dir must hold CIFAR-10 or AG-News, as the training recipes take them. Received: {data_dir}.")
+    synthetic = [name for name, found in (("images", images), ("text", texts)) if found is None]
     images = datasets.synthetic.images(8, 4)[1][0] if images is None else images
     text = TEXT if texts is None else texts[0]
-    plots.noisy_images(images[:4], IMAGE_NOISE, cifar10.PIXEL_STDDEV).savefig(folder / "noisy_images.png")
+    plots.noisy_images(images[:4], _paper.IMAGE_NOISE, datasets.cifar10.STDDEV).savefig(folder / "noisy_images.png")
     ids = datasets.characters.encode_characters([text], len(text))
     lines = [
         "\n## What noisy inputs look like (figure 17)\n",
-        *([f"Made-up {' and '.join(made_up)}: no --data-dir with real ones.\n"] if made_up else []),
+        *([f"Synthetic {' and '.join(synthetic)}: no --data-dir with real ones.\n"] if synthetic else []),
         "![noisy images](noisy_images.png)\n",
         "| level | text |",
         "| --- | --- |",
     ]
-    for level in TEXT_NOISE:
+    for level in _paper.TEXT_NOISE:
         (noisy,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
         lines.append(f"| {level:g} | {noisy.replace('|', ' ')} |")
     return lines
@@ -225,9 +207,7 @@ def best_of_search(study):
     if "search" not in plan or not study["rows"]:
         return []
     best = max(study["rows"], key=lambda row: row["best_test_accuracy"])
-    return [
-        f"A search. Best: {plan['axis']} = {best[plan['axis']]:.4g}, test accuracy {best['best_test_accuracy']:.4f}.\n"
-    ]
+    return [f"A search. Best: {plan['axis']} = {best[plan['axis']]:.4g}, test accuracy {best['best_test_accuracy']:.4f}.\n"]
 
 
 def different_data(study):

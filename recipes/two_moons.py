@@ -10,60 +10,51 @@ on clean test points are printed, and written beside the picture as JSON. The pa
 400 points, noise 0.25, Adam at 0.01 and 200 epochs are ours.
 """
 
-import argparse
-import math
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
+import _cli
 import numpy as np
+from _settings import BACKENDS, Execution, Options, setting
 
 SHOWN = 5  # pictures of blocks, the input beside them
 
 
+@dataclass(frozen=True)
+class MoonsOptions(Options):
+    """The options of this recipe."""
+
+    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
+    blocks: int = setting(20, "residual blocks", minimum=1)
+    noise: float = setting(0.25, "standard deviation of the noise", minimum=0)
+    epochs: int = setting(200, "epochs; with --quick 40", minimum=1)
+    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
+    out: Path = setting(Path("two_moons.png"), "the figure", parse=Path, metavar="FILE", suffix=".png")
+
+
 def main(argv=None):
     """Train a network for each h, print the accuracies, draw the figure."""
-    args, parser = parse(argv)
-    backend = _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser, resumes=False):
+    parser = _cli.command(__doc__)
+    _, options = _cli.parse(parser, [MoonsOptions], argv, quick={"epochs": 40})
+    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    with _cli.errors_in_one_line(parser):
         import keras
-        from _callbacks import RaiseAgain
 
-        noisy, clean = moons(400, args.noise, args.seed + 1), moons(400, 0.0, args.seed + 2)
-        print(
-            f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({backend}, {args.blocks} blocks, noise {args.noise:g})"
-        )
+        noisy, clean = moons(400, options.noise, options.seed + 1), moons(400, 0.0, options.seed + 2)
+        setting_words = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
+        print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({setting_words})")
         pictures, found = {}, {}
-        for h in args.h:
-            keras.utils.set_random_seed(args.seed)
-            model = train(h, args, [RaiseAgain()])
+        for h in options.h:
+            keras.utils.set_random_seed(options.seed)
+            model = train(h, options)
             accuracy = [model.evaluate(x, y, verbose=0)[1] for x, y in (noisy, clean)]
             print(f"{h:6g} {accuracy[0]:11.4f} {accuracy[1]:11.4f}", flush=True)
             pictures[f"h = {h:g}"] = features(model, noisy[0])
             found[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
-        draw(pictures, noisy[1]).savefig(args.out)
-        _harness.write_results(args.out.with_suffix(".json"), args, backend, found)
-        print(f"wrote {args.out}")
-
-
-def parse(argv):
-    """The arguments and their parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--h", type=float, nargs="+", default=[1.0, 0.1], help="default: 1.0 0.1")
-    add("--blocks", type=int, default=20, help="residual blocks (default: %(default)s)")
-    add("--noise", type=float, default=0.25, help="standard deviation (default: %(default)s)")
-    add("--epochs", type=int, help="default: 200; with --quick 40")
-    add("--seed", type=int, default=7, help="default: %(default)s")
-    add("--backend", choices=_harness.BACKENDS, help="Keras backend")
-    add("--out", type=Path, default=Path("two_moons.png"), metavar="FILE", help="default: %(default)s")
-    add("--quick", action="store_true", help="few epochs")
-    args = parser.parse_args(argv)
-    args.epochs = (40 if args.quick else 200) if args.epochs is None else args.epochs
-    if not 0 <= args.noise < math.inf:
-        parser.error(f"--noise must be finite and at least 0. Received: {args.noise:g}.")
-    _harness.check_positive(parser, args, "blocks", "epochs")
-    _harness.check_file(parser, args.out, ".png")
-    return args, parser
+        draw(pictures, noisy[1]).savefig(options.out)
+        _cli.write_results(options.out.with_suffix(".json"), options, found)
+        print(f"wrote {options.out}")
 
 
 def moons(num_points, noise, seed):
@@ -76,20 +67,23 @@ def moons(num_points, noise, seed):
     return (points + rng.normal(0, noise, points.shape)).astype("float32"), labels
 
 
-def train(h, args, callbacks):
+def train(h, options):
     """A network with this h, trained on noisy moons."""
     import keras
 
     import keras_euler
+    from keras_euler.training import RaiseDropped
 
     layers = [keras.Input((2,))]
-    for n in range(args.blocks):
+    for n in range(options.blocks):
         branch = [keras.layers.Dense(16, "relu"), keras.layers.Dense(2)]
         layers.append(keras_euler.EulerResidual(branch, h=h, name=f"block{n + 1}"))
     model = keras.Sequential([*layers, keras.layers.Dense(2, name="logits")])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
-    model.fit(*moons(400, args.noise, args.seed), batch_size=100, epochs=args.epochs, verbose=0, callbacks=callbacks)
+    model.fit(
+        *moons(400, options.noise, options.seed), batch_size=100, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()]
+    )
     return model
 
 
@@ -121,7 +115,7 @@ def separable(points, labels, num_directions=360):
 
 def draw(pictures, labels):
     """A row an h, a column a block, a colour a class."""
-    from keras_euler.plots._figure import COLOURS, new_figure
+    from keras_euler.plots import COLOURS, new_figure
 
     columns = max(map(len, pictures.values()))
     figure = new_figure(figsize=(2.1 * columns, 2.3 * len(pictures)))

@@ -4,22 +4,23 @@
     python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_cifar10 --data "CIFAR-10 (JPEG q75)"
 
 `--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into keras_euler/zoo, and what its
-config.json and result.json say (command, device, accuracy after the last epoch) into keras_euler/zoo/presets.json. Further folders
-are those of the same run with other seeds: the weights are the first one's, n and spread those of all.
+config.json and result.json say (command, device, accuracy after the last epoch) into keras_euler/zoo/presets.json. Further
+folders are those of the same run with other seeds: the weights are the first one's, n and spread those of all.
 """
 
-import argparse
+import dataclasses
 import hashlib
 import inspect
 import json
 import math
 import re
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
-import _harness
-import ag_news
-import cifar10
+import _cli
+from _plan import RECIPES
+from _settings import BACKENDS, Execution, Options, flag, setting
 
 ZOO = Path(__file__).parents[1] / "keras_euler" / "zoo"
 LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in presets.json
@@ -28,27 +29,29 @@ HEADER = """\
 |---|---|---|---|---|---|"""
 
 
+@dataclass(frozen=True)
+class ZooOptions(Options):
+    """The options of this recipe."""
+
+    add: tuple = setting((), "folders of finished runs to make a preset of", parse=Path, many="+", metavar="FOLDER")
+    name: str | None = setting(None, "the preset's name", parse=str)
+    data: str | None = setting(None, "what the data set is called in the table", parse=str)
+    zoo: Path = setting(ZOO, "folder of presets.json (default: the package's)", parse=Path)
+    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
+
+
 def main(argv=None):
-    """Run the recipe."""
-    parser = argparse.ArgumentParser(
-        prog="zoo.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument(
-        "--add", help="folders of finished runs to make a preset of", type=Path, nargs="+", metavar="FOLDER"
-    )
-    parser.add_argument("--name", help="the preset's name")
-    parser.add_argument("--data", help="what the data set is called in the table")
-    parser.add_argument("--zoo", help="folder of presets.json (default: the package's)", type=Path, default=ZOO)
-    parser.add_argument("--backend", help="Keras backend", choices=_harness.BACKENDS)
-    args = parser.parse_args(argv)
-    if bool(args.add) != bool(args.name and args.data):
+    """Print the table, or add a preset."""
+    parser = _cli.command(__doc__)
+    _, options = _cli.parse(parser, [ZooOptions], argv)
+    if bool(options.add) != bool(options.name and options.data):
         parser.error("--add needs --name and --data, which are for it alone")
-    if args.name and not re.fullmatch(r"[a-z0-9_]+", args.name):
-        parser.error(f"--name must be of small letters, digits and _. Received: {args.name}")
-    _harness.choose_backend(parser, args.backend)
-    with _harness.errors_in_one_line(parser):
-        if args.add:
-            add(args.add, args.name, args.data, args.zoo)
+    if options.name and not re.fullmatch(r"[a-z0-9_]+", options.name):
+        parser.error(f"--name must be of small letters, digits and _. Received: {options.name}")
+    _cli.choose_backend(parser, Execution(backend=options.backend))
+    with _cli.errors_in_one_line(parser):
+        if options.add:
+            add(options.add, options.name, options.data, options.zoo)
         else:
             print(table())
 
@@ -80,9 +83,9 @@ def _row(name, model, accuracy):
 def add(folders, name, data, zoo):
     """Make a preset of a finished run, and of others that differ in their seed."""
     import keras
-    from _run_folder import RunFolder
 
     import keras_euler
+    from keras_euler import training
 
     runs = [_finished(folder) for folder in folders]
     config, result = runs[0]
@@ -97,23 +100,22 @@ def add(folders, name, data, zoo):
     entries = json.loads(presets.read_text()) if presets.exists() else {}
     if name in entries:
         raise ValueError(f"--name: {name} is in {presets} already. Take it out there to make it anew.")
-    recipe = cifar10 if "augmentation" in settings else ag_news
+    family = "cifar10" if "augmentation" in settings else "ag_news"
     kinds = (keras_euler.EulerResNet, keras_euler.EulerVDCNN)
     layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers()
     network = next(layer for layer in layers if isinstance(layer, kinds))
     zoo.mkdir(exist_ok=True)
-    files = RunFolder(zoo)
     file = zoo / f"{name}.weights.h5"
-    files.write(file.name, lambda path: _save_small(network, path))
+    training.write_atomically(file, lambda path: _save_small(network, path))
     accuracies = [found["last_test_accuracy"] for _, found in runs]
-    datasets = keras_euler.datasets
+    dataset = getattr(keras_euler.datasets, family)
     entry = {
         "network": type(network).__name__,
         "arguments": _arguments(network),
         "description": f"Trained on {data}, {result['epochs']} epoch{'s' * (result['epochs'] > 1)}.",
         "weights": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "command": _command(recipe, settings),
+        "command": _command(family, settings),
         "metrics": {
             "test_accuracy": round(accuracies[0], 4),
             "test_examples": config["data"]["test"]["examples"],
@@ -123,20 +125,19 @@ def add(folders, name, data, zoo):
             "device": config["device"],
             "epochs": result["epochs"],
         },
-        "class_names": (datasets.cifar10 if recipe is cifar10 else datasets.ag_news).CLASS_NAMES,
+        "class_names": dataset.CLASS_NAMES,
         "preprocessing": (
-            {"mean": cifar10.PIXEL_MEAN, "stddev": cifar10.PIXEL_STDDEV}
-            if recipe is cifar10
-            else {"alphabet": settings["alphabet"]}
+            {"mean": dataset.MEAN, "stddev": dataset.STDDEV} if family == "cifar10" else {"alphabet": settings["alphabet"]}
         ),
     }
-    files.write_json(presets.name, {**entries, name: entry})
+    text = json.dumps({**entries, name: entry}, indent=2) + "\n"
+    training.write_atomically(presets, lambda path: path.write_text(text))
     print(f"wrote {file} ({file.stat().st_size:,} bytes)\nwrote {presets}")
 
 
 def _finished(folder):
     """Configuration and result of a run."""
-    from _run_folder import RunFolder
+    from keras_euler.training import RunFolder
 
     run = RunFolder(folder)
     config, result = run.config(), run.result()
@@ -157,22 +158,27 @@ def _arguments(network):
     from keras_euler.models.weights import FREE
 
     defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
-    config = {name: value for name, value in network.get_config().items() if name not in FREE}
+    config = {name: value for name, value in network.serialized_arguments().items() if name not in FREE}
     always = ("depth", "h", "num_classes")
     return {name: value for name, value in config.items() if name in always or value != defaults[name]}
 
 
-def _command(recipe, settings):
+def _command(family, settings):
     """The command line of a run, from its settings."""
-    parser = _harness.training_parser(recipe)
-    words = [f"python recipes/{Path(recipe.__file__).name}"]
-    for action in parser._actions:
-        value = settings.get(action.dest)
-        if action.dest not in settings or (value == action.default and action.dest not in ("h", "seed")):
+    words = [f"python recipes/{family}.py"]
+    for one in dataclasses.fields(RECIPES[family].settings):
+        value = settings.get(one.name)
+        default = list(one.default) if isinstance(one.default, tuple) else one.default
+        if one.name not in settings or (value == default and one.name not in ("h", "seed")):
             continue
-        words.append(action.option_strings[0])
-        if action.nargs != 0:
-            words += [str(part) for part in (value if isinstance(value, list) else [value])]
+        if isinstance(value, bool):
+            words.append(flag(one.name) if value else flag(f"no_{one.name}"))
+        else:
+            joined = one.name == "h" and isinstance(value, list)
+            words += [
+                flag(one.name),
+                *([",".join(map(str, value))] if joined else map(str, value if isinstance(value, list) else [value])),
+            ]
     return " ".join(words)
 
 

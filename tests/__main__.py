@@ -35,9 +35,7 @@ def run(arguments, cache):
         start = time.monotonic()
         status = subprocess.run(command, env=environment, check=False).returncode
         failed |= status != 0
-        lines.append(
-            f"{name:12} {'passed' if status == 0 else f'FAILED (status {status})'} {time.monotonic() - start:6.0f} s"
-        )
+        lines.append(f"{name:12} {'passed' if status == 0 else f'FAILED (status {status})'} {time.monotonic() - start:6.0f} s")
     print("\n".join(["===", *lines]), flush=True)
     return int(failed)
 

@@ -16,10 +16,7 @@ def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
     keras.utils.set_random_seed(3)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
-    branch = [
-        keras.layers.Dense(5, "relu", use_bias=False, name="a"),
-        keras.layers.Dense(6, use_bias=False, name="b"),
-    ]
+    branch = [keras.layers.Dense(5, "relu", use_bias=False, name="a"), keras.layers.Dense(6, use_bias=False, name="b")]
     logits_dtype = keras.dtype_policies.get(dtype).variable_dtype
     layers = [
         keras_euler.EulerResidual(branch, h=H, name="block"),

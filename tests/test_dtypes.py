@@ -169,9 +169,7 @@ def test_layers_train_and_give_the_dtype_of_the_policy(dtypes, kind):
 def network(weights=None):
     branch = [Conv2D(3, 3, padding="same"), BatchNormalization()]
     block = EulerResidual(branch, activation="relu", trainable_h="scalar")
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3)), block, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
-    )
+    model = keras.Sequential([keras.Input((8, 8, 3)), block, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
     if weights:
         model.set_weights(weights)
     analysis.calibrate_batch_norm(model, IMAGES)

@@ -62,7 +62,7 @@ def test_frameworks_are_imported_in_one_folder_and_inside_functions():
             for name in names:
                 if name.partition(".")[0] in FRAMEWORKS:
                     assert node.col_offset > 0, f"{path} imports {name} at module level"
-                    assert path.parent.name == "_backend", f"{path} imports {name}"
+                    assert path.parent.name == "_backend" or path.name == "devices.py", f"{path} imports {name}"
 
 
 def run(code, **environment):
@@ -78,9 +78,29 @@ def test_import_is_light():
     )
     outputs = [run(code).stdout.split(maxsplit=1) for _ in range(5)]
     assert min(float(seconds) for seconds, _ in outputs) < 0.1
-    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(
-        re.findall(r"\w+", outputs[0][1])
+    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(re.findall(r"\w+", outputs[0][1]))
+
+
+def test_subpackages_resolve_after_a_plain_import():
+    names = sorted(module.name for module in pkgutil.iter_modules(keras_euler.__path__) if module.name[0] != "_")
+    assert {"hub", "layers", "models", "plots", "surgery"} <= set(names)
+    done = run(
+        f"import keras_euler; assert set({names}) <= set(dir(keras_euler));"
+        f"print([getattr(keras_euler, name).__name__ for name in {names}])"
     )
+    assert done.stdout == f"{[f'keras_euler.{name}' for name in names]}\n", done.stderr
+
+
+def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_extra():
+    done = run(
+        "import sys, keras_euler; sys.modules['keras_hub'] = None;"
+        "print(hasattr(keras_euler, 'hub')); help(keras_euler); keras_euler.hub"
+    )
+    assert done.stdout.startswith("False\n") and "EulerResNet" in done.stdout
+    assert done.stderr.rstrip().endswith('Install it: pip install "keras-euler[hub]"')
+    assert "AttributeError: keras_euler.hub is unavailable: keras_euler.hub needs KerasHub." in done.stderr
+    with pytest.raises(AttributeError, match="module 'keras_euler' has no attribute 'plot'"):
+        keras_euler.plot  # noqa: B018
 
 
 ALONE = """

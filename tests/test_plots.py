@@ -1,5 +1,6 @@
 """Figures: what they say of wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
 
+import dataclasses
 import math
 
 import pytest
@@ -14,11 +15,7 @@ WEIGHTS = {"iteration": [0, 1, 2], "conv1": [2.0, math.nan, 3.0], "total": [3.0,
 def test_a_colour_for_each_label_and_a_line_style_for_each_seed():
     figure = plots.gradient_dynamics({"h = 1": [(WEIGHTS, WEIGHTS)] * 2, "h = 0.1": [(WEIGHTS, WEIGHTS)]})
     lines = figure.axes[0].get_lines()
-    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [
-        ("#D55E00", "-"),
-        ("#D55E00", "--"),
-        ("#0072B2", "-"),
-    ]
+    assert [(line.get_color(), line.get_linestyle()) for line in lines] == [("#D55E00", "-"), ("#D55E00", "--"), ("#0072B2", "-")]
     (legend,) = figure.legends
     labels = ["h = 1, first seed", "h = 1, second seed", "h = 0.1"]
     assert [text.get_text() for text in legend.get_texts()] == labels
@@ -57,18 +54,14 @@ def test_runs_of_another_form_are_an_error(runs):
         plots.gradient_dynamics(runs)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")]
-)
+@pytest.mark.parametrize(("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")])
 def test_logs_that_are_none_are_named(text, message, tmp_path):
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):
         plots.gradient_dynamics({"h": [(None, tmp_path / "log.csv")]})
 
 
-@pytest.mark.parametrize(
-    ("histories", "message"), [({}, "`histories` must be"), ({"a": {}}, "A history must be a list")]
-)
+@pytest.mark.parametrize(("histories", "message"), [({}, "`histories` must be"), ({"a": {}}, "A history must be a list")])
 def test_histories_of_another_form_are_an_error(histories, message):
     with pytest.raises(ValueError, match=message):
         plots.training_curves(histories)
@@ -116,9 +109,7 @@ def test_curve_of_a_training_that_diverged_stays_where_it_ended():
     assert len({line.get_color() for line in lines}) == 8
 
 
-@pytest.mark.parametrize(
-    ("draw", "kind"), [(lambda runs: plots.growths(runs, "norm"), "Growth"), (plots.suggestions, "Sugg")]
-)
+@pytest.mark.parametrize(("draw", "kind"), [(lambda runs: plots.growths(runs, "norm"), "Growth"), (plots.suggestions, "Sugg")])
 def test_one_result_without_a_label_is_an_error(draw, kind):
     with pytest.raises(TypeError, match=f"`runs` must be a dict of label -> {kind}"):
         draw(SUGGESTION)
@@ -126,6 +117,13 @@ def test_one_result_without_a_label_is_an_error(draw, kind):
         draw({})
 
 
-def test_circle_and_limit_are_in_the_legend():
-    texts = plots.suggestions({"depth 20": SUGGESTION, "depth 56": SUGGESTION}).axes[0].get_legend().get_texts()
-    assert [text.get_text() for text in texts][-2:] == ["1/sqrt(L), the advice", "limit: 10"]
+def test_advice_and_limit_are_in_the_legend_and_the_rule_where_it_is_another():
+    def legend(runs):
+        return [text.get_text() for text in plots.suggestions(runs).axes[0].get_legend().get_texts()]
+
+    assert legend({"a": SUGGESTION, "b": SUGGESTION}) == ["a: h = 0.33", "b: h = 0.33", "advice", "limit: 10"]
+    smaller = dataclasses.replace(SUGGESTION, h=0.1, limit=3.0)
+    assert legend({"a": SUGGESTION, "b": smaller})[2:] == ["advice", "1/sqrt(L)", "limit: 3", "limit: 10"]
+    lines = plots.suggestions({"b": smaller}).axes[0].get_lines()
+    marked = {line.get_marker(): float(line.get_xdata()[0]) for line in lines[1:3]}
+    assert marked == {"o": 0.1, "x": 1 / 3}

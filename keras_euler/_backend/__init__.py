@@ -4,14 +4,11 @@ TensorFlow, JAX and torch are imported in this folder alone, and only inside fun
 Keras layers are at the speed of a hand-written network.
 """
 
+from keras_euler._backend.data_sets import map_batches, weights_kept
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
-from keras_euler._backend.files import (
-    is_tensorflow_tensor,
-    leave_gpu_to_keras,
-    on_strings_of_tensorflow,
-    read_torch_file,
-)
+from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
+from keras_euler._backend.keras_private import all_layers, inner_layers, mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
@@ -23,9 +20,18 @@ from keras_euler._backend.kernels import (
     relu,
 )
 from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
+from keras_euler._backend.tensors import (
+    decode_strings,
+    has_value,
+    is_string_tensor,
+    is_tensorflow_graph_tensor,
+    is_tensorflow_tensor,
+)
 
 __all__ = [
+    "all_layers",
     "convolution",
+    "decode_strings",
     "float64_array",
     "fused_batch_norm",
     "gradients",
@@ -33,15 +39,24 @@ __all__ = [
     "has_fast_convolution",
     "has_fast_pooling",
     "has_fused_batch_norm",
+    "has_value",
+    "inner_layers",
+    "is_string_tensor",
+    "is_tensorflow_graph_tensor",
     "is_tensorflow_tensor",
     "l2_norms",
     "largest",
     "leave_gpu_to_keras",
     "linearized",
+    "map_batches",
+    "mask_of",
+    "masked",
     "norm_reader",
     "on_strings_of_tensorflow",
+    "pass_mask",
     "read_torch_file",
     "relu",
     "sum_over_replicas",
+    "weights_kept",
     "wide_dtype",
 ]

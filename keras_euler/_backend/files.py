@@ -22,11 +22,6 @@ def read_torch_file(path):
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def is_tensorflow_tensor(x):
-    """Whether this is a tensor of TensorFlow's, whatever the backend: data sets hand them to a preprocessor."""
-    return type(x).__module__.startswith("tensorflow.")
-
-
 def on_strings_of_tensorflow(function, strings, length):
     """`function` of a list of strings, on a tensor of strings in a TensorFlow graph: int32 `(*shape, length)`."""
     import tensorflow as tf

@@ -3,21 +3,24 @@
 import keras
 
 
-def has_fused_batch_norm():
-    """Whether `fused_batch_norm` is there: on torch, where Keras' own makes six passes over the data.
+def has_fused_batch_norm(x, axis, use_batch_statistics):
+    """Whether `fused_batch_norm` takes these arguments: on torch, where Keras' own makes six passes over the data.
 
+    Torch's kernel refuses batch statistics of fewer than two values per channel, and vectors.
     (TensorFlow's fused kernel was tried on the CPU: no faster than Keras' own.)
     """
-    return keras.backend.backend() == "torch"
+    if keras.backend.backend() != "torch" or x.ndim < 2:
+        return False
+    return not use_batch_statistics or x.numel() > x.shape[axis]
 
 
 def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_statistics):
     """Batch norm by torch's one fused kernel; the twin of `keras.layers.BatchNormalization`.
 
     Args:
-        x: Tensor of rank 2 or more.
-        gamma, beta, mean, variance: Vectors of the size of `axis`, float32. `mean` and `variance` are the statistics to
-            normalize with where `use_batch_statistics` is False, and are not read otherwise.
+        x: Tensor of floats, of rank 2 or more.
+        gamma, beta, mean, variance: Vectors of the size of `axis`, float64 for a float64 `x`, else float32. `mean` and
+            `variance` are the statistics to normalize with where `use_batch_statistics` is False, and are not read otherwise.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
         use_batch_statistics: Normalize with the statistics of `x` itself.
@@ -35,9 +38,7 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    y = torch.nn.functional.batch_norm(
-        x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon
-    )
+    y = torch.nn.functional.batch_norm(x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon)
     if use_batch_statistics:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)

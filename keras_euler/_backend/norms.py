@@ -5,6 +5,7 @@ import functools
 import keras
 
 from keras_euler._backend.dtypes import wide_dtype
+from keras_euler._backend.keras_private import training_state
 
 
 def l2_norms(tensors):
@@ -77,8 +78,8 @@ def _jax_values(model, variables):
     places = [places.get(id(variable)) for variable in variables]
 
     def values():
-        state = getattr(model, "_jax_state", None)
-        if state and None not in places and not model._jax_state_synced:
+        state = training_state(model)
+        if state and None not in places:
             return [state[kind][i] for kind, i in places]
         model.jax_state_sync()
         return [variable.value for variable in variables]

@@ -2,12 +2,7 @@
 
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.gradients import gradient_norms
-from keras_euler.analysis.growth import (
-    Growth,
-    calibrate_batch_norm,
-    gradient_growth,
-    noise_growth,
-)
+from keras_euler.analysis.growth import Growth, calibrate_batch_norm, gradient_growth, noise_growth
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.analysis.suggest import Suggestion, suggest_h
 from keras_euler.surgery.size import multiply_adds

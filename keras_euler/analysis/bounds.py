@@ -90,7 +90,5 @@ def _per_block(name, value, num_blocks):
         raise TypeError(f"`{name}` must be a number, or a list of one for each block. Received: {name}={value!r}.")
     values = [check_number(f"{name}[{i}]", number, 0) for i, number in enumerate(value)]
     if len(values) != num_blocks:
-        raise ValueError(
-            f"`{name}` must be a number or one for each of the {num_blocks} blocks. Received: {len(values)}."
-        )
+        raise ValueError(f"`{name}` must be a number or one for each of the {num_blocks} blocks. Received: {len(values)}.")
     return np.array(values)

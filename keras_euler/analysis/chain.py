@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_euler import _backend
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
 
@@ -81,9 +82,13 @@ class _Tap(keras.layers.Layer):
     def call(self, *args, **kwargs):
         if isinstance(self.layer, EulerAdd):
             return self.chain.visit(self.layer, args[0])
-        if kwargs or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
+        if set(kwargs) - {"mask"} or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
             return self.layer(*args, **kwargs)
-        return self.chain.visit(self.layer, args[0])
+        with _backend.masked(args[0], kwargs.get("mask")):  # in a graph the mask of a tensor is an argument
+            return self.chain.visit(self.layer, args[0])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None  # the layer has attached its own
 
 
 def run_layer(layer, x):

@@ -4,8 +4,10 @@ import keras
 import numpy as np
 
 from keras_euler import _backend
+from keras_euler._checks import as_array, as_numbers, check_labels
 from keras_euler.analysis.chain import Chain, blocks, run_layer
 from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.inputs import sparse_loss
 
 
 def gradient_norms(model, x, y, loss=None, training=False):
@@ -45,28 +47,33 @@ def gradients(chain, x, y, loss, training):
     if loss:
         loss = keras.losses.get(loss)
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
     def total(added):
         added = list(added)
 
         def at_sums(layer, x):
-            return layer(x) + added.pop(0) if isinstance(layer, EulerAdd) else layer(x)
+            return _added(layer(x), added.pop(0)) if isinstance(layer, EulerAdd) else layer(x)
 
         def at_blocks(layer, x):
             if not isinstance(layer, EulerResidual):
                 return layer(x)
-            x = layer(x + added.pop(0))
-            return x if len(added) > 1 else x + added.pop(0)
+            x = layer(_added(x, added.pop(0)))
+            return x if len(added) > 1 else _added(x, added.pop(0))
 
         visit = at_sums if chain.kind is EulerAdd else at_blocks
         return keras.ops.mean(loss(y, chain.run(x, visit, training)))
 
     zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
     return _backend.gradients(total, zeros)
+
+
+def _added(x, zeros):
+    """`x + zeros`, with the mask of `x`."""
+    y = x + zeros
+    _backend.pass_mask(x, y)
+    return y
 
 
 def _ends(chain, x, training):
@@ -103,24 +110,22 @@ def checked_batch(model, x, y, loss=None):
     x = checked_inputs(model, x)
     if y is None:
         raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
-    y = np.asarray(y)
-    if not y.ndim or len(x) != len(y):
-        shapes = f"{x.shape} and {y.shape}"
-        raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {shapes}.")
-    if y.dtype.kind not in "fiub":
-        raise TypeError(f"`y` must be an array of numbers. Received: one of {y.dtype}.")
-    num_classes = model.output_shape[-1] or np.inf
-    if loss is None and (y.size != len(y) or y.min() < 0 or y.max() >= num_classes or (y % 1).any()):
-        raise ValueError(
-            f"`y` must be one class of 0..{num_classes - 1} for each row, or `loss` one that takes it. "
-            f"Received: the shape {y.shape}, values from {y.min():g} to {y.max():g}."
-        )
+    y = as_numbers("y", keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
+    if len(x) != len(y):
+        raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {x.shape} and {y.shape}.")
+    if loss is None and y.size != len(y):
+        raise ValueError(f"`y` must be one class for each row, or `loss` one that takes it. Received: the shape {y.shape}.")
+    sparse = sparse_loss(loss)
+    if loss is None or sparse:
+        check_labels(y, model.output_shape[-1] or np.inf, getattr(sparse, "ignore_class", None))
     return x, keras.ops.convert_to_tensor(y)
 
 
 def checked_inputs(model, x):
     """`x` as the model takes it, an array of finite numbers with at least one row."""
-    x = model.prepare_inputs(x) if hasattr(model, "prepare_inputs") else np.asarray(x)
+    x = keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else as_array("x", x)
+    if hasattr(model, "prepare_inputs"):
+        x = model.prepare_inputs(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")
     if not x.ndim or not len(x):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_euler import _backend
 from keras_euler._backend import float64_array
 from keras_euler._checks import check_integer, check_number
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
@@ -23,7 +24,7 @@ NON_EXPANSIVE = tuple(
 
 @dataclass(frozen=True)
 class Growth:
-    """What was measured along the blocks of a network.
+    """What was measured along the blocks of a network, and the bound on it. Printing it shows a table.
 
     Attributes:
         names: Names of the D blocks.
@@ -34,6 +35,13 @@ class Growth:
         shortcut_norms: Array `(D,)`: 1 where the shortcut is the identity; what stands before a block counts as part of it.
         branches: Array `(D,)`: what W is the largest of.
         steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`, nan where the shapes differ.
+
+    Example:
+
+    >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    >>> growth = noise_growth(EulerResNet(depth=8), x, eps=1.0)
+    >>> growth.names, growth.measured.shape
+    (['stage1_block1', 'stage2_block1', 'stage3_block1'], (4,))
     """
 
     names: list
@@ -167,7 +175,7 @@ def calibrate_batch_norm(model, x):
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     x = checked_inputs(model, x)
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [layer for layer in _backend.all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     try:
         for layer in layers:
@@ -191,9 +199,7 @@ class _Blocks:
                     "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
                 )
-        self.norms = [
-            1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()
-        ]
+        self.norms = [1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
 
     @property

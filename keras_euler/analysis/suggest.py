@@ -1,4 +1,4 @@
-"""Which h: 1/sqrt(L), with what the gradients at initialization say of it and of others."""
+"""Which h to take: 1/sqrt(L), or less where gradients explode at initialization."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,24 @@ LIMIT = 10.0
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What `suggest_h` found.
+    """What `suggest_h` found. Printing it shows the table of growths and the reason for the advice.
 
     Attributes:
-        h: The advice, `1/sqrt(L)`.
-        largest: The largest h whose growth is within the limit; None without one.
-        growths: Dict of h, the advice and every candidate -> growth of the gradients over the blocks; inf where it is no number.
+        h: The advice: the largest measured h, at most `rule`, whose gradients do not explode. Where those of every h do, the
+            smallest measured h.
+        largest: The largest measured h whose gradients do not explode; None where those of every h do.
+        growths: Dict of each measured h -> growth of the gradients over the blocks; inf where it is not a number.
         limit: The growth beyond which gradients are said to explode.
-        num_blocks: L, the number of residual blocks that x passes.
+        num_blocks: `L`, the number of residual blocks that x passes.
+
+    Example:
+
+    >>> print(Suggestion(h=0.5, largest=0.6, growths={0.5: 5.1, 0.6: 6.6, 1.0: 16.0}, limit=10.0, num_blocks=4))
+           h     growth
+         0.5        5.1 <- 1/sqrt(L) <- suggested
+         0.6        6.6
+           1         16 explodes
+    Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose gradients do not explode is 0.6.
     """
 
     h: float
@@ -31,46 +41,51 @@ class Suggestion:
     limit: float
     num_blocks: int
 
+    @property
+    def rule(self):
+        """`1/sqrt(L)`."""
+        return self.num_blocks**-0.5
+
     def __str__(self):
         lines = [f"{'h':>8} {'growth':>10}"]
         for h, growth in self.growths.items():
-            marks = " explodes" * (growth > self.limit) + " <- 1/sqrt(L), suggested" * (h == self.h)
-            lines.append(f"{h:8.3g} {growth:10.3g}{marks}")
-        lines.append(f"Suggested: h = {self.h:.3g}, 1/sqrt(L) for L = {self.num_blocks} blocks.")
+            marks = ["explodes"] * (growth > self.limit)
+            marks += ["<- 1/sqrt(L)"] * (h == self.rule) + ["<- suggested"] * (h == self.h)
+            lines.append(" ".join([f"{h:8.3g} {growth:10.3g}", *marks]))
+        rule = f"1/sqrt(L) = {self.rule:.3g} for L = {self.num_blocks} blocks"
         if self.largest is None:
-            lines.append("Gradients explode with every h here. Where training does not start, try smaller ones.")
-        elif self.largest < self.h:
-            below = f"the largest h that does not explode is {self.largest:.3g}"
-            lines.append(f"Gradients explode there; {below}. Where training does not start, take that or less.")
-        elif max(self.growths.values()) <= self.limit:
-            lines.append("No h explodes at initialization, which says nothing for or against any of them.")
+            why = "the smallest measured: gradients explode at every h here. Pass smaller candidates"
+        elif self.h == self.rule:
+            why = f"{rule}. The largest h measured whose gradients do not explode is {self.largest:.3g}"
         else:
-            lines.append(f"Up to h = {self.largest:.3g} gradients do not explode at initialization.")
-        return "\n".join(lines)
+            why = f"whose gradients do not explode. They do at {rule}"
+        return "\n".join([*lines, f"Suggested: h = {self.h:.3g}, {why}."])
 
 
 def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0):
-    """An h for a network, with the growth of the gradients of every candidate behind it.
+    """Suggest an h for a network: the smaller of `1/sqrt(L)` and the largest h whose gradients do not explode.
 
-    The advice is `1/sqrt(L)`, L being the number of residual blocks. For it and each candidate a network is built, with the same
-    first weights, and the gradients of one batch are taken as the first step of training would:
-    `growth = |dL/dx_0| / |dL/dx_D|`, from the last block's output back to the first one's input. Nothing is trained. An h
-    whose gradients grow beyond `limit` is one with which deep networks do not start. That the largest h within the limit were
-    a better choice than `1/sqrt(L)` is not shown on images; on texts at depth 49, where it is the smaller one, it was (see README).
-    So it stands beside the advice. Without a norm gradients shrink whatever h is, and say nothing. Sets the global random seed.
+    `L` is the number of residual blocks. For `1/sqrt(L)` and for each candidate a network is built, with the same first weights,
+    and the gradients of one batch are taken as the first step of training would take them. Nothing is trained.
+    `growth = |dL/dx_0| / |dL/dx_D|` compares the gradient at the first block's input with that at the last block's output.
+    Gradients whose growth is beyond `limit` are said to explode: deep networks with such an h do not start to learn.
+
+    Measured by training: for images at depth 20, 56 and 110 and texts at depth 17 the advice is `1/sqrt(L)`, and no other h was
+    shown to be better. For texts at depth 49 gradients explode at `1/sqrt(L)`, and the smaller h, the advice, trained better.
+    Without a norm the gradients shrink whatever h is, and the advice is `1/sqrt(L)`. Sets the global random seed.
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as
             `lambda h: EulerResNet(110, h)`, or one made by `eulerize`.
         x: Batch of inputs, as the network takes them; 16 to 64 are enough.
         y: Their labels.
-        candidates: Numbers > 0 to measure.
+        candidates: Numbers > 0 to measure beside `1/sqrt(L)`.
         limit: The growth beyond which gradients are said to explode.
         loss: As for `gradient_norms`.
         seed: Of the first weights.
 
     Returns:
-        A `Suggestion`; `.h` is the number, printing it shows all.
+        A `Suggestion`; `.h` is the number, printing it shows the measurements and the reason.
 
     Raises:
         ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h, or have other
@@ -95,7 +110,7 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
     left = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
     if not left or min(left) <= 0:
         raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(left)}.")
-    growths, factors, advice = {}, {}, None
+    growths, factors, rule = {}, {}, None
     while left:
         h = left.pop()
         keras.utils.set_random_seed(seed)
@@ -104,14 +119,16 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
         norms = gradient_norms(model, x, y, loss, training=True)
         growth = float(norms[0] / norms[-1]) if norms[-1] else np.inf
         growths[h] = np.inf if np.isnan(growth) else growth
-        if advice is None:
+        if rule is None:
             num_blocks = len(factors[h])
-            advice = num_blocks**-0.5
-            left |= {advice} - set(growths)
+            rule = num_blocks**-0.5
+            left |= {rule} - set(growths)
         _check_depends_on_h(factors)
     growths = dict(sorted(growths.items()))
     within = [h for h, growth in growths.items() if growth <= limit]
-    return Suggestion(advice, max(within, default=None), growths, limit, num_blocks)
+    # The smaller of the two where growth rises with h. Should it not, an h whose gradients explode is not suggested either.
+    h = max((h for h in within if h <= rule), default=min(within or growths))
+    return Suggestion(h, max(within, default=None), growths, limit, num_blocks)
 
 
 def _check_depends_on_h(factors):

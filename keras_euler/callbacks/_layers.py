@@ -7,6 +7,8 @@ import numbers
 
 import keras
 
+from keras_euler._backend import inner_layers
+
 # Names of the other columns of a log.
 RESERVED = ("iteration", "epoch", "total")
 
@@ -51,8 +53,7 @@ class Layers:
             selection = [selection] if isinstance(selection, (str, numbers.Integral)) else selection
             if not isinstance(selection, (list, tuple)) or not selection:
                 raise TypeError(
-                    "`layers` must be None or a non-empty list of names, patterns and positions. "
-                    f"Received: layers={selection!r}."
+                    f"`layers` must be None or a non-empty list of names, patterns and positions. Received: layers={selection!r}."
                 )
             selected = {name for item in selection for name in _matches(item, list(indices), with_kernel)}
         self.names = [name for name in indices if name in selected]
@@ -74,7 +75,7 @@ class Layers:
 def _owners(layer, prefix=""):
     """Dict of the id of a variable -> (name, id) of the layer that owns it."""
     owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
-    for part in layer._flatten_layers(include_self=False, recursive=False):
+    for part in inner_layers(layer):
         name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
         owners |= _owners(part, name)
     return owners
@@ -87,8 +88,7 @@ def _matches(item, names, with_kernel):
     if isinstance(item, numbers.Integral):
         if not 1 <= item <= len(with_kernel):
             raise ValueError(
-                "A position in `layers` must be that of a layer with a kernel, "
-                f"from 1 to {len(with_kernel)}. Received: {item}."
+                f"A position in `layers` must be that of a layer with a kernel, from 1 to {len(with_kernel)}. Received: {item}."
             )
         return [with_kernel[item - 1]]
     matches = [item] if item in names else fnmatch.filter(names, item)

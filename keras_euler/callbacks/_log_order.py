@@ -26,9 +26,7 @@ def warn_of_earlier_reporters(callback, names, informed=()):
         names: List of what it adds.
         informed: Classes that get the numbers in another way.
     """
-    missed = [
-        type(other).__name__ for other in _earlier(callback) if _reports(other) and not isinstance(other, informed)
-    ]
+    missed = [type(other).__name__ for other in _earlier(callback) if _reports(other) and not isinstance(other, informed)]
     if missed:
         names, missed = ", ".join(f"`{name}`" for name in names), ", ".join(dict.fromkeys(missed))
         kind = type(callback).__name__

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.callbacks._layers import Layers
 from keras_euler.callbacks._log_order import warn_of_earlier_reporters
@@ -69,7 +70,7 @@ class NormLogger(keras.callbacks.Callback):
     def _is_built(self):
         if innermost(self.model.optimizer).built:  # it knows all variables that train
             return True
-        return self.model.built and all(layer.built for layer in self.model._flatten_layers())
+        return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model: keras.Model) -> None:
         """Raise the error that `fit` would raise for layers that `model` lacks, before anything is written."""

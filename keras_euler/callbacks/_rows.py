@@ -59,8 +59,7 @@ class Rows:
             size = self.path.stat().st_size if self.path.exists() else 0
             if size != self._size:
                 warnings.warn(
-                    f"{self.path} was changed between two rows of this log. Pass each log a path of its own.",
-                    stacklevel=2,
+                    f"{self.path} was changed between two rows of this log. Pass each log a path of its own.", stacklevel=2
                 )
             needs_header = not size and not self._is_special  # the file was deleted
             self._write(self._header + data if needs_header else data)

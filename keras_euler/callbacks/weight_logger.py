@@ -58,8 +58,7 @@ class WeightLogger(NormLogger):
         optimizer = self.model.optimizer
         if optimizer is None:
             raise ValueError(
-                "WeightLogger needs an optimizer, whose updates it counts. Received: optimizer=None. "
-                "Pass one to `compile`."
+                "WeightLogger needs an optimizer, whose updates it counts. Received: optimizer=None. Pass one to `compile`."
             )
         self._iterations = innermost(optimizer)._iterations  # counts batches, also where gradients accumulate
         return int(ops.convert_to_numpy(self._iterations))

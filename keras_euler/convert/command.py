@@ -14,9 +14,8 @@ import pickle
 from pathlib import Path
 
 from keras_euler import _backend
+from keras_euler.convert.state_dict import unwrapped
 
-# Where training scripts put the arrays.
-WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 SUFFIXES = (".keras", ".weights.h5")
 
 
@@ -34,9 +33,7 @@ def main(argv=None):
         _save(model, args.output)
     except (ValueError, TypeError, OSError, ImportError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-    print(
-        f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}"
-    )
+    print(f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}")
 
 
 def read_state_dict(path):
@@ -46,6 +43,16 @@ def read_state_dict(path):
         ValueError: The file is damaged, or holds something else.
         ImportError: torch, or safetensors, is missing.
         OSError: It cannot be opened.
+
+    Example:
+
+    >>> from safetensors.numpy import save_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "network.safetensors")
+    ...     save_file({"conv1.weight": np.zeros((16, 3, 3, 3), "float32")}, path)
+    ...     state_dict = read_state_dict(path)
+    >>> {name: array.shape for name, array in state_dict.items()}
+    {'conv1.weight': (16, 3, 3, 3)}
     """
     path = Path(path)
     with open(path, "rb"):
@@ -57,9 +64,7 @@ def read_state_dict(path):
             raise ImportError(f"{path} needs safetensors. Install it: pip install safetensors") from error
         return _decoded(path, lambda: load_file(path), "a safetensors file")
     expected = "a PyTorch checkpoint of arrays alone (torch.save(model.state_dict(), path))"
-    state = _decoded(path, lambda: _backend.read_torch_file(path), expected)
-    while isinstance(state, dict) and (inner := next((name for name in WITHIN if name in state), None)):
-        state = state[inner]
+    state = unwrapped(_decoded(path, lambda: _backend.read_torch_file(path), expected))
     if not isinstance(state, dict):
         raise ValueError(f"{path} must be {expected}. Received: {type(state).__name__}.")
     return state
@@ -80,15 +85,15 @@ def _decoded(path, read, expected):
 
 
 def _build(args):
-    import keras_euler
+    from keras_euler.models import EulerResNet, EulerVDCNN
 
     shared = dict(depth=args.depth, h=args.h, shortcut=args.shortcut, preactivation=args.preactivation)
     shared["norm"] = None if args.norm == "none" else args.norm
     if args.widths:
         shared["widths"] = args.widths
     if args.network == "resnet":
-        return keras_euler.EulerResNet(num_classes=10 if args.num_classes is None else args.num_classes, **shared)
-    return keras_euler.EulerVDCNN(
+        return EulerResNet(num_classes=10 if args.num_classes is None else args.num_classes, **shared)
+    return EulerVDCNN(
         num_classes=4 if args.num_classes is None else args.num_classes,
         sequence_length=args.sequence_length,
         vocabulary_size=args.vocabulary_size,
@@ -99,9 +104,9 @@ def _build(args):
 
 
 def _load(model, state_dict):
-    import keras_euler
+    from keras_euler.convert.state_dict import load_torch_state_dict
 
-    keras_euler.load_torch_state_dict(model, state_dict)
+    load_torch_state_dict(model, state_dict)
 
 
 def _save(model, path):

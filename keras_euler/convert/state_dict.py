@@ -33,20 +33,23 @@ NORM_ARRAYS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
 WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
 EMBEDDING_ARRAYS = {"weight": "embeddings"}
 IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpart
+# Where training scripts put the arrays.
+WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 
 
 def load_torch_state_dict(model, state_dict):
     """Fill a model with the arrays of a PyTorch checkpoint of the same network.
 
     Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
-    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`), with or without the
-    `module.` and `_orig_mod.` that DataParallel and torch.compile put before them. Every array is used exactly once;
-    nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding shortcuts (option A) needs a model
-    with `shortcut="padding"`.
+    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`). A prefix that all names
+    share, such as `model.`, is left out, and `module.` and `_orig_mod.`, which DataParallel and torch.compile put before names.
+    Every array is used exactly once; nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding
+    shortcuts (option A) needs a model with `shortcut="padding"`.
 
     Args:
         model: An `EulerResNet` or an `EulerVDCNN`.
-        state_dict: Dict of name -> array or torch tensor.
+        state_dict: Dict of name -> array or torch tensor, or a training script's checkpoint that holds one as `state_dict`, `model`
+            or the like.
 
     Raises:
         ValueError: An array that is missing, left over, of another shape, or not understood; each is named.
@@ -61,24 +64,33 @@ def load_torch_state_dict(model, state_dict):
         ...
     ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel, ...
     """
+    state_dict = unwrapped(state_dict)
     if not hasattr(state_dict, "items"):
         raise TypeError(f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}.")
     if not isinstance(model, (EulerResNet, EulerVDCNN)):
         raise TypeError(f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}.")
-    understood = _image_path if isinstance(model, EulerResNet) else _text_path(model)
-    variables = {variable.path: variable for variable in model.weights}
-    values, sources = {}, {}
-    for name, tensor in state_dict.items():
+    for name in state_dict:
         if not isinstance(name, str):
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
-        if name.endswith(IGNORED):
-            continue
-        path = understood(name)
+    names = [name for name in state_dict if not name.endswith(IGNORED)]
+    if isinstance(model, EulerResNet):
+        path_of, example = _image_path, "layer1.0.conv1.weight"
+    else:
+        path_of, example = _text_path(model), "layers.1.conv1.weight"
+    prefix = _shared_prefix(names, path_of)
+    variables = {variable.path: variable for variable in model.weights}
+    values, sources = {}, {}
+    for name in names:
+        tensor, path = state_dict[name], path_of(name.removeprefix(prefix))
+        if path is None:
+            raise ValueError(
+                f"The checkpoint's array {name!r} has no place in the model: its name is not understood. "
+                f"Rename the arrays in the manner of {example!r}; `load_torch_state_dict` says which names it knows."
+            )
         if path not in variables:
             raise ValueError(
-                f"The checkpoint's array {name!r} has no place in the model"
-                + (f" (it would be {path})." if path else ".")
-                + " Build the model with the checkpoint's depth, shortcut and norm."
+                f"The checkpoint's array {name!r} has no place in the model (it would be {path}). "
+                "Build the model with the checkpoint's depth, shortcut and norm."
             )
         if path in values:
             raise ValueError(f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}.")
@@ -89,18 +101,35 @@ def load_torch_state_dict(model, state_dict):
                 f"but the model's has {expected}. Build the model with the checkpoint's widths and num_classes."
             )
         if path == "embedding/embeddings" and value[0].any():
-            raise ValueError(
-                f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0)."
-            )
+            raise ValueError(f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0).")
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
     if missing:
         listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
-        raise ValueError(
-            f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} variables: {listed}"
-        )
+        raise ValueError(f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} variables: {listed}")
     for path, value in values.items():
         variables[path].assign(value)
+
+
+def unwrapped(checkpoint):
+    """The innermost dict of a checkpoint that holds the arrays under one of the names in `WITHIN`."""
+    while isinstance(checkpoint, dict):
+        inner = [name for name in WITHIN if hasattr(checkpoint.get(name), "items")]
+        if not inner:
+            break
+        checkpoint = checkpoint[inner[0]]
+    return checkpoint
+
+
+def _shared_prefix(names, path_of):
+    """The longest prefix of whole words that all names share, as far as it keeps every one of them from being understood."""
+    prefix = ""
+    while names and not any(path_of(name.removeprefix(prefix)) for name in names):
+        word, dot, _ = names[0].removeprefix(prefix).partition(".")
+        if not dot or not all(name.startswith(prefix + word + dot) for name in names):
+            return ""
+        prefix += word + dot
+    return prefix
 
 
 def _image_path(name):

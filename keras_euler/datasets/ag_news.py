@@ -13,6 +13,7 @@ _TFDS_NAME = "ag_news_subset"
 _FEATURES = ("title", "description", "label")
 _CSV_NAMES = ("train.csv", "test.csv")
 _COLUMNS = ("class 1 to 4", "title", "description")
+_HEADER = ["class index", "title", "description"]  # of the copy on Kaggle
 
 
 def load_data(data_dir=None):
@@ -25,7 +26,7 @@ def load_data(data_dir=None):
             - a prepared TensorFlow Datasets folder of `ag_news_subset`: its root, its own or its version folder (never downloads;
               needs the extra `keras_euler[datasets]`);
             - a folder that holds the original `train.csv` and `test.csv`, or one that holds `ag_news_csv` with them: rows of class
-              (1 to 4), title and description, quoted, without a header. Any number of rows.
+              (1 to 4), title and description, quoted. Any number of rows; Kaggle's header and blank lines are skipped.
 
             None: TensorFlow Datasets downloads the set once.
 
@@ -95,13 +96,16 @@ def _read_csv(path):
             raise ValueError(f"{path}, line {line}: the quoting is broken ({error}). {_expected()}") from error
         if row is None:
             break
+        start, line = line, rows.line_num + 1
+        is_header = start == 1 and [name.strip().lower() for name in row] == _HEADER
+        if is_header or row in ([], [""]):
+            continue
         if len(row) != len(_COLUMNS):
-            raise ValueError(f"{path}, line {line}: {_expected()} Received {len(row)} columns.")
+            raise ValueError(f"{path}, line {start}: {_expected()} Received {len(row)} columns.")
         if row[0] not in ("1", "2", "3", "4"):
-            raise ValueError(f"{path}, line {line}: the class must be 1, 2, 3 or 4. Received: {row[0]!r}.")
+            raise ValueError(f"{path}, line {start}: the class must be 1, 2, 3 or 4. Received: {row[0]!r}.")
         texts.append(_text(*row[1:]))
         labels.append(int(row[0]) - 1)
-        line = rows.line_num + 1
     if not texts:
         raise ValueError(f"{path} is empty. {_expected()}")
     return _split(texts, labels)
@@ -113,9 +117,7 @@ def _lines(path):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs write a mark first
             except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8."
-                ) from error
+                raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
 
 
 def _expected():

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from keras_euler._checks import check_integer, check_number
+from keras_euler._checks import as_array, check_integer, check_number, is_array_like
 
 AUTHORS = (
     'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*'
@@ -27,7 +27,7 @@ def encode_characters(texts, length=1024, alphabet="authors"):
     authors' 68 symbols 1 to 68, 69 and 0. Texts are lower-cased first, unless the alphabet itself has capitals.
 
     Args:
-        texts: List or array of n strings.
+        texts: n strings: a list, an array, a column of a table or another sequence.
         length: Ids per text, an integer >= 1.
         alphabet: `"authors"` (the paper's code: typographic quotes and no apostrophe, `^`, `~`, backquote or `@`), `"zhang"`
             (the ASCII symbols of Zhang et al. 2015, without the blank), or a string of symbols, each of them once.
@@ -46,7 +46,7 @@ def encode_characters(texts, length=1024, alphabet="authors"):
     """
     check_integer("length", length, 1)
     symbols = _symbols(alphabet)
-    texts = _strings(texts)
+    texts = check_texts(texts)
     is_lower = symbols == symbols.lower()
     table = _table(symbols)
     ids = np.zeros((len(texts), length), "int32")
@@ -137,8 +137,23 @@ def corrupt_characters(ids, rate, seed=None):
 
 
 def check_ids(ids, vocabulary_size=None, length=None):
-    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one."""
-    ids = np.asarray(ids)
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one.
+
+    Args:
+        ids: Array of integers `(n, length)`.
+        vocabulary_size: The number that all ids must be below. None: any.
+        length: The length that the rows must have. None: any.
+
+    Raises:
+        TypeError: `ids` are not integers.
+        ValueError: `ids` have another shape, or one of them is out of range.
+
+    Example:
+
+    >>> check_ids([[3, 1, 0]], vocabulary_size=4).shape
+    (1, 3)
+    """
+    ids = as_array("ids", ids) if is_array_like(ids) else np.asarray(ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on texts.")
     if ids.ndim != 2 or length not in (None, ids.shape[1]):
@@ -154,15 +169,17 @@ def check_ids(ids, vocabulary_size=None, length=None):
     return ids
 
 
-def _strings(texts):
+def check_texts(texts):
+    """Return texts as a list of strings, or raise. A table of one column is one text a row."""
     is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
     if is_one or not hasattr(texts, "__len__"):
-        raise TypeError(
-            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list."
-        )
-    if not isinstance(texts, (list, tuple, np.ndarray)):
+        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+    if not is_array_like(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
-    texts = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
+    texts = as_array("texts", texts)
+    if texts.ndim == 2 and texts.shape[1] == 1:
+        texts = texts[:, 0]
+    texts = texts.tolist()
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"`texts` must be strings. Received: {text!r} at position {i}.")
@@ -178,9 +195,7 @@ def _symbols(alphabet):
         raise ValueError(f"`alphabet` is no known name. Received: alphabet={alphabet!r}. Did you mean {meant[0]!r}?")
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(
-            f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}."
-        )
+        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
     return symbols
 
 

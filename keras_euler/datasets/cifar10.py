@@ -1,29 +1,21 @@
 """CIFAR-10 from any of the files it is usually kept in, as uint8 arrays."""
 
-import io
-import pathlib
-import pickle
-import tarfile
-
 import keras
 import numpy as np
 
+from keras_euler._checks import check_integer
 from keras_euler.datasets import _tfds
+from keras_euler.datasets._cifar10_files import ARCHIVES, OFFICIAL, checked_labels, described, read_batches, read_tar
 from keras_euler.datasets._folders import existing, without_known_layout
 from keras_euler.datasets._tfds import decoding
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIZE = 32  # pixels a side
+# Mean and standard deviation of the training pixels for red, green and blue, in units of 0..255: the authors' numbers.
+MEAN = tuple(255 * mean for mean in (0.4914, 0.4822, 0.4465))
+STDDEV = tuple(255 * stddev for stddev in (0.2023, 0.1994, 0.2010))
 
-_ROWS = 10_000  # in each of the six official files
-_PIXELS = 3 * 32 * 32
 _NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
-_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
-# folder -> its six files, the test file last
-_OFFICIAL = {
-    "cifar-10-batches-py": (*_TRAIN, "test_batch"),
-    "cifar-10-batches-bin": (*(f"{name}.bin" for name in _TRAIN), "test_batch.bin"),
-}
-_ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
 
 
 def load_data(data_dir=None):
@@ -73,121 +65,64 @@ def load_data(data_dir=None):
         if path.suffix == ".npz":
             return _read_npz(path)
         if path.name.endswith((".tar.gz", ".tgz")):
-            return _read_tar(path)
+            return read_tar(path)
         raise ValueError(f"`data_dir` is a file of an unknown kind. Received: data_dir={str(path)!r}. {_looked_for()}")
     return _read_folder(path)
+
+
+def resize(images, size):
+    """Shrink images: each new pixel is the mean of a square of old ones, rounded half to even.
+
+    Args:
+        images: uint8 array `(n, 32, 32, 3)`, such as `load_data` returns.
+        size: Height and width of the new images in pixels: 1, 2, 4, 8, 16 or 32. With 32 the images themselves return.
+
+    Returns:
+        uint8 array `(n, size, size, 3)`.
+
+    Raises:
+        ValueError: `size` does not divide 32, or `images` have another shape or dtype.
+        TypeError: `size` is not an integer.
+
+    Example:
+
+    >>> images = np.zeros((1, 32, 32, 3), "uint8")
+    >>> images[:, :8, :16] = 3
+    >>> resize(images, 2)[0, :, :, 0].tolist()
+    [[2, 0], [0, 0]]
+    """
+    if check_integer("size", size, 1) > SIZE or SIZE % size:
+        raise ValueError(f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32.")
+    if not _are_images(images):
+        raise ValueError(f"`images` must be uint8 (n, 32, 32, 3). Received: {described(images)}.")
+    if size == SIZE:
+        return images
+    side = SIZE // size
+    # Exact in float32: a sum of at most 1,024 bytes, divided by a power of two.
+    means = images.reshape(-1, size, side, size, side, 3).mean((2, 4), dtype="float32")
+    return means.round().astype("uint8")
 
 
 def _read_folder(path):
     prepared = _tfds.find_folder(path, "cifar10")
     if prepared:
         return _read_tfds_folder(prepared)
-    for inner, names in _OFFICIAL.items():
+    for inner, names in OFFICIAL.items():
         for folder in (path, path / inner):
             if any((folder / name).is_file() for name in names):
-                return _read_batches(folder, names)
-    for name in _ARCHIVES:
+                return read_batches(folder, names)
+    for name in ARCHIVES:
         if (path / name).is_file():
-            return _read_tar(path / name)
+            return read_tar(path / name)
     raise without_known_layout(path, "CIFAR-10", _looked_for())
 
 
 def _looked_for():
-    folders, archives = (", ".join(names) for names in (_OFFICIAL, _ARCHIVES))
+    folders, archives = (", ".join(names) for names in (OFFICIAL, ARCHIVES))
     return (
         "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the folders "
         f"{folders}, one of the archives {archives}, or an .npz file with {', '.join(_NPZ_NAMES)}."
     )
-
-
-# --- the six official files
-
-
-def _read_batches(folder, names):
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
-    return _join({name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names)
-
-
-def _read_tar(path):
-    batches = {}
-    # Member by member as they come: going back in a gzip stream would mean to decompress it again.
-    for member, content in _tar_members(path):
-        name = pathlib.PurePosixPath(member).name
-        batches[name] = _parse(name, f"{path}:{member}", content)
-    for names in _OFFICIAL.values():
-        if batches.keys() & set(names):
-            missing = [name for name in names if name not in batches]
-            if missing:
-                raise ValueError(f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
-            return _join(batches, names)
-    raise ValueError(f"{path} holds no CIFAR-10. Expected the official archive, {' or '.join(_ARCHIVES)}.")
-
-
-def _tar_members(path):
-    wanted = {name for names in _OFFICIAL.values() for name in names}
-    with decoding(path, "a gzipped tar archive"), tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            if member.isfile() and pathlib.PurePosixPath(member.name).name in wanted:
-                yield member.name, archive.extractfile(member).read()
-
-
-def _parse(name, file, content):
-    planes, labels = (_parse_bin if name.endswith(".bin") else _parse_py)(file, content)
-    # Every image is stored as three planes, red, green and blue, each row by row.
-    return planes.reshape(_ROWS, 3, 32, 32), _labels(file, labels, _ROWS)
-
-
-def _parse_bin(file, content):
-    row = 1 + _PIXELS
-    if len(content) != _ROWS * row:
-        raise ValueError(
-            f"{file} is cut off or isn't a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
-            f"Received {len(content):,} bytes."
-        )
-    rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)
-    return rows[:, 1:], rows[:, 0]
-
-
-def _parse_py(file, content):
-    with decoding(file, "a pickle of a CIFAR-10 batch"):
-        # The official files were written by Python 2: their strings are bytes.
-        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-    keys = (
-        {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
-    )
-    if not {"data", "labels"} <= keys.keys():
-        found = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
-        raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {found}.")
-    data, labels = batch[keys["data"]], batch[keys["labels"]]
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (_ROWS, _PIXELS):
-        raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {_described(data)}.")
-    return data, labels
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds NumPy arrays and Python's own containers. Any other global could run code, so it is refused."""
-
-    def find_class(self, module, name):
-        allowed = {
-            ("numpy", "ndarray"): np.ndarray,
-            ("numpy", "dtype"): np.dtype,
-            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            # So Python 3 writes bytes in the old protocols. str.encode knows text encodings only, not every codec.
-            ("_codecs", "encode"): str.encode,
-        }
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only NumPy arrays are admitted")
-        return allowed[module, name]
-
-
-def _join(batches, names):
-    *train, test = (batches[name] for name in names)
-    x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
-    channels_last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in (x_train, test[0])]
-    return (channels_last[0], y_train), (channels_last[1], test[1])
 
 
 # --- .npz
@@ -195,17 +130,11 @@ def _join(batches, names):
 
 def _read_npz(path):
     # Given a path instead of a stream, np.load leaves a damaged file open.
-    with (
-        decoding(path, "an .npz file of plain arrays"),
-        path.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as archive,
-    ):
+    with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         found = list(archive.keys())
         arrays = [archive[name] for name in _NPZ_NAMES if name in found]
     if len(arrays) < len(_NPZ_NAMES):
-        raise ValueError(
-            f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(found) or 'none'}."
-        )
+        raise ValueError(f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(found) or 'none'}.")
     return _checked_splits(path, (arrays[:2], arrays[2:]))
 
 
@@ -233,22 +162,10 @@ def _checked_splits(source, splits):
 
 
 def _checked(file, x, y):
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != (32, 32, 3) or not len(x):
-        raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {_described(x)}.")
-    return x, _labels(file, y, len(x))
+    if not _are_images(x) or not len(x):
+        raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {described(x)}.")
+    return x, checked_labels(file, y, len(x))
 
 
-def _labels(file, labels, rows):
-    try:
-        y = np.asarray(labels)
-    except ValueError:  # a ragged list
-        y = np.empty(0)
-    if not np.issubdtype(y.dtype, np.integer) or y.shape not in ((rows,), (rows, 1)):
-        raise ValueError(f"{file}: labels must be {rows:,} integers. Received: {_described(y)}.")
-    if y.min() < 0 or y.max() >= len(CLASS_NAMES):
-        raise ValueError(f"{file}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
-    return y.reshape(rows).astype("int64")
-
-
-def _described(value):
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+def _are_images(x):
+    return isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 4 and x.shape[1:] == (SIZE, SIZE, 3)

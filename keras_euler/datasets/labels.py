@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_euler._checks import check_integer, check_number
+from keras_euler._checks import as_numbers, check_integer, check_number
 
 
 def flip_labels(labels, rate, num_classes, seed=0):
@@ -26,7 +26,7 @@ def flip_labels(labels, rate, num_classes, seed=0):
     >>> flip_labels(np.zeros(4, int), rate=0.5, num_classes=2).sum()
     np.int64(2)
     """
-    labels = np.asarray(labels)
+    labels = as_numbers("labels", labels)
     rate, num_classes = check_number("rate", rate, 0, 1), check_integer("num_classes", num_classes, 2)
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"`labels` must be integers. Received: {labels.dtype}.")

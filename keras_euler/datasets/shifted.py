@@ -56,9 +56,7 @@ def find(data_dir):
     for file in sorted(path.glob("cifar10.1_v*_data.npy")):
         labels = file.with_name(file.name.replace("_data", "_labels"))
         found[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read_pair, file, labels)
-    for info in sorted(
-        [*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]
-    ):
+    for info in sorted([*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]):
         found[_name(info)] = functools.partial(_read_prepared, info.parent)
     if not found:
         raise without_known_layout(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
@@ -75,9 +73,7 @@ def _name(info):
 def _read_severity(file, labels, severity):
     x, y = _load(file), _load(labels)
     if len(x) != len(y) or len(x) % 5:
-        raise ValueError(
-            f"{file} must hold five severities of as many images as {labels}. Received: {len(x)}, {len(y)}."
-        )
+        raise ValueError(f"{file} must hold five severities of as many images as {labels}. Received: {len(x)}, {len(y)}.")
     size = len(x) // 5
     rows = slice((severity - 1) * size, severity * size)
     return _checked(file, x[rows], y[rows])

@@ -144,9 +144,7 @@ def _textures(rng, num_classes):
 def _render(rng, textures, labels, size):
     num = len(labels)
     others = (labels + rng.integers(1, len(textures), num)) % len(textures)
-    texture = np.where(
-        _squares(rng, num, size), _cover(rng, textures, others, size), _cover(rng, textures, labels, size)
-    )
+    texture = np.where(_squares(rng, num, size), _cover(rng, textures, others, size), _cover(rng, textures, labels, size))
     x = texture * rng.uniform(*CONTRAST, (num, 1, 1, 1)).astype("float32")
     x += TINT * rng.standard_normal((num, 1, 1, 3), "float32")
     x += NOISE * rng.standard_normal(x.shape, "float32")

@@ -14,11 +14,7 @@ from keras_euler.hub.images import (
     EulerResNetImageClassifierPreprocessor,
     EulerResNetImageConverter,
 )
-from keras_euler.hub.texts import (
-    EulerVDCNNBackbone,
-    EulerVDCNNTextClassifier,
-    EulerVDCNNTextClassifierPreprocessor,
-)
+from keras_euler.hub.texts import EulerVDCNNBackbone, EulerVDCNNTextClassifier, EulerVDCNNTextClassifierPreprocessor
 
 __all__ = [
     "EulerResNetBackbone",

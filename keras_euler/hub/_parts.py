@@ -6,12 +6,13 @@ import re
 
 import keras_hub
 
-import keras_euler
+from keras_euler._version import __version__
+from keras_euler.models.network import deserialized
 from keras_euler.models.presets import list_presets
 from keras_euler.models.weights import TOP
 
 # Arguments of a network that its backbone, which ends with the features, does not have.
-NOT_OF_BACKBONES = ("include_top", "weights", *TOP)
+NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP)
 
 
 class FromZoo:
@@ -34,9 +35,7 @@ class FromZoo:
         if known is None:
             is_name = isinstance(preset, str) and re.fullmatch(r"euler_\w+", preset) and not os.path.exists(preset)
             if is_name:
-                raise ValueError(
-                    f"There is no preset {preset!r}. There are {', '.join(cls.presets)}, and folders of presets."
-                )
+                raise ValueError(f"There is no preset {preset!r}. There are {', '.join(cls.presets)}, and folders of presets.")
             return super().from_preset(preset, *args, **kwargs)
         if known.network != cls.network.__name__:
             raise ValueError(f"The preset {preset!r} is an {known.network}. Received: {cls.__name__}.from_preset.")
@@ -51,33 +50,29 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
     """
 
     def __init__(self, network, name=None, trainable=True):
-        super().__init__(
-            inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable
-        )
-        config = network.get_config()
-        self.arguments = {key: config[key] for key in config if key not in (*NOT_OF_BACKBONES, "name", "dtype")}
+        super().__init__(inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable)
+        owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
+        self.arguments = {key: value for key, value in network.serialized_arguments().items() if key not in owned}
+        self._replacements = network.serialized_replacements  # the function: layers may still change
         self.depth = network.depth
         self.h = network.h
         self.data_format = network.data_format
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        replaced = self._replacements(trainable=self.trainable)
+        return {**super().get_config(), **self.arguments, "replaced_layers": replaced}
 
     @classmethod
     def from_config(cls, config):
         check_version(cls, config, {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters})
-        return super().from_config(config)
+        return super().from_config({**config, "replaced_layers": deserialized(config.get("replaced_layers"))})
 
     @classmethod
     def from_zoo(cls, preset, load_weights=True, **kwargs):
         arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            own = {
-                name: value
-                for name, value in kwargs.items()
-                if name not in ("name", "trainable", "dtype", "image_shape")
-            }
+            own = {name: value for name, value in kwargs.items() if name not in ("name", "trainable", "dtype", "image_shape")}
             trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone
@@ -104,9 +99,7 @@ class EulerTask(FromZoo):
         if "backbone" not in kwargs:
             kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
         elif inner:
-            raise TypeError(
-                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it there, or no `backbone`."
-            )
+            raise TypeError(f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it there, or no `backbone`.")
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
         task = cls(**{**settings, **kwargs})
@@ -135,7 +128,7 @@ def check_version(cls, config, known):
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise ValueError(
-            f"{cls.__name__} of keras_euler {keras_euler.__version__} has no {', '.join(unknown)}: the preset was saved by "
+            f"{cls.__name__} of keras_euler {__version__} has no {', '.join(unknown)}: the preset was saved by "
             "another version. Install that one."
         )
 

@@ -5,6 +5,8 @@ import keras_hub
 
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet
+from keras_euler.models.image_classifier import check_images, check_pixels
+from keras_euler.models.inputs import validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
 
@@ -19,7 +21,7 @@ class EulerResNetBackbone(EulerBackbone):
         image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerResNet` but those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
-            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format` and `dtype`.
+            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
 
@@ -36,7 +38,7 @@ class EulerResNetBackbone(EulerBackbone):
     network = EulerResNet
 
     def __init__(self, depth=110, h=0.1, image_shape=None, name=None, trainable=True, **kwargs):
-        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, **kwargs)
+        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
         self.arguments["image_shape"] = self.arguments.pop("input_shape")
         self.image_shape = self.arguments["image_shape"]
@@ -91,6 +93,7 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
         return cls(**{"image_converter": converter, **kwargs})
 
 
+@validates_inputs
 @register
 class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     """KerasHub's `ImageClassifier` around an `EulerResNetBackbone`: `fit`, `evaluate` and `predict` take raw images.
@@ -103,7 +106,8 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
         **kwargs: `pooling`, `activation`, `dropout` and the like, as for `keras_hub.models.ImageClassifier`.
 
     Raises:
-        ValueError, TypeError: As KerasHub's.
+        ValueError, TypeError: As KerasHub's; images scaled to at most 1 where the preprocessor scales them, labels that are no
+            classes.
 
     Example:
 
@@ -121,3 +125,10 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     def __init__(self, backbone, num_classes, preprocessor=None, head_dtype="float32", **kwargs):
         check_backbone(backbone, EulerResNetBackbone)
         super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)
+
+    def prepare_inputs(self, x):
+        """Check images that enter: that they are not scaled twice."""
+        converter = getattr(self.preprocessor, "image_converter", None)
+        if converter is None or converter.scale is None:
+            return check_images(x)
+        return check_pixels(x, must_be_whole=False)

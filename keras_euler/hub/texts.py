@@ -2,14 +2,16 @@
 
 import keras
 import keras_hub
+import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
-from keras_euler.datasets.characters import encode_characters, vocabulary_size
+from keras_euler.datasets.characters import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
+from keras_euler.models.inputs import validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
 
@@ -24,7 +26,7 @@ class EulerVDCNNBackbone(EulerBackbone):
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerVDCNN` but those of its top: `sequence_length`, `vocabulary_size`,
             `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
-            `data_format` and `dtype`.
+            `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
 
@@ -41,7 +43,7 @@ class EulerVDCNNBackbone(EulerBackbone):
     network = EulerVDCNN
 
     def __init__(self, depth=29, h=0.1, name=None, trainable=True, **kwargs):
-        network = EulerVDCNN(depth, h, include_top=False, **kwargs)
+        network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
 
 
@@ -55,7 +57,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
         **kwargs: `name` and the like.
 
     Call arguments:
-        x: One string, or n of them: list, array or tensor of TensorFlow's.
+        x: One string, or n of them: list, array, column of a table, another sequence, or tensor of TensorFlow's.
         y, sample_weight: Passed on.
 
     Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` the pair of both.
@@ -109,6 +111,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
         return cls(**{"sequence_length": length, **preset.preprocessing, **kwargs})
 
 
+@validates_inputs
 @register
 class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     """KerasHub's `TextClassifier` of an `EulerVDCNNBackbone` and the core's head: `fit`, `evaluate` and `predict` take strings.
@@ -122,7 +125,8 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         **kwargs: `name` and `compile`, as for every task of KerasHub's.
 
     Raises:
-        ValueError, TypeError: An argument out of its range or of the wrong type.
+        ValueError, TypeError: An argument out of its range or of the wrong type; texts that aren't strings, labels that are no
+            classes.
 
     Example:
 
@@ -140,15 +144,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
-        self,
-        backbone,
-        num_classes,
-        preprocessor=None,
-        head_pooling="max",
-        dense_units=1024,
-        dropout=0.0,
-        activation=None,
-        **kwargs,
+        self, backbone, num_classes, preprocessor=None, head_pooling="max", dense_units=1024, dropout=0.0, activation=None, **kwargs
     ):
         check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):
@@ -183,6 +179,12 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         self.activation = keras.activations.get(activation)
         for name, value in settings.items():
             setattr(self, name, value)
+
+    def prepare_inputs(self, x):
+        """Check what enters: strings, or ids without a preprocessor."""
+        if self.preprocessor is None:
+            return check_ids(x, self.backbone.arguments["vocabulary_size"], self.backbone.arguments["sequence_length"])
+        return np.array(check_texts(x), object)
 
     def get_config(self):
         settings = {name: getattr(self, name) for name in self.from_core}

@@ -4,7 +4,8 @@ from keras_euler.layers.batch_normalization import BatchNormalization
 from keras_euler.layers.character_embedding import CharacterEmbedding
 from keras_euler.layers.character_noise import RandomCharacters
 from keras_euler.layers.convolution import Conv1D, Conv2D
-from keras_euler.layers.euler_residual import EulerAdd, EulerResidual
+from keras_euler.layers.euler_add import EulerAdd
+from keras_euler.layers.euler_residual import EulerResidual
 from keras_euler.layers.gaussian_noise import AdditiveGaussianNoise, add_gaussian_noise
 from keras_euler.layers.padding_shortcut import PaddingShortcut
 from keras_euler.layers.pooling import HalvingMaxPooling1D, KMaxPooling1D

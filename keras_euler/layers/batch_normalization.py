@@ -1,6 +1,7 @@
 """Batch normalization with the paper's constants, fused on torch."""
 
 import keras
+from keras import ops
 
 from keras_euler import _backend
 
@@ -32,18 +33,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
-        if not (plain and _backend.has_fused_batch_norm()):
-            return super().call(inputs, training=training, mask=mask)
         use_batch_statistics = bool(training and self.trainable)
+        plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
+        if not (plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)):
+            return super().call(inputs, training=training, mask=mask)
+        # As in Keras: half precision is too narrow for statistics, and integers are normalized as floats.
+        given = keras.backend.standardize_dtype(inputs.dtype)
+        dtype = "float64" if given == "float64" else "float32"
+        if not keras.backend.is_float_dtype(given):
+            inputs = ops.cast(inputs, dtype)
+        variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        gamma, beta, moving_mean, moving_variance = (ops.cast(variable, dtype) for variable in variables)
         outputs, mean, variance = _backend.fused_batch_norm(
-            inputs,
-            *(keras.ops.convert_to_tensor(v) for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)),
-            self.axis,
-            self.epsilon,
-            use_batch_statistics,
+            inputs, gamma, beta, moving_mean, moving_variance, self.axis, self.epsilon, use_batch_statistics
         )
         if use_batch_statistics:
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + batch * (1 - self.momentum))
-        return outputs
+            self.moving_mean.assign(moving_mean * self.momentum + mean * (1 - self.momentum))
+            self.moving_variance.assign(moving_variance * self.momentum + variance * (1 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)

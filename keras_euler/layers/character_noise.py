@@ -6,10 +6,11 @@ from keras import ops
 from keras_euler._checks import check_choice, check_number
 from keras_euler.datasets.characters import LETTERS, PADDING
 from keras_euler.layers.gaussian_noise import WHEN
+from keras_euler.layers.random_layer import RandomLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
-class RandomCharacters(keras.layers.Layer):
+class RandomCharacters(RandomLayer):
     """Replace each character with probability `rate` by a random letter, uniform in a..z.
 
     So a letter stays with probability `1 - rate * 25 / 26`, any other character with `1 - rate`. Padding, id 0, stays padding.
@@ -41,11 +42,9 @@ class RandomCharacters(keras.layers.Layer):
     """
 
     def __init__(self, rate, when="training", seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.rate = check_number("rate", rate, 0, 1)
         self.when = check_choice("when", when, WHEN)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
     def call(self, inputs, training=False):
@@ -63,8 +62,5 @@ class RandomCharacters(keras.layers.Layer):
     def compute_output_spec(self, inputs, training=False):
         return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "when": self.when, "seed": self.seed}
+        return {**super().get_config(), "rate": self.rate, "when": self.when}

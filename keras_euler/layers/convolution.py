@@ -19,7 +19,9 @@ class _WithoutCopies:
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
         padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
         outputs = _backend.convolution(inputs, kernel, bias, self.strides, padding)
-        return _backend.relu(outputs) if self.activation is keras.activations.relu else self.activation(outputs)
+        if self.activation is keras.activations.relu:
+            return _backend.relu(outputs)
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")

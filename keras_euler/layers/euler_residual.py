@@ -1,102 +1,9 @@
-"""The residual block as one explicit Euler step. The only file where a branch is multiplied by h."""
+"""The residual block as one explicit Euler step, made of the layers of its branch and its shortcut."""
 
 import keras
-from keras import ops
 
 from keras_euler import _backend
-from keras_euler._checks import check_choice, check_step_factor
-
-TRAINABLE_H = (None, "scalar", "channel")
-
-
-@keras.saving.register_keras_serializable(package="keras_euler")
-class EulerAdd(keras.layers.Layer):
-    """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the paper).
-
-    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` is made of it; alone it serves functional
-    models in place of `keras.layers.Add`.
-
-    Args:
-        h: Finite number >= 0. The start value where `trainable_h` is given.
-        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
-            channel (LayerScale).
-        data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
-        keep_mask: Whether the output has the mask that `keras.layers.Add` gives it: both inputs' masks, joined by or, if both have
-            one. `keras.ops.add` and `+` give none.
-        branch_index: Position of the branch in the pair: 1, or 0 for `[f, x]`.
-        **kwargs: `name`, `dtype` and the like, as for every Keras layer.
-
-    Call arguments:
-        inputs: The pair `[x, f]` of the same shape, in this order unless `branch_index` is 0.
-
-    Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
-
-    Raises:
-        ValueError: `h` is negative or not finite, `trainable_h`, `data_format` or `branch_index` is unknown, or the two shapes
-            differ.
-        TypeError: `h` is not a number.
-
-    Example:
-
-    >>> x, f = np.ones((1, 3), "float32"), np.full((1, 3), 5, "float32")
-    >>> y = EulerAdd(h=0.1)([x, f])
-    >>> keras.ops.convert_to_numpy(y).tolist()
-    [[1.5, 1.5, 1.5]]
-    """
-
-    def __init__(self, h=0.1, trainable_h=None, data_format=None, keep_mask=True, branch_index=1, **kwargs):
-        super().__init__(**kwargs)
-        if type(branch_index) is not int or branch_index not in (0, 1):
-            raise ValueError(f"`branch_index` must be 0 or 1. Received: branch_index={branch_index!r}.")
-        self.keep_mask = keep_mask
-        self.branch_index = branch_index
-        self.h = check_step_factor(h)
-        self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
-        self.step_factor = None
-        self.supports_masking = True
-
-    def build(self, input_shape):
-        shortcut, branch = _pair(input_shape)[:: 1 if self.branch_index else -1]
-        if shortcut != branch:
-            raise ValueError(
-                "The shortcut and the branch must have the same shape. "
-                f"Received: shortcut {shortcut}, branch {branch}. "
-                "Where F changes the width or the resolution, pass a shortcut that changes it likewise: "
-                "a 1x1 convolution with as many filters and the same strides."
-            )
-        if self.trainable_h:
-            self.channel_axis = 1 if self.data_format == "channels_first" else len(branch) - 1
-            shape = (branch[self.channel_axis],) if self.trainable_h == "channel" else ()
-            self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
-
-    def call(self, inputs):
-        x, f = inputs[:: 1 if self.branch_index else -1]
-        if self.trainable_h is None:
-            if self.h == 1:
-                return x + f
-            h = self.h
-        elif self.trainable_h == "scalar":
-            h = self.step_factor
-        else:
-            shape = [1] * len(f.shape)
-            shape[self.channel_axis] = -1
-            h = ops.reshape(self.step_factor, shape)
-        return x + h * f
-
-    def compute_mask(self, inputs, mask=None):
-        if not self.keep_mask or mask is None or any(one is None for one in mask):
-            return None
-        return ops.logical_or(*mask)
-
-    def compute_output_shape(self, input_shape):
-        return _pair(input_shape)[0]
-
-    def get_config(self):
-        names = ("h", "trainable_h", "data_format", "keep_mask", "branch_index")
-        config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config}
+from keras_euler.layers.euler_add import EulerAdd
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -120,6 +27,8 @@ class EulerResidual(keras.layers.Layer):
     Call arguments:
         inputs: Tensor `(batch, ...)`.
         training: Passed on to the layers of `F` and `S`.
+        mask: Mask of `inputs`. Default: the one that the layer before has attached. The output's mask is the one that the same
+            layers give with `keras.layers.Add`: none where one of the two paths drops it.
 
     Input shape: `(batch, ...)`, what the branch takes. Output shape: what branch and shortcut give.
 
@@ -135,12 +44,12 @@ class EulerResidual(keras.layers.Layer):
     """
 
     def __init__(self, branch, h=0.1, shortcut=None, activation=None, trainable_h=None, data_format=None, **kwargs):
+        add = kwargs.pop("add", {})  # from a saved block: what was changed on its EulerAdd
         super().__init__(**kwargs)
         self.branch = _layers("branch", branch)
         self.shortcut = None if shortcut is None else _layers("shortcut", shortcut)
         self.activation = keras.activations.get(activation)
-        self.add = EulerAdd(h, trainable_h, data_format, name="add", dtype=self.dtype_policy)
-        self.supports_masking = True
+        self.add = EulerAdd(h, trainable_h, data_format, **{"name": "add", "dtype": self.dtype_policy, **add})
 
     @property
     def h(self):
@@ -161,12 +70,33 @@ class EulerResidual(keras.layers.Layer):
         branch = self._build_chain(self.branch, input_shape)
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, mask=None):
         # Keras hands `training` on to the layers inside by its call context.
-        f = _run_chain(self.branch, inputs)
-        x = _run_chain(self.shortcut or [], inputs)
-        y = self.add([x, f])
-        return _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        y = self._sum(inputs, mask)
+        if isinstance(self.activation, keras.layers.Layer):
+            return self.activation(y)
+        outputs = _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        _backend.pass_mask(y, outputs)
+        return outputs
+
+    def _sum(self, inputs, mask):
+        with _backend.masked(inputs, mask):
+            f = _run_chain(self.branch, inputs)
+            x = _run_chain(self.shortcut or [], inputs)
+            return self.add([x, f])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """The mask of the output for symbolic inputs, None for others: `call` attaches theirs."""
+        if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
+            return None
+        y = self._sum(keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask)
+        mask = _backend.mask_of(self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y)
+        try:
+            if mask is not None:
+                keras.Function([previous_mask], [mask])
+        except ValueError:  # made of tensors within the block, which the graph around it does not have
+            return None
+        return mask
 
     def compute_output_shape(self, input_shape):
         return self._build_chain(self.branch, input_shape)
@@ -175,9 +105,7 @@ class EulerResidual(keras.layers.Layer):
         """Build what is not built yet, and return the shape that comes out."""
         for layer in layers:
             if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
-                shape = layer(
-                    keras.KerasTensor(shape, self.compute_dtype)
-                ).shape  # it does not say; a symbolic call does
+                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape  # it does not say; a symbolic call does
                 continue
             if not layer.built:
                 layer.build(shape)
@@ -193,23 +121,23 @@ class EulerResidual(keras.layers.Layer):
             "trainable_h": self.trainable_h,
             "data_format": self.data_format,
         }
-        return {**super().get_config(), **config}
+        made = EulerAdd(self.h, self.trainable_h, self.data_format, name="add", dtype=self.dtype_policy).get_config()
+        changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in made.items()}
+        return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         for name in ("branch", "shortcut"):
             if config[name] is not None:
-                config[name] = [keras.saving.deserialize_keras_object(layer) for layer in config[name]]
+                config[name] = [_deserialized(layer) for layer in config[name]]
         return cls(**config)
 
 
 def _layers(name, value):
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
     if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
-        raise TypeError(
-            f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}."
-        )
+        raise TypeError(f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}.")
     return layers
 
 
@@ -223,7 +151,8 @@ def _serialized(layers):
     return [keras.saving.serialize_keras_object(layer) for layer in layers]
 
 
-def _pair(input_shape):
-    if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
-        raise ValueError(f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}.")
-    return tuple(input_shape[0]), tuple(input_shape[1])
+def _deserialized(config):
+    """The layer, not yet built: the block builds it, so that its variables are named after the block."""
+    if set(config.get("build_config") or ()) == {"input_shape"}:
+        config = {name: value for name, value in config.items() if name != "build_config"}
+    return keras.saving.deserialize_keras_object(config)

@@ -5,16 +5,18 @@ import numpy as np
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
+from keras_euler.layers.random_layer import RandomLayer
 
 WHEN = ("training", "always")
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
-class AdditiveGaussianNoise(keras.layers.Layer):
+class AdditiveGaussianNoise(RandomLayer):
     """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
 
     Unlike `keras.layers.GaussianNoise`, which stops at a standard deviation of 1 and at training, this layer takes any level,
-    and can stay on in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x` itself.
+    and can stay on in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x` itself. The output is
+    always of floats: integers, such as uint8 pixels, become floats of the layer's dtype and of the same values, in inference too.
 
     Args:
         stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0.
@@ -23,7 +25,7 @@ class AdditiveGaussianNoise(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
-        inputs: Tensor of floats, any shape.
+        inputs: Tensor of numbers, any shape.
         training: Whether this is a training step.
 
     Input and output shape: any, the same.
@@ -43,24 +45,21 @@ class AdditiveGaussianNoise(keras.layers.Layer):
     """
 
     def __init__(self, stddev, when="training", seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.stddev = check_number("stddev", stddev, 0)
         self.when = check_choice("when", when, WHEN)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
     def call(self, inputs, training=False):
+        if not keras.backend.is_float_dtype(inputs.dtype):
+            inputs = ops.cast(inputs, self.compute_dtype)
         if self.stddev == 0 or not (training or self.when == "always"):
             return inputs
         noise = keras.random.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
         return inputs + self.stddev * noise
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
-        return {**super().get_config(), "stddev": self.stddev, "when": self.when, "seed": self.seed}
+        return {**super().get_config(), "stddev": self.stddev, "when": self.when}
 
 
 def add_gaussian_noise(x, stddev, seed=None):
@@ -92,9 +91,7 @@ def add_gaussian_noise(x, stddev, seed=None):
     try:
         stddev = np.broadcast_to(stddev.astype("float32"), x.shape)
     except ValueError as error:
-        raise ValueError(
-            f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}."
-        ) from error
+        raise ValueError(f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}.") from error
     if stddev.any():
         x += stddev * np.random.default_rng(seed).standard_normal(x.shape, dtype="float32")
     return x

@@ -92,14 +92,10 @@ class KMaxPooling1D(keras.layers.Layer):
     def build(self, input_shape):
         length = input_shape[1 if self.data_format == "channels_last" else 2]
         if length is not None and length < self.k:
-            raise ValueError(
-                f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape {input_shape}."
-            )
+            raise ValueError(f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape {input_shape}.")
 
     def call(self, inputs):
-        x = (
-            ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs
-        )  # (batch, channels, length)
+        x = ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs  # (batch, channels, length)
         positions = ops.sort(_backend.largest(x, self.k), axis=-1)
         largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
         return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest

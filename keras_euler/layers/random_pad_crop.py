@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_integer
+from keras_euler.layers.random_layer import RandomLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
-class RandomPadCrop(keras.layers.Layer):
+class RandomPadCrop(RandomLayer):
     """Pad with zeros and crop back to the old size at a random place, each image at its own.
 
     The result is the image shifted by whole pixels, `-padding..padding` in both directions, with zeros where nothing was:
@@ -41,12 +42,10 @@ class RandomPadCrop(keras.layers.Layer):
     """
 
     def __init__(self, padding=4, seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.padding = check_integer("padding", padding, 0)
-        self.seed = seed
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
-        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
         image_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
@@ -85,9 +84,5 @@ class RandomPadCrop(keras.layers.Layer):
     def compute_output_spec(self, inputs, training=False):
         return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float for raw pixels
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
-        config = {"padding": self.padding, "seed": self.seed, "data_format": self.data_format}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}

@@ -6,6 +6,7 @@ What PyTorch does by default and Keras does not stands here: padding on both sid
 import keras
 
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
+from keras_euler.models.step_factor import step_factors
 
 GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
@@ -39,7 +40,8 @@ class LayerMaker:
         """Layers for a convolution of `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
         pad = []
         if strides > 1 and size > 1:  # there Keras' "same" pads one side only: same shape, other numbers
-            pad = [ZERO_PADDING[self.rank](size // 2, data_format=self.data_format, dtype=self.dtype)]
+            settings = dict(data_format=self.data_format, dtype=self.dtype, name=f"{name}_padding")
+            pad = [ZERO_PADDING[self.rank](size // 2, **settings)]
         convolution = CONVOLUTION[self.rank](
             filters,
             size,
@@ -99,7 +101,7 @@ def bias_initializer(fan_in):
     return keras.initializers.RandomUniform(-bound, bound)
 
 
-def residual_stages(make, arguments, blocks_per_stage, h_per_block, strides, between=None):
+def residual_stages(make, arguments, blocks_per_stage, strides, between=None):
     """The layers of all stages, in order; with preactivation a last norm and activation.
 
     Args:
@@ -107,12 +109,11 @@ def residual_stages(make, arguments, blocks_per_stage, h_per_block, strides, bet
         arguments: Those of the network: `widths`, one per stage, of which the first is what comes in, and what all blocks share:
             `shortcut`, `preactivation`, `trainable_h` and `zero_gamma`.
         blocks_per_stage: Blocks of each stage.
-        h_per_block: One step factor per block.
         strides: Of the first block of every stage but the first.
         between: Function from a stage's name to the layer that follows it, before the next stage; None for none.
     """
     kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma")}
-    widths, next_h = arguments["widths"], iter(h_per_block)
+    widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], sum(blocks_per_stage)))
     channels, layers = widths[0], []
     for stage, (filters, num_blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
         if stage > 1 and between:

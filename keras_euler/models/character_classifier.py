@@ -3,33 +3,35 @@
 import keras
 import numpy as np
 
+from keras_euler import _backend
+from keras_euler._checks import as_array
 from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
-from keras_euler.models.entries import prepares_arrays
+from keras_euler.models.inputs import validates_inputs
 
 
-@prepares_arrays
+@validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
     Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves
-    with the network as a `.keras` file, on every backend. Ids, tensors and data sets of ids pass as they are; encode the
-    strings of a data set first. (Keras' `TextVectorization` needs TensorFlow beside other backends, and numbers the
-    characters in its own way.)
+    with the network as a `.keras` file, on every backend. Lists, columns of a table, generators, `PyDataset`s, `DataLoader`s and
+    `tf.data.Dataset`s of strings all do, and ids in place of strings. (Keras' `TextVectorization` needs TensorFlow beside other
+    backends, and numbers the characters in its own way.)
 
     Args:
         network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or after a
             `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
         class_names: None, or a name for each class, for `classify`.
-        **kwargs: `name`, as for every Keras model.
+        **kwargs: `name` and `trainable`, as for every Keras model.
 
     Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
 
     Raises:
-        ValueError: The alphabet has more ids than the network, there are not as many names as classes, or the network's output is
-            of another kind; ids outside the alphabet, labels outside the classes.
-        TypeError: `network` is no built model; texts that aren't strings.
+        ValueError: The alphabet has more ids than the network or its input's dtype, there are not as many names as classes, or the
+            network's output is of another kind; ids outside the alphabet, labels that are no classes.
+        TypeError: `network` is no built model; texts that aren't strings, labels that aren't numbers.
 
     Example:
 
@@ -43,24 +45,22 @@ class CharacterClassifier(keras.Model):
 
     def __init__(self, network, alphabet="authors", class_names=None, **kwargs):
         if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
-            raise TypeError(
-                f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}."
-            )
+            raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
         if len(network.output_shape) != 2:
-            raise ValueError(
-                f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}."
-            )
+            raise ValueError(f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}.")
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
-        tables = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-        if any(size < num_ids for size in tables):
+        tables = [layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)]
+        if tables and max(tables) < num_ids:  # others may hold positions
             raise ValueError(
-                f"The alphabet needs a network of vocabulary_size={num_ids}. "
-                f"Received: one of vocabulary_size={min(tables)}."
+                f"The alphabet needs a network of vocabulary_size={num_ids}. Received: one of vocabulary_size={max(tables)}."
+            )
+        dtype = network.inputs[0].dtype
+        if keras.backend.is_int_dtype(dtype) and num_ids - 1 > np.iinfo(dtype).max:
+            raise ValueError(
+                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give it a keras.Input of dtype='int32'."
             )
         if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
-            raise ValueError(
-                f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}."
-            )
+            raise ValueError(f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}.")
 
         inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
@@ -89,9 +89,8 @@ class CharacterClassifier(keras.Model):
 
     def prepare_inputs(self, x):
         """Strings as ids; ids are checked."""
-        is_text = isinstance(x, str) or (isinstance(x, (list, tuple)) and any(isinstance(item, str) for item in x))
         length = self.network.input_shape[1]
-        if is_text or (isinstance(x, np.ndarray) and x.dtype.kind in "OUST"):
+        if isinstance(x, str) or as_array("x", x).dtype.kind in "OUST":
             return encode_characters(x, length, self.alphabet)
         return check_ids(x, vocabulary_size(self.alphabet), length)
 
@@ -100,6 +99,7 @@ class CharacterClassifier(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
             "class_names": self.class_names,
+            "trainable": self.trainable,
             "name": self.name,
         }
 

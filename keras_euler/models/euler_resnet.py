@@ -1,16 +1,20 @@
 """The paper's image network at any depth."""
 
 import numbers
+import warnings
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.models.blocks import LayerMaker, residual_stages
+from keras_euler.models.image_classifier import check_images
+from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, checked
 
 POOLINGS = ("avg", "max", None)
 
 
+@validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerResNet(EulerNetwork):
     """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
@@ -43,9 +47,12 @@ class EulerResNet(EulerNetwork):
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another model set
             the policy for all, `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the outer one's.
+        trainable: False freezes all layers but those in `replaced_layers`.
         weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
             weights file to load.
         name: The model's name.
+        replaced_layers: Dict from the name of a layer to the layer that takes its place, or None. In the configuration of a
+            network these are the layers that were changed after it was made, so that a saved network keeps the changes.
 
     Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
     Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or the feature map.
@@ -83,53 +90,50 @@ class EulerResNet(EulerNetwork):
         classifier_activation=None,
         data_format=None,
         dtype=None,
+        trainable=True,
         weights=None,
         name=None,
+        replaced_layers=None,
     ):
-        num_blocks = _blocks_per_stage(depth)
-        arguments, h_per_block = checked(
+        num_blocks = 3 * _blocks_per_stage(depth)
+        arguments = checked(
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, input_shape=input_shape, widths=widths, norm=norm,
                 shortcut=shortcut, preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
                 kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
-                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
+                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
+                name=name, replaced_layers=replaced_layers,
             ),
-            num_blocks=3 * num_blocks,
+            num_blocks=num_blocks,
             num_stages=3,
         )  # fmt: skip
         check_choice("pooling", pooling, POOLINGS[:2] if include_top else POOLINGS)
-        widths, data_format, dtype = (arguments[name] for name in ("widths", "data_format", "dtype"))
-        input_shape = _image_shape(input_shape, data_format)
+        arguments["input_shape"] = _image_shape(input_shape, data_format)
+        super().__init__(keras.Input(arguments["input_shape"], name="images"), arguments, weights)
 
-        # === Layers ===
-        make = LayerMaker(2, norm, False, arguments["kernel_initializer"], data_format, dtype)
-        image_channels = input_shape[-1 if data_format == "channels_last" else 0]
+    @staticmethod
+    def make_layers(arguments):
+        """The layers from the images to the outputs, in order, not yet built."""
+        names = ("widths", "norm", "kernel_initializer", "data_format", "dtype", "pooling")
+        widths, norm, kernel_initializer, data_format, dtype, pooling = (arguments[name] for name in names)
+        make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
+        image_channels = arguments["input_shape"][-1 if data_format == "channels_last" else 0]
         layers = [*make.convolution(image_channels, widths[0], 3, name="stem_conv")]
-        if not preactivation:
+        if not arguments["preactivation"]:
             layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
-        layers += residual_stages(make, arguments, [num_blocks] * 3, h_per_block, strides=2)
+        layers += residual_stages(make, arguments, [_blocks_per_stage(arguments["depth"])] * 3, strides=2)
         if pooling:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
             layers.append(pool(data_format=data_format, dtype=dtype, name="pool"))
-        if include_top:
-            layers.append(
-                make.dense(
-                    widths[-1],
-                    arguments["num_classes"],
-                    dtype="float32",
-                    activation=classifier_activation,
-                    name="logits",
-                )
-            )
+        if arguments["include_top"]:
+            activation = arguments["classifier_activation"]
+            settings = dict(dtype="float32", activation=activation, name="logits")
+            layers.append(make.dense(widths[-1], arguments["num_classes"], **settings))
+        return layers
 
-        # === Graph ===
-        inputs = outputs = keras.Input(input_shape, name="images")
-        for layer in layers:
-            outputs = layer(outputs)
-        super().__init__(inputs=inputs, outputs=outputs, name=name)
-
-        # === Config ===
-        self.remember({**arguments, "name": self.name}, weights)
+    def prepare_inputs(self, x):
+        """Check that images that enter are numbers."""
+        return check_images(x)
 
 
 def _blocks_per_stage(depth):
@@ -144,20 +148,26 @@ def _blocks_per_stage(depth):
 
 
 def _image_shape(input_shape, data_format):
-    last = data_format == "channels_last"
+    """The shape as a tuple of ints, in the order of `data_format`; None is Keras' own setting."""
+    order = data_format or keras.config.image_data_format()
+    last = order == "channels_last"
     if input_shape is None:
         return (32, 32, 3) if last else (3, 32, 32)
-    order = "(height, width, channels)" if last else "(channels, height, width)"
-    problem = f"`input_shape` must be {order} with data_format={data_format!r}. Received: input_shape={input_shape!r}."
+    axes = "(height, width, channels)" if last else "(channels, height, width)"
+    problem = f"`input_shape` must be {axes} with data_format={order!r}. Received: input_shape={input_shape!r}."
     if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 3:
         raise ValueError(problem)
     for size in input_shape:
         if size is not None and (not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1):
             raise ValueError(problem)
-    channels, other_end = (input_shape[-1], input_shape[0]) if last else (input_shape[0], input_shape[-1])
-    if channels is None:
+    shape = tuple(None if size is None else int(size) for size in input_shape)
+    if shape[-1 if last else 0] is None:
         raise ValueError(f"{problem} The number of channels must be known.")
-    # 1, 3 or 4 channels at the wrong end, and more than that at the right one: it can only be the other order.
-    if other_end in (1, 3, 4) and channels > 4:
-        raise ValueError(f"{problem} It looks like the other order.")
-    return tuple(None if size is None else int(size) for size in input_shape)
+    other = shape[1:] if last else shape[:2]  # height and width, if the order is the other one
+    if data_format is None and shape[0 if last else -1] in (1, 3) and other[0] == other[1] and other[0] > 4:
+        warnings.warn(
+            f"input_shape={shape} is read as {axes}, Keras' own order. "
+            f"Pass data_format={'channels_first' if last else 'channels_last'!r} if it is the other, or data_format={order!r}.",
+            stacklevel=3,
+        )
+    return shape

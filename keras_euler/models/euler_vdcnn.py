@@ -6,25 +6,18 @@ from keras_euler._checks import check_choice, check_integer, check_number
 from keras_euler.datasets.characters import check_ids
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
 from keras_euler.models.blocks import LayerMaker, residual_stages
-from keras_euler.models.entries import prepares_arrays
+from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, checked
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
-BLOCKS = {
-    9: (1, 1, 1, 1),
-    17: (2, 2, 2, 2),
-    29: (5, 5, 2, 2),
-    49: (8, 8, 5, 3),
-    65: (10, 10, 7, 5),
-    69: (11, 11, 8, 4),
-}
+BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
 SHORTEST = 64  # halved three times, it leaves the head its 8 positions
 POSITIONS = 8  # that the head keeps
 HEAD_POOLINGS = ("max", "k_max")
 POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
 
 
-@prepares_arrays
+@validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerVDCNN(EulerNetwork):
     """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
@@ -62,9 +55,11 @@ class EulerVDCNN(EulerNetwork):
         classifier_activation: Activation of the last dense layer. None: the outputs are logits.
         data_format: `"channels_last"` or `"channels_first"`, of the convolutions. Default: Keras' own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
+        trainable: False freezes all layers but those in `replaced_layers`.
         weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
             weights file to load.
         name: The model's name.
+        replaced_layers: As for `EulerResNet`.
 
     Input shape: `(batch, sequence_length)`, integer ids.
     Output shape: `(batch, num_classes)`; without the top `(batch, positions, widths[-1])`, an eighth of the length, or
@@ -111,10 +106,12 @@ class EulerVDCNN(EulerNetwork):
         classifier_activation=None,
         data_format=None,
         dtype=None,
+        trainable=True,
         weights=None,
         name=None,
+        replaced_layers=None,
     ):
-        blocks_per_stage = _blocks_per_stage(depth)
+        num_blocks = sum(_blocks_per_stage(depth))
         hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
         sequence_length = check_integer("sequence_length", sequence_length, SHORTEST, hint)
         vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
@@ -126,53 +123,47 @@ class EulerVDCNN(EulerNetwork):
         check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
         check_choice("pooling", pooling, (*POOLINGS, None))
         if include_top and pooling:
-            raise ValueError(
-                f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}."
-            )
-        arguments, h_per_block = checked(
+            raise ValueError(f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}.")
+        arguments = checked(
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
                 vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
                 head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
                 preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
                 kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
-                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype,
+                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
+                name=name, replaced_layers=replaced_layers,
             ),
-            num_blocks=sum(blocks_per_stage),
+            num_blocks=num_blocks,
             num_stages=4,
         )  # fmt: skip
-        widths, data_format, dtype = (arguments[name] for name in ("widths", "data_format", "dtype"))
+        super().__init__(keras.Input((sequence_length,), dtype="int32", name="ids"), arguments, weights)
 
-        # === Layers ===
-        make = LayerMaker(1, norm, True, arguments["kernel_initializer"], data_format, dtype)
-        layers = [CharacterEmbedding(vocabulary_size, embedding_dim, dtype=dtype, name="embedding")]
+    @staticmethod
+    def make_layers(arguments):
+        """The layers from the ids to the outputs, in order, not yet built."""
+        names = ("embedding_dim", "widths", "norm", "kernel_initializer", "data_format", "dtype")
+        embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (arguments[name] for name in names)
+        make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
+        layers = [CharacterEmbedding(arguments["vocabulary_size"], embedding_dim, dtype=dtype, name="embedding")]
         if data_format == "channels_first":
             layers.append(keras.layers.Permute((2, 1), dtype=dtype, name="to_channels_first"))
         layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no norm, no activation
         layers += residual_stages(
             make,
             arguments,
-            blocks_per_stage,
-            h_per_block,
+            _blocks_per_stage(arguments["depth"]),
             strides=1,
             between=lambda stage: HalvingMaxPooling1D(data_format, dtype=dtype, name=f"{stage}_pool"),
         )
-        if include_top:
-            layers += head(make, -(-sequence_length // 8), widths[-1], arguments)
-        elif pooling:
-            layers.append(POOLINGS[pooling](data_format=data_format, dtype=dtype, name="pool"))
-
-        # === Graph ===
-        inputs = outputs = keras.Input((sequence_length,), dtype="int32", name="ids")
-        for layer in layers:
-            outputs = layer(outputs)
-        super().__init__(inputs=inputs, outputs=outputs, name=name)
-
-        # === Config ===
-        self.remember({**arguments, "name": self.name}, weights)
+        if arguments["include_top"]:
+            layers += head(make, -(-arguments["sequence_length"] // 8), widths[-1], arguments)
+        elif arguments["pooling"]:
+            layers.append(POOLINGS[arguments["pooling"]](data_format=data_format, dtype=dtype, name="pool"))
+        return layers
 
     def prepare_inputs(self, x):
-        """Check an array of ids that enters; anything but a NumPy array passes as it is."""
+        """Check ids that enter."""
         return check_ids(x, self.vocabulary_size, self.sequence_length)
 
 
@@ -182,9 +173,7 @@ def _blocks_per_stage(depth):
         below = [known for known in BLOCKS if known < depth][-1:]
         above = [known for known in BLOCKS if known > depth][:1]
         nearest = " or ".join(map(str, below + above))
-        raise ValueError(
-            f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}."
-        )
+        raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}.")
     return BLOCKS[depth]
 
 

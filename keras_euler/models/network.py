@@ -1,6 +1,7 @@
-"""What the image and the text network share: the checks of their arguments and their configuration."""
+"""What the image and the text network share: the checks of their arguments, their graph and their configuration."""
 
 import numbers
+import random
 
 import keras
 
@@ -16,19 +17,35 @@ SERIALIZE = {
     "classifier_activation": lambda value: keras.activations.serialize(keras.activations.get(value)),
     "dtype": keras.dtype_policies.serialize,
 }
+OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
 
 class EulerNetwork(keras.Model):
-    """A functional model that knows the arguments it was made from. Abstract.
+    """A functional model that is a chain of layers made from arguments. Abstract.
 
-    A subclass checks its arguments by `checked`, makes the layers, and ends its `__init__` with `remember`.
+    Its configuration holds the arguments and, in `replaced_layers`, every layer that differs from what the arguments make: one
+    that was frozen, quantized or given another activation. A subclass validates its arguments with `checked` and defines
+    `make_layers(arguments)`.
+
+    Args:
+        inputs: A `keras.Input`.
+        arguments: Dict of the validated constructor arguments without `weights`.
+        weights: Name of a preset, path of a file, or None.
     """
 
-    def remember(self, arguments, weights):
-        """Keep the constructor's arguments as attributes and for `get_config`; load `weights`: a preset's name, a path or None."""
+    def __init__(self, inputs, arguments, weights):
+        outputs, replaced = inputs, dict(arguments["replaced_layers"] or {})
+        for layer in self._made_layers(arguments):
+            outputs = replaced.pop(layer.name, layer)(outputs)
+        if replaced:
+            raise ValueError(
+                "`replaced_layers` must name layers of the network. "
+                f"Received: {', '.join(map(repr, replaced))}. With these arguments they do not exist; leave them out."
+            )
+        super().__init__(inputs=inputs, outputs=outputs, name=arguments["name"], trainable=arguments["trainable"])
         self.dtype_policy = arguments["dtype"]  # without it, compile would not scale the loss under mixed_float16
         for name, value in arguments.items():
-            if name not in ("input_shape", "dtype", "name"):  # those Keras keeps
+            if name not in (*OWNED_BY_KERAS, "replaced_layers"):
                 setattr(self, name, value)
         self._argument_names = tuple(arguments)
         preset = list_presets().get(weights) if isinstance(weights, str) else None
@@ -37,19 +54,72 @@ class EulerNetwork(keras.Model):
         if weights is not None:
             load_weights(self, arguments, preset.file() if preset else weights)
 
-    def get_config(self):
-        config = {name: getattr(self, name) for name in self._argument_names if name not in ("input_shape", "dtype")}
+    @classmethod
+    def _made_layers(cls, arguments):
+        """The layers that `arguments` make, not yet built."""
+        layers = cls.make_layers(arguments)
+        for layer in layers:
+            layer.trainable = arguments["trainable"]
+        return layers
+
+    def _arguments(self):
+        """Dict of the constructor arguments without `replaced_layers` and `weights`."""
+        names = [name for name in self._argument_names if name not in ("input_shape", "dtype", "replaced_layers")]
+        arguments = {name: getattr(self, name) for name in names} | {"dtype": self.dtype_policy}
         if "input_shape" in self._argument_names:
-            config["input_shape"] = self.input_shape[1:]
-        config["dtype"] = self.dtype_policy
-        for name, serialize in SERIALIZE.items():
-            config[name] = serialize(config[name])
-        config["weights"] = None  # where the first values came from; a saved model brings its own
-        return config
+            arguments["input_shape"] = self.input_shape[1:]
+        return arguments
+
+    def serialized_arguments(self):
+        """Dict of the constructor arguments as plain values, without `replaced_layers` and `weights`."""
+        arguments = self._arguments()
+        return arguments | {name: serialize(arguments[name]) for name, serialize in SERIALIZE.items()}
+
+    def serialized_replacements(self, **arguments):
+        """The layers that differ from what the arguments make: dict from name to configuration, or None if all are the same.
+
+        Args:
+            **arguments: Arguments to compare with instead of the network's own.
+        """
+        random_state = random.getstate()  # new initializers draw their seeds from it
+        made = self._made_layers(self._arguments() | arguments)
+        random.setstate(random_state)
+        replaced = {}
+        for old, layer in zip(made, self.layers[1:], strict=True):
+            config = keras.saving.serialize_keras_object(layer)
+            if _comparable(config) != _comparable(keras.saving.serialize_keras_object(old)):
+                replaced[old.name] = config
+        return replaced or None
+
+    def get_config(self):
+        replaced = self.serialized_replacements()
+        # A saved network brings its own weights.
+        return {**self.serialized_arguments(), "replaced_layers": replaced, "weights": None}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        layers = deserialized(config.get("replaced_layers"), custom_objects)
+        return super().from_config({**config, "replaced_layers": layers}, custom_objects)
+
+
+def deserialized(layers, custom_objects=None):
+    """Dict from name to layer, from what `EulerNetwork.serialized_replacements` returns."""
+    if layers is None:
+        return None
+    deserialize = keras.saving.deserialize_keras_object
+    return {name: deserialize(layer, custom_objects) for name, layer in layers.items()}
+
+
+def _comparable(config):
+    """A serialized layer without the marks of one object: the shape it was built for, the identity Keras gives shared objects."""
+    if isinstance(config, dict):
+        marks = ("build_config", "shared_object_id")
+        return {name: _comparable(value) for name, value in config.items() if name not in marks}
+    return [_comparable(value) for value in config] if isinstance(config, (list, tuple)) else config
 
 
 def checked(arguments, num_blocks, num_stages):
-    """Return the constructor's arguments with the shared ones checked and in the form in which they are kept, and h per block."""
+    """Return the constructor arguments with the shared ones validated and in their final form."""
     given = dict(arguments)
     h_per_block = step_factors(given["h"], num_blocks)
     if isinstance(given["h"], numbers.Real):
@@ -57,7 +127,7 @@ def checked(arguments, num_blocks, num_stages):
     elif not isinstance(given["h"], str):
         given["h"] = h_per_block
     given["num_classes"] = check_integer("num_classes", given["num_classes"], 1)
-    for flag in ("preactivation", "zero_gamma", "include_top"):
+    for flag in ("preactivation", "zero_gamma", "include_top", "trainable"):
         check_choice(flag, given[flag], (True, False))
     check_choice("norm", given["norm"], NORMS)
     check_choice("shortcut", given["shortcut"], SHORTCUTS)
@@ -73,14 +143,23 @@ def checked(arguments, num_blocks, num_stages):
     given["dtype"] = keras.dtype_policies.get(given["dtype"])
     if given["kernel_initializer"] is not None:
         given["kernel_initializer"] = keras.initializers.get(given["kernel_initializer"])
-    return given, h_per_block
+    _check_replaced_layers(given["replaced_layers"])
+    return given
+
+
+def _check_replaced_layers(layers):
+    problem = "`replaced_layers` must be a dict from a layer's name to the Keras layer that takes its place."
+    if layers is None:
+        return
+    if not isinstance(layers, dict) or not all(isinstance(layer, keras.layers.Layer) for layer in layers.values()):
+        raise TypeError(f"{problem} Received: replaced_layers={layers!r}.")
+    if len({id(layer) for layer in layers.values()}) < len(layers):
+        raise ValueError(f"{problem} Received: one layer for two names. Pass a layer for each.")
 
 
 def _widths(widths, norm, num_stages):
     if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
-        raise ValueError(
-            f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}."
-        )
+        raise ValueError(f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}.")
     widths = tuple(check_integer("widths", width, 1) for width in widths)
     groups = GROUPS.get(norm, 1)
     if any(width % groups for width in widths):

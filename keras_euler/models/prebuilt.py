@@ -5,10 +5,7 @@ import functools
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, EulerVDCNN
 
-DEPTHS = {
-    "euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)),
-    "euler_vdcnn": (EulerVDCNN, tuple(BLOCKS)),
-}
+DEPTHS = {"euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)), "euler_vdcnn": (EulerVDCNN, tuple(BLOCKS))}
 
 
 def list_models():
@@ -25,7 +22,5 @@ def list_models():
     20
     """
     return {
-        f"{family}_{depth}": functools.partial(network, depth)
-        for family, (network, depths) in DEPTHS.items()
-        for depth in depths
+        f"{family}_{depth}": functools.partial(network, depth) for family, (network, depths) in DEPTHS.items() for depth in depths
     }

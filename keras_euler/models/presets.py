@@ -24,6 +24,12 @@ class Preset:
             `device`, `epochs`.
         class_names: Name of each class.
         preprocessing: Of images: dict of `mean` and `stddev` per channel, in units of 0..255; of texts: dict of `alphabet`.
+
+    Example:
+
+    >>> preset = list_presets()["euler_vdcnn_9_ag_news"]
+    >>> preset.network, preset.class_names
+    ('EulerVDCNN', ('World', 'Sports', 'Business', 'Sci/Tech'))
     """
 
     name: str
@@ -42,22 +48,20 @@ class Preset:
         return weights_file(self.weights, self.sha256)
 
     def load(self):
-        """The trained model of raw inputs: uint8 images `(n, 32, 32, 3)` to logits, or a `CharacterClassifier` of strings."""
+        """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a `CharacterClassifier` of strings."""
         network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
             classifier = _class_of("CharacterClassifier")
             return classifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
-        return keras.Sequential([images, self.normalization(network.data_format), network], name=self.name)
+        return _class_of("ImageClassifier")([images, self.normalization(network.data_format), network], name=self.name)
 
     def normalization(self, data_format="channels_last"):
         """The layer that images pass before the network: `(x - mean) / stddev`."""
         mean, stddev = self.preprocessing["mean"], self.preprocessing["stddev"]
         axis = 1 if data_format == "channels_first" else -1
         variance = [s**2 for s in stddev]
-        return keras.layers.Normalization(
-            axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization"
-        )
+        return keras.layers.Normalization(axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization")
 
     def check(self, network, arguments):
         """Raise a ValueError unless `network`, built with these arguments, is the one of the weights, with or without its top."""
@@ -87,10 +91,7 @@ def list_presets():
     (1, 10)
     """
     table = json.loads((ZOO / "presets.json").read_text())
-    return {
-        name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])})
-        for name, entry in table.items()
-    }
+    return {name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])}) for name, entry in table.items()}
 
 
 def _class_of(name):

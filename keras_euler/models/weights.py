@@ -26,7 +26,7 @@ CACHE = ("models", "keras_euler")
 # Arguments that change neither which weights a network has nor what they compute.
 FREE = (
     *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "include_top", "input_shape"),
+    *("zero_gamma", "dropout", "include_top", "input_shape", "trainable", "replaced_layers"),
 )
 # What a network without its top does not have.
 TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
@@ -81,12 +81,7 @@ def _download(url, sha256, home, file):
                 old.unlink()
     try:
         keras.utils.get_file(
-            beside.name,
-            url,
-            file_hash=sha256,
-            hash_algorithm="sha256",
-            cache_dir=home,
-            cache_subdir=os.path.join(*CACHE),
+            beside.name, url, file_hash=sha256, hash_algorithm="sha256", cache_dir=home, cache_subdir=os.path.join(*CACHE)
         )
         os.replace(beside, file)
     except Exception as error:  # Keras raises Exception itself where a URL cannot be reached
@@ -121,9 +116,7 @@ def different_arguments(network, given, trained):
     return [
         f"{name}={_plain(one)!r}, the weights have {_plain(other)!r}"
         for name, (one, other) in pairs.items()
-        if name not in ignored
-        and _plain(one) != _plain(other)
-        and not (name == "h" and _are_same_steps(one, other, num_blocks))
+        if name not in ignored and _plain(one) != _plain(other) and not (name == "h" and _are_same_steps(one, other, num_blocks))
     ]
 
 

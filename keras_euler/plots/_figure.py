@@ -5,6 +5,23 @@ COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def new_figure(**kwargs):
+    """Make an empty figure in the size and layout of the package's, apart from `matplotlib.pyplot` and its windows.
+
+    Args:
+        **kwargs: `figsize` and the like, as for `matplotlib.figure.Figure`.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+
+    Example:
+
+    >>> figure = new_figure(figsize=(6, 4))
+    >>> axes = figure.subplots()
+    >>> [line] = axes.plot([0, 1], color=COLOURS[0])
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -21,6 +38,21 @@ def colours_of(labels, pinned):
 
 
 def finished(figure):
+    """Give the axes of a figure the look of the package's: a light grid, no frame at the top and at the right.
+
+    Args:
+        figure: A matplotlib `Figure`.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> figure = new_figure()
+    >>> axes = figure.subplots()
+    >>> finished(figure).axes[0].spines["top"].get_visible()
+    False
+    """
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -81,13 +81,7 @@ def _draw_shifted(axes, shifted):
         style = STYLES[i // len(COLOURS) % len(STYLES)]
         marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
         axes.plot(
-            list(points),
-            list(points.values()),
-            style,
-            marker=marker,
-            markersize=4,
-            color=COLOURS[i % len(COLOURS)],
-            label=kind,
+            list(points), list(points.values()), style, marker=marker, markersize=4, color=COLOURS[i % len(COLOURS)], label=kind
         )
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
     axes.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)

@@ -30,9 +30,7 @@ def growths(runs, ylabel):
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
     for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool(
-            (growth.measured == 0).any()
-        )
+        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool((growth.measured == 0).any())
         for axes in panels:
             axes.plot(growth.measured, "-", color=colour, label=label)
         panels[1].plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
@@ -48,7 +46,7 @@ def growths(runs, ylabel):
 
 
 def suggestions(runs):
-    """Growth of the gradients against h, and the limit; what was suggested is marked.
+    """Growth of the gradients against h, and the limit. A circle marks the advice, a cross `1/sqrt(L)` where that is another.
 
     Args:
         runs: Dict of label -> `Suggestion` of `keras_euler.suggest_h`.
@@ -72,12 +70,13 @@ def suggestions(runs):
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
     for (label, found), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        axes.plot(
-            list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}"
-        )
+        axes.plot(list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}")
         axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
-    style = {"color": "black", "markersize": 8, "fillstyle": "none", "linestyle": "none", "marker": "o"}
-    axes.plot([], [], **style, label="1/sqrt(L), the advice")
+        if found.h != found.rule:
+            axes.plot([found.rule], [found.growths[found.rule]], "x", color=colour, markersize=8)
+    axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="advice")
+    if any(found.h != found.rule for found in runs.values()):
+        axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
     for limit in sorted({found.limit for found in runs.values()}):
         axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
     axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
@@ -89,8 +88,6 @@ def suggestions(runs):
 
 def _check_runs(runs, kind):
     if not isinstance(runs, dict):
-        raise TypeError(
-            f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: {type(runs).__name__}."
-        )
+        raise TypeError(f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: {type(runs).__name__}.")
     if not runs:
         raise ValueError("`runs` must hold at least one run. Received none.")

@@ -93,9 +93,7 @@ def accuracy_curves(panels, note=""):
             colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
             length = max(map(len, curves), default=0)
             medians = [statistics.median(c[min(epoch, len(c) - 1)] for c in curves) for epoch in range(length)]
-            axes.plot(
-                range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label
-            )
+            axes.plot(range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label)
         axes.set(title=title, xlabel="epoch (from 0)", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -5,6 +5,7 @@ import fnmatch
 import math
 from pathlib import Path
 
+from keras_euler.callbacks import read_log
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
 LINES = ("-", "--", ":", "-.")  # one per seed
@@ -12,12 +13,14 @@ ORDINALS = ("first", "second", "third", "fourth")
 MOST = 4  # layers that are drawn unless named
 
 
-def training_curves(histories):
-    """Training loss and accuracy on test and training data over the epochs, one colour a run.
+def training_curves(histories, metric=None):
+    """Loss and one more metric, on training and test data, over the epochs: one colour per run.
 
     Args:
-        histories: Dict of label -> the path of a `history.csv`, or its rows as dicts with the keys `epoch`, `train_loss`,
-            `train_accuracy`, `test_accuracy`.
+        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows as dicts of
+            `epoch`, `train_loss`, and, where they were measured, `train_<metric>`, `test_<metric>` and `test_loss`.
+        metric: Name of the metric in the second plot; default: accuracy, else the first that is not the loss, else no second
+            plot.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -31,31 +34,29 @@ def training_curves(histories):
     >>> row = {"epoch": 0, "train_loss": 2.3, "train_accuracy": 0.1, "test_accuracy": 0.1}
     >>> figure = training_curves({"h = 0.1": [row]})
     >>> [axes.get_ylabel() for axes in figure.axes]
-    ['training loss', 'accuracy']
+    ['loss', 'accuracy']
     """
     if not isinstance(histories, dict) or not histories:
-        raise ValueError(
-            f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}."
-        )
-    figure = new_figure(figsize=(9, 3.6))
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
-    for (label, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
-        rows = _rows(history)
+        raise ValueError(f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}.")
+    runs = {label: _rows(history) for label, history in histories.items()}
+    metric = metric or _metric_of(next(iter(runs.values()))[0])
+    names = ["loss", metric] if metric else ["loss"]
+    figure = new_figure(figsize=(4.5 * len(names), 3.6))
+    grid = figure.subplots(1, len(names), squeeze=False)[0]
+    for (label, rows), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
         prefix = f"{label}, " if label else ""
-        epochs = [row["epoch"] for row in rows]
-        marker = "o" if len(rows) < 20 else None
-        style = {"color": colour, "marker": marker, "markersize": 4}
-        loss_axes.plot(epochs, [row["train_loss"] for row in rows], label=label, **style)
-        accuracy_axes.plot(epochs, [row["test_accuracy"] for row in rows], label=f"{prefix}test", **style)
-        accuracy_axes.plot(epochs, [row["train_accuracy"] for row in rows], "--", label=f"{prefix}training", **style)
-    loss_axes.set_ylabel("training loss")
-    accuracy_axes.set(ylabel="accuracy", ylim=(0, 1))
-    accuracy_axes.legend(frameon=False)
-    if any(histories):
-        loss_axes.legend(frameon=False)
-    for axes in figure.axes:
-        axes.set_xlabel("epoch (from 0)")
+        style = {"color": colour, "marker": "o" if len(rows) < 20 else None, "markersize": 4}
+        for axes, name in zip(grid, names, strict=True):
+            for split, line, words in (("test", "-", "test"), ("train", "--", "training")):
+                column = f"{split}_{name}"
+                if column in rows[0]:
+                    axes.plot([r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + words, **style)
+    for axes, name in zip(grid, names, strict=True):
+        axes.set(ylabel=name.replace("_", " "), xlabel="epoch (from 0)")
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+        if name == "accuracy":
+            axes.set_ylim(0, 1)
     return finished(figure)
 
 
@@ -161,17 +162,7 @@ def _chosen(layers, columns):
 
 def _columns(log):
     """A CSV file as dict of name -> list of floats; a dict, or None, as it is."""
-    if not isinstance(log, (str, Path)):
-        return log
-    with open(log, newline="") as file:
-        header, *rows = [*csv.reader(file)] or [[]]
-    try:
-        columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"{log} is no log of norms, or its end is torn: {error}.") from error
-    if not rows:
-        raise ValueError(f"{log} has no rows.")
-    return columns
+    return read_log(log) if isinstance(log, (str, Path)) else log
 
 
 def _rows(history):
@@ -180,7 +171,13 @@ def _rows(history):
             history = list(csv.DictReader(file))
     if not isinstance(history, (list, tuple)) or not history:
         raise ValueError(f"A history must be a list of at least one row, each a dict. Received: {history!r}.")
-    missing = {"epoch", "train_loss", "train_accuracy", "test_accuracy"} - set(history[0])
+    missing = {"epoch", "train_loss"} - set(history[0])
     if missing:
         raise ValueError(f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}.")
-    return [{name: float(value) for name, value in row.items()} for row in history]
+    return [{name: float(value) if value not in ("", None) else math.nan for name, value in row.items()} for row in history]
+
+
+def _metric_of(row):
+    """The metric to draw beside the loss, None without one."""
+    names = [name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")]
+    return "accuracy" if "accuracy" in names else next(iter(names), None)

@@ -4,7 +4,8 @@ import keras
 
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
-from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, tensors, walk
+from keras_euler.surgery.eulerized_add import EulerizedAdd
+from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, is_of_keras, rebuilt, tensors, walk
 from keras_euler.surgery.residual_connections import is_addition, opaque_layers, residual_connections
 
 
@@ -93,8 +94,8 @@ class _Euler:
             # Addition as a layer casts to its own dtype, as a function to the wider one of the two; only the layer keeps masks.
             is_layer = isinstance(operation, keras.layers.Layer)
             dtype = operation.dtype_policy if is_layer else keras.backend.result_type(*(x.dtype for x in inputs))
-            branch = 1 - residual.shortcut  # in the model's order, in which Keras lists the layers too
-            return EulerAdd(h, keep_mask=is_layer, branch_index=branch, name=name, dtype=dtype)(inputs)
+            branch = 1 - residual.shortcut
+            return EulerizedAdd(h, branch, keep_mask=is_layer, name=name, dtype=dtype)(inputs)
 
         euler = walk(functional(model), call, layer)
         for old in own:
@@ -145,5 +146,4 @@ def _nothing_found(model, residuals):
 
 def _may_add(operation):
     """Whether a call of several tensors may add them: code of a user's, or of a model of Keras' own."""
-    known = type(operation).__module__.startswith(("keras.src.layers.", "keras.src.ops."))
-    return not known or isinstance(operation, (keras.layers.Add, keras.layers.Lambda))
+    return not is_of_keras(operation) or isinstance(operation, (keras.Model, keras.layers.Add, keras.layers.Lambda))

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
+from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, walk
 
 # Exactly these: a subclass may compute something else.
@@ -87,7 +88,8 @@ class _Folding:
         for call in found:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
-                self._fold_h(linear.get(id(call.inputs[operation.branch_index])), operation)
+                branch = operation.branch_index if isinstance(operation, EulerizedAdd) else 1
+                self._fold_h(linear.get(id(call.inputs[branch])), operation)
             elif isinstance(operation, keras.layers.Layer) and call.inputs:
                 layer = self._last_linear(linear.get(id(call.inputs[0])), operation)
             if layer is not None and consumers[id(call.outputs[0])] == 1:
@@ -170,9 +172,7 @@ class _Folding:
             for name in ("branch", "shortcut"):
                 if config[name] is not None:
                     kept = self._kept(getattr(layer, name))
-                    config[name] = [
-                        keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept
-                    ] or None
+                    config[name] = [keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept] or None
         return rebuilt(layer, config)
 
     def _fill(self, old, new):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_euler import _backend
+
 
 @dataclass(frozen=True)
 class Call:
@@ -54,6 +56,11 @@ def is_graph(operation):
     return True
 
 
+def is_of_keras(operation):
+    """Whether a layer or operation is one of Keras' own."""
+    return type(operation).__module__.partition(".")[0] == "keras"
+
+
 def walk(graph, call, layer=lambda layer: layer, inputs=None):
     """A copy of a functional model in which each call is `call(operation, *args, **kwargs)`.
 
@@ -64,7 +71,8 @@ def walk(graph, call, layer=lambda layer: layer, inputs=None):
         inputs: Symbolic tensors to start from, in the structure of `graph.input`; default: new ones of the same names.
     """
     if inputs is None:
-        inputs = keras.tree.map_structure(_same_input, graph.input)
+        layers = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
+        inputs = keras.tree.map_structure(lambda tensor: _same_input(tensor, layers[id(tensor)]), graph.input)
     return keras.models.clone_model(graph, input_tensors=inputs, clone_function=layer, call_function=call)
 
 
@@ -95,7 +103,7 @@ def rebuilt(layer, config):
 def copy_state(old, new):
     """Give a built layer all that another one of the same configuration has learned: weights, statistics, vocabularies."""
     with tempfile.TemporaryDirectory() as folder:
-        for one, other in zip(old._flatten_layers(), new._flatten_layers(), strict=True):
+        for one, other in zip(_backend.all_layers(old), _backend.all_layers(new), strict=True):
             values = {}
             one.save_own_variables(values)
             if values:
@@ -105,10 +113,9 @@ def copy_state(old, new):
                 other.load_assets(folder)
 
 
-def _same_input(tensor):
-    name = tensor._keras_history.operation.name
-    settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=tensor._keras_history.operation.optional)
-    return keras.Input(batch_shape=tensor.shape, name=name, **settings)
+def _same_input(tensor, layer):
+    settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=layer.optional)
+    return keras.Input(batch_shape=tensor.shape, name=layer.name, **settings)
 
 
 def tensors(structure):

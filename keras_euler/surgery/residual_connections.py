@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from keras_euler import _backend
 from keras_euler.layers import EulerResidual
-from keras_euler.surgery.graph import calls, functional, is_graph
+from keras_euler.surgery.graph import calls, functional, is_graph, is_of_keras
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,12 @@ class Residual:
         shortcut: Which input is the shortcut, 0 or 1; None where this is no residual connection.
         reason: Why, in words.
         num_calls: How often it comes: more than once in a model that another one calls several times.
+
+    Example:
+
+    >>> x = keras.Input((8,))
+    >>> residual_connections(keras.Model(x, keras.layers.Add(name="sum")([x, keras.layers.Dense(8)(x)])))
+    [Residual(name='sum', shortcut=0, reason='the branch is computed from it', num_calls=1)]
     """
 
     name: str
@@ -70,10 +77,10 @@ def residual_connections(model, shortcuts=None):
 
 def is_addition(operation, inputs):
     """Whether a call adds tensors, and nothing else: a subclass may do something else."""
-    # The operation behind `keras.ops.add` and `+` has no public name.
-    kind = type(operation)
-    adds = kind is keras.layers.Add or (kind.__name__, kind.__module__) == ("Add", "keras.src.ops.numpy")
-    return adds and len(inputs) > 1
+    # The operation behind `keras.ops.add` and `+` is called Add too, but has no public name.
+    is_layer = isinstance(operation, keras.layers.Layer)
+    is_function = not is_layer and is_of_keras(operation) and type(operation).__name__ == "Add"
+    return (is_function or type(operation) is keras.layers.Add) and len(inputs) > 1
 
 
 def _find(graph, prefix, shortcuts, found, models):
@@ -158,7 +165,7 @@ def _num_weighted_layers(operation):
     """Layers with weights of their own: one, none, or those within a model or a layer made of layers."""
     if not isinstance(operation, keras.layers.Layer):
         return 0
-    inner = list(operation._flatten_layers(include_self=False, recursive=False))
+    inner = _backend.inner_layers(operation)
     own = len(operation.weights) > sum(len(layer.weights) for layer in inner)
     return own + sum(map(_num_weighted_layers, inner))
 
@@ -178,9 +185,9 @@ def opaque_layers(model, prefix=""):
 
 
 def _may_hide(layer):
-    within = list(layer._flatten_layers(include_self=False, recursive=False))
+    within = _backend.inner_layers(layer)
     if not within or isinstance(layer, EulerResidual):
         return False
-    if not type(layer).__module__.startswith("keras.src."):
+    if not is_of_keras(layer):
         return True
     return any(isinstance(inner, keras.Model) or _may_hide(inner) for inner in within)

@@ -136,9 +136,7 @@ def test_network_within_another_and_text_with_pools(network, images, rng):
     pixels = (images[0] * 20 + 100).astype("uint8")
     model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])
     np.testing.assert_allclose(
-        gradient_norms(model, pixels, images[1]),
-        gradient_norms(network, pixels / np.float32(255), images[1]),
-        rtol=1e-4,
+        gradient_norms(model, pixels, images[1]), gradient_norms(network, pixels / np.float32(255), images[1]), rtol=1e-4
     )
     text = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
     growth = gradient_growth(text, rng.integers(0, 70, (2, 64)), np.array([0, 1]), num_iterations=5)

@@ -23,29 +23,49 @@ X, Y = np.ones((4, 3), "float32"), np.arange(4) % 3
 CANDIDATES = (0.1, 0.5, 1.0)
 
 
-def test_growth_of_every_candidate_and_of_the_advice():
+def test_the_advice_is_the_rule_where_its_gradients_do_not_explode():
     suggestion = suggest_h(build, X, Y, (0.1, 0.6, 1.0), limit=7)
-    assert suggestion.h == 0.5 and suggestion.num_blocks == NUM_BLOCKS and suggestion.largest == 0.6
+    assert suggestion.h == suggestion.rule == 0.5 and suggestion.num_blocks == NUM_BLOCKS
+    assert suggestion.largest == 0.6
     assert list(suggestion.growths) == [0.1, 0.5, 0.6, 1.0]
     for h, growth in suggestion.growths.items():
         assert growth == pytest.approx((1 + h) ** NUM_BLOCKS, rel=1e-4)
+    *_, last, most, reason = str(suggestion).splitlines()
+    assert last.endswith("0.6       6.55") and most.endswith("1         16 explodes")
+    assert "0.5       5.06 <- 1/sqrt(L) <- suggested" in str(suggestion)
+    assert reason == (
+        "Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose gradients do not explode is 0.6."
+    )
+
+
+def test_the_advice_is_a_smaller_h_where_gradients_explode_at_the_rule():
+    suggestion = suggest_h(build, X, Y, (0.05, 0.1, 0.3, 1.0), limit=2)
+    assert suggestion.h == suggestion.largest == 0.1 and suggestion.rule == 0.5
     text = str(suggestion)
-    assert "0.5       5.06 <- 1/sqrt(L), suggested" in text and "1         16 explodes" in text
-    assert "h = 0.5, 1/sqrt(L) for L = 4 blocks" in text and "Up to h = 0.6 gradients do not explode" in text
+    assert "0.5       5.06 explodes <- 1/sqrt(L)\n" in text and "0.1       1.46 <- suggested\n" in text
+    assert text.endswith("Suggested: h = 0.1, whose gradients do not explode. They do at 1/sqrt(L) = 0.5 for L = 4 blocks.")
 
 
-def test_what_the_gradients_say_of_the_advice():
-    assert "says nothing for or against" in str(suggest_h(build, X, Y, CANDIDATES, limit=100))
-    exploding = suggest_h(build, X, Y, CANDIDATES, limit=2)
-    assert exploding.h == 0.5 and exploding.largest == 0.1
-    assert "Gradients explode there; the largest h that does not explode is 0.1." in str(exploding)
-    nothing = suggest_h(build, X, Y, CANDIDATES, limit=1)
-    assert nothing.largest is None and "Gradients explode with every h here" in str(nothing)
+def test_the_advice_is_the_smallest_h_where_gradients_explode_at_every_one():
+    suggestion = suggest_h(build, X, Y, CANDIDATES, limit=1)
+    assert suggestion.h == 0.1 and suggestion.largest is None
+    assert str(suggestion).endswith(
+        "Suggested: h = 0.1, the smallest measured: gradients explode at every h here. Pass smaller candidates."
+    )
+
+
+@pytest.mark.parametrize(("h", "gains", "expected"), [
+    ((0.1, 0.2, 1.0), {0.1: 1, 0.2: 9, 0.5: 9, 1.0: 0.1}, 0.1),  # the largest without explosion is 1.0, beyond the rule
+    ((0.1, 0.8, 1.0), {0.1: 9, 0.5: 9, 0.8: 0.1, 1.0: 0.1}, 0.8),  # none below the rule: the nearest beyond it
+])  # fmt: skip
+def test_an_h_that_explodes_is_not_suggested_where_growth_does_not_rise_with_h(h, gains, expected):
+    suggestion = suggest_h(lambda h: build(h, gains[h]), X, Y, h, limit=1.8)
+    assert suggestion.h == expected and suggestion.largest == 1.0
 
 
 def test_growth_that_is_no_number_explodes():
     found = suggest_h(lambda h: build(h, gain=1e30), X, Y, CANDIDATES)
-    assert set(found.growths.values()) == {np.inf} and found.largest is None
+    assert set(found.growths.values()) == {np.inf} and found.largest is None and found.h == 0.1
 
 
 def test_layer_that_is_called_several_times_is_as_many_blocks():
@@ -72,10 +92,7 @@ def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
     found = [
         suggest_h(
-            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
-            x / np.float32(255),
-            y,
-            (0.1, 0.5, 1.0),
+            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)), x / np.float32(255), y, (0.1, 0.5, 1.0)
         )
         for depth in (8, 38)
     ]
@@ -114,7 +131,7 @@ BAD = [
         r"as many blocks with every h. Received: \d with h",
     ),
     (lambda: suggest_h(build(0.5), X, Y), TypeError, "`build` must be a function of h .* Received: Sequential"),
-    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be one class of 0..2 for each row"),
+    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be whole numbers in 0..2. Received: 0.5 at position 0"),
     (lambda: suggest_h(build, X, np.array(list("abca"))), TypeError, "`y` must be an array of numbers"),
     (lambda: suggest_h(build, X, Y, []), ValueError, "at least one"),
     (lambda: suggest_h(build, X, Y, [0.0]), ValueError, "must be numbers > 0"),
@@ -126,7 +143,7 @@ BAD = [
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
     (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
     (lambda: suggest_h(build, X, Y[:2]), ValueError, "as many rows"),
-    (lambda: suggest_h(build, X, Y + 1), ValueError, r"must be one class of 0..2 for each row.* from 1 to 3"),
+    (lambda: suggest_h(build, X, Y + 1), ValueError, "must be whole numbers in 0..2. Received: 3 at position 2"),
     (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class of 0..2 for each row.*shape \(4, 4\)"),
     (lambda: suggest_h(build, np.array(["a"] * 4), Y), TypeError, "must be an array of numbers"),
 ]

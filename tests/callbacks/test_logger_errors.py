@@ -9,11 +9,7 @@ from tests.callbacks.test_norm_loggers import BACKEND, train
 BAD = [
     (dict(layers=0), ValueError, "a layer with a kernel, from 1 to 3. Received: 0"),
     (dict(layers=4), ValueError, "Received: 4"),
-    (
-        dict(layers="block/aa"),
-        ValueError,
-        "Received: 'block/aa', which matches none of 3. Pass names such as block/a",
-    ),
+    (dict(layers="block/aa"), ValueError, "Received: 'block/aa', which matches none of 3. Pass names such as block/a"),
     (dict(layers=["x*"]), ValueError, r"Received: 'x\*', which matches none"),
     (dict(layers=[]), TypeError, "`layers` must be None or a non-empty list of names, patterns and positions"),
     (dict(layers=[True]), TypeError, "must hold names, patterns or positions. Received: True"),
@@ -32,9 +28,7 @@ def test_bad_arguments_get_a_clear_error(tmp_path, logger, arguments, error, mes
 
 
 def test_missing_recorder_and_too_small_a_ring_say_what_to_write(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"Received: optimizer=SGD. Compile with model.compile\(keras_euler.GradientRec"
-    ):
+    with pytest.raises(ValueError, match=r"Received: optimizer=SGD. Compile with model.compile\(keras_euler.GradientRec"):
         train(dense.network("sgd"), GradientLogger(tmp_path / "g.csv"))
     if BACKEND != "torch":
         model = dense.network(GradientRecorder("sgd", capacity=2), steps_per_execution=3)
@@ -73,9 +67,7 @@ def test_path_that_cannot_be_written_is_named(tmp_path):
 def test_file_of_somebody_else_is_refused_before_anything_is_trained(tmp_path, logger, per):
     path, model = tmp_path / "other.csv", dense.network(GradientRecorder("sgd"))
     path.write_text("epoch,accuracy,loss\n0,0.5,1.2\n")
-    with pytest.raises(
-        ValueError, match=r"other\.csv is not a log of norms and is left as it is.*'epoch,accuracy,loss"
-    ):
+    with pytest.raises(ValueError, match=r"other\.csv is not a log of norms and is left as it is.*'epoch,accuracy,loss"):
         train(model, logger(path, per=per))
     assert path.read_text() == "epoch,accuracy,loss\n0,0.5,1.2\n" and not int(model.optimizer.iterations)
 

@@ -23,9 +23,7 @@ def columns(path):
 
 def train(model, *callbacks, epochs=2, start=0):
     """Four batches an epoch."""
-    return model.fit(
-        dense.X, dense.Y, 8, epochs, initial_epoch=start, verbose=0, shuffle=False, callbacks=list(callbacks)
-    )
+    return model.fit(dense.X, dense.Y, 8, epochs, initial_epoch=start, verbose=0, shuffle=False, callbacks=list(callbacks))
 
 
 def by_hand(epochs, rate=0.1):
@@ -199,14 +197,8 @@ class Stop(keras.callbacks.Callback):
 @pytest.mark.parametrize("order", [1, -1])
 def test_resume_equals_an_uninterrupted_run(tmp_path, order):
     def run(folder, *more):
-        logs = [
-            GradientLogger(tmp_path / folder / "g.csv", flush=3),
-            WeightLogger(tmp_path / folder / "w.csv", flush=3),
-        ]
-        logs += [
-            GradientLogger(tmp_path / folder / "e.csv", per="epoch"),
-            keras.callbacks.BackupAndRestore(tmp_path / "b"),
-        ]
+        logs = [GradientLogger(tmp_path / folder / "g.csv", flush=3), WeightLogger(tmp_path / folder / "w.csv", flush=3)]
+        logs += [GradientLogger(tmp_path / folder / "e.csv", per="epoch"), keras.callbacks.BackupAndRestore(tmp_path / "b")]
         train(dense.network(GradientRecorder(SGD(0.1))), *logs[::order], *more, epochs=4)
 
     run("whole")

@@ -29,9 +29,7 @@ FOREIGN = {
 def test_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path, name, start):
     path = tmp_path / "other.csv"
     path.write_bytes(FOREIGN[name])
-    with pytest.raises(
-        ValueError, match=r"other\.csv is not a log of norms and is left as it is. Received: a file that"
-    ):
+    with pytest.raises(ValueError, match=r"other\.csv is not a log of norms and is left as it is. Received: a file that"):
         Rows(path, ["iteration", "layer", "total"], start)
     assert path.read_bytes() == FOREIGN[name] and os.listdir(tmp_path) == ["other.csv"]
 

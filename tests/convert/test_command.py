@@ -48,6 +48,16 @@ def test_checkpoint_becomes_a_model_that_computes_the_same(suffix, wrapped, arra
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, output.name])
 
 
+def test_names_with_a_prefix_in_a_checkpoint_of_a_training_script(arrays, tmp_path):
+    output = tmp_path / "a.weights.h5"
+    prefixed = {f"model.{name}": tensor for name, tensor in tensors(arrays).items()}
+    torch.save({"state_dict": prefixed, "hyper_parameters": {"lr": 0.1}}, tmp_path / "a.ckpt")
+    convert.main([str(tmp_path / "a.ckpt"), "--depth=14", "--shortcut=padding", "-o", str(output)])
+    model = keras_euler.EulerResNet(14, h=1.0, shortcut="padding", weights=output)
+    for one, other in zip(model.get_weights(), expected(arrays).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_weights_file_and_step_factor(arrays, tmp_path, capsys):
     torch.save(tensors(arrays), tmp_path / "a.pth")
     output = tmp_path / "a.weights.h5"
@@ -78,11 +88,7 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     refused = {
         ("nowhere.pth", "14", "padding"): "No such file or directory: .*nowhere.pth",
         ("folder", "14", "padding"): "Is a directory",
-        (
-            "code.pth",
-            "14",
-            "padding",
-        ): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
+        ("code.pth", "14", "padding"): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
         ("text.pth", "14", "padding"): r"text.pth can't be read as a PyTorch checkpoint of .*: it is none",
         ("list.pth", "14", "padding"): "Received: list",
         ("torn.pth", "14", "padding"): "torn.pth can't be read as",

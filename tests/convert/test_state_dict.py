@@ -158,6 +158,43 @@ def test_torch_tensors_are_taken_as_they_are(rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("prefix", ["model.", "net.", "encoder.", "backbone.", "module.model._orig_mod.", "conv1."])
+def test_prefix_that_all_names_share_is_left_out(prefix, rng):
+    models = [keras_euler.EulerResNet(8) for _ in range(2)]
+    arrays = checkpoint(rng)
+    arrays["bn1.num_batches_tracked"] = np.array(5)
+    keras_euler.load_torch_state_dict(models[0], arrays)
+    keras_euler.load_torch_state_dict(models[1], {prefix + name: array for name, array in arrays.items()})
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_prefix_of_a_text_network_is_left_out(rng):
+    models, arrays = [vdcnn(depth=17) for _ in range(2)], text_checkpoint(rng)
+    keras_euler.load_torch_state_dict(models[0], arrays)
+    keras_euler.load_torch_state_dict(models[1], {f"model.{name}": array for name, array in arrays.items()})
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_name_that_all_arrays_have_is_no_prefix():
+    model = keras_euler.EulerResNet(8, norm=None, include_top=False)
+    with pytest.raises(ValueError, match="lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel"):
+        keras_euler.load_torch_state_dict(model, {"conv1.weight": np.ones((16, 3, 3, 3)), "conv1.bias": np.ones(16)})
+
+
+@pytest.mark.parametrize("keys", [("state_dict",), ("model",), ("net", "state_dict"), ("model_state_dict",)])
+def test_checkpoint_of_a_training_script_is_unwrapped(keys, rng):
+    models, arrays = [keras_euler.EulerResNet(8) for _ in range(2)], checkpoint(rng)
+    keras_euler.load_torch_state_dict(models[0], arrays)
+    wrapped = arrays
+    for key in keys:
+        wrapped = {"epoch": 3, key: wrapped}
+    keras_euler.load_torch_state_dict(models[1], wrapped)
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def without(name):
     return lambda arrays: {key: value for key, value in arrays.items() if key != name}
 
@@ -169,12 +206,13 @@ def plus(name, shape):
 BAD = [
     (without("stack2.0.conv1.weight"), "lacks arrays for 1 of the model's .* stage2_block1/conv1/kernel"),
     (without("bn1.running_var"), "lacks arrays for 1 .* stem_norm/moving_variance"),
-    (
-        plus("stack1.7.conv1.weight", (16, 16, 3, 3)),
-        "'stack1.7.conv1.weight' has no place in the model .*stage1_block8",
-    ),
-    (plus("mystery", (1,)), "'mystery' has no place in the model"),
+    (plus("stack1.7.conv1.weight", (16, 16, 3, 3)), "'stack1.7.conv1.weight' has no place in the model .*stage1_block8"),
+    (plus("mystery", (1,)), "'mystery' has no place in the model: its name is not understood. Rename the arrays in the m"),
     (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
+    (
+        lambda arrays: {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)},
+        "'features.conv1.weight' has no place in the model: its name is not understood.*'layer1.0.conv1.weight'",
+    ),
     (plus("linear.weight", (100, 64)), r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)"),
     (plus("fc.weight", (10, 64)), "logits/kernel twice: as 'linear.weight' and as 'fc.weight'"),
     (plus("linear.bias", ()), r"'linear.bias' gives logits/bias the shape \(\)"),

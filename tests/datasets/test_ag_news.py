@@ -32,9 +32,7 @@ def news(fake_tfds):
     """TensorFlow Datasets that holds a few news, as bytes."""
 
     def split(labels, *texts):
-        titles, descriptions = (
-            np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True)
-        )
+        titles, descriptions = (np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True))
         return {"label": np.array(labels), "title": titles, "description": descriptions}
 
     fake_tfds.hold(train=split([3, 0], ("A Title", "Text."), ("Caf\u00c9", "")), test=split([2], ("T", "D")))
@@ -78,6 +76,28 @@ def test_a_field_is_taken_as_its_quotes_have_it(csv_folder, row, expected, end):
     assert ag_news.load_data(csv_folder(train=row + end))[0][0].tolist() == [expected]
 
 
+HEADER = '"Class Index","Title","Description"\n'
+
+
+@pytest.mark.parametrize(
+    "content", [GOOD * 2 + "\n", GOOD + "\n\r\n" + GOOD + "  \n", HEADER + GOOD * 2, HEADER.replace('"', "") + "\n" + GOOD * 2]
+)
+def test_blank_lines_and_the_header_of_kaggle_are_skipped(csv_folder, content):
+    (x, y), _ = ag_news.load_data(csv_folder(train=content))
+    assert x.tolist() == ["title some text. "] * 2 and y.tolist() == [2, 2]
+
+
+def test_lines_are_counted_with_the_header_and_blank_ones(csv_folder):
+    with pytest.raises(ValueError, match=r"train.csv, line 4: the class must be 1, 2, 3 or 4. Received: 'Class Index'"):
+        ag_news.load_data(csv_folder(train=HEADER + GOOD + "\n" + HEADER))
+
+
+@pytest.mark.parametrize("content", ["\n\n", HEADER])
+def test_a_file_without_a_row_is_empty(csv_folder, content):
+    with pytest.raises(ValueError, match=r"train.csv is empty"):
+        ag_news.load_data(csv_folder(train=content))
+
+
 COLUMNS = "Expected rows of 3 columns: class 1 to 4, title, description, quoted. Received"
 
 
@@ -86,12 +106,11 @@ COLUMNS = "Expected rows of 3 columns: class 1 to 4, title, description, quoted.
     [
         ('"3","only a title"\n', f"{COLUMNS} 2 columns."),
         ('"3","a","b","c"\n', f"{COLUMNS} 4 columns."),
-        ("\n", f"{COLUMNS} 0 columns."),
         ('"5","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '5'."),
         ('"0","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '0'."),
         ('"x","a","b"\n', "the class must be 1, 2, 3 or 4. Received: 'x'."),
         ('"","a","b"\n', "the class must be 1, 2, 3 or 4. Received: ''."),
-        ('"Class Index","Title","Description"\n', "Received: 'Class Index'."),
+        ('"Class Index","Title"\n', f"{COLUMNS} 2 columns."),
         ('"3","a"b","c"\n', "the quoting is broken"),
         ('"3","a","b\n', "the quoting is broken"),
         ('"3","a","b\n"3","c","d"\n', "the quoting is broken"),

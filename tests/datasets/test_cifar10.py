@@ -1,4 +1,6 @@
-"""keras_euler.datasets.cifar10: `.npz` files, and folders and files of unknown kinds. The rest: test_cifar10_official.py."""
+"""keras_euler.datasets.cifar10: constants, `resize`, `.npz` files and unknown files. The rest: test_cifar10_official.py."""
+
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +14,43 @@ OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-10-python.tar.
 def test_class_names_are_the_ten_of_cifar10():
     assert len(set(cifar10.CLASS_NAMES)) == 10
     assert cifar10.CLASS_NAMES[0] == "airplane" and cifar10.CLASS_NAMES[9] == "truck"
+
+
+def test_mean_and_stddev_are_the_authors_in_units_of_pixels():
+    np.testing.assert_allclose(cifar10.MEAN, np.multiply(255, (0.4914, 0.4822, 0.4465)), rtol=1e-15)
+    np.testing.assert_allclose(cifar10.STDDEV, np.multiply(255, (0.2023, 0.1994, 0.2010)), rtol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16, 32])
+def test_a_resized_pixel_is_the_mean_of_a_square_rounded_half_to_even(size, rng):
+    images = rng.integers(0, 256, (3, 32, 32, 3), "uint8")
+    images[2] = images[2] % 2  # means with halves
+    side = 32 // size
+    expected = np.zeros((3, size, size, 3), int)
+    for i, row, column, colour in np.ndindex(expected.shape):
+        square = images[i, row * side : (row + 1) * side, column * side : (column + 1) * side, colour]
+        expected[i, row, column, colour] = round(int(square.sum()) / side**2)  # Python rounds half to even
+    resized = cifar10.resize(images, size)
+    assert resized.dtype == np.uint8
+    np.testing.assert_array_equal(resized, expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "error", "words"),
+    [
+        (np.zeros((2, 32, 32, 3), "uint8"), 12, ValueError, "`size` must divide 32. Received: size=12. Pass 1, 2,"),
+        (np.zeros((2, 32, 32, 3), "uint8"), 64, ValueError, "`size` must divide 32. Received: size=64"),
+        (np.zeros((2, 32, 32, 3), "uint8"), 0, ValueError, "`size` must be an integer >= 1. Received: size=0"),
+        (np.zeros((2, 32, 32, 3), "uint8"), 8.0, TypeError, "`size` must be an integer >= 1. Received: size=8.0"),
+        (np.zeros((2, 32, 32, 3)), 8, ValueError, "`images` must be uint8 (n, 32, 32, 3). Received: float64 (2, 3"),
+        (np.zeros((32, 32, 3), "uint8"), 8, ValueError, "Received: uint8 (32, 32, 3)"),
+        (np.zeros((2, 3, 32, 32), "uint8"), 8, ValueError, "Received: uint8 (2, 3, 32, 32)"),
+        ([[1]], 8, ValueError, "Received: list"),
+    ],
+)
+def test_resize_refuses_what_it_cannot_divide_into_squares(images, size, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        cifar10.resize(images, size)
 
 
 @pytest.mark.parametrize("labels", [np.array([3, 1, 9, 0]), np.array([[3], [1], [9], [0]], "uint8")])

@@ -134,6 +134,26 @@ def test_config_gives_the_backbone_back():
     assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
 
 
+def test_preset_and_file_keep_what_was_changed_on_the_backbones_layers(text_classifier, tmp_path):
+    backbone = text_classifier.backbone
+    backbone.trainable = False
+    block = backbone.get_layer("stage2_block1")
+    block.branch[0].trainable = True
+    block.activation = keras.activations.tanh
+    backbone.get_layer("embedding").enable_lora(2)
+    expected = text_classifier.predict(TEXTS, verbose=0)
+    trained = [weight.path for weight in text_classifier.trainable_weights]
+    text_classifier.save_to_preset(str(tmp_path / "preset"))
+    text_classifier.save(tmp_path / "model.keras")
+    for again in (
+        keras_hub.models.TextClassifier.from_preset(str(tmp_path / "preset")),
+        keras.models.load_model(tmp_path / "model.keras"),
+    ):
+        np.testing.assert_array_equal(again.predict(TEXTS, verbose=0), expected)
+        assert [weight.path for weight in again.trainable_weights] == trained
+        assert again.backbone.get_config()["replaced_layers"].keys() == backbone.get_config()["replaced_layers"].keys()
+
+
 def test_preset_of_another_version_is_refused(classifier, tmp_path):
     classifier.save_to_preset(str(tmp_path))
     for file in ("config.json", "task.json"):
@@ -162,9 +182,7 @@ def test_arguments_of_the_backbone_and_unknown_ones(rng):
     assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (4, 4)
     with pytest.raises(ValueError, match="Received: h=0.5, the weights have 0.1"):
         hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
-    with pytest.raises(
-        TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"
-    ):
+    with pytest.raises(TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"):
         hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
     with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. There are {NAME}"):
         hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")

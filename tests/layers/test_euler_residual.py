@@ -17,9 +17,7 @@ def dense(units=3, **kwargs):
 
 def linear(matrix):
     """A layer that multiplies by a fixed matrix."""
-    return dense(
-        matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype)
-    )
+    return dense(matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype))
 
 
 def test_block_is_equation_3(rng):
@@ -144,13 +142,12 @@ def test_mixed_precision_computes_low_and_keeps_variables_high(policy, trainable
 
 
 def test_config_holds_every_argument():
-    block = EulerResidual(
-        [dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16"
-    )
+    block = EulerResidual([dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16")
     config = block.get_config()
     assert set(inspect.signature(EulerResidual).parameters) - {"kwargs"} <= set(config)
     assert EulerResidual.from_config(config).get_config() == config
     assert EulerAdd.from_config(block.add.get_config()).get_config() == block.add.get_config()
+    assert set(inspect.signature(EulerAdd).parameters) - {"kwargs"} <= set(block.add.get_config())
     assert config["h"] == 0.2 and config["dtype"]["config"]["name"] == "mixed_bfloat16"
 
 
@@ -161,6 +158,25 @@ def test_file_round_trip(tmp_path, rng):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
+
+
+def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp_path):
+    """What was changed on the addition within a block too; and variables are named after their block."""
+    inputs = keras.Input((3,))
+    blocks = [EulerResidual(dense(name="F"), 0.2, dense(name="S"), None, "scalar", name=name) for name in ("a", "b")]
+    model = keras.Model(inputs, blocks[1](blocks[0](inputs)))
+    blocks[0].add.trainable = False
+    blocks[0].add.dtype_policy = "mixed_bfloat16"
+    blocks[1].branch[0].trainable = False
+    paths = ["a/F/kernel", "a/S/kernel", "a/add/h", "b/F/kernel", "b/S/kernel", "b/add/h"]
+    assert sorted(variable.path for variable in model.weights) == paths
+    model.save(tmp_path / "model.keras")
+    for copy in (keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+        assert sorted(variable.path for variable in copy.weights) == paths
+        frozen = ["a/add/h", "b/F/kernel"]
+        assert [variable.path for variable in copy.weights if not variable.trainable] == frozen
+        assert copy.get_layer("a").add.dtype_policy.name == "mixed_bfloat16"
+    assert "add" not in EulerResidual(dense(), 0.2).get_config()
 
 
 class Twice(keras.layers.Layer):

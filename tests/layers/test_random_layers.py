@@ -4,13 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler import AdditiveGaussianNoise, RandomPadCrop, add_gaussian_noise
+from keras_euler import AdditiveGaussianNoise, RandomCharacters, RandomPadCrop, add_gaussian_noise
 
 ARRAY = keras.ops.convert_to_numpy
-ALWAYS_ON = {
-    "noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed),
-    "crop": lambda seed: RandomPadCrop(4, seed=seed),
-}
+ALWAYS_ON = {"noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed), "crop": lambda seed: RandomPadCrop(4, seed=seed)}
 
 
 @pytest.fixture
@@ -71,6 +68,56 @@ def test_noise_is_gaussian_with_the_given_stddev(stddev, when, training):
     assert np.unique(noise).size > 30_000  # each number its own
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("stddev", "when", "training"),
+    [(2.0, "training", True), (2.0, "training", False), (2.0, "always", False), (0.0, "always", True)],
+)
+def test_noise_makes_integers_floats_of_its_dtype_in_every_mode(stddev, when, training, dtype, images):
+    layer = AdditiveGaussianNoise(stddev, when, seed=0, dtype=dtype)
+    inputs = keras.Input(images.shape[1:], dtype="uint8")
+    outputs = layer(inputs)
+    expected = images.astype("float32")
+    for y in (layer(images, training=training), keras.Model(inputs, outputs)(images, training=training)):
+        assert keras.backend.standardize_dtype(y.dtype) == outputs.dtype == layer.compute_dtype
+        noise = ARRAY(keras.ops.cast(y, "float32")) - expected
+        is_on = stddev > 0 and (training or when == "always")
+        assert abs(noise.std() - (stddev if is_on else 0)) < 0.1
+
+
+def test_noise_reaches_raw_pixels_in_fit_and_predict(images):
+    model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), AdditiveGaussianNoise(2.0, "always", seed=0)])
+    assert abs((model.predict(images, verbose=0) - images).std() - 2) < 0.1
+    model.compile(loss="mse")
+    assert abs(model.evaluate(images, images.astype("float32"), verbose=0) - 4) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("layer", "make"),
+    [
+        (AdditiveGaussianNoise(1.0, seed=0), lambda tf, x: tf.cast(x, "float32")),
+        (RandomPadCrop(4, seed=0), lambda tf, x: x),
+        (RandomCharacters(0.5, seed=0), lambda tf, x: tf.cast(x, "int32")),
+    ],
+)
+def test_inside_a_map_of_tf_data_it_runs_on_tensorflow_and_says_so_elsewhere(layer, make, images):
+    tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+    dataset = tf.data.Dataset.from_tensors(images).repeat(2)
+
+    def apply(x):
+        return layer(make(tf, x), training=True)
+
+    if keras.backend.backend() == "tensorflow":
+        first, second = (batch.numpy() for batch in dataset.map(apply))
+        assert first.shape == images.shape and (first != second).any()
+    else:
+        name = type(layer).__name__
+        with pytest.raises(ValueError, match=rf"{name} runs on \w+ and cannot run inside `tf.data.Dataset.map`"):
+            dataset.map(apply)
+        for batch in dataset.take(1):  # eager tensors are converted
+            assert ARRAY(layer(make(tf, batch), training=True)).shape == images.shape
+
+
 def test_array_noise_is_the_same_arithmetic(images):
     noise = add_gaussian_noise(images, [0, 1.0, 20.0], seed=1) - images
     assert noise.dtype == "float32" and (noise[..., 0] == 0).all()
@@ -123,11 +170,7 @@ BAD = [
     (lambda: AdditiveGaussianNoise(float("inf")), ValueError, "Received: stddev=inf"),
     (lambda: AdditiveGaussianNoise("1"), TypeError, "Received: stddev='1'"),
     (lambda: AdditiveGaussianNoise(1, when="never"), ValueError, "`when` must be one of 'training', 'always'"),
-    (
-        lambda: add_gaussian_noise(np.ones(2), -1.0),
-        ValueError,
-        "`stddev` must be finite and >= 0. Received: stddev=-1.0",
-    ),
+    (lambda: add_gaussian_noise(np.ones(2), -1.0), ValueError, "`stddev` must be finite and >= 0. Received: stddev=-1.0"),
     (lambda: add_gaussian_noise(np.ones(2), "a"), TypeError, "`stddev` must be a number .* Received: stddev='a'"),
     (lambda: add_gaussian_noise(np.ones((4, 2)), np.ones(3)), ValueError, "`stddev` must broadcast against `x`"),
     (lambda: RandomPadCrop(-1), ValueError, "`padding` must be an integer >= 0. Received: padding=-1."),

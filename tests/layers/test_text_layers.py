@@ -19,8 +19,7 @@ def ids(rng):
 
 
 @pytest.mark.parametrize(
-    ("layer", "training"),
-    [(RandomCharacters(0.0), True), (RandomCharacters(0, "always"), False), (RandomCharacters(1.0), False)],
+    ("layer", "training"), [(RandomCharacters(0.0), True), (RandomCharacters(0, "always"), False), (RandomCharacters(1.0), False)]
 )
 def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
     np.testing.assert_array_equal(ARRAY(layer(ids, training=training)), ids)
@@ -71,8 +70,7 @@ def test_embedding_is_the_table_without_its_first_row(rng):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("length", [8, 9])
 @pytest.mark.parametrize(
-    ("make", "judge"),
-    [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))],
+    ("make", "judge"), [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))]
 )
 def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
     """On numbers of both signs, so that padding with zeros would show."""
@@ -148,6 +146,14 @@ def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch
     monkeypatch.setattr(_backend, "convolution", lambda x, *rest: calls.append(x.is_contiguous()) or plain(x, *rest))
     network(inputs(network, rng), training=True)
     assert len([call for call in calls if call]) == len(calls) >= 12
+
+
+@pytest.mark.parametrize("cls", [Conv1D, keras.layers.Conv1D])
+def test_activation_may_be_taken_away(cls, rng):
+    layer, x = cls(2, 3, activation="relu", data_format="channels_last"), rng.normal(size=(2, 5, 3)).astype("float32")
+    rectified = ARRAY(layer(x))
+    layer.activation = None
+    np.testing.assert_array_equal(np.maximum(ARRAY(layer(x)), 0), rectified)
 
 
 def test_causal_convolution_is_keras_own(rng):

@@ -46,9 +46,7 @@ def test_file_of_this_backend_opens_on(other, tmp_path, rng):
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
         for training in (False, True):
-            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(
-                model(texts if name == "text" else x, training=training)
-            )
+            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(model(texts if name == "text" else x, training=training))
     np.savez(tmp_path / "data.npz", **arrays)
     done = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path)],

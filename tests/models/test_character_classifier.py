@@ -71,6 +71,23 @@ def test_another_alphabet_needs_its_ids():
             keras_euler.CharacterClassifier(network)
 
 
+def test_other_embeddings_may_be_smaller_than_the_alphabet():
+    ids = keras.Input((64,), dtype="int32")
+    positions = keras.layers.Embedding(8, 4)(keras.ops.floor_divide(keras.ops.cumsum(keras.ops.ones_like(ids), 1), 9))
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(70, 4)(ids) + positions)
+    model = keras_euler.CharacterClassifier(keras.Model(ids, keras.layers.Dense(4)(x)))
+    assert model.predict(TEXTS, verbose=0).shape == (3, 4)
+
+
+def test_alphabet_beyond_the_dtype_of_the_input_is_refused():
+    """Id 256 would be cast to 0, the padding."""
+    alphabet = "".join(map(chr, range(1000, 1300)))
+    network = vdcnn(vocabulary_size=302)
+    with pytest.raises(ValueError, match="needs ids up to 301, and `network` takes uint8"):
+        keras_euler.CharacterClassifier(keras.Sequential([keras.Input((64,), dtype="uint8"), network]), alphabet)
+    keras_euler.CharacterClassifier(network, alphabet)
+
+
 def test_mixed_float16_scales_the_loss():
     model = keras_euler.CharacterClassifier(vdcnn(dtype="mixed_float16"))
     model.compile("sgd", "mse")
@@ -85,9 +102,7 @@ def test_bad_arguments_and_inputs_are_named(model):
     for names in ("abcd", ()):
         with pytest.raises(ValueError, match="`class_names` must name the 4 classes"):
             keras_euler.CharacterClassifier(vdcnn(), class_names=names)
-    with pytest.raises(
-        ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"
-    ):
+    with pytest.raises(ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"):
         keras_euler.CharacterClassifier(vdcnn(include_top=False))
     with pytest.raises(ValueError, match="`classify` needs a network of two classes or more"):
         keras_euler.CharacterClassifier(vdcnn(num_classes=1)).classify(["a"])

@@ -1,5 +1,6 @@
 """The image network alone: its parameters, names and shapes."""
 
+import keras
 import pytest
 
 import keras_euler
@@ -71,12 +72,28 @@ def test_channels_first_takes_images_in_that_order():
     assert resnet(data_format="channels_first").input_shape == (None, 3, 32, 32)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("shape", [(4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32), (32, 32, 3), (512, 4, 4)])
+def test_every_shape_is_taken_in_the_order_of_data_format(shape, data_format):
+    model = resnet(input_shape=shape, data_format=data_format)
+    assert model.input_shape == (None, *shape)
+    assert model.get_layer("stem_conv").kernel.shape[2] == shape[-1 if data_format == "channels_last" else 0]
+
+
+def test_a_shape_that_may_be_in_the_other_order_is_a_warning_where_no_order_is_given():
+    with pytest.warns(UserWarning, match=r"\(3, 32, 32\) is read as \(height, width, channels\).*'channels_first' if"):
+        assert resnet(input_shape=(3, 32, 32)).input_shape == (None, 3, 32, 32)
+    keras.config.set_image_data_format("channels_first")
+    with pytest.warns(UserWarning, match=r"\(32, 32, 3\) is read as \(channels, height, width\).*'channels_last' if"):
+        assert resnet(input_shape=(32, 32, 3)).input_shape == (None, 32, 32, 3)
+    for shape in ((4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32)):
+        assert resnet(input_shape=shape).input_shape == (None, *shape)
+
+
 BAD = [
     ({"depth": 21}, "`depth` must be 6n \\+ 2. Received: depth=21. The nearest: 20 or 26."),
     ({"h": [0.1, 0.2, -1]}, "Received: h\\[2\\]=-1"),
     ({"input_shape": (32, 32)}, "`input_shape` must be \\(height, width, channels\\)"),
-    ({"input_shape": (3, 32, 32)}, "It looks like the other order"),
-    ({"input_shape": (32, 32, 3), "data_format": "channels_first"}, "It looks like the other order"),
     ({"input_shape": (32, 32, None)}, "number of channels must be known"),
     ({"input_shape": (32, 0, 3)}, "Received: input_shape=\\(32, 0, 3\\)"),
     ({"widths": (16, 32, 0)}, "`widths` must be an integer >= 1. Received: widths=0."),

@@ -31,9 +31,7 @@ def test_forward_pass_is_the_formula(network, build, rng):
 
 
 def test_kernels_and_biases_start_as_in_pytorch(network):
-    model = NETWORKS[network](
-        norm=None, num_classes=100, widths={"resnet": (16, 32, 64), "vdcnn": (64, 64, 128, 128)}[network]
-    )
+    model = NETWORKS[network](norm=None, num_classes=100, widths={"resnet": (16, 32, 64), "vdcnn": (64, 64, 128, 128)}[network])
     layers = {path.rpartition("/")[0]: value for path, value in arrays(model).items() if path.endswith("kernel")}
     biases = {path.rpartition("/")[0]: value for path, value in arrays(model).items() if path.endswith("bias")}
     assert set(biases) == {name for name in layers if "shortcut" not in name}  # a bare 1x1 shortcut has none
@@ -63,9 +61,7 @@ def test_no_two_kernels_start_equal(network, initializer):
 
 
 def test_seeded_initializer_gives_the_same_kernels_twice(network):
-    first, second = (
-        arrays(NETWORKS[network](kernel_initializer=keras.initializers.HeNormal(seed=3))) for _ in range(2)
-    )
+    first, second = (arrays(NETWORKS[network](kernel_initializer=keras.initializers.HeNormal(seed=3))) for _ in range(2))
     for path in first:
         if path.endswith("kernel"):
             np.testing.assert_array_equal(first[path], second[path])

@@ -72,9 +72,7 @@ def test_features_are_those_of_the_trained_network(name):
 
 
 def test_preset_of_another_network_is_refused():
-    with pytest.raises(
-        ValueError, match=r"of another network. Received: depth=14, the weights have 20; h=1.0, the wei"
-    ):
+    with pytest.raises(ValueError, match=r"of another network. Received: depth=14, the weights have 20; h=1.0, the wei"):
         keras_euler.EulerResNet(14, h=1, weights=NAME)
     for wrong, message in (
         ({"shortcut": "padding"}, "shortcut='padding', the weights have 'projection'"),
@@ -126,10 +124,7 @@ def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
     small = dict(sequence_length=64, widths=(8, 8, 8, 8), dense_units=8, dropout=0.5)
     keras_euler.EulerVDCNN(17, **small).save(tmp_path / "a.keras")
     keras_euler.EulerVDCNN(17, **small, weights=tmp_path / "a.keras")
-    for wrong, message in (
-        ({"h": 1}, "Received: h=1.0, the weights have 0.1"),
-        ({"head_pooling": "k_max"}, "head_pooling"),
-    ):
+    for wrong, message in (({"h": 1}, "Received: h=1.0, the weights have 0.1"), ({"head_pooling": "k_max"}, "head_pooling")):
         with pytest.raises(ValueError, match=message):
             keras_euler.EulerVDCNN(17, **small, **wrong, weights=tmp_path / "a.keras")
     for same in ([0.1] * 8, 0.1):  # h written otherwise

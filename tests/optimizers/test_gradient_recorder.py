@@ -159,9 +159,7 @@ def test_saved_and_loaded_with_the_model(tmp_path):
 
 def test_learning_rate_is_the_inner_ones():
     model = dense.network(GradientRecorder(SGD(0.1)))
-    history = model.fit(
-        dense.X, dense.Y, epochs=2, verbose=0, callbacks=[keras_euler.MultiStepDecay((1,), 0.5, learning_rate=0.4)]
-    )
+    history = model.fit(dense.X, dense.Y, epochs=2, verbose=0, callbacks=[keras_euler.MultiStepDecay((1,), 0.5, learning_rate=0.4)])
     np.testing.assert_allclose(history.history["learning_rate"], [0.4, 0.2])
     assert float(model.optimizer.inner_optimizer.learning_rate) == pytest.approx(0.2)
     before = dense.weights(model)
@@ -211,9 +209,7 @@ print("equal")
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on torch")
 def test_two_devices_record_what_one_does():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], env=environment, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", TWO_DEVICES], env=environment, capture_output=True, text=True, check=False)
     assert "equal" in result.stdout, result.stderr
 
 
@@ -245,16 +241,8 @@ def test_reader_sees_what_the_variables_hold_then():
 
 BAD = [
     (lambda: GradientRecorder("sdg"), ValueError, "sdg"),
-    (
-        lambda: GradientRecorder(None),
-        TypeError,
-        "`inner_optimizer` must be a Keras optimizer or its name. Received: None",
-    ),
-    (
-        lambda: GradientRecorder("sgd", capacity=0),
-        ValueError,
-        "`capacity` must be an integer >= 1. Received: capacity=0",
-    ),
+    (lambda: GradientRecorder(None), TypeError, "`inner_optimizer` must be a Keras optimizer or its name. Received: None"),
+    (lambda: GradientRecorder("sgd", capacity=0), ValueError, "`capacity` must be an integer >= 1. Received: capacity=0"),
     (lambda: GradientRecorder("sgd", capacity=1.5), TypeError, "Received: capacity=1.5"),
     (lambda: GradientRecorder(GradientRecorder("sgd")), ValueError, "Received: GradientRecorder. Use LossScale"),
     (

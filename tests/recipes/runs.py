@@ -1,29 +1,39 @@
 """Recipes run by the tests: in this process, which is fast, and cut short as a kill would."""
 
-import _callbacks
-import _harness
+import _cli
+import _run
 import keras
+
+from keras_euler.training import epochs
 
 BACKEND = keras.backend.backend()
 
 
-def run_here(recipe, *arguments):
-    """Run a recipe with this backend and return its exit status."""
+def run_here(module, *arguments):
+    """Run a training recipe with this backend and return its exit status."""
     try:
-        _harness.main(recipe, ["--backend", BACKEND, "--verbose", "0", *map(str, arguments)])
+        _run.main(module.RECIPE, module.__doc__, ["--backend", BACKEND, "--verbose", "2", *map(str, arguments)])
     except SystemExit as end:
         return end.code
     return 0
 
 
-def run_one_epoch(recipe, monkeypatch, *arguments):
+def run_one_epoch(module, monkeypatch, *arguments):
     """Interrupt a run after its first epoch."""
-    whole = _callbacks.Checkpoint.on_epoch_end
+    whole = epochs.Checkpoint.on_epoch_end
 
     def then_stop(self, epoch, logs=None):
         whole(self, epoch, logs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_callbacks.Checkpoint, "on_epoch_end", then_stop)
-        return run_here(recipe, *arguments)
+        patch.setattr(epochs.Checkpoint, "on_epoch_end", then_stop)
+        return run_here(module, *arguments)
+
+
+def settings_of(module, *arguments):
+    """The settings that a command line describes."""
+    _, settings, _ = _cli.parse(
+        _cli.command(""), [module.RECIPE.settings, _run.Execution], [*map(str, arguments)], quick=module.RECIPE.quick
+    )
+    return settings

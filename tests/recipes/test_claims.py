@@ -2,7 +2,7 @@
 
 import _claims
 import pytest
-from _studies import STUDIES
+from _paper import STUDIES
 
 
 def cell(*accuracies, failed=0):
@@ -13,16 +13,8 @@ def cell(*accuracies, failed=0):
 ONE, SMALL = 1.0, 0.1
 GOOD, BAD_CELL, SLOW = cell(0.9, 0.9, 0.9), cell(0.1, 0.4, 0.5, failed=1), cell(0.16, 0.17, 0.18)
 VERDICTS = [
-    (
-        "depth",
-        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD},
-        "shown",
-    ),
-    (
-        "depth",
-        {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL},
-        "not shown",
-    ),
+    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
+    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL}, "not shown"),
     ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD}, "not yet measured"),
     ("depth", {}, "not yet measured"),
     ("no-norm", {(None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),

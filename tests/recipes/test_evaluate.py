@@ -14,7 +14,7 @@ NAME = "euler_resnet_20_cifar10"
 
 
 def run(tmp_path, *flags):
-    evaluate.main([*map(str, flags), "--quick", "--test-size", "40", "--out", str(tmp_path / "out"), *BACKEND])
+    evaluate.main(["--quick", "--test-size", "40", "--out", str(tmp_path / "out"), *BACKEND, *map(str, flags)])
     return json.loads((tmp_path / "out" / "evaluation.json").read_text())
 
 
@@ -40,7 +40,7 @@ def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
 
 
 def test_noise_is_that_of_normalized_pixels(rng):
-    mean, variance = evaluate.cifar10.PIXEL_MEAN, [s**2 for s in evaluate.cifar10.PIXEL_STDDEV]
+    mean, variance = keras_euler.datasets.cifar10.MEAN, [s**2 for s in keras_euler.datasets.cifar10.STDDEV]
     x = rng.integers(0, 256, (4, 32, 32, 3)).astype("uint8")
     layers = [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Normalization(mean=mean, variance=variance)]
     whole = keras.Sequential([*layers, keras.layers.Flatten()])
@@ -88,9 +88,7 @@ def test_texts(tmp_path, capsys):
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
-    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(
-        tmp_path / "small.keras"
-    )
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(tmp_path / "small.keras")
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "code.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
@@ -100,8 +98,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         (tmp_path / "code.keras",): "ambda",
         (tmp_path / "torn.keras",): "MODEL can't be read as a .keras file",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
-        (NAME, "--noise", "-1"): "--noise must be finite and more than 0",
+        (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
+        (NAME, "--test-size", "0"): "--test-size must be at least 1. Received: 0.",
         (NAME, "--shifted", tmp_path / "no"): "`data_dir` isn't there",
     }
     for flags, message in refused.items():

@@ -2,7 +2,6 @@
 
 import json
 
-import _training
 import gradient_dynamics
 import keras
 import pytest
@@ -36,14 +35,17 @@ def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsy
     first = [(tmp_path / f"h{h}-seed1" / "weights.csv").read_text().splitlines()[1:3] for h in ("1.0", "0.1")]
     assert first[0][0] == first[1][0] and first[0][1] != first[1][1]
     # The same command again trains nothing.
-    monkeypatch.setattr(_training, "_train", None)
+    monkeypatch.setattr(keras.Model, "fit", None)
     assert run("--h", "1.0", "0.1", "--seeds", 1, "--out", tmp_path) == 0
 
 
 BAD = [
     (["--iterations", "0"], "--iterations must be at least 1"),
-    (["--seed=1"], "--seed is set here by --seeds, --iterations or --layers"),
-    (["--seed", "1"], "--seed is set here by --seeds, --iterations or --layers"),
+    (["--seeds", "7", "7"], "--seeds must differ. Received: 7 7."),
+    (["--seeds", "-1"], "--seeds must be at least 0. Received: -1."),
+    (["--epochs", "2"], "both name a length"),
+    (["--seed=1"], "unrecognized arguments: --seed"),
+    (["--seed", "1"], "unrecognized arguments: --seed"),
     (["--h", "-1"], "`h` must be a finite number >= 0"),
     (["--h", "x"], "Received: h='x'"),
     (["--layers", "conv9"], "no layer with trainable variables matches 'conv9'"),

@@ -1,4 +1,4 @@
-"""The README's table of studies comes from what was measured."""
+"""The table of studies comes from what was measured."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {study["name"]: study for study in json.loads((ROOT / "recipes/results/studies_cpu_torch.json").read_text())}
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "recipes/results/README.md").read_text()
 # First cells of a row, study, and which of its trainings.
 ROWS = [
     ("depth | 20", "depth-cifar10", {"depth": 20}),

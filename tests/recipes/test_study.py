@@ -8,31 +8,20 @@ import signal
 from pathlib import Path
 
 import _plan
-import _storage
-import _training
 import keras
 import optuna
 import pytest
 import report
 import study
-from _studies import STUDIES
+from _paper import STUDIES
+
+from keras_euler import studies
+from keras_euler.training import TrainingResult
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 BACKEND = keras.backend.backend()
 once = pytest.mark.skipif(BACKEND != "torch", reason="pretended trainings have no backend; tried once")
-TINY = [
-    "--quick",
-    "--epochs",
-    "2",
-    "--train-size",
-    "32",
-    "--test-size",
-    "16",
-    "--batch-size",
-    "16",
-    "--backend",
-    BACKEND,
-]
+TINY = ["--quick", "--epochs", "2", "--train-size", "32", "--test-size", "16", "--batch-size", "16", "--backend", BACKEND]
 
 
 def run(*arguments):
@@ -49,20 +38,21 @@ def pretended(monkeypatch):
     """Trainings that only say what they would do; the accuracy is best at h = 0.1, and h = 5 diverges."""
     trained = []
 
-    def pretend(recipe, args, after_epoch, report):
-        trained.append(args)
-        accuracy = 0.9 - 0.1 * abs(math.log10(args.h / 0.1)) - args.depth / 1000
-        after_epoch([{"test_accuracy": accuracy}])
-        result = {"best_test_accuracy": accuracy, "last_test_accuracy": accuracy, "seconds": 1.0}
-        return {**result, "diverged": args.h == 5}
+    def pretend(recipe, settings, execution, data=None, after_epoch=None):
+        trained.append((settings, execution))
+        accuracy = 0.9 - 0.1 * abs(math.log10(settings.h / 0.1)) - settings.depth / 1000
+        history = [{"test_accuracy": accuracy}]
+        after_epoch(history)
+        summary = {"best_test_accuracy": accuracy, "last_test_accuracy": accuracy, "seconds": 1.0}
+        return TrainingResult(execution.out, history, {**summary, "diverged": settings.h == 5})
 
-    monkeypatch.setattr(_training, "run", pretend)
+    monkeypatch.setattr(study, "train", pretend)
     return trained
 
 
 def trials(folder):
-    """Of the folder's study, its trials."""
-    storage = _storage.open_storage(f"sqlite:///{folder / 'study.db'}")
+    """The trials of the folder's study."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
     (name,) = optuna.get_all_study_names(storage)
     found = optuna.load_study(study_name=name, storage=storage).trials
     storage.remove_session()
@@ -73,18 +63,18 @@ def trials(folder):
 @once
 def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
     assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 5, "--seeds", 2, "--out", tmp_path) == 0
-    points = [(args.seed, args.h, args.depth) for args in pretended]
+    points = [(settings.seed, settings.h, settings.depth) for settings, _ in pretended]
     assert points == [(seed, h, depth) for seed in (7, 8) for h in (0.1, 5.0) for depth in (8, 14)]
     assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 1, 5, "--seeds", 2, "--out", tmp_path) == 0
     assert len(pretended) == 12
-    assert {args.out.parent for args in pretended} == {tmp_path / "runs"}
+    assert {execution.out.parent for _, execution in pretended} == {tmp_path / "runs"}
 
 
 @once
 def test_axis_of_ones_own(pretended, tmp_path):
     arguments = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
     assert run("noise", *TINY, *arguments) == 0
-    assert [(args.momentum, args.h) for args in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
+    assert [(settings.momentum, settings.h) for settings, _ in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
 
 
 @once
@@ -102,11 +92,11 @@ def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
     def broken(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(_training, "run", broken)
+    monkeypatch.setattr(study, "train", broken)
     arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--trials", 3, "--out", tmp_path / "study"]
     assert "3 trials failed" in run(*arguments)
     assert "3 of them new" in capsys.readouterr().out
-    assert "3 trials failed" in run(*arguments)
+    assert "6 trials failed" in run(*arguments)
     assert "best: none" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     assert "RuntimeError: no memory" in (tmp_path / "report.md").read_text()
@@ -141,19 +131,19 @@ def test_report_says_what_is_our_choice_and_what_is_not_finished(pretended, tmp_
             raise KeyboardInterrupt
         return real(*arguments, **names)
 
-    real, _training.run = _training.run, third
+    real, study.train = study.train, third
     arguments = ["noise", *TINY, "--depths", 8, "--axis", "noise", 0, 0.5, "--seeds", 2, "--out", tmp_path / "study"]
     assert run(*arguments) == 130
     report.main([str(tmp_path / "study" / "study.db"), "--out", str(tmp_path), "--data", "moons"])
     text = (tmp_path / "report.md").read_text()
     assert "names no values of noise: they are our choice. Unfinished: 3 of 8 trials, n = 1." in text
     assert "1 interrupted" in text and " fail" not in text.split("Trials: ")[1].split("\n")[0]
-    assert "Data: moons." in text and "Made-up images and text" in text
+    assert "Data: moons." in text and "Synthetic images and text" in text
 
 
 @once
 def test_termination_is_an_interrupt(monkeypatch, tmp_path):
-    monkeypatch.setattr(_training, "run", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(study, "train", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     assert run("depth", *TINY, "--depths", 8, "--seeds", 1, "--out", tmp_path) == 130
     assert [trial.state.name for trial in trials(tmp_path)].count("WAITING") == 2
@@ -174,11 +164,11 @@ def test_smaller_command_leaves_the_rest_of_the_queue(pretended, tmp_path, capsy
         raise KeyboardInterrupt
 
     arguments = ["depth", *TINY, "--seeds", 1, "--out", tmp_path]
-    real, _training.run = _training.run, stop
+    real, study.train = study.train, stop
     assert run(*arguments, "--depths", 8, 14) == 130
-    _training.run = real
+    study.train = real
     assert run(*arguments, "--depths", 8, "--line", "h", 0.1) == 0
-    assert [(args.depth, args.h) for args in pretended] == [(8, 0.1)]
+    assert [(settings.depth, settings.h) for settings, _ in pretended] == [(8, 0.1)]
     assert "3 more trials wait in this study" in capsys.readouterr().out
 
 
@@ -204,12 +194,13 @@ def test_failures_and_divergence_are_in_report_and_claims(pretended, tmp_path):
 @once
 @pytest.mark.parametrize(("name", "dataset"), STUDIES)
 def test_every_study_of_the_table_is_one_of_known_settings(name, dataset, tmp_path):
-    own, rest = study.parse([name, "--dataset", dataset, "--out", str(tmp_path), "--seeds", "1", "--backend", BACKEND])
-    plan = _plan.Plan(own, rest)
-    assert _plan.cuts(plan.description, plan.points) == ["seeds 1 (5)"]
+    flags = ["--dataset", dataset, "--out", str(tmp_path), "--seeds", "1", "--backend", BACKEND]
+    plan = _plan.make_plan(*study.parse([name, *flags]))
+    points = studies.grid(**plan.varied)
+    assert _plan.cuts(plan.description(), points) == ["seeds 1 (5)"]
     paper = STUDIES[name, dataset]
     roles = [pair for pair in (paper.panel, paper.line, paper.axis) if pair]
-    assert len(plan.points) == math.prod(len(values) for _, values in roles)
+    assert len(points) == math.prod(len(values) for _, values in roles)
 
 
 BAD = [
@@ -226,22 +217,22 @@ BAD = [
     (["depth", "--trials", "3"], "--trials is how many a search has; see --sampler"),
     (
         ["depth", "--axis", "momentum", "0.9", "2", "--line", "h", "0.1", "--depths", "8"],
-        "momentum=2.0: `momentum` must",
+        "--momentum must be at most 1. Received: 2.",
     ),
     (["depth", "--axis", "depth", "20", "--depths", "8"], "both name depths"),
     (["depth", "--axis", "h", "1", "0.1"], "h has two parts in this study, --line and --axis"),
-    (["depth", "--line", "h", "0.1", "0.10"], "h names a value twice. Received: 0.1 0.10"),
-    (["learning-rate", "--axis", "learning_rate", "nan"], "learning_rate must be a finite number in a study"),
+    (["depth", "--line", "h", "0.1", "0.10"], "h names a value twice. Received: 0.1 0.1"),
+    (["learning-rate", "--axis", "learning_rate", "nan"], "--learning-rate must be finite. Received: nan."),
     (["h", "--depths", "8", "--sampler", "tpe", "--seeds", "3"], "--sampler trains each value once. Received: 3."),
     (["depth", "--axis", "depth"], "--axis needs a setting and its values"),
     (["depth", "--seed", "3"], "--seed: every trial has its own; see --seeds"),
-    (["depth", "--depths", "21", "8"], "Nothing was run. Refused: 2 trials with depth=21: `depth` must be 6n + 2"),
-    (["depth", "--line", "h", "-1", "0.1"], "trials with h=-1.0: `h` must be a finite number >= 0"),
+    (["depth", "--depths", "21", "8"], "Nothing was run. Refused: 2 trials: `depth` must be 6n + 2"),
+    (["depth", "--line", "h", "-1", "0.1"], "trials: `h` must be a finite number >= 0. Received: h=-1.0."),
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
     (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
     (["depth", "--test-size", "100000000"], "--test-size must be between 1 and the"),
-    (["noise", "--axis", "noise", "-0.5"], "--noise must be finite and at least 0. Received: -0.5."),
+    (["noise", "--axis", "noise", "-0.5"], "--noise must be at least 0. Received: -0.5."),
     (["depth", "--storage", ""], "--storage must be a database URL such as sqlite:///study.db"),
     (["depth", "--nonsense"], "unrecognized arguments: --nonsense"),
 ]
@@ -260,7 +251,7 @@ def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, m
 def test_size_that_is_no_size_is_refused_before_anything_runs(pretended, tmp_path, capsys):
     arguments = ["--quick", "--depths", 8, "--axis", "train_size", 0, 32, "--seeds", 1, "--backend", BACKEND]
     assert run("depth", *arguments, "--out", tmp_path / "study") == 2
-    message = "Refused: 2 trials with train_size=0: --train-size must be between 1 and"
+    message = "Refused: 2 trials: --train-size must be at least 1. Received: 0."
     assert message in capsys.readouterr().err and not pretended
 
 
@@ -268,3 +259,21 @@ def test_report_of_nothing_says_so(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         report.main([str(tmp_path)])
     assert end.value.code == 2 and "holds no study.db" in capsys.readouterr().err
+
+
+@once
+def test_scaled_study_says_so(pretended, tmp_path):
+    flags = ["--depths", 20, "--seeds", 1, "--dataset", "cifar10", "--backend", BACKEND, "--test-size", 16]
+    plan = _plan.make_plan(*study.parse(["depth", "--scaled", *map(str, flags)]))
+    assert (plan.base.image_size, plan.base.widths, plan.base.epochs, plan.base.test_size) == (16, (8, 16, 32), 8, 16)
+    assert plan.description()["scaled"] and plan.execution.out == Path("runs/depth-cifar10-scaled")
+
+
+@once
+def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
+    arguments = ["depth", *TINY, "--depths", 8, "--seeds", 1]
+    assert run(*arguments, "--out", tmp_path / "here") == 0
+    assert run(*arguments, "--out", tmp_path / "here", "--export", tmp_path / "trials.json") == 0
+    assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "trials.json") == 0
+    assert len(pretended) == 2 and "added 2 trials" in capsys.readouterr().out
+    assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "no.json") == 2

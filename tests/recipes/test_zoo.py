@@ -11,12 +11,12 @@ import zoo
 import keras_euler
 from tests.recipes.runs import BACKEND, run_here
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "recipes" / "results" / "README.md"
 once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
 
 
 @once
-def test_table_of_the_readme_is_the_measured_one():
+def test_table_of_the_results_is_the_measured_one():
     assert zoo.table() in README.read_text()
 
 
@@ -44,15 +44,10 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
     zoo.main(["--add", str(tmp_path / "run"), *flags])
     (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
     assert entry["arguments"] == {"depth": 8, "h": 0.2, "num_classes": 10}
-    assert entry["command"].startswith(
-        "python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7"
-    )
+    assert entry["command"].startswith("python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert entry["metrics"]["test_accuracy"] == pytest.approx(result["last_test_accuracy"], abs=1e-4)
-    refused = {
-        str(tmp_path): "--add needs the folder of a finished run",
-        str(tmp_path / "run"): "--name: small is in",
-    }
+    refused = {str(tmp_path): "--add needs the folder of a finished run", str(tmp_path / "run"): "--name: small is in"}
     for folder, message in refused.items():
         with pytest.raises(SystemExit) as end:
             zoo.main(["--add", folder, *flags])

@@ -82,9 +82,7 @@ def test_resnet50_is_itself_with_h_one_and_its_shortcuts_alone_with_zero(rng, ca
     model = A.ResNet50(**SMALL)
     x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
     euler = eulerize(model, 1.0)
-    assert (
-        capsys.readouterr().out == "resnet50: scaled 16 branches by h = 1: conv2_block1_add, ..., conv5_block3_add.\n"
-    )
+    assert capsys.readouterr().out == "resnet50: scaled 16 branches by h = 1: conv2_block1_add, ..., conv5_block3_add.\n"
     np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
     # Branches that are nothing leave the same outputs with any weights in them.
     silent = eulerize(model, 0.0, verbose=False)
@@ -110,9 +108,7 @@ def test_backbone_of_keras_hub(rng):
     transformer = keras_hub.models.BertBackbone(
         vocabulary_size=10, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4, max_sequence_length=4
     )
-    with pytest.raises(
-        ValueError, match=r"layers made of layers, which may hide residual connections: .*TransformerEncoder"
-    ):
+    with pytest.raises(ValueError, match=r"layers made of layers, which may hide residual connections: .*TransformerEncoder"):
         eulerize(transformer)
 
 
@@ -159,9 +155,7 @@ def tie():
 
 
 def test_tie_is_an_error_that_names_the_layer_and_the_argument():
-    with pytest.raises(
-        ValueError, match=r"Which input of 'sum' is the shortcut.*Pass shortcuts=\{'sum': 0\} or 1, or None"
-    ):
+    with pytest.raises(ValueError, match=r"Which input of 'sum' is the shortcut.*Pass shortcuts=\{'sum': 0\} or 1, or None"):
         eulerize(tie())
     assert eulerize(tie(), 0.5, {"sum": 1}, verbose=False).get_layer("sum").h == 0.5
 
@@ -196,11 +190,7 @@ BAD = [
     (lambda: eulerize(3), TypeError, "`model` must be a Keras model. Received: int"),
     (lambda: eulerize(Subclassed()), ValueError, "must be functional or Sequential.*Pass the functional part"),
     (lambda: eulerize(plain(layers.Dense(4))), ValueError, "no residual connection in its graph: no addition of two"),
-    (
-        lambda: eulerize(plain(Hidden())),
-        ValueError,
-        r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with",
-    ),
+    (lambda: eulerize(plain(Hidden())), ValueError, r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with"),
     (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "made of Euler steps already.*Pass h where it is built"),
     (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "Which input of 'sum'"),
     (lambda: eulerize(tie(), shortcuts={"sum": 2}), ValueError, "must say 0, 1 or None.*Received: {'sum': 2}"),

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from keras_euler import EulerAdd, analysis, eulerize, residual_connections
+from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
 
@@ -17,12 +18,14 @@ def assert_identity(model, x):
 
 @pytest.mark.parametrize("add", [lambda x, y: x + y, lambda x, y: layers.Add()([x, y]), keras.ops.add])
 @pytest.mark.parametrize("keeps_mask", [True, False])
-def test_masks_are_those_of_the_addition(add, keeps_mask):
+def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path):
     inputs = keras.Input((6,), dtype="int32")
     x = layers.Embedding(10, 4, mask_zero=True)(inputs)
     y = layers.Dense(4)(x if keeps_mask else 1.0 * x)
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(add(x, y)))
-    assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
+    ids = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]])
+    assert_identity(model, ids).save(tmp_path / "euler.keras")
+    np.testing.assert_array_equal(numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids)))
 
 
 def test_functional_transformer_with_masks():
@@ -84,6 +87,19 @@ def test_weights_of_the_model_fit_in_files_and_in_order(order, tmp_path, rng):
     halved = numpy_of(eulerize(model, 0.5, verbose=False)(x))
     f, s = (keras.Model(inputs, tensor)(x) for tensor in pair[::order])
     np.testing.assert_allclose(halved, numpy_of(model.get_layer("last")(s + 0.5 * f)), rtol=1e-4, atol=1e-5)
+
+
+def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config(rng):
+    x, f = rng.normal(size=(2, 5, 3)).astype("float32")
+    add = EulerizedAdd(0.25, branch_index=0, keep_mask=False, trainable_h="channel", name="sum")
+    np.testing.assert_allclose(numpy_of(add([f, x])), x + 0.25 * f, rtol=1e-6)
+    config = add.get_config()
+    assert (config["branch_index"], config["keep_mask"], config["trainable_h"]) == (0, False, "channel")
+    assert EulerizedAdd.from_config(config).get_config() == config
+    with pytest.raises(ValueError, match="shortcut \\(2, 4\\), branch \\(2, 3\\)"):
+        EulerizedAdd(branch_index=0).build([(2, 3), (2, 4)])
+    with pytest.raises(ValueError, match="`branch_index` must be 0 or 1. Received: branch_index=2"):
+        EulerizedAdd(branch_index=2)
 
 
 def test_lambdas_and_inputs_that_may_be_missing_are_copied(rng):
@@ -194,9 +210,7 @@ def test_layers_of_two_inputs_that_may_add_are_named():
 def test_shortcuts_of_another_kind_are_refused():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))
-    with pytest.raises(
-        TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"
-    ):
+    with pytest.raises(TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"):
         eulerize(model, shortcuts="sum")
     with pytest.raises(ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"):
         eulerize(model, shortcuts={"sum": True})

@@ -131,7 +131,8 @@ def test_resnet_made_euler(rng):
     x = unit(images, 4, activation="relu")
     for filters in (4, 8):
         f = unit(unit(x, filters, activation="relu"), filters)
-        x = keras.layers.Add()([unit(x, filters) if filters > 4 else x, f])
+        pair = [unit(x, filters) if filters > 4 else x, f]
+        x = keras.layers.Add()(pair if filters > 4 else pair[::-1])
         x = keras.layers.ReLU()(x)
     model = keras_euler.eulerize(keras.Model(images, x), h=0.2, verbose=False)
     scramble(model, rng)

@@ -1,0 +1,64 @@
+"""What Keras has under private names only, each with the reason and a public fallback."""
+
+import contextlib
+
+# The mask of a tensor: Keras' guide reads `tensor._keras_mask`, the fallback. JAX arrays have no such attribute, and Keras keeps
+# their masks elsewhere.
+try:
+    from keras.src.backend import get_keras_mask as mask_of
+    from keras.src.backend import set_keras_mask as _set_mask
+except ImportError:
+
+    def mask_of(tensor):
+        return getattr(tensor, "_keras_mask", None)
+
+    def _set_mask(tensor, mask):
+        tensor._keras_mask = mask
+
+
+def inner_layers(layer):
+    """The layers that a layer is made of, one level deep. Public for models alone, as `layers`: the fallback."""
+    if hasattr(layer, "_flatten_layers"):
+        return list(layer._flatten_layers(include_self=False, recursive=False))
+    return list(getattr(layer, "layers", ()))
+
+
+def all_layers(layer):
+    """A layer and the layers within it at any depth, each once."""
+    found, left = {}, [layer]
+    while left:
+        one = left.pop(0)
+        if id(one) not in found:
+            found[id(one)] = one
+            left += inner_layers(one)
+    return list(found.values())
+
+
+def training_state(model):
+    """The arrays between which JAX trains a model: dict of kind -> list, or None where the variables hold their values.
+
+    The public `model.jax_state_sync()`, the fallback of the caller, brings all of them back into the variables, which takes longer
+    than a short step.
+    """
+    state = getattr(model, "_jax_state", None)
+    return None if getattr(model, "_jax_state_synced", True) else state
+
+
+def pass_mask(source, target):
+    """Attach the mask of one tensor to another, as Keras does for the outputs of its layers."""
+    mask = mask_of(source)
+    if mask is not None:
+        _set_mask(target, mask)
+
+
+@contextlib.contextmanager
+def masked(tensor, mask):
+    """Attach a mask to a tensor for the time of a `with` block. None leaves the tensor its own."""
+    own = mask_of(tensor)
+    if mask is not None:
+        _set_mask(tensor, mask)
+    try:
+        yield
+    finally:
+        if mask is not None:
+            _set_mask(tensor, own)

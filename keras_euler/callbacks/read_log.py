@@ -1,0 +1,35 @@
+"""The reader of the logs of norms."""
+
+import csv
+import os
+
+
+def read_log(path: str | os.PathLike) -> dict[str, list[float]]:
+    """Read a file of `GradientLogger` or `WeightLogger`.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        Dict of column -> list of numbers; the first column is the iteration or epoch, the last the total.
+
+    Raises:
+        ValueError: The file is empty or damaged.
+        OSError: It cannot be read.
+
+    Example:
+
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "gradients.csv")
+    >>> count = file.write_text("iteration,dense,total\\n1,3,5\\n2,4,6\\n")
+    >>> keras_euler.callbacks.read_log(file)["dense"]
+    [3.0, 4.0]
+    """
+    with open(path, newline="") as file:
+        names, *rows = list(csv.reader(file)) or [[]]
+    try:
+        columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: a row has not a number for each of {', '.join(names)}.") from error
+    if not rows:
+        raise ValueError(f"{path} holds no row yet.")
+    return columns

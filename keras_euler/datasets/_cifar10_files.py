@@ -1,0 +1,121 @@
+"""The six official files of CIFAR-10, in a folder or an archive, as pickles or binary."""
+
+import io
+import pathlib
+import pickle
+import tarfile
+
+import numpy as np
+
+from keras_euler.datasets._tfds import decoding
+
+_ROWS = 10_000  # in each of the six official files
+_PIXELS = 3 * 32 * 32
+_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
+# folder -> its six files, the test file last
+OFFICIAL = {
+    "cifar-10-batches-py": (*_TRAIN, "test_batch"),
+    "cifar-10-batches-bin": (*(f"{name}.bin" for name in _TRAIN), "test_batch.bin"),
+}
+ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
+
+
+def read_batches(folder, names):
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
+    return _join({name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names)
+
+
+def read_tar(path):
+    batches = {}
+    # Member by member as they come: going back in a gzip stream would mean to decompress it again.
+    for member, content in _tar_members(path):
+        name = pathlib.PurePosixPath(member).name
+        batches[name] = _parse(name, f"{path}:{member}", content)
+    for names in OFFICIAL.values():
+        if batches.keys() & set(names):
+            missing = [name for name in names if name not in batches]
+            if missing:
+                raise ValueError(f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
+            return _join(batches, names)
+    raise ValueError(f"{path} holds no CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}.")
+
+
+def _tar_members(path):
+    wanted = {name for names in OFFICIAL.values() for name in names}
+    with decoding(path, "a gzipped tar archive"), tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            if member.isfile() and pathlib.PurePosixPath(member.name).name in wanted:
+                yield member.name, archive.extractfile(member).read()
+
+
+def _parse(name, file, content):
+    planes, labels = (_parse_bin if name.endswith(".bin") else _parse_py)(file, content)
+    # Every image is stored as three planes, red, green and blue, each row by row.
+    return planes.reshape(_ROWS, 3, 32, 32), checked_labels(file, labels, _ROWS)
+
+
+def _parse_bin(file, content):
+    row = 1 + _PIXELS
+    if len(content) != _ROWS * row:
+        raise ValueError(
+            f"{file} is cut off or isn't a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
+            f"Received {len(content):,} bytes."
+        )
+    rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)
+    return rows[:, 1:], rows[:, 0]
+
+
+def _parse_py(file, content):
+    with decoding(file, "a pickle of a CIFAR-10 batch"):
+        # The official files were written by Python 2: their strings are bytes.
+        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+    keys = {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
+    if not {"data", "labels"} <= keys.keys():
+        found = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
+        raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {found}.")
+    data, labels = batch[keys["data"]], batch[keys["labels"]]
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (_ROWS, _PIXELS):
+        raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {described(data)}.")
+    return data, labels
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds NumPy arrays and Python's own containers. Any other global could run code, so it is refused."""
+
+    def find_class(self, module, name):
+        allowed = {
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+            # So Python 3 writes bytes in the old protocols. str.encode knows text encodings only, not every codec.
+            ("_codecs", "encode"): str.encode,
+        }
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only NumPy arrays are admitted")
+        return allowed[module, name]
+
+
+def _join(batches, names):
+    *train, test = (batches[name] for name in names)
+    x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
+    channels_last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in (x_train, test[0])]
+    return (channels_last[0], y_train), (channels_last[1], test[1])
+
+
+def checked_labels(file, labels, rows):
+    try:
+        y = np.asarray(labels)
+    except ValueError:  # a ragged list
+        y = np.empty(0)
+    if not np.issubdtype(y.dtype, np.integer) or y.shape not in ((rows,), (rows, 1)):
+        raise ValueError(f"{file}: labels must be {rows:,} integers. Received: {described(y)}.")
+    if y.min() < 0 or y.max() > 9:
+        raise ValueError(f"{file}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
+    return y.reshape(rows).astype("int64")
+
+
+def described(value):
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

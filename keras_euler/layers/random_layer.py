@@ -1,0 +1,35 @@
+"""What the random layers share: a seeded generator, and a clear error inside `tf.data` on other backends."""
+
+import keras
+
+from keras_euler import _backend
+
+
+class RandomLayer(keras.layers.Layer):
+    """Layer that draws from a seeded generator and keeps the shape of its input. Abstract.
+
+    Args:
+        seed: Integer, or None for a random one. Same seed, same sequence.
+        **kwargs: As for every Keras layer.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def __call__(self, inputs, *args, **kwargs):
+        backend = keras.backend.backend()
+        if backend != "tensorflow" and _backend.is_tensorflow_graph_tensor(inputs):
+            raise ValueError(
+                f"{type(self).__name__} runs on {backend} and cannot run inside `tf.data.Dataset.map`. "
+                f"Received: inputs={inputs!r}. Put the layer into the model, before the network: it then runs in every training "
+                "step, on the device."
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}

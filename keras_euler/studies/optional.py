@@ -1,0 +1,11 @@
+"""Optuna and SQLAlchemy, or an error that names the extra."""
+
+try:
+    import optuna
+    import sqlalchemy
+except ImportError as error:
+    raise ImportError('Studies need Optuna. Install it: pip install "keras-euler[studies]"') from error
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+__all__ = ["optuna", "sqlalchemy"]

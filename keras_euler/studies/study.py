@@ -1,0 +1,204 @@
+"""`run`: a grid or a search, queued once and shared by workers on one machine or many."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from keras_euler._checks import check_integer
+from keras_euler.studies.points import Point, Search, checked_points, distributions, space
+from keras_euler.studies.queue import UNFINISHED, enqueue, open_study, propose
+from keras_euler.studies.storage import exclusive, open_storage, storage_errors, storage_url
+from keras_euler.studies.table import results
+from keras_euler.studies.worker import Worker
+from keras_euler.training.interrupts import Interruptible, terminate_as_interrupt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+
+
+def run(
+    objective: Callable[..., float | Mapping[str, Any]],
+    points: Sequence[Point] | Search,
+    storage: str | os.PathLike,
+    *,
+    name: str = "study",
+    workers: int = 1,
+    heartbeat: int = 60,
+    definition: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    choices: Mapping[str, Sequence[Any]] | None = None,
+    cost: Callable[[Point], float] | None = None,
+    verbose: bool = True,
+) -> "pd.DataFrame":
+    """Run every point of a grid once, or a search, whoever works, dies or starts again; return the results as a table.
+
+    The points are queued once in the storage; workers of this call, of others and of other machines claim them. The same
+    call again runs only what is missing: points that failed, were interrupted or are new. A worker without a sign of life
+    for three heartbeats has its trial taken over by another; an objective that resumes (`keras_euler.training.fit` in a
+    folder named by the point) then goes on where it was.
+
+    Args:
+        objective: Function of a point, a dict of setting -> value, that returns the number to maximize, or a dict that has
+            it as `"value"` and whatever else JSON can hold. If it has a parameter `report`, it gets a function of (value,
+            step) that ends hopeless trials of a search. With several workers it must be importable, a function at the top of
+            a module.
+        points: List of points, as `grid` makes them, or a `Search`.
+        storage: Path of a SQLite file, or a database URL such as `postgresql://user:password@host/database`.
+        name: Name of the study in the storage.
+        workers: Processes on this machine.
+        heartbeat: Seconds between two signs of life of a worker.
+        definition: Dict that JSON can hold: what all trials share. A study of the same name must have the same.
+        attributes: Dict that JSON can hold, stored with the study.
+        choices: For settings that are no numbers, all values that they may take in later calls. Default: those of `points`.
+        cost: Function of a point: its relative duration, for the estimate of the time left. Default: all take as long.
+        verbose: Whether to print a line when a trial begins and ends.
+
+    Returns:
+        A pandas `DataFrame`, a row per point, as `results` reads it.
+
+    Raises:
+        ValueError: Points or storage are unusable, or the name is taken by another study.
+        TypeError: Points are no dicts of numbers and texts.
+        RuntimeError: A worker process died; the same call goes on.
+        OSError: The disk is full.
+
+    Example:
+
+    >>> from keras_euler import studies
+    >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
+    >>> table = studies.run(lambda point: -((point["x"] - 1) ** 2), studies.grid(x=[0, 1, 2]), storage, verbose=False)
+    >>> table[["x", "state", "value"]].values.tolist()
+    [[0, 'complete', -1.0], [1, 'complete', 0.0], [2, 'complete', -1.0]]
+    """
+    check_integer("workers", workers, 1)
+    check_integer("heartbeat", heartbeat, 1)
+    points = points if isinstance(points, Search) else checked_points(points)
+    url = storage_url(storage)
+    say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
+    with Interruptible(), terminate_as_interrupt():
+        opened = open_storage(url, heartbeat)
+        with storage_errors(url):
+            with exclusive(opened, url, name):
+                study = open_study(opened, name, definition or {}, **_sampling(points))
+                for attribute, value in (attributes or {}).items():
+                    study.set_user_attr(attribute, value)
+                _queue(study, name, points, choices or {}, say)
+            if workers > 1:
+                _spawn(workers, (objective, points, url, name, heartbeat, cost, verbose))
+            else:
+                _work(study, objective, points, heartbeat, cost, say)
+            return results(url, name)
+
+
+def _queue(study, name, points, choices, say):
+    if isinstance(points, Search):
+        new = propose(study, points.num_trials)
+        say(f"search {name}: {points.num_trials} trials, {new} of them new")
+        return
+    new = enqueue(study, points, distributions(points, choices))
+    say(f"study {name}: {len(points)} trials, {new} of them new")
+    others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
+    if others:
+        say(f"{others} more trials wait in this study, of other values than these: left to another command")
+
+
+def _work(study, objective, points, heartbeat, cost, say):
+    domains = space(points) if isinstance(points, Search) else {}
+    progress = lambda: _progress(study, bool(domains), cost)  # noqa: E731
+    Worker(study, objective, heartbeat, None if domains else points, domains, say, progress).work()
+
+
+def _progress(study, is_search, cost):
+    """How many trials are done, and an estimate of the time left from the time that the others took."""
+    state, cost = optuna.trial.TrialState, cost or (lambda point: 1.0)
+    trials = study.get_trials(deepcopy=False)
+    done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
+    pruned = is_search * sum(t.state == state.PRUNED for t in trials)
+    left = [t for t in trials if t.state in UNFINISHED]
+    if not left or not done:
+        return f" ({len(done) + pruned} done, {len(left)} to do)"
+    pace = sum(t.duration.total_seconds() for t in done) / sum(cost(t.params) for t in done)
+    costs = [cost(t.params) if t.params else sum(cost(d.params) for d in done) / len(done) for t in left]
+    minutes = pace * sum(costs) / max(1, sum(t.state == state.RUNNING for t in left)) / 60
+    about = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    return f" ({len(done) + pruned} done, {len(left)} to do, {about})"
+
+
+def _sampling(points):
+    """Sampler and pruner of Optuna; a grid needs neither."""
+    if not isinstance(points, Search):
+        return {"pruner": optuna.pruners.NopPruner()}
+    # Without a seed, so that workers differ. TPE counts running trials as bad ones, so that workers keep apart.
+    make = {"tpe": lambda: optuna.samplers.TPESampler(constant_liar=True), "gp": optuna.samplers.GPSampler}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = make[points.sampler]()
+    return {"sampler": sampler, "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)}
+
+
+def _spawn(workers, arguments):
+    """Run workers as processes with their share of the cores; raise where one of them died."""
+    try:
+        pickle.dumps(arguments)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"With several workers `objective` and `cost` must be functions at the top of a module. Received: {arguments[0]!r}."
+        ) from error
+    share = str(max(1, (os.cpu_count() or 1) // workers))
+    context = multiprocessing.get_context("spawn")  # frameworks do not survive a fork
+    processes = [context.Process(target=_work_in_process, args=arguments) for _ in range(workers)]
+    with _environment({**dict.fromkeys(THREADS, share), **SHARED_GPU}):
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        finally:
+            started = [process for process in processes if process.pid is not None]
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.join()
+    killed = [signal.Signals(-process.exitcode).name for process in processes if process.exitcode < 0]
+    if killed:
+        raise RuntimeError(f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. The same command goes on.")
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("A worker stopped, as said above. The same command goes on.")
+
+
+def _work_in_process(objective, points, url, name, heartbeat, cost, verbose):
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # an interrupt of the terminal comes by way of the parent, and once
+    say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
+    try:
+        with Interruptible(), terminate_as_interrupt(), storage_errors(url):
+            study = optuna.load_study(study_name=name, storage=open_storage(url, heartbeat), **_sampling(points))
+            _work(study, objective, points, heartbeat, cost, say)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        print(f"worker: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@contextlib.contextmanager
+def _environment(defaults):
+    """Environment variables for child processes, unless they are set."""
+    new = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)

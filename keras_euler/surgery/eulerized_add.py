@@ -1,0 +1,51 @@
+"""The Euler step that takes the place of an addition in a model's graph."""
+
+import keras
+
+from keras_euler.layers import EulerAdd
+
+
+@keras.saving.register_keras_serializable(package="keras_euler")
+class EulerizedAdd(EulerAdd):
+    """`EulerAdd` in place of an addition that it must match: the same order of inputs, the same mask.
+
+    `eulerize` keeps the order of the inputs because Keras derives from it the order of a model's layers, and of its weights.
+
+    Args:
+        h: As for `EulerAdd`.
+        branch_index: Position of the branch in the pair: 1 for `[x, f]`, 0 for `[f, x]`.
+        keep_mask: Whether the output has a mask, as that of `keras.layers.Add`. `keras.ops.add` and `+` give none.
+        **kwargs: As for `EulerAdd`.
+
+    Raises:
+        ValueError: `branch_index` is neither 0 nor 1, or as `EulerAdd`.
+        TypeError: As `EulerAdd`.
+
+    Example:
+
+    >>> x, f = np.ones((1, 3), "float32"), np.full((1, 3), 5, "float32")
+    >>> keras.ops.convert_to_numpy(EulerizedAdd(h=0.1, branch_index=0)([f, x])).tolist()
+    [[1.5, 1.5, 1.5]]
+    """
+
+    def __init__(self, h=0.1, branch_index=1, keep_mask=True, **kwargs):
+        if type(branch_index) is not int or branch_index not in (0, 1):
+            raise ValueError(f"`branch_index` must be 0 or 1. Received: branch_index={branch_index!r}.")
+        super().__init__(h, **kwargs)
+        self.branch_index = branch_index
+        self.keep_mask = keep_mask
+
+    def build(self, input_shape):
+        super().build(self._shortcut_first(input_shape))
+
+    def call(self, inputs):
+        return super().call(self._shortcut_first(inputs))
+
+    def compute_mask(self, inputs, mask=None):
+        return super().compute_mask(inputs, mask) if self.keep_mask else None
+
+    def get_config(self):
+        return {**super().get_config(), "branch_index": self.branch_index, "keep_mask": self.keep_mask}
+
+    def _shortcut_first(self, pair):
+        return pair if self.branch_index == 1 else pair[::-1]

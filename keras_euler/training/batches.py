@@ -1,0 +1,112 @@
+"""The data of a run in an order that is a function of (seed, epoch)."""
+
+import zlib
+
+import keras
+import numpy as np
+
+
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches of arrays, the examples in the order of `shuffle`.
+
+    Args:
+        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or dict of such arrays.
+        batch_size: Examples per batch; the last batch has what is left.
+    """
+
+    def __init__(self, arrays, batch_size):
+        super().__init__()
+        self.arrays, self.batch_size = arrays, batch_size
+        self.order = np.arange(num_examples(arrays))
+
+    def shuffle(self, rng):
+        self.order = rng.permutation(len(self.order))
+
+    def __len__(self):
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return keras.tree.map_structure(lambda array: array[rows], self.arrays)
+
+
+class ShuffledDataset(keras.utils.PyDataset):
+    """The batches of another PyDataset, in the order of `shuffle`."""
+
+    def __init__(self, dataset):
+        workers = dict(workers=dataset.workers, use_multiprocessing=dataset.use_multiprocessing)
+        super().__init__(**workers, max_queue_size=dataset.max_queue_size)
+        self.dataset = dataset
+        self.order = np.arange(dataset.num_batches)
+
+    def shuffle(self, rng):
+        self.order = rng.permutation(len(self.order))
+
+    def __len__(self):
+        return len(self.order)
+
+    def __getitem__(self, index):
+        return self.dataset[int(self.order[index])]
+
+    def on_epoch_begin(self):
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.dataset.on_epoch_end()
+
+
+def checked_data(name, data):
+    """The data as a PyDataset, or as a tuple of structures of NumPy arrays of one length.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is empty, of several lengths, or of an unknown number of batches.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        if not data.num_batches:
+            raise ValueError(f"`{name}` must have a known number of batches, at least 1. Received: {data.num_batches}.")
+        return data
+    expected = f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a keras.utils.PyDataset."
+    if not isinstance(data, (tuple, list)) or not 2 <= len(data) <= 3:
+        raise TypeError(f"{expected} Received: {type(data).__name__}.")
+    arrays = keras.tree.map_structure(_array, tuple(data))
+    lengths = {array.shape[0] if array.ndim else None for array in keras.tree.flatten(arrays)}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"{expected} Received: arrays of {sorted(map(str, lengths))} examples.")
+    if lengths == {0}:
+        raise ValueError(f"`{name}` must have at least one example. Received: none.")
+    return arrays
+
+
+def num_examples(arrays):
+    return len(keras.tree.flatten(arrays)[0])
+
+
+def fingerprint(data) -> dict:
+    """What tells one data set from another: the number of examples and a checksum of each array.
+
+    Args:
+        data: Arrays of one length in a tuple, list or dict; of a `PyDataset` the number of batches is all that is known.
+
+    Returns:
+        A dict that JSON can hold.
+
+    Example:
+
+    >>> fingerprint((np.zeros((2, 3), "uint8"), np.array([0, 1], "uint8")))
+    {'examples': 2, 'crc32': [2982322595, 920527465]}
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        return {"batches": int(data.num_batches)}
+    arrays = [_array(array) for array in keras.tree.flatten(data)]
+    return {"examples": len(arrays[0]), "crc32": [_checksum(array) for array in arrays]}
+
+
+def _checksum(array):
+    if array.dtype == object:  # strings
+        return zlib.crc32("\0".join(map(str, array.ravel())).encode())
+    return zlib.crc32(np.ascontiguousarray(array))
+
+
+def _array(value):
+    return value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)

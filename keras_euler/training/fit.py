@@ -1,0 +1,254 @@
+"""`fit`: Keras' `model.fit` in a folder, with exact resume."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_euler._checks import check_integer
+from keras_euler.callbacks import GradientLogger, WeightLogger
+from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, checked_data, fingerprint
+from keras_euler.training.devices import device_name, num_replicas, package_versions
+from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
+from keras_euler.training.interrupts import Interruptible
+from keras_euler.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came of a run.
+
+    Attributes:
+        folder: Path of the run folder.
+        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics likewise, `seconds`.
+        summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the monitored metric, and the last value
+            of every metric; None stands for a value that is no finite number.
+        resumed: Whether anything of it was trained by an earlier call.
+
+    Example:
+
+    >>> TrainingResult(pathlib.Path("run"), [], {"diverged": True, "epochs": 2}).diverged
+    True
+    """
+
+    folder: Path
+    history: list[dict[str, float]]
+    summary: dict[str, Any]
+    resumed: bool = False
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss became infinite or NaN, which ends a run."""
+        return self.summary["diverged"]
+
+
+def fit(
+    model: keras.Model,
+    train: Any,
+    test: Any,
+    folder: str | os.PathLike,
+    *,
+    epochs: int,
+    batch_size: int | None = None,
+    seed: int = 0,
+    settings: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    monitor: str | None = None,
+    test_batch_size: int | None = None,
+    after_epoch: Callable[[list[dict]], object] | None = None,
+    verbose: int | str = 1,
+) -> TrainingResult:
+    """Train a compiled model in a folder; the same call again resumes what a kill left and ends with the same numbers.
+
+    After every epoch the whole state (weights, optimizer, history) is written, atomically. The order of the examples and
+    every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one to 0.0. For a run
+    that is killed before its first checkpoint that takes the same initial weights: call `keras.utils.set_random_seed` before
+    the model is built.
+
+    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
+    `checkpoint.npz`, and in the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib,
+    `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result returned.
+
+    Args:
+        model: Any compiled Keras model.
+        train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
+            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls.
+        test: The same, evaluated after every epoch; or None.
+        folder: The run folder, made where there is none.
+        epochs: Integer >= 1.
+        batch_size: Examples per batch; not for a `PyDataset`.
+        seed: Integer >= 0 for everything random in training.
+        settings: A dataclass or dict that JSON can hold: what identifies the run beside epochs, batch size, seed and
+            backend. None takes the optimizer's configuration. Another run in the same folder is refused, with the difference.
+        callbacks: Keras callbacks. The numbers that EarlyStopping, ReduceLROnPlateau and the like remember survive a kill;
+            weights that they hold (`restore_best_weights`) do not.
+        monitor: Column of the history that tells the best epoch, such as `"test_auc"`: the least where its name ends in `loss` or
+            `error`, else the greatest. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
+        test_batch_size: Examples per batch of `test`, where it is arrays. Default: `batch_size`, else 256.
+        after_epoch: Function of the history so far, called when an epoch is saved; an exception it raises ends the training.
+        verbose: As for `keras.Model.fit`.
+
+    Returns:
+        A `TrainingResult`. Divergence is a result, not an error.
+
+    Raises:
+        TypeError: The data are no arrays, or `settings` cannot be written as JSON.
+        ValueError: The model is not compiled, a number is out of range, the folder holds another run or a damaged file.
+        FolderInUse: Another process is training in the folder.
+        OSError: The folder cannot be written; finished epochs are kept.
+        ImportError: filelock is missing.
+
+    Example:
+
+    >>> keras.utils.set_random_seed(0)
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> data = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+    >>> folder = pathlib.Path(tempfile.mkdtemp(), "run")
+    >>> result = keras_euler.training.fit(model, data, None, folder, epochs=2, batch_size=4, verbose=0)
+    >>> [row["epoch"] for row in result.history], result.diverged
+    ([0, 1], False)
+    """
+    if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
+        raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
+    epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
+    callbacks = list(callbacks)
+    batches = _training_batches(train, batch_size)
+    test = None if test is None else checked_data("test", test)
+    _build(model, batches)
+    for callback in callbacks:
+        if isinstance(callback, (GradientLogger, WeightLogger)):
+            callback.check(model)
+    run = RunFolder(folder)
+    config = _config(model, batches, test, epochs, seed, settings)
+    run.check(config)
+    finished = run.result()
+    if not finished:
+        with run.owned(config), Interruptible():
+            finished = run.result()  # another process may just have ended it
+            if not finished:
+                rows, memory = _restore(model, run)
+                resumed = bool(rows)
+                if resumed and verbose:
+                    print(f"Resuming after epoch {len(rows)} of {epochs}")
+                if len(rows) < epochs and not has_diverged(rows) and not (memory or {}).get("stopped"):
+                    checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None))
+                    model.fit(
+                        batches,
+                        shuffle=False,  # it would shuffle the batches once more, by a global generator
+                        validation_data=_test_batches(test, test_batch_size or batch_size or 256),
+                        epochs=epochs,
+                        initial_epoch=len(rows),
+                        verbose=verbose,
+                        callbacks=[SeededEpochs(batches, seed), *callbacks, checkpoint, RaiseDropped()],
+                    )
+                return TrainingResult(run.path, rows, _finish(model, run, rows, monitor), resumed)
+    rows, _ = _restore(model, run)
+    return TrainingResult(run.path, rows, finished, True)
+
+
+def _training_batches(train, batch_size):
+    train = checked_data("train", train)
+    if isinstance(train, keras.utils.PyDataset):
+        if batch_size is not None:
+            raise ValueError(f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave it out.")
+        return ShuffledDataset(train)
+    return ShuffledBatches(train, check_integer("batch_size", batch_size, 1))
+
+
+def _test_batches(test, batch_size):
+    if test is None or isinstance(test, keras.utils.PyDataset):
+        return test
+    return ShuffledBatches(test, check_integer("test_batch_size", batch_size, 1))
+
+
+def _build(model, batches):
+    """Build what is not built yet, by one batch: the checkpoint needs all variables."""
+    if not model.built:
+        x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
+        model(x)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _config(model, batches, test, epochs, seed, settings):
+    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
+        settings = dataclasses.asdict(settings)
+    if settings is None:
+        optimizer = json.loads(json.dumps(model.optimizer.get_config(), default=str))
+        settings = {"optimizer": type(model.optimizer).__name__, **_without_names(optimizer)}
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"`settings` must be a dataclass or a dict. Received: {type(settings).__name__}.")
+    own = {"epochs": epochs, "seed": seed, "backend": keras.backend.backend(), "replicas": num_replicas()}
+    own |= {"batch_size": batches.batch_size} if isinstance(batches, ShuffledBatches) else {}
+    train = batches.arrays if isinstance(batches, ShuffledBatches) else batches.dataset
+    config = {
+        "settings": {**own, **settings},
+        "data": {"train": fingerprint(train), "test": None if test is None else fingerprint(test)},
+        "versions": package_versions(),
+        "device": device_name(),
+        "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
+    }
+    try:
+        return json.loads(json.dumps(config))
+    except TypeError as error:
+        raise TypeError(f"`settings` must be what JSON can hold: {error}. Received: settings={settings!r}.") from error
+
+
+def _without_names(config):
+    """A configuration without the names that Keras counts up from model to model."""
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_names(value) for key, value in config.items() if key != "name"}
+
+
+def _restore(model, run):
+    """Load the last checkpoint into the model; return its history and what callbacks remember."""
+    rows, arrays, memory = run.load_checkpoint()
+    if rows:
+        variables = state(model)
+        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+            raise ValueError(
+                f"The arrays in {run.checkpoint} do not fit this model and optimizer. Pass those of the run, or another folder."
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+    return rows, memory
+
+
+def _finish(model, run, rows, monitor):
+    diverged = has_diverged(rows)
+    if not diverged:
+        try:
+            run.write("model.keras", model.save)
+        except OSError:
+            raise
+        except Exception as error:  # layers that Keras cannot serialize; the state lies in the checkpoint
+            print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
+    try:
+        from keras_euler.plots import training_curves
+
+        run.write("curves.png", training_curves({"": rows}).savefig)
+    except ImportError as error:
+        print(f"note: no curves.png. {error}")
+    summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
+    summary |= {"seconds": sum(row["seconds"] for row in rows)}
+    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
+    run.write_json("result.json", finite)  # JSON knows no NaN
+    return finite
+
+
+def _best_and_last(rows, monitor):
+    last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
+    monitor = monitor or next(name for name in ("test_accuracy", "test_loss", "train_loss") if name in last)
+    if monitor not in last:
+        raise ValueError(f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}.")
+    sign = -1 if monitor.endswith(("loss", "error")) else 1
+    best = max(rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf)
+    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {f"last_{n}": v for n, v in last.items()}

@@ -1,0 +1,91 @@
+"""Ctrl-C that is never lost.
+
+Python drops an exception that is raised inside a callback of the garbage collector, and JAX has such a callback. An interrupt is
+therefore recorded, and raised again at the next point where a run can end.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+
+class Interruptible:
+    """Context manager that records interrupts and ends as `KeyboardInterrupt`, whatever error a framework made of one.
+
+    Contexts nest: an interrupt recorded by one of them ends all. Outside of the main thread, where Python delivers no signals, it
+    does nothing.
+
+    Example:
+
+    >>> with Interruptible():
+    ...     print("training")
+    training
+    """
+
+    interrupted = False  # of the process: contexts share it
+
+    def __enter__(self) -> "Interruptible":
+        raise_pending_interrupt()
+        self._is_active = threading.current_thread() is threading.main_thread()
+        if self._is_active:
+            self._handler, self._report = signal.getsignal(signal.SIGINT), sys.unraisablehook
+            if self._handler is not signal.SIG_IGN:  # shells set it for jobs in the background
+                signal.signal(signal.SIGINT, record_interrupt)
+                sys.unraisablehook = self._skip_interrupts
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if not self._is_active:
+            return
+        signal.signal(signal.SIGINT, self._handler)
+        sys.unraisablehook = self._report
+        interrupted = Interruptible.interrupted
+        if self._handler is not record_interrupt:  # the outermost context
+            Interruptible.interrupted = False
+        if interrupted and kind is not SystemExit:
+            raise KeyboardInterrupt
+
+    def _skip_interrupts(self, unraisable):
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self._report(unraisable)
+
+
+def raise_pending_interrupt() -> None:
+    """Raise `KeyboardInterrupt` if one was recorded and dropped.
+
+    Example:
+
+    >>> raise_pending_interrupt()
+    """
+    if Interruptible.interrupted:
+        raise KeyboardInterrupt
+
+
+def record_interrupt(*_) -> None:
+    """Record an interrupt and raise it: a signal handler."""
+    Interruptible.interrupted = True
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as an interrupt within the context, so that a worker puts its trial back before it ends.
+
+    Example:
+
+    >>> with terminate_as_interrupt():
+    ...     print("working")
+    working
+    """
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in wanted}
+    try:
+        for number, handler in handlers.items():
+            if handler is not signal.SIG_IGN:  # nohup ignores SIGHUP
+                signal.signal(number, record_interrupt)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

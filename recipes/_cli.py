@@ -1,0 +1,168 @@
+"""From dataclasses to flags: parsing, the choice of the backend, and errors in one line. No import of keras before it must be."""
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from _settings import BACKENDS, Execution, flag
+
+
+def command(doc, epilog=None):
+    """A parser for a recipe with this docstring."""
+    name = Path(sys.argv[0]).name
+    return argparse.ArgumentParser(
+        prog=name if name.endswith(".py") else None,
+        description=doc,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_flags(parser, cls, leave_out=()):
+    """A flag for each field of a dataclass made of `setting`s; a flag that is not given leaves no trace in the namespace."""
+    groups = {group.title: group for group in parser._action_groups}
+    for one in dataclasses.fields(cls):
+        limits, default = one.metadata, one.default
+        if one.name in leave_out:
+            continue
+        title = limits.get("group")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title) if title else parser
+        names, kwargs = [flag(one.name)], {"dest": one.name, "default": argparse.SUPPRESS, "help": limits["help"]}
+        if isinstance(default, bool):
+            kwargs["action"] = "store_false" if default else "store_true"
+            names = [flag(f"no_{one.name}")] if default else names
+        else:
+            kwargs |= {"type": limits.get("parse", type(default)), "metavar": limits.get("metavar")}
+            kwargs |= {name: limits[name] for name in ("choices",) if name in limits}
+            if "many" in limits:
+                kwargs["nargs"] = limits["many"]
+            if default is not None and default != ():
+                shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+                kwargs["help"] += f" (default: {shown})"
+        groups[title].add_argument(*names, **kwargs)
+
+
+def parse(parser, classes, argv=None, leave_out=(), quick=None):
+    """Parse the flags of dataclasses.
+
+    Args:
+        parser: Of `command`; it may have arguments of its own.
+        classes: List of dataclasses.
+        argv: Arguments; default those of the process.
+        leave_out: Names of fields without a flag.
+        quick: Dict of defaults under `--quick`, which is added; a flag beside it still holds. None: no such flag.
+
+    Returns:
+        The parser's own namespace, and an instance of each class. Wrong arguments end the process with status 2 and one line.
+    """
+    for cls in classes:
+        add_flags(parser, cls, leave_out)
+    if quick is not None:
+        text = "small: a minute or two on two CPU cores, on synthetic data unless --data-dir is given"
+        parser.add_argument("--quick", action="store_true", help=text)
+    own = parser.parse_args(argv)
+    given = vars(own)
+    defaults = quick if given.get("quick") else {}
+    if given.get("quick") and given.get("data_dir") is None and any("dataset" in names(cls) for cls in classes):
+        defaults = {"dataset": "synthetic", **defaults}
+    return own, *(make(parser, cls, {**defaults, **given}) for cls in classes)
+
+
+def make(parser, cls, values):
+    """An instance of a dataclass from those of the values that are its fields; wrong ones end the process."""
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in names(cls)}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def names(cls):
+    """Names of the fields of a dataclass."""
+    return [one.name for one in dataclasses.fields(cls)]
+
+
+def choose_backend(parser, execution=None):
+    """Fix the Keras backend before keras is imported and say which and why; return the execution with its name."""
+    execution = execution or Execution()
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    sources = {
+        "--backend": execution.backend,
+        "KERAS_BACKEND": os.environ.get("KERAS_BACKEND"),
+        "keras.json": _backend_of_keras_json(installed),
+        "the first installed": next(iter(installed), None),
+    }
+    reason, name = next(((reason, name) for reason, name in sources.items() if name), (None, None))
+    if name is None:
+        parser.error("no backend is installed. Install one: pip install tensorflow, jax or torch")
+    if name not in BACKENDS:
+        parser.error(f"{reason}: unknown backend {name!r}. Choose from {', '.join(BACKENDS)}")
+    if name not in installed:
+        parser.error(f"{reason}: {name} is not installed. Install it: pip install {name}")
+    if execution.devices > 1 and name == "torch":
+        parser.error("--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow")
+    os.environ["KERAS_BACKEND"] = name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A second start of the same network skips the compilation.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_keras_home() / "jax_compilation_cache"))
+    if execution.devices > 1:
+        virtual = f"--xla_force_host_platform_device_count={execution.devices}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {virtual}".strip()
+    print(f"backend: {name} ({reason})")
+    return dataclasses.replace(execution, backend=name)
+
+
+@contextlib.contextmanager
+def errors_in_one_line(parser, resumes=False):
+    """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
+    try:
+        from keras_euler.training import Interruptible  # imports keras
+
+        with Interruptible():
+            yield
+    except KeyboardInterrupt:
+        goes_on = " The same command goes on from the last finished epoch." if resumes else ""
+        print(f"\nInterrupted.{goes_on}", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        parser.exit(2, f"{parser.prog}: error: {message}\n")
+
+
+def write_results(file, options, results):
+    """Write what a recipe without a run folder found, with the options and versions behind it."""
+    from keras_euler import training
+
+    settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()}
+    versions = training.package_versions()
+    summary = {"settings": settings | {"backend": os.environ["KERAS_BACKEND"]}, "versions": versions, "results": results}
+    training.write_atomically(file, lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
+
+
+def save_figure(file, draw):
+    """Write a figure, or a note where matplotlib is missing."""
+    from keras_euler import training
+
+    try:
+        training.write_atomically(file, draw().savefig)
+    except ImportError as error:
+        print(f"note: no {file.name}. {error}")
+
+
+def _keras_home():
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+
+
+def _backend_of_keras_json(installed):
+    try:
+        name = json.loads((_keras_home() / "keras.json").read_text()).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name if name in installed else None  # Keras writes this file by itself, installed or not

@@ -1,0 +1,244 @@
+"""Time a training step of keras_euler on each backend against the same network written in PyTorch and in JAX.
+
+    python recipes/benchmark/run.py --depth 20 56 110 --out benchmark.json
+    python recipes/benchmark/run.py --network vdcnn --depth 9 29 --sequence-length 1024
+    python recipes/benchmark/run.py --inference --depth 20 --steps 4          # predictions, with batch norm folded away
+
+Each contestant has its own process. Rounds of a few steps alternate between them, so that a noisy machine slows all of them
+alike. A round of keras_euler is an epoch of `model.fit`. Ratios are of median step times, above 1 where keras_euler is slower.
+A GPU is used where there is one. On two CPU cores `--depth 20 --steps 4` takes about four minutes.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import platform
+import sys
+import tempfile
+
+import worker
+
+BACKENDS = ("tensorflow", "jax", "torch")
+OURS, AUGMENTED, LOGGED = "keras_euler", "keras_euler + augmentation", "keras_euler + logs of gradients and weights"
+# Blocks of each stage of the text network by depth.
+BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
+NETWORKS = {  # depths that exist and their blocks, defaults, and the hand-written references with their names
+    "resnet": {
+        "depths": "6n+2 and at least 8",
+        "blocks": lambda depth: ((depth - 2) // 6,) * 3 if depth % 6 == 2 and depth >= 8 else None,
+        "defaults": {"depth": (20, 56, 110), "batch_size": 128, "sequence_length": None},
+        "references": {
+            ("torch", "nchw"): "PyTorch NCHW",
+            ("torch", "channels_last"): "PyTorch channels_last",
+            ("jax", "handwritten"): "JAX",
+        },
+    },
+    "vdcnn": {
+        "depths": "one of " + ", ".join(map(str, BLOCKS)),
+        "blocks": BLOCKS.get,
+        "defaults": {"depth": (9, 29), "batch_size": 64, "sequence_length": 1024},
+        "references": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
+    },
+}
+MODES = {  # what is measured, its two contestants on every backend, and what is said of the second one
+    "augmentation": ("the share of the input pipeline in the step", OURS, AUGMENTED, "share_percent"),
+    "inference": ("predictions, plain and folded (keras_euler.fold)", "predict", "predict, folded", "speedup"),
+    "logging": ("the share of GradientLogger and WeightLogger in the step", OURS, LOGGED, "share_percent"),
+    "second_start": ("the first step on JAX without and with its compilation cache", OURS, OURS, "ratio"),
+}
+COMPARISONS = {
+    "share_percent": lambda bare, more: 100 * (1 - bare["step_ms"] / more["step_ms"]),
+    "speedup": lambda plain, folded: plain["step_ms"] / folded["step_ms"],
+    "ratio": lambda first, second: second["first_step_s"] / first["first_step_s"],
+}
+COLUMNS = {  # of the table: name, key and format
+    "depth": ("depth", ""),
+    "network": ("name", ""),
+    "examples/s": ("examples_per_s", ".0f"),
+    "step (ms)": ("step_ms", ".1f"),
+    "min": ("step_ms_min", ".1f"),
+    "max": ("step_ms_max", ".1f"),
+    "processor (ms)": ("cpu_ms", ".1f"),
+    "first step (s)": ("first_step_s", ".2f"),
+    "memory (MB)": ("peak_memory_mb", ".0f"),
+    "share of the step (%)": ("share_percent", ".1f"),
+    "plain / folded": ("speedup", ".3f"),
+    "second / first": ("ratio", ".3f"),
+}
+
+
+def option(default, text, **flag):
+    """A field of the settings with the arguments of its flag."""
+    text += "" if default in (None, False) else " (default: %(default)s)"
+    return dataclasses.field(default=default, metadata={"help": text, **flag})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is measured. Every field is a flag; None stands for the network's default."""
+
+    network: str = option("resnet", "images or texts", choices=tuple(NETWORKS))
+    depth: tuple = option(None, "default: 20 56 110; vdcnn: 9 29", type=int, nargs="+")
+    sequence_length: int = option(None, "of vdcnn, a multiple of 64 (default: 1024)", type=int)
+    h: float = option(0.1, "step factor", type=float)
+    batch_size: int = option(None, "default: 128; vdcnn: 64", type=int)
+    steps: int = option(10, "steps per round", type=int)
+    rounds: int = option(5, "rounds per contestant", type=int)
+    backends: tuple = option(None, "default: the installed ones", choices=BACKENDS, nargs="+")
+    dtype: str = option("float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16"))
+    data_format: str = option("auto", "of images", choices=("auto", "channels_last", "channels_first"))
+    jit_compile: str = option("auto", "argument of `model.compile`", choices=("auto", "true", "false"))
+    augmentation: bool = option(False, f"measure {MODES['augmentation'][0]} instead", action="store_true")
+    inference: bool = option(False, f"measure {MODES['inference'][0]} instead", action="store_true")
+    logging: bool = option(False, f"measure {MODES['logging'][0]} instead", action="store_true")
+    second_start: bool = option(False, f"measure {MODES['second_start'][0]} instead", action="store_true")
+
+
+def parse(argv=None):
+    """The settings and the path of the JSON file; wrong arguments end the process with status 2."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    modes = parser.add_mutually_exclusive_group()
+    for field in dataclasses.fields(Settings):
+        group = modes if field.name in MODES else parser
+        group.add_argument(f"--{field.name.replace('_', '-')}", default=field.default, **field.metadata)
+    parser.add_argument("--out", metavar="FILE.json", type=pathlib.Path, help="write settings, versions and all rounds")
+    given = vars(parser.parse_args(argv))
+    out, network = given.pop("out"), NETWORKS[given["network"]]
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    defaults = network["defaults"] | {"backends": ["jax"] if given["second_start"] else installed}
+    settings = Settings(**{name: defaults.get(name) if value is None else value for name, value in given.items()})
+    length = settings.sequence_length
+
+    def check(is_right, rule, received):
+        if not is_right:
+            parser.error(f"{rule}. Received: {received}.")
+
+    for depth in settings.depth:
+        check(network["blocks"](depth), f"--depth must be {network['depths']} with --network {settings.network}", depth)
+    check(settings.network == "vdcnn" or length is None, "--sequence-length needs --network vdcnn", settings.network)
+    check(length is None or length in range(64, 2**20, 64), "--sequence-length must be a multiple of 64", length)
+    check(0 <= settings.h < math.inf, "--h must be a finite number >= 0", settings.h)
+    for name in ("batch_size", "steps", "rounds"):
+        value = getattr(settings, name)
+        check(value >= 1, f"--{name.replace('_', '-')} must be at least 1", value)
+    for name in settings.backends or BACKENDS:
+        check(name in installed, "--backends must be installed: pip install tensorflow, jax or torch", name)
+        check(name == "jax" or not settings.second_start, "--second-start needs --backends jax", name)
+    writable = not out or (os.access(out.absolute().parent, os.W_OK) and not out.is_dir())
+    check(writable, "--out must be a file in a folder that can be written", out)
+    return settings, out
+
+
+def measure(contestants, depth, settings):
+    """A result of each contestant; every other turn of rounds goes backwards, so that none always follows the same one."""
+    spec = dataclasses.asdict(settings) | {"depth": depth, "blocks": NETWORKS[settings.network]["blocks"](depth)}
+    context, running = multiprocessing.get_context("spawn"), []
+    with tempfile.TemporaryDirectory() as folder:
+        for backend, contestant in contestants:
+            progress(f"depth {depth}: {contestant} on {backend}, first step")
+            connection, other_end = context.Pipe()
+            log = pathlib.Path(folder, f"{contestant} on {backend}")
+            arguments = other_end, spec | {"backend": backend, "contestant": contestant}, log
+            context.Process(target=worker.serve, args=arguments, daemon=True).start()
+            other_end.close()
+            running.append((connection, log))
+            receive(*running[-1])
+        for turn in range(0 if settings.second_start else settings.rounds + 1):
+            progress(f"depth {depth}: round {turn} of {settings.rounds}")
+            for connection, log in running[:: -1 if turn % 2 else 1]:
+                connection.send("round")
+                receive(connection, log)
+        for connection, _ in running:
+            connection.send("end")
+        return [receive(*contestant) for contestant in running]
+
+
+def receive(connection, log):
+    """What a contestant sends; where it failed, this process ends with the end of its log."""
+    try:
+        return connection.recv()
+    except EOFError:
+        sys.exit(f"{log.read_text()[-3000:]}\n{log.name} failed; the end of its log is above.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def progress(text):
+    """Write over the last line of a terminal."""
+    if sys.stderr.isatty():
+        print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
+
+
+def references(settings):
+    """Names of the hand-written networks to compare with by `(backend, contestant)`; that of TensorFlow is PyTorch's."""
+    wanted = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
+    known = NETWORKS[settings.network]["references"]
+    return {key: name for key, name in known.items() if key[0] in wanted and importlib.util.find_spec(key[0])}
+
+
+def compare(depth, settings):
+    """Results of keras_euler on each backend, with its ratios to the hand-written networks, and results of these."""
+    known = references(settings)
+    results = measure([*((backend, OURS) for backend in settings.backends), *known], depth, settings)
+    times = {(result["backend"], result["contestant"]): result["step_ms"] for result in results}
+    for result in results[: len(settings.backends)]:
+        result["ratios"] = {name: result["step_ms"] / times[key] for key, name in known.items()}
+    return results
+
+
+def compare_pairs(depth, settings, first, second, comparison):
+    """Results of two contestants on each backend, the second with its comparison to the first; of predictions PyTorch's too."""
+    contestants = [(backend, name) for backend in settings.backends for name in (first, second)]
+    if settings.inference and importlib.util.find_spec("torch"):
+        contestants += [("torch", "eval"), ("torch", "eval, fused")]
+    results = measure(contestants, depth, settings)
+    for one, other in zip(results[::2], results[1::2], strict=True):
+        other[comparison] = COMPARISONS[comparison](one, other)
+    return results
+
+
+def table(results, known):
+    """The header and the rows, without columns that have no value."""
+    columns = COLUMNS | {f"/ {name}": (name, ".3f") for name in known.values()}
+    rows = [columns]
+    for result in results:
+        name = known.get((result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}")
+        values = {"name": name, **result, **result.get("ratios", {})}
+        rows.append([format(values[key], form) if key in values else "" for key, form in columns.values()])
+    return zip(*(column for column in zip(*rows, strict=True) if any(column[1:])), strict=True)
+
+
+def main(argv=None):
+    """Measure, print the table, write the file."""
+    settings, out = parse(argv)
+    pair = next((pair for name, (_, *pair) in MODES.items() if getattr(settings, name)), None)
+    results = []
+    for depth in settings.depth:
+        measured = compare_pairs(depth, settings, *pair) if pair else compare(depth, settings)
+        header, *rows = table(measured, references(settings))
+        if not results:
+            print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
+        for row in rows:
+            print("| " + " | ".join(row) + " |", flush=True)
+        results += measured
+        report = {
+            "device": results[0]["device"],
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "versions": {name: version for result in results for name, version in result["versions"].items()},
+            "settings": dataclasses.asdict(settings),
+            "results": results,
+        }
+        if out:
+            out.write_text(json.dumps(report, indent=1))
+    print(f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, {report['versions']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""One contestant of `run.py`, alone in its process so that its memory and its threads are its own."""
+
+import functools
+import importlib.metadata
+import os
+import pathlib
+import platform
+import re
+import resource
+import signal
+import statistics
+import sys
+import time
+
+import numpy as np
+
+
+def make_data(spec, channels_first, uint8=False):
+    """Seeded inputs and labels for one round: ids, or images as normalized float32 or as uint8 pixels."""
+    rng = np.random.default_rng(0)
+    size = spec["steps"] * spec["batch_size"]
+    if spec["network"] == "vdcnn":
+        return rng.integers(0, 70, (size, spec["sequence_length"])), rng.integers(0, 4, size)
+    shape = (size, 3, 32, 32) if channels_first else (size, 32, 32, 3)
+    images = rng.integers(0, 256, shape, dtype="uint8") if uint8 else rng.standard_normal(shape, dtype="float32")
+    return images, rng.integers(0, 10, size)
+
+
+def keras_network(spec, augmented):
+    """The network of keras_euler; `augmented` puts the input pipeline in front."""
+    import keras
+
+    import keras_euler
+    from keras_euler.datasets import cifar10
+
+    arguments = dict(depth=spec["depth"], h=spec["h"], dtype=spec["dtype"])
+    if spec["network"] == "vdcnn":
+        network = keras_euler.EulerVDCNN(sequence_length=spec["sequence_length"], **arguments)
+        dtype, pipeline = "int32", [keras_euler.RandomCharacters(0.1)]
+    else:
+        network = keras_euler.EulerResNet(**arguments)
+        variance = [stddev**2 for stddev in cifar10.STDDEV]
+        normalize = keras.layers.Normalization(network.input_shape.index(3), cifar10.MEAN, variance)
+        dtype, pipeline = "uint8", [keras_euler.RandomPadCrop(4), keras.layers.RandomFlip("horizontal"), normalize]
+    if not augmented:
+        return network
+    x = inputs = keras.Input(network.input_shape[1:], dtype=dtype)
+    for layer in pipeline:
+        x = layer(x)
+    return keras.Model(inputs, network(x))
+
+
+def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False):
+    """Epochs of `model.fit`, at whose end Keras waits for the device, or calls of `model.predict`."""
+    import keras
+
+    import keras_euler
+
+    if spec["data_format"] != "auto":
+        keras.config.set_image_data_format(spec["data_format"])
+    network = keras_network(spec, augmented)
+    network = keras_euler.fold(network) if folded else network
+    optimizer, callbacks, times = keras.optimizers.SGD(0.1, momentum=0.9), [], []
+    if logged:
+        optimizer, backend = keras_euler.GradientRecorder(optimizer), spec["backend"]
+        loggers = {"gradients": keras_euler.GradientLogger, "weights": keras_euler.WeightLogger}
+        callbacks = [logger(f"{name}_{backend}.csv") for name, logger in loggers.items()]
+    network.dtype_policy = spec["dtype"]  # so that Keras scales the loss of mixed_float16
+    network.compile(
+        optimizer,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile={"auto": "auto", "true": True, "false": False}[spec["jit_compile"]],
+    )
+    x, y = make_data(spec, keras.config.image_data_format() == "channels_first", uint8=augmented)
+
+    def stamp(*_):
+        times.append(time.perf_counter())
+
+    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_begin=stamp, on_epoch_end=stamp))
+
+    def run(num_steps):
+        size = num_steps * spec["batch_size"]
+        if predicts:
+            stamp()
+            network.predict(x[:size], spec["batch_size"], verbose=0)
+            stamp()
+        else:
+            network.fit(x[:size], y[:size], spec["batch_size"], shuffle=False, verbose=0, callbacks=callbacks)
+        return times[-1] - times[-2]
+
+    return run
+
+
+def rounds(spec, step, data, wait):
+    """A function that takes a number of steps over the batches, waits for the device and returns the seconds."""
+
+    def run(num_steps):
+        start = time.perf_counter()
+        for first in range(0, num_steps * spec["batch_size"], spec["batch_size"]):
+            last = step(*(array[first : first + spec["batch_size"]] for array in data))
+        wait(last)
+        return time.perf_counter() - start
+
+    return run
+
+
+def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
+    """Steps of the network written in PyTorch, or its predictions, with batch norm fused into the convolutions if asked."""
+    import torch_networks
+
+    network = {"resnet": torch_networks.ResNet, "vdcnn": torch_networks.VDCNN}[spec["network"]]
+    network = network(spec["blocks"], spec["h"]).train(not predicts)
+    if fused:
+        torch_networks.fuse(network)
+    runner = torch_networks.Runner(network, channels_last, spec["dtype"])
+    data = make_data(spec, channels_first=True)
+    return rounds(spec, runner.predict, data[:1], len) if predicts else rounds(spec, runner.train_step, data, float)
+
+
+def jax_rounds(spec):
+    """Steps of the network written in JAX."""
+    import jax
+    import jax_networks
+
+    network = {"resnet": jax_networks.resnet, "vdcnn": jax_networks.vdcnn}[spec["network"]]
+    network = functools.partial(network, blocks=spec["blocks"], h=spec["h"])
+    data = make_data(spec, channels_first=False)
+    trainer = jax_networks.Trainer(network, data[0][:1], spec["dtype"])
+    return rounds(spec, trainer.train_step, data, lambda _: jax.block_until_ready(trainer.state))
+
+
+CONTESTANTS = {
+    "keras_euler": keras_rounds,
+    "keras_euler + augmentation": functools.partial(keras_rounds, augmented=True),
+    "keras_euler + logs of gradients and weights": functools.partial(keras_rounds, logged=True),
+    "predict": functools.partial(keras_rounds, predicts=True),
+    "predict, folded": functools.partial(keras_rounds, predicts=True, folded=True),
+    "nchw": torch_rounds,
+    "channels_last": functools.partial(torch_rounds, channels_last=True),
+    "eval": functools.partial(torch_rounds, predicts=True),
+    "eval, fused": functools.partial(torch_rounds, predicts=True, fused=True),
+    "handwritten": jax_rounds,
+}
+
+
+def device(backend):
+    """Name of the backend's GPU, or else of the CPU, with the peak memory there and the versions of packages."""
+    framework = sys.modules[backend]
+    cpuinfo, unit = pathlib.Path("/proc/cpuinfo"), 1 if sys.platform == "darwin" else 2**10  # of ru_maxrss
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    name = model[1] if model else platform.processor() or platform.machine()
+    peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if backend == "torch" and framework.cuda.is_available():
+        name, peak = framework.cuda.get_device_name(), framework.cuda.max_memory_allocated()
+    elif backend == "jax" and framework.default_backend() != "cpu":
+        name, peak = framework.devices()[0].device_kind, framework.devices()[0].memory_stats()["peak_bytes_in_use"]
+    elif backend == "tensorflow" and (gpus := framework.config.list_physical_devices("GPU")):
+        config = framework.config.experimental
+        name, peak = config.get_device_details(gpus[0])["device_name"], config.get_memory_info("GPU:0")["peak"]
+    packages = [package for package in ("numpy", backend, "keras") if package in sys.modules]
+    versions = {package: importlib.metadata.version(package) for package in packages}
+    return {"device": name, "versions": versions, "peak_memory_mb": peak / 2**20}
+
+
+def serve(connection, spec, log):
+    """Build a contestant and take its first step, then a round for each message "round"; at another one send the result.
+
+    Args:
+        connection: To `run.py`. It gets None when the first step and when a round is done.
+        spec: The settings, which are part of the result.
+        log: Path of the log, in a folder that the contestants share.
+    """
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # `run.py` ends its contestants
+    # Several processes share a GPU, so none may take all of its memory.
+    os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    os.environ |= {"KERAS_BACKEND": spec["backend"], "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if spec["second_start"]:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(log.parent)
+    os.chdir(log.parent)  # the loggers write here
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+    start = time.perf_counter()
+    run = CONTESTANTS[spec["contestant"]](spec)
+    built = time.perf_counter()
+    run(1)
+    result = {**spec, "build_s": built - start, "first_step_s": time.perf_counter() - built}
+    rounds = []
+    connection.send(None)
+    while connection.recv() == "round":
+        cpu = time.process_time()
+        rounds.append((run(spec["steps"]), time.process_time() - cpu))
+        connection.send(None)
+    connection.send(result | device(spec["backend"]) | medians(rounds[1:], spec))  # the first round warms up
+
+
+def medians(rounds, spec):
+    """Wall and processor time of a step in milliseconds, from the seconds of rounds."""
+    if not rounds:
+        return {}
+    times, cpu_times = ([1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True))
+    median = statistics.median(times)
+    result = {"step_ms": median, "step_ms_min": min(times), "step_ms_max": max(times), "rounds_ms": times}
+    return result | {"cpu_ms": statistics.median(cpu_times), "examples_per_s": 1e3 * spec["batch_size"] / median}

@@ -1,0 +1,187 @@
+"""Masks through an EulerResidual: those that the same layers give when they are joined by hand with `keras.layers.Add`."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_euler import EulerResidual, analysis
+from keras_euler._backend import mask_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+IDS = np.array([[1, 2, 3, 4, 5, 0, 0, 0], [6, 0, 0, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6, 7, 8]])
+CHANNELS = 4
+
+
+def numpy_of(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+class EverySecond(layers.Layer):
+    """Positions 0, 2, 4, ... and their mask: a strided layer that supports masking."""
+
+    def call(self, x):
+        return x[:, ::2]
+
+    def compute_mask(self, inputs, mask=None):
+        return None if mask is None else mask[:, ::2]
+
+    def compute_output_shape(self, shape):
+        return (shape[0], -(-shape[1] // 2), shape[2])
+
+
+def conv(**kwargs):
+    return layers.Conv1D(CHANNELS, 3, padding="same", **kwargs)
+
+
+def dense():
+    return layers.Dense(CHANNELS)
+
+
+# name -> layers of the branch, layers of the shortcut (None: the identity), shape of the mask that comes out (None: no mask)
+PATHS = {
+    "same length": (lambda: [dense()], lambda: None, 8),
+    "dropout and norm": (lambda: [layers.BatchNormalization(), layers.Dropout(0.5), dense()], lambda: [dense()], 8),
+    "recurrent": (lambda: [layers.LSTM(CHANNELS, return_sequences=True)], lambda: None, 8),
+    "pooling": (lambda: [layers.MaxPooling1D(2), dense()], lambda: [layers.MaxPooling1D(2)], None),
+    "strided convolution": (lambda: [conv(strides=2), conv()], lambda: [conv(strides=2)], None),
+    "convolution": (lambda: [conv()], lambda: None, None),
+    "convolution in the shortcut": (lambda: [dense()], lambda: [conv()], None),
+    "strided with masks": (lambda: [EverySecond(), dense()], lambda: [dense(), EverySecond()], 4),
+    "one strided path with masks": (lambda: [EverySecond(), dense()], lambda: [layers.MaxPooling1D(2)], None),
+    "model": (lambda: [keras.Sequential([dense(), conv(), dense()]), dense()], lambda: None, None),
+    "model that keeps masks": (lambda: [keras.Sequential([dense(), EverySecond()])], lambda: [EverySecond()], 4),
+    "masks of its own": (lambda: [conv(), layers.Masking(9.0)], lambda: [conv(), layers.Masking(9.0)], 8),
+    "flatten": (lambda: [layers.Flatten(), dense()], lambda: [layers.GlobalMaxPooling1D()], None),
+    "pooled by the mask": (lambda: [layers.GlobalAveragePooling1D(), dense()], lambda: [layers.GlobalAveragePooling1D()], None),
+}
+SEQUENCES = [name for name in PATHS if name not in ("flatten", "pooled by the mask")]
+
+
+def make(name, activation="relu"):
+    branch, shortcut, length = PATHS[name]
+    return EulerResidual(branch(), 0.5, shortcut(), activation), length
+
+
+def by_hand(block, x):
+    """The layers of a block, joined by `Add`."""
+    f = x
+    for layer in block.branch:
+        f = layer(f)
+    for layer in block.shortcut or []:
+        x = layer(x)
+    return layers.Activation(block.activation)(layers.Add()([x, layers.Rescaling(block.h)(f)]))
+
+
+def embedded():
+    return layers.Embedding(9, CHANNELS, mask_zero=True)(IDS)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("name", PATHS)
+def test_mask_of_a_tensor_is_that_of_add(name, activation):
+    x = embedded()
+    block, length = make(name, activation)
+    y, expected = block(x), by_hand(block, x)
+    np.testing.assert_allclose(numpy_of(y), numpy_of(expected), rtol=1e-5, atol=1e-6)
+    assert (mask_of(y) is None) == (mask_of(expected) is None) == (length is None)
+    if length:
+        assert mask_of(y).shape == (len(IDS), length)
+        np.testing.assert_array_equal(numpy_of(mask_of(y)), numpy_of(mask_of(expected)))
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_layers_behind_get_the_mask_of_add(name):
+    """In a compiled model: a pooling and a recurrent layer, which take masks."""
+    ids = keras.Input((8,), dtype="int32")
+    x = layers.Embedding(9, CHANNELS, mask_zero=True)(ids)
+    block, length = make(name)
+    y = block(x)
+    symbolic, expected = mask_of(y), mask_of(by_hand(block, x))
+    if name != "masks of its own":  # a symbolic mask made within the block would tear the graph; the real one is there
+        assert (symbolic is None) == (expected is None)
+    assert symbolic is None or tuple(symbolic.shape) == tuple(expected.shape) == (None, length)
+    heads = layers.GlobalAveragePooling1D(), layers.LSTM(3)
+    outputs = [head(tensor) for tensor in (y, by_hand(block, x)) for head in heads]
+    pooled, last, *expected = keras.Model(ids, outputs).predict(IDS, verbose=0)
+    np.testing.assert_allclose(pooled, expected[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(last, expected[1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_with_masks_gives_the_same_from_its_file(tmp_path):
+    ids = keras.Input((8,), dtype="int32")
+    x = layers.Embedding(9, CHANNELS, mask_zero=True)(ids)
+    model = keras.Model(ids, layers.LSTM(3)(make("recurrent")[0](make("same length")[0](x))))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy_of(loaded(IDS)), numpy_of(model(IDS)))
+
+
+@pytest.mark.parametrize("name", ["recurrent", "strided with masks", "convolution"])
+def test_a_mask_that_is_passed_replaces_that_of_the_tensor(name):
+    x, block = embedded(), make(name)[0]
+    plain, own = keras.ops.copy(x), mask_of(x)
+    expected = block(x)
+    for given in (plain, embedded_like(x)):
+        before = mask_of(given)
+        y = block(given, mask=own)
+        np.testing.assert_allclose(numpy_of(y), numpy_of(expected), rtol=1e-5, atol=1e-6)
+        assert (mask_of(y) is None) == (mask_of(expected) is None)
+        assert mask_of(given) is before
+
+
+def embedded_like(x):
+    """The same numbers with another mask."""
+    return layers.Masking(1e9)(keras.ops.copy(x))
+
+
+def test_blocks_in_a_row_and_in_a_sequential_model_pass_the_mask_on():
+    x = embedded()
+    model = keras.Sequential([EulerResidual(dense(), activation="relu") for _ in range(3)])
+    np.testing.assert_array_equal(numpy_of(mask_of(model(x))), IDS > 0)
+    nested = EulerResidual([EulerResidual(conv()), dense()], 0.5)
+    assert mask_of(nested(x)) is None
+
+
+def test_a_layer_as_the_activation_decides_on_the_mask():
+    class Destroys(layers.Layer):
+        def call(self, x):
+            return 1.0 * x
+
+    assert mask_of(EulerResidual(dense(), activation=Destroys())(embedded())) is None
+    assert mask_of(EulerResidual(dense(), activation=layers.ReLU())(embedded())) is not None
+
+
+def test_training_reaches_the_layers_inside_beside_a_mask():
+    block = EulerResidual([layers.Dropout(0.9), layers.LSTM(CHANNELS, return_sequences=True)], 1.0)
+    x = embedded()
+    inference = numpy_of(block(x, training=False))
+    np.testing.assert_array_equal(numpy_of(block(x, training=False)), inference)
+    assert np.abs(numpy_of(block(x, training=True)) - inference).max() > 0.01
+
+
+class LessMean(layers.Layer):
+    """The distance to the mean of the positions that the mask leaves."""
+
+    def __init__(self):
+        super().__init__()
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        return x - layers.GlobalAveragePooling1D(keepdims=True)(x, mask=mask)
+
+
+def test_gradients_of_a_masked_model_are_those_without_the_padding():
+    """Layers that leave masked positions out make a padded text as good as one without padding."""
+    seeded = [keras.initializers.RandomNormal(seed=seed) for seed in range(4)]
+
+    def model(length):
+        ids = keras.Input((length,), dtype="int32")
+        x = layers.Embedding(9, CHANNELS, seeded[0], mask_zero=True)(ids)
+        for initializer in seeded[1:3]:
+            x = EulerResidual([LessMean(), layers.Dense(CHANNELS, kernel_initializer=initializer)])(x)
+        return keras.Model(ids, layers.Dense(2, kernel_initializer=seeded[3])(layers.GlobalAveragePooling1D()(x)))
+
+    padded, short = np.array([[1, 2, 3, 0, 0, 0]]), np.array([[1, 2, 3]])
+    expected = analysis.gradient_norms(model(3), short, [1])
+    np.testing.assert_allclose(analysis.gradient_norms(model(6), padded, [1]), expected, rtol=1e-4)

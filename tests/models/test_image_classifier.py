@@ -1,0 +1,143 @@
+"""Raw pixels in, classes out; images of another scale are refused by every entrance, also after saving."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+from tests.models.networks import ARRAY
+
+
+def build(dtype="uint8"):
+    layers = [keras.Input((2, 2, 3), dtype=dtype), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    model = keras_euler.ImageClassifier([*layers, keras.layers.Dense(4)], name="mine")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.fixture
+def images(rng):
+    x = rng.integers(0, 256, (4, 2, 2, 3)).astype("uint8")
+    x[0, 0, 0] = 0, 255, 255
+    return x
+
+
+def tensor(x):
+    return keras.ops.convert_to_tensor(x, "float32")
+
+
+LABELS = np.array([0, 1, 2, 3])
+REFUSED = {  # where x are raw pixels
+    "x / 255": lambda x: x / 255,
+    "float32": lambda x: (x / 255).astype("float32"),
+    "x / 127.5 - 1": lambda x: x / 127.5 - 1,
+    "white": lambda x: np.ones_like(x, "float64"),
+    "mask": lambda x: x > 128,
+    "halves": lambda x: x * 0.5,
+    "normalized": lambda x: (x - 125.0) / 60.0,
+    "too large": lambda x: x.astype("int32") + 1,
+    "negative": lambda x: x.astype("int64") - 1,
+    "nan": lambda x: np.where(x == 255, np.nan, x),
+    "tensor": lambda x: tensor(x / 255),
+    "list": lambda x: list(x / 255),
+}
+SAME = {
+    "int64": lambda x: x.astype("int64"),
+    "float64": lambda x: x.astype("float64"),
+    "float16": lambda x: x.astype("float16"),
+    "list of images": list,
+    "nested lists": lambda x: x.tolist(),
+    "tensor": lambda x: keras.ops.convert_to_tensor(x),
+    "tensor of floats": tensor,
+}
+ENTRANCES = {
+    "call": lambda model, x: model(x),
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "predict_on_batch": lambda model, x: model.predict_on_batch(x),
+    "evaluate": lambda model, x: model.evaluate(x, LABELS, verbose=0),
+    "fit": lambda model, x: model.fit(x, LABELS, verbose=0),
+    "train_on_batch": lambda model, x: model.train_on_batch(x, LABELS),
+    "validation_data": lambda model, x: model.fit(np.zeros(x.shape), LABELS, validation_data=(x, LABELS)),
+}
+
+
+@pytest.mark.parametrize("scale", REFUSED)
+def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
+    model, x = build(), REFUSED[scale](images)
+    for name, enter in ENTRANCES.items():
+        if not (name == "validation_data" and isinstance(x, list)):
+            with pytest.raises(ValueError, match=r"^Images must be raw pixels, whole numbers in 0..255. Received: \w+ values"):
+                enter(model, x)
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_whole_pixels_of_any_dtype_are_the_same(kind, images):
+    model, x = build(), SAME[kind](images)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(expected, ARRAY(model(images)), rtol=1e-5)
+    for name in ("call", "predict", "predict_on_batch"):
+        np.testing.assert_allclose(ARRAY(ENTRANCES[name](model, x)), expected, rtol=1e-5)
+    loss = model.evaluate(images, LABELS, verbose=0)
+    np.testing.assert_allclose(model.evaluate(x, LABELS, verbose=0), loss, rtol=1e-5)
+
+
+def test_black_images_pass_in_any_dtype(images):
+    model = build()
+    for dtype in ("uint8", "float32", "float64", "bool"):
+        assert np.abs(ARRAY(model(np.zeros_like(images, dtype)))).max() == 0
+
+
+def test_data_sets_of_another_scale_are_refused(images):
+    tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+    model = build()
+    for data in (
+        tf.data.Dataset.from_tensor_slices((images / 255, LABELS)).batch(2),
+        ((x, LABELS) for x in [images, images / 255]),
+    ):
+        with pytest.raises(ValueError, match=r"^Images must be raw pixels, .* Received: float64 values from 0"):
+            model.fit(data, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((images.astype("float32"), LABELS)).batch(2)
+    np.testing.assert_allclose(model.predict(data, verbose=0), model.predict(images, verbose=0), rtol=1e-5)
+
+
+def test_pixels_stay_bytes_on_their_way_to_the_device(images):
+    model = build()
+    assert model.prepare_inputs(images) is images
+    assert model.prepare_inputs(images.astype("float64")).dtype == "uint8"
+
+
+def test_tensors_of_bytes_are_not_read(images, monkeypatch):
+    """Reading one waits for the device, which must not happen in every step."""
+    model, x = build(), keras.ops.convert_to_tensor(images)
+    read = []
+    monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda x: read.append(x))
+    model(x)
+    model.predict_on_batch(x)
+    assert not read
+
+
+def test_floats_beyond_whole_numbers_pass_where_the_input_is_of_floats(images):
+    model = build("float32")
+    noisy = images + np.float32(0.25)
+    np.testing.assert_allclose(model.predict(noisy, verbose=0), ARRAY(model(noisy)), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1"):
+        model.predict(images / 255)
+
+
+def test_file_gives_the_classifier_back(images, tmp_path):
+    model = build()
+    model.fit(images, LABELS, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded) is keras_euler.ImageClassifier and loaded.name == "mine"
+    np.testing.assert_array_equal(ARRAY(loaded(images)), ARRAY(model(images)))
+    np.testing.assert_allclose(loaded.train_on_batch(images, LABELS), model.train_on_batch(images, LABELS), rtol=1e-6)
+    for enter in ENTRANCES.values():
+        with pytest.raises(ValueError, match="Images must be raw pixels"):
+            enter(loaded, images / 255)
+
+
+def test_preset_refuses_images_of_another_scale(images):
+    model = keras_euler.list_presets()["euler_resnet_20_cifar10"].load()
+    with pytest.raises(ValueError, match="Images must be raw pixels, whole numbers in 0..255. Received: float64"):
+        model.predict(np.full((1, 32, 32, 3), 128) / 255)

@@ -1,0 +1,157 @@
+"""What users hand to a model: every container gives what arrays give, and what is wrong is one sentence."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_euler
+from keras_euler.datasets.characters import encode_characters
+from tests.models.classifiers import (
+    EVERY_MODEL,
+    INPUTS,
+    LABELS,
+    LENGTH,
+    SMALL_MODELS,
+    TEXTS,
+    compiled,
+    images_model,
+    resnet_model,
+    texts_model,
+)
+from tests.models.networks import ARRAY
+from tests.test_checks import CONTAINERS, Column
+
+# --- containers
+
+
+@pytest.mark.parametrize(
+    "make", [*CONTAINERS.values(), lambda items: pd.DataFrame({"text": items}), lambda items: [np.array(items)]]
+)
+def test_texts_in_any_container_give_what_a_list_gives(make):
+    model = texts_model()
+    expected = model.predict(encode_characters(TEXTS, LENGTH), verbose=0)
+    np.testing.assert_array_equal(model.predict(make(TEXTS), verbose=0), expected)
+    np.testing.assert_array_equal(ARRAY(model(make(TEXTS))), ARRAY(model(TEXTS)))
+    assert model.classify(make(TEXTS)) == expected.argmax(-1).tolist()
+
+
+@SMALL_MODELS
+@pytest.mark.parametrize("make", [list, tuple, Column, pd.Series, lambda items: dict(enumerate(items)).values()])
+def test_inputs_labels_and_weights_in_any_container_train_as_arrays_do(build, make, rng):
+    x, weights = INPUTS[build](rng), [1.0, 2.0, 0.0, 1.0]
+    model = build()
+    start, losses = model.get_weights(), []
+    arrays = (np.array(x, object) if build is texts_model else x), np.array(LABELS), np.array(weights)
+    for x, y, sample_weight in (arrays, [make(list(items)) for items in arrays]):
+        model.set_weights(start)
+        compiled(model, None)
+        fit = model.fit(x, y, sample_weight=sample_weight, validation_split=0.5, shuffle=False, verbose=0)
+        losses.append([*fit.history["loss"], *fit.history["val_loss"], model.evaluate(x, y, verbose=0)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_tensor_of_strings_is_texts():
+    tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+    model = texts_model()
+    np.testing.assert_array_equal(ARRAY(model(tf.constant(TEXTS))), ARRAY(model(TEXTS)))
+    np.testing.assert_array_equal(model.predict(tf.constant(TEXTS), verbose=0), model.predict(TEXTS, verbose=0))
+
+
+def test_iterator_is_refused():
+    model = texts_model()
+    for enter in (model.predict, model, lambda x: model.fit(x, LABELS)):
+        with pytest.raises(TypeError, match="`x` must be an array, a list or .* Received: map. Make a list of an iterator"):
+            enter(map(str, TEXTS))
+    with pytest.raises(TypeError, match="`y` must be an array, a list or .* Received: map"):
+        model.fit(TEXTS, map(int, LABELS))
+
+
+# --- labels
+
+METHODS = {
+    "fit": lambda model, x, y: model.fit(x, y, verbose=0),
+    "evaluate": lambda model, x, y: model.evaluate(x, y, verbose=0),
+    "train_on_batch": lambda model, x, y: model.train_on_batch(x, y),
+    "test_on_batch": lambda model, x, y: model.test_on_batch(x, y),
+    "validation_data": lambda model, x, y: model.fit(x, LABELS, validation_data=(x, y), verbose=0),
+    "tensor": lambda model, x, y: model.fit(x, keras.ops.convert_to_tensor(y), verbose=0),
+    "list of outputs": lambda model, x, y: model.fit(x, [np.array(y)], verbose=0),
+}
+
+
+@EVERY_MODEL
+@pytest.mark.parametrize("method", METHODS)
+def test_label_that_is_no_class_is_named_by_every_entrance(method, build, rng):
+    model, x = build(), INPUTS[build](rng)
+    for labels, received in (([0, 1, 2, 4], "4 at position 3"), ([0.0, 1.0, np.nan, 3.0], "nan at position 2")):
+        with pytest.raises(ValueError, match=rf"Labels must be whole numbers in 0..3. Received: {received}"):
+            METHODS[method](model, x, labels)
+
+
+def test_loss_by_its_name_is_known():
+    for loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
+        with pytest.raises(ValueError, match="Received: 4 at position 0"):
+            texts_model(loss).fit(TEXTS, [4, 0, 0, 0])
+    with pytest.raises(TypeError, match="`y` must be an array of numbers. Received: 'World' at position 0"):
+        texts_model().fit(TEXTS, ["World"] * 4)
+
+
+OTHER_LOSSES = {  # labels and the loss that takes them
+    "ignored class": (keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1), [-1, 1, 3, -1]),
+    "regression": ("mse", np.array([[7.0, 8, 9, -1]] * 4)),
+    "one-hot": (keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(4)),
+    "a table": ("mae", pd.DataFrame(np.full((4, 4), 9.5))),
+}
+
+
+@pytest.mark.parametrize("loss", OTHER_LOSSES)
+@pytest.mark.parametrize("build", [texts_model, images_model])
+def test_labels_of_another_loss_are_not_refused(build, loss, rng):
+    function, labels = OTHER_LOSSES[loss]
+    x, model = INPUTS[build](rng), build(function)
+    found = model.evaluate(x, labels, verbose=0)
+    outputs = model.predict(x, verbose=0).astype("float64")
+    expected = keras.losses.get(function)(keras.ops.convert_to_tensor(np.asarray(labels)), outputs)
+    np.testing.assert_allclose(found, ARRAY(keras.ops.mean(expected)), rtol=1e-5)
+    assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"]).all()
+
+
+def test_targets_of_features_are_no_classes():
+    network = keras_euler.EulerResNet(8, input_shape=(4, 4, 3), widths=(2, 2, 2), norm=None, include_top=False)
+    compiled(network, "mse")
+    assert network.train_on_batch(np.ones((2, 4, 4, 3)), np.full((2, 2), 77.0)) > 0
+
+
+# --- casts
+
+
+def test_ids_in_tensors_are_checked():
+    model = texts_model()
+    tensor = keras.ops.convert_to_tensor
+    good, bad = np.ones((2, LENGTH), "int32"), np.full((2, LENGTH), 70)
+    for enter in (lambda x: model.predict(x, verbose=0), lambda x: model.fit(x, [0, 1], verbose=0)):
+        with pytest.raises(ValueError, match=r"Ids must be in 0..69. Received: the id 70"):
+            enter(tensor(bad))
+        enter(tensor(good))
+    for enter in (model, model.predict_on_batch, lambda x: model.predict(x, verbose=0)):
+        with pytest.raises(TypeError, match="Ids must be integers"):
+            enter(tensor(np.full((2, LENGTH), 0.5, "float32")))
+        np.testing.assert_allclose(ARRAY(enter(tensor(good.astype("float32")))), ARRAY(model(good)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("build", [resnet_model, images_model])
+def test_strings_are_no_images(build):
+    model = build()
+    for x in (["a"], "a", np.array(["a"]), pd.Series(["a"])):
+        for enter in (model, model.predict, lambda x: model.fit(x, [0])):
+            with pytest.raises(TypeError, match="Images must be arrays of numbers. Received: "):
+                enter(x)
+    with pytest.raises(TypeError, match="Images must be arrays of numbers. Received: an array of complex128"):
+        model.predict(np.zeros((1, 4, 4, 3), complex))
+
+
+def test_symbolic_tensors_pass():
+    for build, shape, dtype in ((resnet_model, (4, 4, 3), None), (images_model, (2, 2, 3), None), (texts_model, (6,), None)):
+        for inputs in (keras.Input(shape, dtype=dtype), [keras.Input(shape, dtype=dtype)]):
+            assert build()(inputs).shape == (None, 4)

@@ -1,0 +1,219 @@
+"""The hand-written networks of the benchmark compute what keras_euler computes."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+
+DEPTH, BLOCKS = 8, (1, 1, 1)
+TEXT_DEPTH, TEXT_BLOCKS = 9, (1, 1, 1, 1)
+TEXT = {"widths": (8, 8, 16, 24), "dense_units": 16, "num_classes": 5}  # one pooling without a change of width
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the network written in PyTorch")
+on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the network written in JAX")
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    return with_other_norms(keras_euler.EulerResNet(DEPTH, h=0.1, data_format="channels_last"))
+
+
+@pytest.fixture
+def text_model():
+    keras.utils.set_random_seed(0)
+    model = keras_euler.EulerVDCNN(TEXT_DEPTH, h=0.1, sequence_length=64, data_format="channels_last", **TEXT)
+    return with_other_norms(model)
+
+
+def with_other_norms(model):
+    """The network, its moving statistics and scales not those it starts with."""
+    generator = np.random.default_rng(0)
+    for variable in model.weights:
+        if variable.path.endswith(("moving_variance", "gamma")):
+            variable.assign(generator.uniform(0.5, 1.5, variable.shape))
+        elif variable.path.endswith(("moving_mean", "beta")):
+            variable.assign(generator.normal(0, 0.1, variable.shape))
+    return model
+
+
+@pytest.fixture
+def batch():
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(16, 32, 32, 3)).astype("float32"), generator.integers(0, 10, 16)
+
+
+@pytest.fixture
+def text_batch():
+    """Half of the texts end in padding."""
+    generator = np.random.default_rng(1)
+    ids = generator.integers(1, 70, (16, 64))
+    ids[::2, 50:] = 0
+    return ids, generator.integers(0, 5, 16)
+
+
+def outputs(model, inputs, training):
+    return keras.ops.convert_to_numpy(model(inputs, training=training))
+
+
+def losses_of_fit(model, inputs, labels):
+    """The losses of two SGD steps and of the state after them, in training mode."""
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return [model.train_on_batch(inputs, labels) for _ in range(3)]
+
+
+def torch_runner(model, channels_last=False):
+    """Both networks list their arrays in the same order: convolution, norm, ..., linear."""
+    import torch
+    import torch_networks
+
+    runner = torch_networks.Runner(torch_networks.ResNet(BLOCKS, 0.1), channels_last, device="cpu")
+    names = [name for name in runner.network.state_dict() if "num_batches_tracked" not in name]
+    axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in model.weights]
+    state = {name: torch.tensor(array.transpose(axes[array.ndim])) for name, array in zip(names, arrays, strict=True)}
+    runner.network.load_state_dict(state, strict=False)
+    return runner
+
+
+def text_torch_runner(model):
+    """Fills the model from the network, by the names of the authors' checkpoints."""
+    import torch
+    import torch_networks
+
+    torch.manual_seed(0)
+    network = torch_networks.VDCNN(TEXT_BLOCKS, 0.1, **TEXT)
+    for name, array in network.state_dict().items():
+        if "running_var" in name or ("bn" in name and "weight" in name):
+            array.uniform_(0.5, 1.5)
+        elif "running_mean" in name:
+            array.normal_(0, 0.1)
+    keras_euler.load_torch_state_dict(model, network.state_dict())
+    return torch_networks.Runner(network, device="cpu")
+
+
+def jax_case(kind, request):
+    """Ours, a batch, and the hand-written network with our arrays, for images or texts."""
+    import jax.numpy as jnp
+    import jax_networks
+
+    if kind == "image":
+        names, network = ("model", "batch"), functools.partial(jax_networks.resnet, blocks=BLOCKS)
+    else:
+        names, network = ("text_model", "text_batch"), functools.partial(jax_networks.vdcnn, blocks=TEXT_BLOCKS, **TEXT)
+    model, batch = map(request.getfixturevalue, names)
+    trainer = jax_networks.Trainer(network, batch[0][:1])
+    parameters, statistics, _velocities = trainer.state
+    for arrays, variables in ((parameters, model.trainable_weights), (statistics, model.non_trainable_weights)):
+        new = {variable.path: jnp.array(variable.numpy()) for variable in variables}
+        assert {name: array.shape for name, array in arrays.items()} == {name: new[name].shape for name in new}
+        arrays.update(new)
+    return model, batch, trainer
+
+
+@on_torch
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_torch_network_gives_our_outputs(model, batch, training, channels_last):
+    import torch
+
+    images, _ = batch
+    runner = torch_runner(model, channels_last)
+    runner.network.train(training)
+    with torch.no_grad():
+        theirs = runner.network(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
+    np.testing.assert_allclose(theirs, outputs(model, images, training), **TOLERANCE)
+
+
+@on_torch
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_torch_network_trains_as_ours(model, batch, channels_last):
+    images, labels = batch
+    runner = torch_runner(model, channels_last)
+    nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    theirs = [float(runner.train_step(nchw, labels)) for _ in range(3)]
+    np.testing.assert_allclose(theirs, losses_of_fit(model, images, labels), **TOLERANCE)
+
+
+@on_torch
+@pytest.mark.parametrize("training", [False, True])
+def test_torch_text_network_gives_our_outputs(text_model, text_batch, training):
+    import torch
+
+    ids, _ = text_batch
+    runner = text_torch_runner(text_model)
+    runner.network.train(training)
+    with torch.no_grad():
+        theirs = runner.network(torch.from_numpy(ids)).numpy()
+    np.testing.assert_allclose(theirs, outputs(text_model, ids, training), **TOLERANCE)
+
+
+@on_torch
+def test_torch_text_network_trains_as_ours(text_model, text_batch):
+    runner = text_torch_runner(text_model)
+    theirs = [float(runner.train_step(*text_batch)) for _ in range(3)]
+    np.testing.assert_allclose(theirs, losses_of_fit(text_model, *text_batch), **TOLERANCE)
+    embeddings = runner.network.embed.weight.detach().numpy()
+    np.testing.assert_allclose(embeddings, text_model.get_layer("embedding").embeddings.numpy(), **TOLERANCE)
+    assert not embeddings[0].any()
+
+
+@on_torch
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_torch_predicts_as_we_do_with_its_batch_norms_fused_too(kind, request):
+    import torch_networks
+
+    if kind == "image":
+        model, (inputs, _) = (request.getfixturevalue(name) for name in ("model", "batch"))
+        runner, inputs_there = torch_runner(model), np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+    else:
+        model, (inputs, _) = (request.getfixturevalue(name) for name in ("text_model", "text_batch"))
+        runner, inputs_there = text_torch_runner(model), inputs
+    ours = outputs(model, inputs, training=False)
+    runner.network.eval()
+    np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
+    torch_networks.fuse(runner.network)
+    assert not [name for name, module in runner.network.named_modules() if "Norm" in type(module).__name__]
+    np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
+
+
+@on_jax
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_jax_network_gives_our_outputs(kind, request):
+    import jax.numpy as jnp
+    import jax_networks
+
+    model, (inputs, _), trainer = jax_case(kind, request)
+    layers = jax_networks.Layers(trainer.state[0] | trainer.state[1], jnp.float32)
+    np.testing.assert_allclose(trainer.network(layers, inputs), outputs(model, inputs, training=True), **TOLERANCE)
+    assert set(layers.new_statistics) == {variable.path for variable in model.non_trainable_weights}
+    for variable in model.non_trainable_weights:
+        np.testing.assert_allclose(layers.new_statistics[variable.path], variable.numpy(), **TOLERANCE)
+
+
+@on_jax
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_jax_network_trains_as_ours(kind, request):
+    model, batch, trainer = jax_case(kind, request)
+    theirs = [float(trainer.train_step(*batch)) for _ in range(3)]
+    np.testing.assert_allclose(theirs, losses_of_fit(model, *batch), **TOLERANCE)
+    for variable in model.trainable_weights:
+        np.testing.assert_allclose(trainer.state[0][variable.path], variable.numpy(), **TOLERANCE)
+    if kind == "text":
+        assert not trainer.state[0]["embedding/embeddings"][0].any()
+
+
+@on_jax
+@pytest.mark.parametrize(("kind", "dtype"), [("image", "mixed_bfloat16"), ("text", "mixed_float16")])
+def test_jax_network_trains_in_mixed_precision(kind, dtype, request):
+    import jax_networks
+
+    model, batch, trainer = jax_case(kind, request)
+    mixed = jax_networks.Trainer(trainer.network, batch[0][:1], dtype)
+    mixed.state = trainer.state
+    expected = losses_of_fit(model, *batch)[0]
+    assert float(mixed.train_step(*batch)) == pytest.approx(expected, rel=0.05)

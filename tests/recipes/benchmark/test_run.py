@@ -1,0 +1,167 @@
+"""The benchmark's command line, and one small measurement."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from keras_euler.models import euler_vdcnn
+
+
+@pytest.fixture
+def run(benchmark_folder):
+    import run
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--depth", "21"], "--depth must be 6n+2 and at least 8 with --network resnet. Received: 21."),
+        (["--depth", "2"], "--depth must be 6n+2 and at least 8"),
+        (["--network", "vdcnn", "--depth", "20"], "--depth must be one of 9, 17, 29, 49, 65, 69"),
+        (["--network", "vdcnn", "--sequence-length", "100"], "--sequence-length must be a multiple of 64"),
+        (["--network", "vdcnn", "--sequence-length", "0"], "--sequence-length must be a multiple of 64. Received: 0."),
+        (["--sequence-length", "64"], "--sequence-length needs --network vdcnn. Received: resnet."),
+        (["--steps", "0"], "--steps must be at least 1. Received: 0."),
+        (["--batch-size", "0"], "--batch-size must be at least 1. Received: 0."),
+        (["--h", "-1"], "--h must be a finite number >= 0. Received: -1.0."),
+        (["--h", "nan"], "--h must be a finite number >= 0. Received: nan."),
+        (["--backends", "theano"], "--backends: invalid choice"),
+        (["--augmentation", "--second-start"], "not allowed with"),
+        (["--second-start", "--backends", "torch"], "--second-start needs --backends jax. Received: torch."),
+        (["--out", "no/such/folder.json"], "--out must be a file in a folder that can be written"),
+        (["--out", "."], "--out must be a file in a folder that can be written. Received: ."),
+    ],
+)
+def test_wrong_arguments_end_with_status_2(run, arguments, words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        run.parse(arguments)
+    assert exit.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_missing_backend_is_one_sentence(run, monkeypatch, capsys):
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    for arguments, name in ((["--backends", "jax"], "jax"), ([], "tensorflow"), (["--second-start"], "jax")):
+        with pytest.raises(SystemExit) as exit:
+            run.parse(arguments)
+        assert exit.value.code == 2
+        assert f"pip install tensorflow, jax or torch. Received: {name}." in capsys.readouterr().err
+
+
+def test_every_network_has_its_own_defaults(run):
+    settings, _ = run.parse(["--network", "vdcnn"])
+    assert (settings.depth, settings.batch_size, settings.sequence_length) == ((9, 29), 64, 1024)
+    settings, _ = run.parse([])
+    assert (settings.depth, settings.batch_size, settings.sequence_length) == ((20, 56, 110), 128, None)
+    assert run.parse(["--second-start"])[0].backends == ["jax"]
+
+
+def test_handwritten_networks_have_the_blocks_of_ours(run):
+    assert run.BLOCKS == euler_vdcnn.BLOCKS
+    assert run.NETWORKS["resnet"]["blocks"](20) == (3, 3, 3)
+
+
+def test_every_contestant_can_be_built(run):
+    import worker
+
+    wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {"eval", "eval, fused"}
+    wanted |= {name for network in run.NETWORKS.values() for _, name in network["references"]}
+    assert wanted == set(worker.CONTESTANTS)
+
+
+def test_help_imports_no_framework(benchmark_folder):
+    code = (
+        "import sys, run\n"
+        "try: run.main(['--help'])\n"
+        "except SystemExit: sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=benchmark_folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--second-start" in done.stdout
+
+
+@pytest.fixture
+def times(run, monkeypatch):
+    """Step times by contestant instead of a measurement; a second start takes half of the first."""
+    step_ms = {"torch": 20.0, "nchw": 10.0, "channels_last": 40.0, "jax": 30.0, "handwritten": 60.0}
+
+    def measure(contestants, depth, settings):
+        return [
+            {
+                "backend": backend,
+                "contestant": contestant,
+                "depth": depth,
+                "device": "a device",
+                "versions": {backend: "1.0"},
+                "first_step_s": 8 / 2**i,
+                "step_ms": step_ms.get(contestant, step_ms[backend]) * (0.8 if "folded" in contestant else 1),
+            }
+            for i, (backend, contestant) in enumerate(contestants)
+        ]
+
+    monkeypatch.setattr(run, "measure", measure)
+
+
+def table(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
+    run.main(["--depth", "8", "14", "--backends", "torch", "jax", "--out", str(tmp_path / "benchmark.json")])
+    header, _, ours, *_ = rows = table(capsys.readouterr().out)
+    assert header[-3:] == ["/ PyTorch NCHW", "/ PyTorch channels_last", "/ JAX"]
+    assert ours == ["8", "keras_euler, torch", "20.0", "8.00", "2.000", "0.500", "0.333"]
+    assert [row[1] for row in rows[4:7]] == ["PyTorch NCHW", "PyTorch channels_last", "JAX"]
+    assert [row[0] for row in rows[2:]] == ["8"] * 5 + ["14"] * 5
+    report = json.loads((tmp_path / "benchmark.json").read_text())
+    assert report["results"][0]["ratios"] == {"PyTorch NCHW": 2, "PyTorch channels_last": 0.5, "JAX": 20 / 60}
+    assert report["versions"] == {"torch": "1.0", "jax": "1.0"} and report["settings"]["inference"] is False
+
+
+def test_the_reference_of_tensorflow_is_pytorch(run):
+    settings, _ = run.parse(["--backends", "tensorflow"])
+    assert list(run.references(settings).values()) == ["PyTorch NCHW", "PyTorch channels_last"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "column", "key", "value"),
+    [
+        ("--augmentation", "share of the step (%)", "share_percent", 0),
+        ("--logging", "share of the step (%)", "share_percent", 0),
+        ("--inference", "plain / folded", "speedup", 1.25),
+        ("--second-start", "second / first", "ratio", 0.5),
+    ],
+)
+def test_a_mode_compares_two_contestants(run, times, flag, column, key, value, tmp_path, capsys):
+    run.main(["--depth", "8", flag, "--backends", "jax", "--out", str(tmp_path / "benchmark.json")])
+    header, _, first, second, *_ = table(capsys.readouterr().out)
+    assert header[-1] == column and first[-1] == "" and float(second[-1]) == value
+    first, second, *_ = json.loads((tmp_path / "benchmark.json").read_text())["results"]
+    assert key not in first and second[key] == pytest.approx(value)
+
+
+def test_a_small_measurement(benchmark_folder, tmp_path):
+    out, backend = tmp_path / "benchmark.json", keras.backend.backend()
+    command = [sys.executable, str(benchmark_folder / "run.py"), "--depth", "8", "--steps", "1", "--rounds", "2"]
+    command += ["--batch-size", "4", "--backends", backend, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    ours, *references = json.loads(out.read_text())["results"]
+    assert len(table(done.stdout)) == 3 + len(references) and references
+    for result in (ours, *references):
+        assert len(result["rounds_ms"]) == 2 and result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
+        assert result["examples_per_s"] == pytest.approx(4e3 / result["step_ms"])
+        assert result["peak_memory_mb"] > 50 and result["first_step_s"] > 0 and result["cpu_ms"] > 0
+        assert ("keras" in result["versions"]) == (result is ours)
+
+
+def test_a_contestant_that_fails_is_named(run):
+    settings, _ = run.parse([])
+    with pytest.raises(SystemExit, match=r"(?s)KeyError: 'unknown'.*unknown on torch failed; the end of its log is"):
+        run.measure([("torch", "unknown")], 8, settings)

@@ -1,0 +1,142 @@
+"""`studies.run` as a user calls it: a grid, a search, the table, processes, files of trials."""
+
+import json
+import math
+import os
+import signal
+
+import keras
+import pytest
+
+from keras_euler import studies
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="runs without a backend; tried once")
+
+
+def square(point):
+    return {"value": -((point["x"] - 2) ** 2), "kind": point["kind"], "pid": os.getpid()}
+
+
+def dies(point):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_table_has_a_row_per_point_and_what_the_objective_returned(tmp_path):
+    points = studies.grid(x=[1, 2.5], kind=["a", "b"])
+    table = studies.run(square, points, tmp_path / "study.db", verbose=False)
+    assert table[["x", "kind", "state", "value"]].values.tolist() == [
+        [x, kind, "complete", -((x - 2) ** 2)] for x in (1.0, 2.5) for kind in ("a", "b")
+    ]
+    again = studies.run(lambda point: pytest.fail("trained twice"), points, tmp_path / "study.db", verbose=False)
+    assert again.equals(table) and studies.results(tmp_path / "study.db").equals(table)
+
+
+def test_grid_grows_and_knows_1_and_1_0_as_one_value(tmp_path):
+    trained = []
+    for values in ([1, 0.5], [1, 0.5, 2], [1.0, 3.0]):
+        studies.run(lambda p: trained.append(p["x"]) or 0.0, studies.grid(x=values), tmp_path / "a.db", verbose=False)
+        if values == [1, 0.5, 2]:
+            assert trained == [1.0, 0.5, 2.0]
+    assert trained == [1.0, 0.5, 2.0, 3.0]
+
+
+def test_text_values_grow_within_the_choices(tmp_path):
+    for kinds in (["a"], ["a", "b"]):
+        table = studies.run(lambda p: 0.0, studies.grid(kind=kinds), tmp_path / "a.db", choices={"kind": ["a", "b"]}, verbose=False)
+    assert table.kind.tolist() == ["a", "b"]
+
+
+def test_search_finds_the_best_and_stops_hopeless_trials(tmp_path):
+    def objective(point, report):
+        accuracy = 1 - 0.2 * abs(math.log10(point["h"] / 0.1))
+        for step in range(1, 4):
+            report(accuracy, step)
+        return accuracy
+
+    search = studies.Search("h", 0.001, 20.0, num_trials=25, fixed={"depth": 20})
+    table = studies.run(objective, search, tmp_path / "study.db", verbose=False)
+    done = table[table.state == "complete"]
+    assert 0.03 < done.loc[done.value.idxmax()].h < 0.3 and set(table.depth) == {20}
+    assert (table.state == "pruned").any() and len(table) == 25
+
+
+def test_processes_share_the_points(tmp_path):
+    table = studies.run(square, studies.grid(x=range(6), kind=["a"]), tmp_path / "study.db", workers=2)
+    assert (table.state == "complete").all() and os.getpid() not in set(table.pid)
+
+
+def test_worker_that_is_killed_is_one_sentence(tmp_path):
+    with pytest.raises(RuntimeError, match="2 of 2 workers ended by SIGKILL, SIGKILL. The same command goes on"):
+        studies.run(dies, studies.grid(x=[1, 2]), tmp_path / "study.db", workers=2, verbose=False)
+
+
+def test_failure_stands_in_the_table_and_is_tried_again(tmp_path):
+    def fails(point):
+        raise RuntimeError("no memory")
+
+    points = studies.grid(x=[1])
+    table = studies.run(fails, points, tmp_path / "study.db", verbose=False)
+    assert table[["state", "error"]].values.tolist() == [["failed", "RuntimeError: no memory"]]
+    assert studies.run(lambda p: 0.5, points, tmp_path / "study.db", verbose=False).state.tolist() == ["complete"]
+
+
+def test_finished_trials_go_on_in_another_storage(tmp_path):
+    points = studies.grid(x=[1, 2], kind=["a"])
+    shared = dict(definition={"epochs": 2}, attributes={"plan": {"figures": "3"}}, verbose=False)
+    table = studies.run(square, points, tmp_path / "here.db", name="depth", **shared)
+    assert studies.export_trials(tmp_path / "here.db", tmp_path / "trials.json") == 2
+    assert studies.import_trials(tmp_path / "trials.json", tmp_path / "there.db") == 2
+    more = studies.grid(x=[1, 2, 3], kind=["a"])
+    grown = studies.run(square, more, tmp_path / "there.db", name="depth", **shared)
+    assert grown[:2].equals(table) and grown.x.tolist() == [1, 2, 3]
+    assert studies.read_study(tmp_path / "there.db", "depth")["attributes"] == {"plan": {"figures": "3"}}
+    with pytest.raises(ValueError, match="another study 'depth'"):
+        other = json.loads((tmp_path / "trials.json").read_text())
+        other["depth"]["user_attrs"]["definition"] = {"epochs": 3}
+        (tmp_path / "other.json").write_text(json.dumps(other))
+        studies.import_trials(tmp_path / "other.json", tmp_path / "there.db")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": {"user_attrs": {}, "trials": [{"params": {}}]}}'])
+def test_file_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "trials.json").write_text(text)
+    with pytest.raises(ValueError, match="is not a file of export_trials"):
+        studies.import_trials(tmp_path / "trials.json", tmp_path / "study.db")
+    assert not (tmp_path / "study.db").exists()
+
+
+REFUSED = [
+    (dict(points=[]), TypeError, "`points` must be a list of dicts"),
+    (dict(points=[{"a": 1}, {"b": 1}]), ValueError, "All points must have the same settings"),
+    (dict(points=[{"a": [1]}]), TypeError, "`a` must have numbers, texts, booleans or None as values"),
+    (dict(points=[{"a": math.nan}]), ValueError, "`a` must have finite values"),
+    (dict(workers=0), ValueError, "`workers` must be an integer >= 1"),
+    (dict(heartbeat=0), ValueError, "`heartbeat` must be an integer >= 1"),
+    (dict(storage="nonsense://x"), ValueError, "needs a driver"),
+    (dict(workers=2), TypeError, "`objective` and `cost` must be functions at the top of a module"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "message"), REFUSED)
+def test_bad_arguments_are_one_sentence(tmp_path, change, kind, message):
+    arguments = {"points": [{"a": 1}], "storage": tmp_path / "study.db", **change}
+    with pytest.raises(kind, match=message):
+        studies.run(lambda point: 0.0, arguments.pop("points"), arguments.pop("storage"), verbose=False, **arguments)
+
+
+def test_bad_grids_and_searches_are_one_sentence():
+    for values, message in (([], "at least one value"), ([1, 1], "a value twice"), ([1, 1.0], "a value twice")):
+        with pytest.raises(ValueError, match=message):
+            studies.grid(h=values)
+    with pytest.raises(ValueError, match="`low` must be below `high`"):
+        studies.Search("h", 1.0, 0.1)
+    with pytest.raises(ValueError, match="`sampler` must be one of 'tpe', 'gp'"):
+        studies.Search("h", 0.1, 1.0, sampler="random")
+
+
+def test_missing_study_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"There is no storage at .*no\.db"):
+        studies.results(tmp_path / "no.db")
+    studies.run(lambda point: 0.0, [{"a": 1}], tmp_path / "study.db", name="mine", verbose=False)
+    with pytest.raises(ValueError, match="There is no study 'other' in this storage. There are: mine"):
+        studies.results(tmp_path / "study.db", "other")

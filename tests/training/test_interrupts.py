@@ -1,0 +1,137 @@
+"""Interrupts that are dropped on their way."""
+
+import argparse
+import contextlib
+import gc
+import signal
+import sys
+import threading
+
+import _cli
+import keras
+import numpy as np
+import pytest
+
+from keras_euler.training import Interruptible
+from keras_euler.training.epochs import RaiseDropped
+
+
+@pytest.fixture(autouse=True)
+def interrupts():
+    """As in a terminal: a shell starts jobs in the background with the interrupt ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class Swallower(keras.callbacks.Callback):
+    """Drops an interrupt, as JAX does where it comes within a callback of JAX' own."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            self.swallowed = True
+
+
+def test_interrupt_that_was_dropped_is_raised_again():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    swallower = Swallower()
+    with pytest.raises(KeyboardInterrupt), Interruptible():
+        model.fit(np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, RaiseDropped()])
+    assert swallower.swallowed
+
+
+def test_interrupt_that_was_dropped_outside_of_fit_is_raised_in_the_end():
+    with pytest.raises(KeyboardInterrupt), Interruptible(), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_interrupt_that_was_dropped_before_training_is_raised_at_its_start():
+    began = False
+    with pytest.raises(KeyboardInterrupt), Interruptible():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with Interruptible():
+            began = True
+    assert not began
+    with Interruptible():  # the next run knows nothing of it
+        began = True
+    assert began
+
+
+def test_interrupt_that_was_dropped_by_a_recipe_ends_it_with_one_sentence(capsys):
+    errors = _cli.errors_in_one_line(argparse.ArgumentParser())
+    with pytest.raises(SystemExit) as end, errors, contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert end.value.code == 130 and capsys.readouterr().err == "\nInterrupted.\n"
+
+
+def test_exit_after_an_interrupt_keeps_its_status():
+    with pytest.raises(SystemExit) as end, Interruptible():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        sys.exit(3)
+    assert end.value.code == 3
+
+
+def test_interrupt_in_the_garbage_collector_is_raised_again_without_a_word(monkeypatch):
+    def collected(phase, info):
+        gc.callbacks.remove(collected)
+        signal.raise_signal(signal.SIGINT)
+
+    reported = []
+
+    def report(unraisable):
+        reported.append(unraisable.exc_type)
+
+    monkeypatch.setattr("sys.unraisablehook", report)
+    gc.callbacks.append(collected)
+    with pytest.raises(KeyboardInterrupt), Interruptible():
+        gc.collect()
+    assert collected not in gc.callbacks and KeyboardInterrupt not in reported
+    assert sys.unraisablehook == report
+
+
+def test_error_that_a_framework_made_of_the_interrupt_is_the_interrupt():
+    with pytest.raises(KeyboardInterrupt), Interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("call failed") from error
+
+
+def test_other_errors_that_are_dropped_are_reported(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise OSError("disk full")
+
+    reported = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: reported.append(unraisable.exc_type))
+    with Interruptible():
+        Broken()
+    assert OSError in reported
+
+
+def test_interrupts_are_as_before_after_training():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for handler in (signal.default_int_handler, signal.SIG_IGN):
+        signal.signal(signal.SIGINT, handler)
+        with Interruptible():
+            model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[RaiseDropped()])
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_outside_of_the_main_thread_nothing_changes():
+    ended = []
+
+    def work():
+        with Interruptible():
+            ended.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ended == [signal.default_int_handler]
