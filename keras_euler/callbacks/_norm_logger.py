@@ -1,6 +1,7 @@
-"""What the loggers of norms share: when a row is written, and to which file."""
+"""The base class of the loggers of norms: when rows are written, and to which file."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 
@@ -11,16 +12,22 @@ from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
 PERIODS = ("iteration", "epoch")
+Selection = str | int | Sequence[str | int] | None
 
 
 class NormLogger(keras.callbacks.Callback):
-    """Writes norms by layer to a CSV file. Abstract: a subclass says what is measured and fetches it.
+    """Write norms by layer to a CSV file. Abstract: a subclass measures and reads the norms.
 
-    Everything is read at the **beginning** of the next step, because Keras makes a callback with a hook at the end of a step
-    wait for the device each time.
+    Norms are read at the **beginning** of the next step: with a hook at the end of a step, Keras would wait for the device
+    every time.
+
+    Attributes:
+        totals: Names of the numbers that a subclass adds to the logs of an epoch.
     """
 
-    def __init__(self, path, layers=None, per="iteration", flush=100):
+    totals: tuple[str, ...] = ()
+
+    def __init__(self, path: str | os.PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100):
         super().__init__()
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise TypeError(f"`path` must be the path of a file to write. Received: path={path!r}.")
@@ -29,27 +36,30 @@ class NormLogger(keras.callbacks.Callback):
         self.per = check_choice("per", per, PERIODS)
         self.flush = check_integer("flush", flush, 1)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self._start = self._rows = None
         warn_of_earlier_reporters(self, self.totals)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self._start is None:  # not earlier: other callbacks restore a checkpoint when training begins
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self._start is None:  # not in on_train_begin, where other callbacks restore checkpoints
             last = self.last_iteration()
             self._start = epoch if self.per == "epoch" else last and last + 1
         self._open()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         if self._open():
             self.between_steps(batch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         totals = self.end_epoch(epoch) if self._open() else {}
         if logs is not None:
             logs.update(totals)
 
     def _open(self):
-        """Begin or continue the file. On TensorFlow a model without an Input lacks variables before its first step."""
+        """Create or continue the file, and return whether it is open.
+
+        On TensorFlow a model without an Input has no variables before its first step.
+        """
         if self._rows is None and self._is_built():
             variables = self.logged_variables(self.model.trainable_variables)
             self._layers = Layers(self.model, variables, self.layers)
@@ -58,41 +68,41 @@ class NormLogger(keras.callbacks.Callback):
         return self._rows is not None
 
     def _is_built(self):
-        if innermost(self.model.optimizer).built:  # with all that the training step uses
+        if innermost(self.model.optimizer).built:  # it knows all variables that train
             return True
         return self.model.built and all(layer.built for layer in all_layers(self.model))
 
-    def check(self, model):
-        """Raise what `fit` would where the layers are not there, before anything is written."""
+    def check(self, model: keras.Model) -> None:
+        """Raise the error that `fit` would raise for layers that `model` lacks, before anything is written."""
         Layers(model, model.trainable_variables, self.layers)
 
-    def logged_variables(self, trainable_variables):
-        """The variables whose norms `Layers.norms` gets."""
+    def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
+        """The variables whose norms are logged."""
         return trainable_variables
 
-    def columns(self):
+    def columns(self) -> list[str]:
         """Names of the columns after the first."""
         return [*self._layers.names, "total"]
 
-    def last_iteration(self):
-        """The number of the last iteration before this training, 0 before the first."""
+    def last_iteration(self) -> int:
+        """Number of the last iteration before this training, 0 where there is none."""
         raise NotImplementedError
 
-    def begin(self, variables):
-        """Get ready to read, now that the file is open."""
+    def begin(self, variables: list[keras.Variable]) -> None:
+        """Prepare to read the norms of `variables`; the file is open."""
         raise NotImplementedError
 
-    def between_steps(self, batch):
-        """Read or write, before the step of this number."""
+    def between_steps(self, batch: int) -> None:
+        """Read or write norms before step `batch` of the epoch."""
         raise NotImplementedError
 
-    def end_epoch(self, epoch):
-        """Write what is left to write and return the epoch's totals, a dict of name -> float."""
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Write the remaining rows and return the totals of the epoch, a dict of name -> float."""
         raise NotImplementedError
 
 
 def innermost(optimizer):
-    """The optimizer that trains: loss scaling and recording wrap it, and count in their own ways."""
+    """The optimizer that trains, inside loss scaling and recording, which count iterations in their own ways."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer

@@ -1,4 +1,6 @@
-"""The paper's learning rate schedule."""
+"""The learning rate schedule of the paper."""
+
+from collections.abc import Sequence
 
 import keras
 
@@ -7,22 +9,25 @@ from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 
 
 class MultiStepDecay(keras.callbacks.Callback):
-    """Multiply the learning rate by `factor` at each milestone: `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`.
+    """Multiply the learning rate by `factor` at each milestone.
 
-    Epochs count from 0: with milestones 40 and 60 and factor 0.1, epochs 0..39 run at the base rate, 40..59 at a tenth, and 60 on
-    at a hundredth, which is the paper's schedule for 80 epochs. The rate of an epoch depends on nothing but its number, so it is
-    right after a resume too, from whichever checkpoint.
+    `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0. With milestones 40 and 60 and
+    factor 0.1, epochs 0 to 39 run at the base rate, 40 to 59 at a tenth of it, and 60 and later at a hundredth: the paper's
+    schedule for 80 epochs. The rate depends only on the number of the epoch, so it is right after a resume from any
+    checkpoint.
+
+    The logs of each epoch get `learning_rate`.
 
     Args:
         milestones: Increasing epoch numbers, integers >= 0.
         factor: What each milestone multiplies the rate by, a finite number >= 0.
-        learning_rate: The base rate. None takes the optimizer's when `fit` begins, before any other callback restores a
-            checkpoint; an optimizer that has trained before is then taken to stand at the rate of the preceding epoch.
+        learning_rate: The base rate. None takes the optimizer's rate when `fit` begins, before another callback restores a
+            checkpoint. The rate of an optimizer that has trained before is taken to be that of the preceding epoch.
 
     Raises:
-        ValueError: Milestones out of order or negative, a bad factor or rate; at `fit`, an optimizer whose rate is a
+        ValueError: Milestones that do not increase or are negative, or a bad factor or rate; at `fit`, an optimizer with a
             `LearningRateSchedule`.
-        TypeError: Something that is not a number.
+        TypeError: An argument is not a number.
 
     Example:
 
@@ -31,7 +36,7 @@ class MultiStepDecay(keras.callbacks.Callback):
     [1.0, 1.0, 0.1, 0.01, 0.01]
     """
 
-    def __init__(self, milestones=(40, 60), factor=0.1, learning_rate=None):
+    def __init__(self, milestones: Sequence[int] = (40, 60), factor: float = 0.1, learning_rate: float | None = None):
         super().__init__()
         if not isinstance(milestones, (list, tuple)):
             raise TypeError(f"`milestones` must be a list of epoch numbers. Received: milestones={milestones!r}.")
@@ -43,34 +48,35 @@ class MultiStepDecay(keras.callbacks.Callback):
         self._base = self.learning_rate
         self._has_trained = False
 
-    def rate(self, epoch):
-        """The learning rate of an epoch (counted from 0)."""
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
         if self._base is None:
-            raise ValueError("The base rate is not known before `fit`. Pass `learning_rate` to MultiStepDecay.")
+            raise ValueError("The base rate is unknown before `fit`. Pass `learning_rate` to MultiStepDecay.")
         return self._base * self._decay(epoch)
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         if not isinstance(model.optimizer.learning_rate, keras.Variable):
             raise ValueError(
-                "MultiStepDecay sets the learning rate, but the optimizer has a LearningRateSchedule. "
+                "MultiStepDecay needs an optimizer whose learning rate is a number. "
+                f"Received: {type(model.optimizer).__name__} with a LearningRateSchedule. "
                 "Compile with a number as learning_rate, or leave the callback out."
             )
         if self.learning_rate is None:
             self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         # TensorBoard asks the optimizer for the rate.
         warn_of_earlier_reporters(self, ["learning_rate"], informed=keras.callbacks.TensorBoard)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self._has_trained:
             self._base /= self._decay(epoch - 1) or 1.0
             self._has_trained = False
         self.model.optimizer.learning_rate = self.rate(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
             logs["learning_rate"] = self.rate(epoch)
 

@@ -1,31 +1,38 @@
-"""Weight norms by layer, as a file."""
+"""A log of the weight norms by layer."""
 
+import os
+
+import keras
 from keras import ops
 
 from keras_euler._backend import norm_reader
-from keras_euler.callbacks._norm_logger import NormLogger, innermost
+from keras_euler.callbacks._norm_logger import NormLogger, Selection, innermost
 
 
 class WeightLogger(NormLogger):
-    """Write the norms of the trainable weights by layer to a CSV file: `sqrt(sum_i |w_i|_2 ** 2)` over the layer's variables `w_i`.
+    """Write the norms of the trainable weights by layer to a CSV file.
 
-    Works with any optimizer. Columns: `iteration`, one per layer, `total`; row n is after the n-th update, row 0 before the first
-    (not on TensorFlow for a model without an Input, which lacks weights then). With `per="epoch"`: `epoch`, from 0, and the norms
-    at its end. With `steps_per_execution` above 1 there is a row for each call of the training function. The logs of each epoch
-    get `weight_norm`, the total at its end, for the progress bar, History and callbacks behind this one in the list. Norms are
-    computed on the device and fetched once per `flush` rows.
+    The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed on the device and read once
+    per `flush` rows. Any optimizer will do.
 
-    For training that is killed and goes on, see `GradientLogger`: the file grows by whole lines and has no iteration twice.
+    Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first
+    (missing on TensorFlow for a model without an Input, which has no weights then). With `steps_per_execution` above 1 there
+    is one row per call of the training function. With `per="epoch"` the first column is `epoch`, from 0, and the norms are
+    those at its end.
+
+    The logs of each epoch get `weight_norm`, the total at its end. Which callbacks see it, and what happens to the file when
+    training is killed and continues, is described for `keras_euler.GradientLogger`.
 
     Args:
-        path: The file; its folder is made.
+        path: The file. Missing folders are created.
         layers: As for `GradientLogger`.
-        per: `"iteration"` or `"epoch"`: what a row is.
+        per: What a row stands for: `"iteration"` or `"epoch"`.
         flush: Rows between two readings, an integer >= 1.
 
     Raises:
-        ValueError: A layer isn't there, the file is of another model, or the model is compiled without an optimizer.
-        TypeError: An argument is of another type.
+        ValueError: A layer is missing, the file is not a log of this model and these layers, or the model is compiled without
+            an optimizer.
+        TypeError: An argument has the wrong type.
         OSError: The file cannot be written.
 
     Example:
@@ -43,33 +50,32 @@ class WeightLogger(NormLogger):
 
     totals = ("weight_norm",)
 
-    def __init__(self, path, layers=None, per="iteration", flush=100):
+    def __init__(self, path: str | os.PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100):
         super().__init__(path, layers, per, flush)
         self._reading = None
 
-    def last_iteration(self):
+    def last_iteration(self) -> int:
         optimizer = self.model.optimizer
         if optimizer is None:
             raise ValueError(
-                "WeightLogger counts the updates of the model's optimizer. Received: optimizer=None. "
-                "Pass the one that trains to `compile`."
+                "WeightLogger needs an optimizer, whose updates it counts. Received: optimizer=None. Pass one to `compile`."
             )
-        self._iterations = innermost(optimizer)._iterations  # of batches, also where gradients accumulate
+        self._iterations = innermost(optimizer)._iterations  # counts batches, also where gradients accumulate
         return int(ops.convert_to_numpy(self._iterations))
 
-    def begin(self, variables):
+    def begin(self, variables: list[keras.Variable]) -> None:
         reading = [*map(id, variables), id(self._iterations)]
-        if reading != self._reading:  # a second `fit` compiles nothing again
+        if reading != self._reading:  # a second `fit` uses what the first has compiled
             self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations)
         self._pending = []
 
-    def between_steps(self, batch):
+    def between_steps(self, batch: int) -> None:
         if self.per == "iteration":
             self._measure()
             if len(self._pending) >= self.flush:
                 self._write()
 
-    def end_epoch(self, epoch):
+    def end_epoch(self, epoch: int) -> dict[str, float]:
         self._measure()
         row = self._write()
         if self.per == "epoch":
@@ -80,7 +86,7 @@ class WeightLogger(NormLogger):
         self._pending.append(self._read())
 
     def _write(self):
-        """Fetch what was measured, write what isn't in the file yet, and return the norms of the last row."""
+        """Read the pending norms, write those that are not in the file yet, and return the last row."""
         rows = []
         for iteration, norms in self._pending:
             number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))

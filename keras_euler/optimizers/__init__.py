@@ -1,4 +1,4 @@
-"""Optimizers."""
+"""An optimizer that records gradient norms."""
 
 from keras_euler.optimizers.gradient_recorder import GradientRecorder
 

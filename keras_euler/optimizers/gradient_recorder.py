@@ -1,4 +1,6 @@
-"""An optimizer that keeps the norms of the gradients it is given."""
+"""An optimizer that records the norms of the gradients it applies."""
+
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -12,27 +14,30 @@ TOTAL = "total"
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class GradientRecorder(keras.optimizers.Optimizer):
-    """Record the gradient norms of every training step, inside the compiled step, and train as the wrapped optimizer does.
+    """Train with another optimizer and record the gradient norms of every step, inside the compiled step.
 
-    For each variable `w_i` the norm is `g_i = |dL/dw_i|_2`, L being the loss of the batch, and for all of them together
-    `total = sqrt(sum_i g_i ** 2)`. These are the gradients as they come from the loss: unscaled under mixed precision, and
-    **before** the wrapped optimizer clips, accumulates or averages anything. The norms stay on the device, in variables of
-    the optimizer, until somebody reads them: a ring with the last `capacity` iterations, and sum and maximum over all.
-    So the recorder works eager and compiled, is saved and restored with the optimizer (in `.keras` files, not in the old
-    `.h5`), and in a data parallel step records the gradient of the whole batch.
+    For each variable `w_i` the norm is `g_i = |dL/dw_i|_2`, where `L` is the loss of the batch; for all variables together it
+    is `total = sqrt(sum_i g_i ** 2)`. Gradients are recorded as the loss gives them: unscaled under mixed precision, and
+    **before** the inner optimizer clips, accumulates or averages them.
 
-    An iteration is one call of `apply`: one batch, also with `gradient_accumulation_steps`; one that mixed_float16's loss
-    scaling skips is not counted. `keras_euler.GradientLogger` writes what is recorded to a file.
+    The norms stay on the device, in variables of the optimizer: those of the last `capacity` iterations in a ring buffer, and
+    the sum and maximum over all iterations. The recorder therefore works in eager and compiled training and is saved and
+    loaded with the optimizer (in `.keras` files, not in legacy `.h5` files). In data-parallel training it records the
+    gradient of the whole batch.
+
+    An iteration is one call of `apply`, which is one batch, also with `gradient_accumulation_steps`. Steps that the loss
+    scaling of mixed_float16 skips are not counted. `keras_euler.GradientLogger` writes the records to a file.
 
     Args:
-        inner_optimizer: A Keras optimizer, or its name. It trains; learning rate, `iterations` and weight averages are its own.
-        capacity: How many iterations the ring keeps, an integer >= 1. It takes 4 bytes times `capacity` times the number of
-            variables. Saved optimizers load into the same capacity.
+        inner_optimizer: The Keras optimizer that trains, or its name. Learning rate, `iterations` and weight averages are
+            those of this optimizer.
+        capacity: Number of iterations in the ring buffer, an integer >= 1. The buffer takes 4 bytes (8 with float64
+            variables) times `capacity` times the number of variables. A saved recorder loads only into the same capacity.
         name: Name of the optimizer.
 
     Raises:
-        TypeError: `inner_optimizer` is not an optimizer.
-        ValueError: `inner_optimizer` is a `LossScaleOptimizer` or a recorder itself; `capacity` is less than 1.
+        TypeError: `inner_optimizer` is not an optimizer, or `capacity` is not an integer.
+        ValueError: `inner_optimizer` is a `LossScaleOptimizer` or another recorder, or `capacity` is less than 1.
 
     Example:
 
@@ -45,32 +50,33 @@ class GradientRecorder(keras.optimizers.Optimizer):
     (['sequential.../dense/kernel', 'total'], [1], [[10.0, 10.0]])
     """
 
-    def __init__(self, inner_optimizer, capacity=100, name=None):
+    def __init__(self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, name: str | None = None):
         inner_optimizer = keras.optimizers.get(inner_optimizer)
         if inner_optimizer is None:
             raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
         if isinstance(inner_optimizer, (keras.optimizers.LossScaleOptimizer, GradientRecorder)):
             raise ValueError(
-                f"`inner_optimizer` must not be a {type(inner_optimizer).__name__}: it would hide or scale the gradients. "
-                "Use LossScaleOptimizer(GradientRecorder(optimizer)), which is also what `compile` makes under mixed_float16."
+                "`inner_optimizer` must be the optimizer that trains, without loss scaling and recording around it. "
+                f"Received: {type(inner_optimizer).__name__}. "
+                "Use LossScaleOptimizer(GradientRecorder(optimizer)), which `compile` also makes under mixed_float16."
             )
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.capacity = check_integer("capacity", capacity, 1)
 
-    def build(self, variables):
-        """Create the variables: those of the inner optimizer, and the records."""
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Create the variables of the inner optimizer and of the records."""
         self.inner_optimizer.build(variables)
         width = len(variables) + 1
-        # Every replica records the same.
-        same = dict(dtype=wide_dtype(variable.dtype for variable in variables), aggregation="only_first_replica")
-        self._ring = self.add_variable((self.capacity, width), name="ring", **same)
-        self._sum = self.add_variable((width,), name="sum", **same)
-        self._maximum = self.add_variable((width,), name="maximum", **same)
+        # All replicas record the same norms.
+        settings = dict(dtype=wide_dtype(variable.dtype for variable in variables), aggregation="only_first_replica")
+        self._ring = self.add_variable((self.capacity, width), name="ring", **settings)
+        self._sum = self.add_variable((width,), name="sum", **settings)
+        self._maximum = self.add_variable((width,), name="maximum", **settings)
         super().build(variables)
 
-    def apply(self, grads, trainable_variables=None):
-        """Record the norms of `grads`, and let the inner optimizer apply them."""
+    def apply(self, grads: Iterable, trainable_variables: Iterable[keras.Variable] | None = None) -> None:
+        """Record the norms of `grads` and apply them with the inner optimizer."""
         grads = list(grads)
         if not grads:
             return
@@ -89,8 +95,8 @@ class GradientRecorder(keras.optimizers.Optimizer):
         if self.loss_scale_factor is not None:
             norms = norms / self.loss_scale_factor
         norms = ops.append(norms, ops.sqrt(ops.sum(ops.square(norms))))
-        # A mask, because a row of a changing number would make torch wait for the device. The dtype of integers is named, because
-        # the default one depends on `floatx` and TensorFlow compares only equal ones.
+        # A mask, because indexing by a changing number makes torch wait for the device. Both sides are int32 by name: the
+        # default dtype of integers depends on `floatx`, and TensorFlow compares only equal dtypes.
         is_row = ops.arange(self.capacity, dtype="int32") == ops.cast(self._iterations % self.capacity, "int32")
         self._ring.assign(ops.where(is_row[:, None], norms, ops.convert_to_tensor(self._ring)))
         self._sum.assign(self._sum + norms)
@@ -98,28 +104,28 @@ class GradientRecorder(keras.optimizers.Optimizer):
         self._iterations.assign_add(1)
 
     @property
-    def paths(self):
-        """What the columns of the norms are: the paths of the variables, and `"total"`."""
+    def paths(self) -> list[str]:
+        """Names of the columns of the norms: the paths of the variables and `"total"`."""
         return [variable.path for variable in self._trainable_variables] + [TOTAL]
 
     @property
-    def recorded_variables(self):
-        """The variables, in the order of the norms; empty before the optimizer is built."""
+    def recorded_variables(self) -> list[keras.Variable]:
+        """The variables in the order of the norms; empty before the optimizer is built."""
         return list(self._trainable_variables)
 
     @property
-    def num_recorded(self):
-        """How many iterations have been recorded."""
+    def num_recorded(self) -> int:
+        """Number of recorded iterations."""
         return int(ops.convert_to_numpy(self._iterations))
 
-    def recent(self, after=0):
-        """The iterations in the ring with a number above `after`, oldest first.
+    def recent(self, after: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and norms of the iterations in the ring buffer, oldest first.
 
         Args:
-            after: An integer.
+            after: Leave out the iterations up to this number.
 
         Returns:
-            `(iterations, norms)`: int array `(n,)`, which counts from 1, and float32 array `(n, len(paths))`.
+            `(iterations, norms)`: int array `(n,)` that counts from 1, and float array `(n, len(paths))`.
         """
         last = self.num_recorded
         iterations = np.arange(max(after, last - self.capacity) + 1, last + 1)
@@ -127,8 +133,11 @@ class GradientRecorder(keras.optimizers.Optimizer):
             return iterations, np.zeros((0, len(self.paths)), "float32")
         return iterations, ops.convert_to_numpy(self._ring)[(iterations - 1) % self.capacity]
 
-    def statistics(self):
-        """Mean and maximum of the norms over all recorded iterations: dict of path -> `{"mean": float, "maximum": float}`.
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """Mean and maximum of the norms over all recorded iterations.
+
+        Returns:
+            Dict of path -> `{"mean": float, "maximum": float}`.
 
         Raises:
             ValueError: Nothing has been recorded yet.
@@ -142,18 +151,18 @@ class GradientRecorder(keras.optimizers.Optimizer):
             for path, mean, maximum in zip(self.paths, means, maxima, strict=True)
         }
 
-    # What others ask of an optimizer, the inner one answers; its settings (clipnorm, momentum, ...) are read and set there.
+    # Keras and other callbacks read and set the following on the outer optimizer; it all belongs to the inner one.
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """As for the inner optimizer."""
+    def exclude_from_weight_decay(self, var_list: list | None = None, var_names: list[str] | None = None) -> None:
+        """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return self._variables + self.inner_optimizer.variables
 
     @property
-    def iterations(self):
+    def iterations(self) -> keras.Variable:
         return self.inner_optimizer.iterations
 
     @property
@@ -170,22 +179,22 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor):  # LossScaleOptimizer sets None
-        if getattr(self, "inner_optimizer", None):  # not yet there in the base class's __init__
+        if getattr(self, "inner_optimizer", None):  # missing while the constructor of the base class runs
             self.inner_optimizer.loss_scale_factor = factor
 
     @property
-    def _model_variables_moving_average(self):  # SwapEMAWeights looks for it, one level deep
+    def _model_variables_moving_average(self):  # SwapEMAWeights reads it from the optimizer or its inner optimizer
         return self.inner_optimizer._model_variables_moving_average
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         inner_optimizer = keras.optimizers.serialize(self.inner_optimizer)
         return {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "name": self.name}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "GradientRecorder":
         config = dict(config)
         inner_optimizer = keras.optimizers.deserialize(config.pop("inner_optimizer"), custom_objects)
         return cls(inner_optimizer, **config)

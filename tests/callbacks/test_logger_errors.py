@@ -7,11 +7,11 @@ from tests import dense
 from tests.callbacks.test_norm_loggers import BACKEND, train
 
 BAD = [
-    (dict(layers=0), ValueError, "positions count the 3 layers with a kernel from 1. Received: 0"),
+    (dict(layers=0), ValueError, "a layer with a kernel, from 1 to 3. Received: 0"),
     (dict(layers=4), ValueError, "Received: 4"),
-    (dict(layers="block/aa"), ValueError, "no layer with trainable variables matches 'block/aa'. There are 3, such as block/a"),
-    (dict(layers=["x*"]), ValueError, r"matches 'x\*'"),
-    (dict(layers=[]), TypeError, "`layers` must be None or a list of names and positions"),
+    (dict(layers="block/aa"), ValueError, "Received: 'block/aa', which matches none of 3. Pass names such as block/a"),
+    (dict(layers=["x*"]), ValueError, r"Received: 'x\*', which matches none"),
+    (dict(layers=[]), TypeError, "`layers` must be None or a non-empty list of names, patterns and positions"),
     (dict(layers=[True]), TypeError, "must hold names, patterns or positions. Received: True"),
     (dict(layers=2.0), TypeError, "Received: layers=2.0"),
     (dict(per="batch"), ValueError, "`per` must be one of 'iteration', 'epoch'. Received: per='batch'"),

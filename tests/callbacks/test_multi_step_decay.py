@@ -96,7 +96,7 @@ def test_bad_arguments_get_a_clear_error(arguments, error, message):
 
 
 def test_rate_is_unknown_before_fit():
-    with pytest.raises(ValueError, match="not known before `fit`"):
+    with pytest.raises(ValueError, match="unknown before `fit`"):
         MultiStepDecay().rate(0)
 
 
