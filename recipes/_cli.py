@@ -122,6 +122,7 @@ def choose_backend(parser, execution=None):
 @contextlib.contextmanager
 def errors_in_one_line(parser, resumes=False):
     """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from keras_euler.training import Interruptible  # imports keras
 

@@ -97,6 +97,8 @@ def parse(argv):
     (own,) = _cli.parse(parser, [], argv, quick=quick)
     values = {"noise": LEVELS[family], **(quick if own.quick else {}), **vars(own)}
     options = _cli.make(parser, EvaluationOptions, values)
+    if options.model.endswith(".keras") and not Path(options.model).is_file():
+        parser.error(f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, which is not there.")
     if family == "ag_news" and max(options.noise, default=0) > 1:
         parser.error(f"--noise of texts must be at most 1. Received: {max(options.noise):g}.")
     if options.shifted and family != "cifar10":

@@ -38,6 +38,11 @@ def main(argv=None):
     add("--data", metavar="NAME", help="what the data set is called here, such as 'CIFAR-10 (JPEG q75)'")
     add("--dynamics", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of gradient_dynamics.py")
     args = parser.parse_args(argv)
+    missing = [source for source in args.storages if "://" not in source and not Path(source).exists()]
+    if missing:
+        parser.error(
+            f"STORAGE must be the folder of a study, a database URL or a report.json. Received: {missing[0]}, which is not there."
+        )
     with _cli.errors_in_one_line(parser):
         studies = [study for storage in args.storages for study in read(storage, len(args.storages) > 1)]
         if not studies:

@@ -119,6 +119,8 @@ def parse(argv):
         parser.error(f"--seeds: --sampler trains each value once. Received: {options.seeds}.")
     if options.sampler == "grid" and options.trials is not None:
         parser.error("--trials is how many a search has; see --sampler")
+    if options.import_ and not options.import_.is_file():
+        parser.error(f"--import must be a file of --export. Received: {options.import_}.")
     if options.storage == "":
         parser.error("--storage must be a database URL such as sqlite:///study.db. Received: an empty text")
     seeds = options.seeds or (1 if options.sampler != "grid" else 2 if options.quick else 5)

@@ -1,7 +1,6 @@
 """What the image and the text network share: the checks of their arguments, their graph and their configuration."""
 
 import difflib
-import functools
 import inspect
 import numbers
 import random
@@ -42,10 +41,9 @@ class EulerNetwork(keras.Model):
         weights: Name of a preset, path of a file, or None.
     """
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
-            cls.__init__ = names_checked(cls.__init__)
+    def __new__(cls, *args, **kwargs):
+        check_names(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, inputs, arguments, weights):
         outputs, replaced = inputs, dict(arguments["replaced_layers"] or {})
@@ -116,21 +114,15 @@ class EulerNetwork(keras.Model):
         return super().from_config({**config, "replaced_layers": layers}, custom_objects)
 
 
-def names_checked(init):
-    """An `__init__` whose unknown keyword arguments raise a TypeError that names the right one."""
-    parameters = inspect.signature(init).parameters
-
-    @functools.wraps(init)
-    def checked_init(self, *args, **kwargs):
-        unknown = [name for name in kwargs if name not in parameters]
-        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            name = unknown[0]
-            close = [OTHER_NAMES[name]] if name in OTHER_NAMES else difflib.get_close_matches(name, parameters, 1)
-            hint = f"Did you mean `{close[0]}`?" if close else f"Arguments are: {', '.join([*parameters][1:])}."
-            raise TypeError(f"{type(self).__name__} has no argument `{name}`. {hint}")
-        init(self, *args, **kwargs)
-
-    return checked_init
+def check_names(cls, kwargs):
+    """Raise a TypeError that names the right keyword argument of a class where one is unknown."""
+    parameters = inspect.signature(cls.__init__).parameters
+    unknown = [name for name in kwargs if name not in parameters]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        name = unknown[0]
+        close = [OTHER_NAMES[name]] if OTHER_NAMES.get(name) in parameters else difflib.get_close_matches(name, parameters, 1)
+        hint = f"Did you mean `{close[0]}`?" if close else f"Arguments are: {', '.join([*parameters][1:])}."
+        raise TypeError(f"{cls.__name__} has no argument `{name}`. {hint}")
 
 
 def deserialized(layers, custom_objects=None):

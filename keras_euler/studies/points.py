@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from keras_euler._checks import check_choice, check_integer, check_number
 
 SAMPLERS = ("tpe", "gp")
@@ -131,6 +133,7 @@ def described(params):
 def _column(name, values, repeated=False):
     if not values:
         raise ValueError(f"`{name}` must have at least one value. Received: none.")
+    values = [value.item() if isinstance(value, np.generic) else value for value in values]
     for value in values:
         if not isinstance(value, (int, float, str, bool, type(None))):
             raise TypeError(f"`{name}` must have numbers, texts, booleans or None as values. Received: {value!r}.")

@@ -54,9 +54,20 @@ def enqueue(study, points, distributions):
     """Queue the points that are not waiting, running or complete; return how many."""
     taken = {key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
     new = {key(point): point for point in points if key(point) not in taken}
-    waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in new.values()]
+    try:
+        return _queued(study, list(new.values()), distributions)
+    except ValueError as error:
+        raise ValueError(
+            f"These points do not fit the earlier ones of study {study.study_name!r}: {str(error).rstrip('.')}. "
+            "Name all values of a text setting by `choices` from the first call on, do not mix whole numbers and others, "
+            "or pass another name."
+        ) from error
+
+
+def _queued(study, points, distributions):
+    waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in points]
     study.add_trials(waiting)  # when all of them are valid
-    return len(new)
+    return len(points)
 
 
 def propose(study, num_trials):

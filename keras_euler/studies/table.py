@@ -104,7 +104,9 @@ def results(storage: str | os.PathLike, name: str = "study") -> "pd.DataFrame":
         raise ImportError('Tables need pandas. Install it: pip install "keras-euler[studies]"') from error
     rows = read_study(storage, name)["rows"]
     columns = ("state", "value", "error")
-    return pd.DataFrame([{**row["point"], **{c: row[c] for c in columns}, **row["record"]} for row in rows])
+    first = [*dict.fromkeys(name for row in rows for name in row["point"]), *columns]
+    table = pd.DataFrame([{**row["record"], **row["point"], **{c: row[c] for c in columns}} for row in rows])
+    return table[[*first, *(name for name in table.columns if name not in first)]] if rows else table
 
 
 def export_trials(storage: str | os.PathLike, file: str | os.PathLike) -> int:

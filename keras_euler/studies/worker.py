@@ -3,10 +3,13 @@
 import contextlib
 import errno
 import inspect
+import json
+import math
 import threading
 import time
 from collections.abc import Mapping
 
+import numpy as np
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
@@ -112,8 +115,11 @@ class Worker:
 
         result = self.objective(dict(trial.params), **({"report": report} if self.reports else {}))
         record = dict(result) if isinstance(result, Mapping) else {"value": result}
+        record = json.loads(json.dumps(record, default=_plain))
         if not isinstance(record.get("value"), (int, float)):
             raise TypeError(f"The objective must return a number, or a dict with a number as 'value'. Received: {result!r}.")
+        if math.isnan(record["value"]):
+            raise ValueError("The objective returned NaN. Return the least value that a hopeless point may have.")
         return float(record["value"]), {name: value for name, value in record.items() if name != "value"}
 
     def _failed(self, trial, error):
@@ -148,3 +154,10 @@ class Worker:
         finally:
             over.set()
             thread.join()
+
+
+def _plain(value):
+    """What JSON can hold of a NumPy number or array."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"The objective must return what JSON can hold. Received: {type(value).__name__}.")

@@ -67,8 +67,10 @@ def checked_data(name, data):
             raise ValueError(f"`{name}` must have a known number of batches, at least 1. Received: {data.num_batches}.")
         return data
     expected = f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a keras.utils.PyDataset."
-    if not isinstance(data, (tuple, list)) or not 2 <= len(data) <= 3:
+    if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= 3:
         raise TypeError(f"{expected} Received: {type(data).__name__}.")
+    while len(data) > 1 and data[-1] is None:
+        data = data[:-1]
     arrays = keras.tree.map_structure(_array, tuple(data))
     lengths = {array.shape[0] if array.ndim else None for array in keras.tree.flatten(arrays)}
     if len(lengths) != 1 or None in lengths:

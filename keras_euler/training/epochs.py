@@ -1,6 +1,5 @@
 """The callbacks of `fit`: what an epoch depends on, the checkpoint behind it, and interrupts that were dropped within it."""
 
-import inspect
 import math
 import time
 
@@ -43,11 +42,13 @@ class Checkpoint(keras.callbacks.Callback):
         memory: What `state_of_callbacks` gave at the last checkpoint, or None.
         others: The other callbacks.
         after_epoch: Function of the history, called when the epoch is saved.
+        monitor: Column that every row must have, or None.
     """
 
-    def __init__(self, folder, rows, memory, others, after_epoch):
+    def __init__(self, folder, rows, memory, others, after_epoch, monitor=None):
         super().__init__()
         self.folder, self.rows, self.memory, self.others, self.after_epoch = folder, rows, memory, others, after_epoch
+        self.monitor = monitor
 
     def on_train_begin(self, logs=None):
         # Callbacks such as EarlyStopping begin anew when training begins; this one stands behind them.
@@ -60,7 +61,14 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.start
-        self.rows.append({"epoch": epoch, **_row(logs, self.model), "seconds": seconds})
+        row = {"epoch": epoch, **_row(logs, self.model), "seconds": seconds}
+        if "train_loss" not in row:
+            raise ValueError(
+                f"`model` must report a loss. Received the logs: {', '.join(logs or {})}. Return `loss` from its train_step."
+            )
+        if self.monitor and self.monitor not in row:
+            raise ValueError(f"`monitor` must be a column of the history: {', '.join(row)}. Received: {self.monitor!r}.")
+        self.rows.append(row)
         if has_diverged(self.rows):
             self.model.stop_training = True
         arrays = [_savable(keras.ops.convert_to_numpy(variable)) for variable in state(self.model)]
@@ -93,7 +101,9 @@ class RaiseDropped(keras.callbacks.Callback):
 
 def state(model):
     """All variables that a run carries from one step to the next."""
-    return [*model.variables, *model.optimizer.variables]
+    others = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]  # of a custom train_step
+    optimizers = {id(optimizer): optimizer for optimizer in (model.optimizer, *others)}
+    return [*model.variables, *(variable for optimizer in optimizers.values() for variable in optimizer.variables)]
 
 
 def has_diverged(rows):
@@ -102,7 +112,7 @@ def has_diverged(rows):
 
 def _row(logs, model):
     """The measurements of an epoch: Keras' `loss` and `val_loss` become `train_loss` and `test_loss`."""
-    logs = {name: float(value) for name, value in (logs or {}).items() if np.size(value) == 1}  # no vectors by class
+    logs = {name: np.asarray(value).item() for name, value in (logs or {}).items() if np.size(value) == 1}  # no vectors by class
     row = {"learning_rate": logs.pop("learning_rate", None)}
     if row["learning_rate"] is None:
         row["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
@@ -113,11 +123,11 @@ def _row(logs, model):
 
 
 def _numbers(callback):
-    """The public numbers that a callback was not constructed with: what EarlyStopping and the like remember."""
-    given = inspect.signature(type(callback).__init__).parameters
-    found = {name: value for name, value in vars(callback).items() if name not in given and not name.startswith("_")}
+    """The public numbers among a callback's attributes: what EarlyStopping and the like remember is what changes of them."""
+    found = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
     found = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
-    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    # Keras turns the sign of `min_delta` when it learns the direction of the metric, at every start.
+    return {name: value for name, value in found.items() if isinstance(value, (int, float)) and name != "min_delta"}
 
 
 def _savable(array):

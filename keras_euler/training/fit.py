@@ -118,7 +118,15 @@ def fit(
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
         raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
-    callbacks = list(callbacks)
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
+    if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
+        raise TypeError(f"`callbacks` must be Keras callbacks. Received: callbacks={callbacks!r}.")
+    if after_epoch is not None and not callable(after_epoch):
+        raise TypeError(f"`after_epoch` must be a function of the history. Received: after_epoch={after_epoch!r}.")
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
+    if test_batch_size is not None:
+        check_integer("test_batch_size", test_batch_size, 1)
     batches = _training_batches(train, batch_size)
     test = None if test is None else checked_data("test", test)
     _build(model, batches)
@@ -138,7 +146,7 @@ def fit(
                 if resumed and verbose:
                     print(f"Resuming after epoch {len(rows)} of {epochs}")
                 if len(rows) < epochs and not has_diverged(rows) and not (memory or {}).get("stopped"):
-                    checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None))
+                    checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None), monitor)
                     model.fit(
                         batches,
                         shuffle=False,  # it would shuffle the batches once more, by a global generator
@@ -172,7 +180,10 @@ def _build(model, batches):
     """Build what is not built yet, by one batch: the checkpoint needs all variables."""
     if not model.built:
         x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
-        model(x)
+        try:
+            model(x)
+        except NotImplementedError as error:
+            raise ValueError("`model` must be built, or have a `call` that builds it from a batch. Received: neither.") from error
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -189,7 +200,7 @@ def _config(model, batches, test, epochs, seed, settings):
     own |= {"batch_size": batches.batch_size} if isinstance(batches, ShuffledBatches) else {}
     train = batches.arrays if isinstance(batches, ShuffledBatches) else batches.dataset
     config = {
-        "settings": {**own, **settings},
+        "settings": {**settings, **own},
         "data": {"train": fingerprint(train), "test": None if test is None else fingerprint(test)},
         "versions": package_versions(),
         "device": device_name(),

@@ -89,3 +89,5 @@ def terminate_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        if signal.getsignal(signal.SIGINT) is not record_interrupt:  # no Interruptible is left to raise it
+            Interruptible.interrupted = False

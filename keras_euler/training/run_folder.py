@@ -112,7 +112,7 @@ class RunFolder:
             f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
             for before, after in ((there.get(part, {}), now[part]) for part in ("settings", "data"))
             for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
+            if json.dumps(before.get(name)) != json.dumps(after.get(name))  # NaN is not equal to itself
         ]
         if difference:
             raise ValueError(
@@ -176,7 +176,9 @@ class RunFolder:
         return config
 
     def result(self) -> dict | None:
-        """The result of a finished run, else None."""
+        """The result of a finished run, else None; one without its checkpoint says nothing of the model."""
+        if not self.checkpoint.exists():
+            return None
         result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
         numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
         if result and not (isinstance(result["diverged"], bool) and numbers):

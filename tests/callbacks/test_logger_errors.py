@@ -74,8 +74,10 @@ def test_file_of_somebody_else_is_refused_before_anything_is_trained(tmp_path, l
 
 @pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
 @pytest.mark.parametrize("per", ["iteration", "epoch"])
-def test_log_of_another_model_is_begun_anew(tmp_path, logger, per):
+def test_log_of_other_layers_is_refused_and_left_as_it_is(tmp_path, logger, per):
     path = tmp_path / "log.csv"
     train(dense.network(GradientRecorder("sgd")), logger(path, per=per))
-    train(dense.network(GradientRecorder("sgd")), logger(path, "c", per=per))
-    assert path.read_text().startswith(f"{per},c,total")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="has other columns than this log.*Delete it, or pass another path"):
+        train(dense.network(GradientRecorder("sgd")), logger(path, "c", per=per))
+    assert path.read_bytes() == before

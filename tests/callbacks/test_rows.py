@@ -89,7 +89,7 @@ def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
 
 def test_permissions_are_kept(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text("iteration,b,total\n1,3,5\n")
+    path.write_text("iteration,a\n1,3\n")
     path.chmod(0o640)
     Rows(path, ["iteration", "a"], 0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640 and path.read_text() == "iteration,a\n"

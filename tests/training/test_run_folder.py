@@ -114,6 +114,7 @@ DAMAGED = {
 @pytest.mark.parametrize(("name", "text"), DAMAGED)
 def test_damaged_file_is_one_sentence_and_stays(name, text, folder):
     (folder.path / name).write_text(text)
+    folder.save_checkpoint(ROWS, ARRAYS)
     with pytest.raises(ValueError, match=DAMAGED[name, text]) as error:
         enter(folder) if name == "config.json" else folder.result()
     assert str(folder.path / name) in str(error.value) and "delete the folder to start the run anew" in str(error.value)
@@ -140,3 +141,8 @@ def test_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError):
         write_atomically(file, fail)
     assert file.read_text() == "old" and files(tmp_path) == ["text.txt"]
+
+
+def test_result_without_its_checkpoint_is_none(folder):
+    folder.write_json("result.json", {"diverged": False, "epochs": 1, "seconds": 1.0})
+    assert folder.result() is None  # there is no state to load into the model: the run begins anew

@@ -1,0 +1,98 @@
+"""`training.fit` with training steps and callbacks of a user's own."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import training
+from tests.training.test_fit import TEST, TRAIN, Killed, X, killed_after, make, state, without_times
+
+BACKEND = keras.backend.backend()
+
+
+class Halving(keras.callbacks.Callback):
+    """Remembers under the name of its argument."""
+
+    def __init__(self, rate=0.1):
+        super().__init__()
+        self.rate = rate
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.rate *= 0.5
+        self.model.optimizer.learning_rate = self.rate
+
+
+def test_callback_remembers_under_the_name_of_its_argument(tmp_path):
+    shared = dict(epochs=4, batch_size=16, verbose=0)
+    whole = training.fit(make("sgd"), TRAIN, TEST, tmp_path / "whole", callbacks=[Halving()], **shared)
+    with pytest.raises(Killed):
+        training.fit(make("sgd"), TRAIN, TEST, tmp_path / "killed", callbacks=[Halving()], after_epoch=killed_after(2), **shared)
+    result = training.fit(make("sgd"), TRAIN, TEST, tmp_path / "killed", callbacks=[Halving()], **shared)
+    assert without_times(result.history) == without_times(whole.history)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a training step written in PyTorch")
+def test_second_optimizer_is_resumed_too(tmp_path):
+    import torch
+
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.second = keras.layers.Dense(1), keras.optimizers.Adam(0.05)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, data):
+            x, y = data
+            loss = keras.ops.mean((self(x, training=True) - y) ** 2)
+            self.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                if not self.second.built:
+                    self.second.build(self.trainable_variables)
+                for optimizer in (self.optimizer, self.second):
+                    optimizer.apply([v.value.grad for v in self.trainable_weights], self.trainable_weights)
+            return {"loss": loss}
+
+    def built():
+        keras.utils.set_random_seed(1)
+        model = Two()
+        model.compile("sgd")
+        model(X[:2])
+        model.second.build(model.trainable_variables)
+        return model
+
+    data, shared = (X, X[:, :1]), dict(epochs=4, batch_size=16, verbose=0)
+    whole, halves = built(), built()
+    training.fit(whole, data, None, tmp_path / "whole", **shared)
+    with pytest.raises(Killed):
+        training.fit(halves, data, None, tmp_path / "halves", after_epoch=killed_after(2), **shared)
+    halves = built()
+    training.fit(halves, data, None, tmp_path / "halves", **shared)
+    for ours, theirs in zip([*state(halves), *halves.second.variables], [*state(whole), *whole.second.variables], strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+
+
+def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
+    with pytest.raises(ValueError, match="`monitor` must be a column of the history: epoch, .*Received: 'test_acuracy'"):
+        training.fit(make(), TRAIN, TEST, tmp_path, epochs=2, batch_size=16, monitor="test_acuracy", verbose=0)
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_metric_of_one_number_in_an_array_is_a_number(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.F1Score(threshold=0.5)])
+    y = (X[:, :1] > 0).astype("float32")
+    result = training.fit(model, (X, y), (X, y), tmp_path, epochs=1, batch_size=16, verbose=0)
+    assert isinstance(result.history[0]["test_f1_score"], float)
+
+
+def test_inputs_alone_are_data_too(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.ActivityRegularization(l2=0.1)(keras.layers.Dense(2)(inputs)))
+    model.compile("sgd")
+    result = training.fit(model, (X,), None, tmp_path, epochs=1, batch_size=16, verbose=0)
+    assert result.history[0]["train_loss"] > 0
