@@ -93,7 +93,8 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
     code.save(tmp_path / "code.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
     refused = {
-        ("nowhere.keras",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
+        ("nowhere.keras",): "MODEL must be a .keras file or the name of a preset. Received: nowhere.keras",
+        ("nowhere",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",
         (tmp_path / "torn.keras",): "MODEL can't be read as a .keras file",
