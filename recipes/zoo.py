@@ -24,6 +24,10 @@ from _settings import BACKENDS, Execution, Options, flag, setting
 
 ZOO = Path(__file__).parents[1] / "keras_euler" / "zoo"
 LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in presets.json
+LIMITS = {
+    "cifar10": "For the ten classes of CIFAR-10 at 32 x 32 pixels. Not for other photographs, which it assigns to one of the ten.",
+    "ag_news": "For English news headlines of four topics. Not for other languages or topics, which it assigns to one of the four.",
+}
 HEADER = """\
 | name | depth | blocks | parameters | multiply-adds | test accuracy |
 |---|---|---|---|---|---|"""
@@ -36,6 +40,7 @@ class ZooOptions(Options):
     add: tuple = setting((), "folders of finished runs to make a preset of", parse=Path, many="+", metavar="FOLDER")
     name: str | None = setting(None, "the preset's name", parse=str)
     data: str | None = setting(None, "what the data set is called in the table", parse=str)
+    limits: str | None = setting(None, "what the network is not for (default: other data than its own)", parse=str)
     zoo: Path = setting(ZOO, "folder of presets.json (default: the package's)", parse=Path)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
 
@@ -51,7 +56,7 @@ def main(argv=None):
     _cli.choose_backend(parser, Execution(backend=options.backend))
     with _cli.errors_in_one_line(parser):
         if options.add:
-            add(options.add, options.name, options.data, options.zoo)
+            add(options.add, options.name, options.data, options.zoo, options.limits)
         else:
             print(table())
 
@@ -64,10 +69,7 @@ def table():
     for name, build in keras_euler.list_models().items():
         lines.append(_row(name, build(), ""))
     for name, preset in keras_euler.list_presets().items():
-        measured = preset.metrics
-        spread = "" if measured["spread"] is None else f" ± {measured['spread']:.3f}"
-        accuracy = f"{measured['test_accuracy']:.3f}{spread} ({measured['data']}, n = {measured['n']})"
-        lines.append(_row(name, getattr(keras_euler, preset.network)(**preset.arguments), accuracy))
+        lines.append(_row(name, getattr(keras_euler, preset.network)(**preset.arguments), preset.accuracy))
     return "\n".join(lines)
 
 
@@ -80,7 +82,7 @@ def _row(name, model, accuracy):
     return f"| `{name}` | {model.depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
 
 
-def add(folders, name, data, zoo):
+def add(folders, name, data, zoo, limits=None):
     """Make a preset of a finished run, and of others that differ in their seed."""
     import keras
 
@@ -113,6 +115,7 @@ def add(folders, name, data, zoo):
         "network": type(network).__name__,
         "arguments": _arguments(network),
         "description": f"Trained on {data}, {result['epochs']} epoch{'s' * (result['epochs'] > 1)}.",
+        "limits": limits or LIMITS[family],
         "weights": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "command": _command(family, settings),

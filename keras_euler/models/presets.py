@@ -1,11 +1,28 @@
 """Trained networks by name: what they are, where their weights come from, and what was measured. The data lie in `zoo/`."""
 
+import fnmatch
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import keras
 
 from keras_euler.models.weights import ZOO, different_arguments, weights_file
+
+Value = TypeVar("Value")
+CARD = """\
+### {name}
+
+{description}
+
+- **Network**: `keras_euler.{network}({arguments})`
+- **Test accuracy**: {accuracy}
+- **Trained by**: `{command}` on one {device}
+- **Use**: `keras_euler.list_presets()["{name}"].load()`
+- **Classes**: {classes}
+- **Limits**: {limits}"""
 
 
 @dataclass(frozen=True)
@@ -16,7 +33,8 @@ class Preset:
         name: What `weights` of the network takes.
         network: `"EulerResNet"` or `"EulerVDCNN"`.
         arguments: Dict of the arguments it is built with.
-        description: What it was trained on and how, in words.
+        description: What it was trained on and for how long.
+        limits: What the network is not for.
         weights: The file, in the package, or the URL.
         sha256: Of the file, in hexadecimal digits.
         command: What trained it.
@@ -34,20 +52,48 @@ class Preset:
 
     name: str
     network: str
-    arguments: dict
+    arguments: dict[str, Any]
     description: str
+    limits: str
     weights: str
     sha256: str
     command: str
-    metrics: dict
-    class_names: tuple
-    preprocessing: dict
+    metrics: dict[str, Any]
+    class_names: tuple[str, ...]
+    preprocessing: dict[str, Any]
 
-    def file(self):
-        """Path of the weights, verified; downloaded where they must be."""
+    @property
+    def accuracy(self) -> str:
+        """The measured test accuracy, with its spread, the data and the number of trainings."""
+        measured = self.metrics
+        spread = "" if measured["spread"] is None else f" ± {measured['spread']:.3f}"
+        return f"{measured['test_accuracy']:.3f}{spread} ({measured['data']}, n = {measured['n']})"
+
+    def card(self) -> str:
+        """The model card, in Markdown: data, command, accuracy and limits.
+
+        Example:
+
+        >>> print(list_presets()["euler_resnet_20_cifar10"].card().splitlines()[5])
+        - **Test accuracy**: 0.820 (CIFAR-10 (JPEG q75), n = 1)
+        """
+        return CARD.format(
+            name=self.name,
+            description=self.description,
+            network=self.network,
+            arguments=", ".join(f"{name}={value!r}" for name, value in self.arguments.items()),
+            accuracy=self.accuracy,
+            command=self.command,
+            device=self.metrics["device"],
+            classes=", ".join(self.class_names),
+            limits=self.limits,
+        )
+
+    def file(self) -> Path:
+        """Path of the weights, verified by their SHA-256; a file that is not in the package is downloaded."""
         return weights_file(self.weights, self.sha256)
 
-    def load(self):
+    def load(self) -> keras.Model:
         """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a `CharacterClassifier` of strings."""
         network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
@@ -56,14 +102,14 @@ class Preset:
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
         return _class_of("ImageClassifier")([images, self.normalization(network.data_format), network], name=self.name)
 
-    def normalization(self, data_format="channels_last"):
-        """The layer that images pass before the network: `(x - mean) / stddev`."""
+    def normalization(self, data_format: str = "channels_last") -> keras.layers.Layer:
+        """The layer that normalizes images before the network: `(x - mean) / stddev`."""
         mean, stddev = self.preprocessing["mean"], self.preprocessing["stddev"]
         axis = 1 if data_format == "channels_first" else -1
         variance = [s**2 for s in stddev]
         return keras.layers.Normalization(axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization")
 
-    def check(self, network, arguments):
+    def check(self, network: keras.Model, arguments: Mapping[str, Any]) -> None:
         """Raise a ValueError unless `network`, built with these arguments, is the one of the weights, with or without its top."""
         if self.network not in [cls.__name__ for cls in type(network).__mro__]:
             raise ValueError(
@@ -77,10 +123,16 @@ class Preset:
             )
 
 
-def list_presets():
+def list_presets(pattern: str = "*") -> dict[str, Preset]:
     """The trained networks: a dict of name -> `Preset`.
 
     A name is what `weights` of `EulerResNet` and `EulerVDCNN` takes; `load()` gives the whole model of raw inputs.
+
+    Args:
+        pattern: The names to list, with `*` for any characters.
+
+    Raises:
+        TypeError: The pattern is not a string.
 
     Example:
 
@@ -89,9 +141,19 @@ def list_presets():
     ('EulerResNet', 20, 0.1)
     >>> preset.load().predict(np.zeros((1, 32, 32, 3), "uint8"), verbose=0).shape
     (1, 10)
+    >>> list(list_presets("*ag_news"))
+    ['euler_vdcnn_9_ag_news']
     """
     table = json.loads((ZOO / "presets.json").read_text())
-    return {name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])}) for name, entry in table.items()}
+    table = {name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])}) for name, entry in table.items()}
+    return matching(table, pattern)
+
+
+def matching(table: Mapping[str, Value], pattern: str) -> dict[str, Value]:
+    """The entries whose name fits a pattern such as `"*resnet*"`."""
+    if not isinstance(pattern, str):
+        raise TypeError(f"`pattern` must be a string such as '*resnet*'. Received: pattern={pattern!r}.")
+    return {name: value for name, value in table.items() if fnmatch.fnmatchcase(name, pattern)}
 
 
 def _class_of(name):

@@ -99,6 +99,24 @@ def test_accuracy_of_the_preset_is_the_measured_one():
     assert abs(found - preset.metrics["test_accuracy"]) < 0.06
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_card_names_data_command_accuracy_and_limits(name):
+    preset = PRESETS[name]
+    card = preset.card()
+    for part in (preset.metrics["data"], f"`{preset.command}`", f"{preset.metrics['test_accuracy']:.3f}", preset.limits, "n = "):
+        assert part in card
+    assert "not for" in preset.limits.lower() and card.startswith(f"### {name}\n")
+
+
+@pytest.mark.parametrize("names", [keras_euler.list_presets, keras_euler.list_models])
+def test_lists_take_a_pattern(names):
+    images = names("*resnet*")
+    assert images and set(names()) == {*images, *names("euler_vdcnn_*")} > set(images)
+    assert names("no such name") == {}
+    with pytest.raises(TypeError, match=r"`pattern` must be a string such as '\*resnet\*'. Received: pattern=20."):
+        names(20)
+
+
 def test_table_of_presets_cannot_be_changed():
     keras_euler.list_presets()[NAME].arguments["depth"] = 56
     assert keras_euler.list_presets()[NAME].arguments["depth"] == 20
