@@ -125,9 +125,10 @@ class Claims:
             requeue(self.study, self.study.trials[trial.number])
 
     def is_repeated(self, trial):
-        """Whether an earlier trial is the same: two workers that start at once may both fill the queue."""
-        earlier = self.study.get_trials(deepcopy=False, states=TAKEN)
-        return any(other.number < trial.number and key(other.params) == key(trial.params) for other in earlier)
+        """Whether another trial is the same: an earlier one, as two workers that start at once may both fill the queue, or a
+        finished one that was imported after this one was queued."""
+        others = [other for other in self.of(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)]
+        return any(other.number < trial.number or other.state == TrialState.COMPLETE for other in others)
 
 
 def suggest(trial, name, domain):

@@ -97,6 +97,22 @@ def test_finished_trials_go_on_in_another_storage(tmp_path):
         studies.import_trials(tmp_path / "other.json", tmp_path / "there.db")
 
 
+def test_point_that_is_imported_while_it_waits_is_not_run_again(tmp_path):
+    studies.run(lambda point: 0.5, studies.grid(x=[2]), tmp_path / "there.db", verbose=False)
+    assert studies.export_trials(tmp_path / "there.db", tmp_path / "trials.json") == 1
+    ran = []
+
+    def objective(point):
+        ran.append(point["x"])
+        studies.import_trials(tmp_path / "trials.json", tmp_path / "here.db")
+        return -1.0
+
+    table = studies.run(objective, studies.grid(x=[1, 2, 3]), tmp_path / "here.db", verbose=False)
+    assert ran == [1, 3]
+    assert dict(zip(table.x, table.value, strict=True)) == {1: -1.0, 2: 0.5, 3: -1.0}
+    assert set(table.state) == {"complete"}
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"a": 1}', '{"a": {"user_attrs": {}, "trials": [{"params": {}}]}}'])
 def test_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "trials.json").write_text(text)
