@@ -7,13 +7,17 @@ A claim has parts; each is shown, not shown, or not yet measured. The rules, whi
 - One median is above another where the difference exceeds one point and twice its standard error.
 - It trains: no seed failed, and the median is at least twice chance.
 - It spreads less: its standard deviation is less than two thirds of the other.
+
+Where a part compares two settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
+randomization test for pairs): with five seeds 1/32 at best. It stands beside the verdict and does not enter it.
 """
 
+import itertools
 import math
 import statistics
 from dataclasses import dataclass
 
-from _paper import BEST_H, STUDIES
+from _paper import BEST_H, SCALED, STUDIES
 
 MARGIN = 0.01
 LEAST_SEEDS = 3
@@ -32,7 +36,7 @@ class Cell:
     failed: tuple
     curves: tuple = ()
     chance: float = 0.1
-    seeds: tuple = ()
+    seeds: tuple = ()  # of `best`
 
     @property
     def n(self):
@@ -54,17 +58,32 @@ class Cell:
         error = math.hypot(self.spread / math.sqrt(self.n), other.spread / math.sqrt(other.n))
         return self.median - other.median > max(MARGIN, 2 * error)
 
+    def p_above(self, other):
+        """The p-value of the paired test that this cell is above the other; None without a common seed."""
+        one, two = dict(zip(self.seeds, self.best, strict=True)), dict(zip(other.seeds, other.best, strict=True))
+        differences = [one[seed] - two[seed] for seed in one if seed in two]
+        if not differences:
+            return None
+        flips = [
+            sum(sign * abs(difference) for sign, difference in zip(signs, differences, strict=True))
+            for signs in itertools.product((1, -1), repeat=len(differences))
+        ]
+        return sum(flipped >= sum(differences) - 1e-12 for flipped in flips) / len(flips)
+
     def __str__(self):
-        return f"{self.median:.3f} ± {self.spread:.3f} (n {self.n}, {sum(self.failed)} failed)"
+        spread = f" ± {self.spread:.3f}" if self.n > 1 else ""
+        failed = f", {sum(self.failed)} failed" if any(self.failed) else ""
+        return f"{self.median:.3f}{spread} (n = {self.n}{failed})"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One sentence of a claim: whether it is shown, None where that is not measured, and the evidence."""
+    """One sentence of a claim: whether it is shown, None where that is not measured, the evidence, and p of its paired test."""
 
     words: str
     shown: bool | None
     evidence: str
+    p: float | None = None
 
     @property
     def verdict(self):
@@ -100,9 +119,12 @@ def why_not(plan):
     if plan.get("panel") not in plots:
         reasons.append(f"its plots are of {plan['panel']}, of which the claim says nothing")
     if plan["data"] == "synthetic":
-        reasons.append("made-up data say nothing of the paper's")
+        reasons.append("synthetic data say nothing about the paper's")
+    scaled = SCALED[plan["dataset"]] if plan.get("scaled") else {}
     for name, (paper, *more) in plan.get("paper", {}).items():
         value = plan["settings"].get(name, paper)
+        if name in scaled and value == scaled[name]:
+            continue
         if not more and name not in ("dataset", "dtype") and isinstance(paper, (str, bool)) and value != paper:
             reasons.append(f"it has {name} {value}, the paper {paper}")
     return reasons
@@ -135,8 +157,14 @@ def _depth(cells):
     dropped = any(shallow.is_above(deep) for i, deep in enumerate(small) for shallow in small[:i])
     evidence = _against("depth", pairs)
     return [
-        (f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1", one[0].is_above(one[-1]), evidence),
+        (
+            f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1",
+            one[0].is_above(one[-1]),
+            evidence,
+            one[0].p_above(one[-1]),
+        ),
         ("it rises or holds for h = 0.1", not dropped, evidence),
+        (f"at depth {max(pairs)} h = 0.1 is better", small[-1].is_above(one[-1]), evidence, small[-1].p_above(one[-1])),
         ("h = 0.1 spreads less at the greatest depth", small[-1].spread < THINNER * one[-1].spread, evidence),
     ]
 
@@ -150,23 +178,23 @@ def _learning_rate(cells):
         which = f"{', '.join(f'{rate:g}' for rate in stood) or 'none'}. "
         parts.append((words, bool(stood) if large else None, which + _against("rate", row) if row else ""))
         early = [_first_half(cells[panel, SMALL, rate]) for rate in (0.1, 0.3) if (panel, SMALL, rate) in cells]
-        shown = early[1].is_above(early[0]) if len(early) == 2 else None
+        shown, p = (early[1].is_above(early[0]), early[1].p_above(early[0])) if len(early) == 2 else (None, None)
         numbers = f"mean test accuracy over the first half of the epochs: {', '.join(map(str, early))}"
-        parts.append((f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1", shown, numbers if early else ""))
+        parts.append((f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1", shown, numbers if early else "", p))
     return parts
 
 
 def _first_half(cell):
     """The cell of the accuracies averaged over the first half of the epochs."""
     means = tuple(statistics.fmean(curve[: max(1, len(curve) // 2)]) for curve in cell.curves)
-    return Cell(means, means, cell.failed, chance=cell.chance)
+    return Cell(means, means, cell.failed, chance=cell.chance, seeds=cell.seeds)
 
 
 def _fails_and_trains(row, name, words):
     if not row:
         return [(words, None, "")]
     return [
-        (f"{words} ({name} {value:g})", any(one.failed) and small.trains, _against(name, {value: (one, small)}))
+        (f"{words} ({name} {value:g})", any(one.failed) and small.trains, _against(name, {value: (one, small)}), small.p_above(one))
         for value, (one, small) in row.items()
     ]
 
@@ -191,7 +219,9 @@ def _noise(cells):
         noisy = {level: pair for level, pair in row.items() if level > 0}
         for level, (one, small) in noisy.items():
             evidence = _against("level", {level: (one, small)})
-            parts.append((f"{where}trained on noise {level:g}, h = 0.1 is better", small.is_above(one), evidence))
+            parts.append(
+                (f"{where}trained on noise {level:g}, h = 0.1 is better", small.is_above(one), evidence, small.p_above(one))
+            )
             parts.append((f"{where}and steadier", small.spread < THINNER * one.spread, evidence))
     return parts or [("trained on noise, h = 0.1 is better and steadier", None, "")]
 
@@ -214,8 +244,8 @@ def _h(cells):
             words = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
             parts.append((words, shown if measured else None, f"best: {best:g}. {evidence}"))
         smallest = by_h.get(0.001)
-        shown = by_h[best].is_above(smallest) if smallest else None
-        parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence))
+        shown, p = (by_h[best].is_above(smallest), by_h[best].p_above(smallest)) if smallest else (None, None)
+        parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence, p))
         limit = 0.8 if depth in TEXT_DEPTHS else 5
         if depth in (*TEXT_DEPTHS, 110):
             failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]

@@ -12,7 +12,8 @@ def read(source, is_one_of_several=False):
     from keras_euler import studies
 
     if str(source).endswith(".json"):
-        return read_json(source, list, ("name", "plan", "cuts", "trials", "errors", "rows"))
+        found = read_json(source, list, ("name", "plan", "trials", "errors", "rows"))
+        return [{**study, "cuts": cuts(study["plan"], study["rows"])} for study in found]
     if "://" not in source:
         file = Path(source) if Path(source).is_file() else Path(source) / "study.db"
         if not file.exists():

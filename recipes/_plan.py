@@ -204,8 +204,9 @@ def cuts(description, points):
         points: List of the points of the trials that count.
     """
     there = {name: [value] for name, value in description["settings"].items()}
-    for name in points[0] if points else ():
-        there[name] = sorted({point[name] for point in points})
+    for name in ("seed", *description["paper"]):
+        if points and name in points[0]:
+            there[name] = sorted({point[name] for point in points})
     if "search" in description:
         low, high = description["search"]
         there[description["axis"]] = [f"searched from {low:g} to {high:g}"]
@@ -219,4 +220,6 @@ def cuts(description, points):
 
 
 def _words(values):
+    if len(values) > 5:
+        return f"{len(values)} values from {values[0]} to {values[-1]}"
     return ", ".join("all" if value is None else str(value) for value in values)

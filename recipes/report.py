@@ -64,27 +64,28 @@ def main(argv=None):
 
 def draw(study, folder):
     """Write the figures of a study; return their names."""
+    table = cells(study)
+    figures = {ending: figure(study, ending) for ending in ENDINGS} if table else {}
+    if study["plan"]["study"] == "learning-rate" and table:
+        figures["over_epochs"] = over_epochs(study["plan"], table, described_cuts(study))
+    for ending, drawn in figures.items():
+        drawn.savefig(folder / f"{file_name(study)}_{ending}.png")
+    return [f"{file_name(study)}_{ending}.png" for ending in figures]
+
+
+def figure(study, ending="best"):
+    """The figure of a study: the best test accuracy, or the last, against its axis, a plot per panel, the ordinary h first."""
     from keras_euler import plots
 
-    plan, table = study["plan"], cells(study)
-    note = described_cuts(study)
-    names = []
-    for ending in ENDINGS if table else ():
-        panels = {}
-        # The ordinary h first.
-        for (panel, line, x), cell in ordinary_first(plan, table):
-            values = list(zip(getattr(cell, ending), cell.failed, strict=True))
-            title = "" if panel is None else label(plan["panel"], panel)
-            panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
-        numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
-        figure = plots.accuracies(panels, words(plan["axis"]), note, numbers, PINNED)
-        figure.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
-        names.append(f"{file_name(study)}_{ending}.png")
-        figure.savefig(folder / names[-1])
-    if plan["study"] == "learning-rate" and table:
-        names.append(f"{file_name(study)}_over_epochs.png")
-        over_epochs(plan, table, note).savefig(folder / names[-1])
-    return names
+    plan, table, panels = study["plan"], cells(study), {}
+    for (panel, line, x), cell in ordinary_first(plan, table):
+        values = list(zip(getattr(cell, ending), cell.failed, strict=True))
+        title = "" if panel is None else label(plan["panel"], panel)
+        panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
+    numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
+    drawn = plots.accuracies(panels, words(plan["axis"]), described_cuts(study), numbers, PINNED)
+    drawn.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
+    return drawn
 
 
 def over_epochs(plan, table, note):
@@ -116,10 +117,13 @@ def overview(studies, summaries):
 
 
 def verdicts(parts):
-    counts = {}
-    for part in parts:
-        counts[part.verdict] = counts.get(part.verdict, 0) + 1
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "not yet measured"
+    """The verdicts on the parts of a claim in a few words."""
+    measured = [part.shown for part in parts if part.shown is not None]
+    if not measured:
+        return "not yet measured"
+    several = f"{sum(measured)} of {len(measured)} parts shown"
+    missing = f", {len(parts) - len(measured)} not yet measured" if len(measured) < len(parts) else ""
+    return ("shown" if all(measured) else several if any(measured) else "not shown") + missing
 
 
 def section(study, figures):
@@ -136,11 +140,12 @@ def section(study, figures):
         *(f"Failed: {params}: {error}\n" for params, error in study["errors"].items()),
     ]
     if plan["study"] in _paper.CLAIMS:
-        lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | measured |", "| --- | --- | --- |"]
+        lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | p | measured |", "| --- | --- | --- | --- |"]
         said = set()
         for part in _claims.judge(plan, table):
             evidence = "as above" if part.evidence and part.evidence in said else part.evidence
-            lines.append(f"| {part.words} | **{part.verdict}** | {evidence} |")
+            p = "" if part.p is None else f"{part.p:.3f}"
+            lines.append(f"| {part.words} | **{part.verdict}** | {p} | {evidence} |")
             said.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
     lines += ["", "| " + " | ".join(words(plan[role]) for role in roles) + " | n | best, median | ± | last, median | ± | failed |"]

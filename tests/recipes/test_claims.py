@@ -7,7 +7,8 @@ from _paper import STUDIES
 
 def cell(*accuracies, failed=0):
     failures = tuple(i < failed for i in range(len(accuracies)))
-    return _claims.Cell(accuracies, accuracies, failures, tuple((a / 2, a) for a in accuracies))
+    curves = tuple((a / 2, a) for a in accuracies)
+    return _claims.Cell(accuracies, accuracies, failures, curves, seeds=tuple(range(7, 7 + len(accuracies))))
 
 
 ONE, SMALL = 1.0, 0.1
@@ -59,6 +60,30 @@ def plan_of(name, **changes):
 def test_claim_is_not_judged_by_another_axis_or_made_up_data(change):
     (part,) = _claims.judge(plan_of("noise", **change), {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD})
     assert part.verdict == "not yet measured" and part.evidence
+
+
+def test_scaled_study_is_judged_but_for_what_the_scale_does_not_say():
+    table = {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}
+    paper = {"augmentation": [True], "optimizer": ["sgd"]}
+    for settings, scaled, judged in (
+        ({"augmentation": False}, True, True),
+        ({"augmentation": False}, False, False),
+        ({"augmentation": False, "optimizer": "adam"}, True, False),
+    ):
+        parts = _claims.judge(plan_of("noise", paper=paper, settings=settings, scaled=scaled), table)
+        assert (parts[0].verdict != "not yet measured") == judged
+
+
+def test_paired_test_against_all_sign_flips_by_hand():
+    above = cell(0.5, 0.6, 0.7, 0.8, 0.9).p_above(cell(0.1, 0.2, 0.3, 0.4, 0.5))
+    assert above == 1 / 32 and cell(0.1).p_above(cell(0.5)) == 1
+    # Differences 0.3, -0.1: of the four sums 0.4, 0.2, -0.2, -0.4 two are at least 0.2.
+    assert cell(0.6, 0.4).p_above(cell(0.3, 0.5)) == 0.5
+    assert _claims.Cell((0.5,), (0.5,), (False,), seeds=(8,)).p_above(cell(0.1)) is None
+    table = {
+        (None, h, depth): cell(*[0.9 - h * depth / 200 + i / 99 for i in range(5)]) for h in (ONE, SMALL) for depth in (20, 110)
+    }
+    assert [part.p for part in _claims.judge(plan_of("depth"), table)] == [1 / 32, None, 1 / 32, None]
 
 
 def test_verdicts_of_learning_rates_and_of_the_first_claim():

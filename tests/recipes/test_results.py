@@ -1,34 +1,50 @@
-"""The table of studies comes from what was measured."""
+"""The tables of the results come from what was measured."""
 
 import json
-import statistics
-from pathlib import Path
 
 import keras
 import pytest
+import tables
 
-ROOT = Path(__file__).parents[2]
-STUDIES = {study["name"]: study for study in json.loads((ROOT / "recipes/results/studies_cpu_torch.json").read_text())}
-README = (ROOT / "recipes/results/README.md").read_text()
-# First cells of a row, study, and which of its trainings.
-ROWS = [
-    ("depth | 20", "depth-cifar10", {"depth": 20}),
-    ("depth | 56", "depth-cifar10", {"depth": 56}),
-    ("no batch norm | depth 20", "no-norm-cifar10", {"depth": 20}),
-    ("no batch norm | depth 56", "no-norm-cifar10", {"depth": 56}),
-    ("noise 0.5 | depth 20", "noise-cifar10", {"noise": 0.5}),
-    ("noise 1.0 | depth 20", "noise-cifar10", {"noise": 1.0}),
-]
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
 
 
-def cells(name, chosen, h):
-    found = [row for row in STUDIES[name]["rows"] if row["h"] == h and chosen.items() <= row.items()]
-    best = [row["best_test_accuracy"] for row in found]
-    assert len(best) == 3 and STUDIES[name]["data"] == "CIFAR-10 (JPEG q75)" and STUDIES[name]["command"]
-    return f"{statistics.median(best):.3f} ± {statistics.pstdev(best):.3f} | {sum(b < 0.15 for b in best)}"
+@pytest.mark.parametrize("file", tables.FILES, ids=lambda file: str(file.relative_to(tables.ROOT)))
+def test_tables_are_those_of_the_measurements(file):
+    text = file.read_text()
+    assert tables.rewritten(text) == text, "run: python recipes/tables.py"
 
 
-@pytest.mark.parametrize(("first", "name", "chosen"), ROWS)
-def test_row_of_the_table_of_studies(first, name, chosen):
-    assert f"| {first} | {cells(name, chosen, 1.0)} | {cells(name, chosen, 0.1)} |" in README
+def test_every_table_has_its_place_and_every_study_its_figure():
+    marked = [found[1] for file in tables.FILES for found in tables.MARKS.findall(file.read_text())]
+    assert sorted(marked) == sorted(tables.TABLES)
+    for study in tables.studies():
+        assert (tables.RESULTS / tables.figure_name(study)).is_file()
+        assert study["data"] in ("CIFAR-10 (JPEG q75)", "AG-News (46 % of training rows)") and study["command"]
+
+
+def test_cell_of_a_table_by_hand():
+    study = next(study for study in tables.studies() if study["name"] == "depth-cifar10")
+    best = [row["best_test_accuracy"] for row in study["rows"] if (row["depth"], row["h"]) == (56, 1.0)]
+    middle, mean = sorted(best)[1], sum(best) / 3
+    spread = (sum((value - mean) ** 2 for value in best) / 3) ** 0.5
+    failed = sum(accuracy < 0.15 for accuracy in best)
+    assert f"| depth = 56 | {middle:.3f} ± {spread:.3f} (n = 3, {failed} failed) |" in tables.study_section(
+        study
+    )
+
+
+def test_other_text_and_marks_stay_and_numbers_have_three_digits():
+    text = "before\n<!-- table advice -->\nold\n<!-- end -->\nafter"
+    new = tables.rewritten(text)
+    assert new.startswith("before\n<!-- table advice -->\n| depth") and new.endswith("|\n<!-- end -->\nafter") and "old" not in new
+    assert [tables.shown(value) for value in (0.12345, 12345.6, 1.5e52, 0.0, 7, None, "a")] == [
+        "0.123",
+        "12,346",
+        "1.5e+52",
+        "0",
+        "7",
+        "",
+        "a",
+    ]
+    assert json.loads((tables.RESULTS / "advice_h_torch.json").read_text())["runs"]

@@ -1,0 +1,252 @@
+"""The tables and figures of recipes/results/README.md, and the README's table of claims, from the JSON files of the measurements.
+
+    python recipes/tables.py             # rewrite what stands between the marks `<!-- table NAME -->` and `<!-- end -->`
+
+A new measurement: put its JSON file into recipes/results, where the names of the others show how, and run this.
+"""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import _claims
+import _cli
+import _measured
+import _paper
+import report
+import zoo
+from _measured import cells, described_cuts, label
+from _settings import Execution
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "recipes" / "results"
+FILES = (RESULTS / "README.md", ROOT / "README.md")
+MARKS = re.compile(r"(<!-- table ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# Depths of the gradients, and of the same in two minutes.
+DYNAMICS = ("gradient_dynamics_depth*/summary.json", "gradient_dynamics_quick_*.json")
+
+
+def main(argv=None):
+    """Rewrite the tables and draw the figures of the studies."""
+    parser = _cli.command(__doc__)
+    parser.parse_args(argv)
+    _cli.choose_backend(parser, Execution())
+    for study in studies():
+        report.figure(study).savefig(RESULTS / figure_name(study))
+    for file in FILES:
+        file.write_text(rewritten(file.read_text()))
+    print(f"wrote {' and '.join(str(file) for file in FILES)}")
+
+
+def rewritten(text):
+    """A text with the tables between its marks made anew."""
+    return MARKS.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
+
+
+def read(name):
+    """What a file of the results holds."""
+    return json.loads((RESULTS / name).read_text())
+
+
+def read_all(pattern):
+    """What the files of this name hold, in order of their names; a star stands for any text."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob(pattern))]
+
+
+def markdown(header, rows):
+    """A table in Markdown, from its header, separated by bars, and rows of values."""
+    lines = [f"| {header} |", "|" + "---|" * (header.count("|") + 1)]
+    return "\n".join([*lines, *("| " + " | ".join(map(shown, row)) + " |" for row in rows)])
+
+
+def shown(value):
+    """A value as it stands in a table: numbers with three digits."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+def studies():
+    """All committed studies, those at the paper's depths first."""
+    found = [study for path in sorted(RESULTS.glob("studies_*.json")) for study in _measured.read(str(path))]
+    return sorted(found, key=lambda study: not study["plan"].get("scaled"))
+
+
+def figure_name(study):
+    """The file of a study's figure."""
+    return f"study_{report.file_name(study)}.png"
+
+
+def claims():
+    """Each claim of the paper: the study that says most about it, its verdicts, n."""
+    summaries = read_all(DYNAMICS[0])
+    parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries]
+    where = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries)
+    seeds = max(len({row["seed"] for row in summary["runs"]}) for summary in summaries)
+    rows = [(_paper.DYNAMICS, where, report.verdicts(parts), seeds)]
+    found = studies()
+    for name, claim in _paper.CLAIMS.items():
+        judged = {i: _claims.judge(study["plan"], cells(study)) for i, study in enumerate(found) if study["plan"]["study"] == name}
+        best = max(judged, key=lambda i: sum(part.shown is not None for part in judged[i]), default=None)
+        if best is None:
+            rows.append((claim, "", "not yet measured", ""))
+            continue
+        title = found[best]["name"]
+        link = f"[{title}](recipes/results/README.md#{title.lower()})"
+        rows.append((claim, link, report.verdicts(judged[best]), report.seeds_of(found[best])))
+    return markdown("claim of the paper | measured | verdict | n", rows)
+
+
+def study_sections():
+    """Every study: its setting, its table, the parts of its claim."""
+    return "\n\n".join(map(study_section, studies()))
+
+
+def study_section(study):
+    """Setting, verdicts, table and figure of a study, in Markdown."""
+    plan, table = study["plan"], cells(study)
+    device = ", ".join(sorted({row["device"] for row in study["rows"]}))
+    where = f"{study['data']}, {plan['settings']['backend']}, one core of an {device}"
+    text = [f"### {study['name']}", f"Figure {plan['figures']}. `{study['command']}` on {where}. {described_cuts(study)}"]
+    lines = sorted({line for _, line, _ in table}, reverse=plan["line"] == "h")
+    rows = []
+    for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
+        first = label(plan["axis"], x) if panel is None else f"{label(plan['panel'], panel)}, {label(plan['axis'], x)}"
+        row = [table.get((panel, line, x)) for line in lines]
+        rows.append((first, *(cell and str(cell) for cell in row)))
+    text.append(markdown(" | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows))
+    judged = [part for part in _claims.judge(plan, table) if part.shown is not None]
+    if judged:
+        text.append(markdown("part of the claim | verdict | p", [(part.words, f"**{part.verdict}**", part.p) for part in judged]))
+    return "\n\n".join([*text, f"![{study['name']}]({figure_name(study)})"])
+
+
+def dynamics(pattern):
+    """Gradients and weights of layer 2 in the first iterations."""
+    names = ("first_gradient", "largest_gradient", "last_gradient", "mean_weight", "train_loss", "test_accuracy", "seconds")
+    rows = [
+        (s["settings"]["backend"], s["settings"]["depth"], row["h"], row["seed"], row["iterations"], *(row[name] for name in names))
+        for s in read_all(pattern)
+        for row in s["runs"]
+    ]
+    header = "backend | depth | h | seed | iterations | first gradient | largest | last"
+    return markdown(f"{header} | mean weight | training loss | test accuracy | seconds", rows)
+
+
+def trainings():
+    """Single runs of cifar10.py and ag_news.py."""
+    rows = []
+    for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
+        settings, result, data = run["settings"], run["result"], run["data"]
+        what = f"{run['data_set']}, depth {settings['depth']}, h = {settings['h']:g}"
+        sizes = (data["train"]["examples"], data["test"]["examples"], result["epochs"], settings["learning_rate"])
+        names = ("best_test_accuracy", "last_test_accuracy", "last_train_loss", "seconds")
+        rows.append((what, settings["backend"], *sizes, *(result[name] for name in names)))
+    return markdown(
+        "run | backend | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
+    )
+
+
+def growths():
+    """How much gradients of untrained networks grow, and the advice."""
+    rows = []
+    for name, found in (("images", read("choose_h_images_torch.json")), ("texts", read("choose_h_texts_torch.json"))):
+        for depth, advice in found["suggestions"].items():
+            growth = ", ".join(f"{float(h):.3g}: {value:.3g}" for h, value in advice["growths"].items())
+            rows.append((name, depth, advice["num_blocks"] ** -0.5, advice["largest"], advice["h"], growth))
+    return markdown("data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h", rows)
+
+
+def advice():
+    """Trainings at the advised h."""
+    runs, grouped = read("advice_h_torch.json")["runs"], {}
+    for run in runs:
+        grouped.setdefault((run["depth"], run["h"]), []).append(run["best_test_accuracy"])
+    rows = [(*key, f"{statistics.median(best):.3f} ± {statistics.pstdev(best):.3f}", len(best)) for key, best in grouped.items()]
+    return markdown("depth | h | best test accuracy | n", rows)
+
+
+def propositions():
+    """Measured gradients and noise beside the bounds of the propositions."""
+    rows = []
+    for when, file in (("untrained", "init"), ("after 200 iterations", "trained")):
+        found = read(f"propositions_depth110_{file}_torch.json")
+        for name, gradient in found["gradients"].items():
+            noise = found["noise"][name]
+            h = "h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"
+            ends = (gradient["measured"][-1], gradient["measured"][0], gradient["bound"][0], gradient["W"])
+            rows.append((f"{h}, {when}", *ends, noise["measured"][0], noise["measured"][-1], noise["bound"][-1], noise["W"]))
+    return markdown("network | gradient: output | input | bound | W | noise: input | output | bound | W", rows)
+
+
+def examples():
+    """The toy examples and ResNet50, h = 1 beside h = 0.1."""
+    moons, cell, resnet = (read(f"{name}_torch.json")["results"] for name in ("two_moons", "euler_rnn", "eulerize_resnet"))
+    return markdown(
+        "measured | h = 1 | h = 0.1",
+        [
+            (text, *(value(found[h]) for h in ("h = 1", "h = 0.1")))
+            for text, found, value in (
+                ("two moons: accuracy on noisy points", moons, lambda run: run["noisy"]),
+                ("two moons: accuracy on clean points", moons, lambda run: run["clean"]),
+                ("recurrent cell: first gradient", cell, lambda run: run["first_gradient"]),
+                ("recurrent cell: test error", cell, lambda run: run["test_error"]),
+                ("ResNet50: first gradient of the first convolution", resnet, lambda run: run["gradient_norm"][0]),
+                ("ResNet50: loss after 30 iterations", resnet, lambda run: run["loss"][-1]),
+            )
+        ],
+    )
+
+
+def cards():
+    """The cards of the presets, with their accuracy under noise."""
+    from keras_euler import list_presets
+
+    found = []
+    for name, preset in list_presets().items():
+        noise = read(f"evaluation_{name}_torch.json")["noise"]
+        levels = ", ".join(f"{accuracy:.3f} at {level}" for level, accuracy in noise.items() if level != "0")
+        found.append(f"{preset.card()}\n- **Under noise**: {levels}")
+    return "\n\n".join(found)
+
+
+def steps(pattern):
+    """Step times of the benchmark, ours beside networks written by hand."""
+    rows = []
+    for found in read_all(pattern):
+        for row in found["results"]:
+            which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
+            times = (row["step_ms"], f"{row['step_ms_min']:.0f} to {row['step_ms_max']:.0f}", row["cpu_ms"], row["peak_memory_mb"])
+            ratios = ", ".join(f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items())
+            rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row)))
+    return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)
+
+
+def compared(row):
+    """What the second of two contestants says of the first."""
+    for key, text in (("speedup", "{:.2f} times as fast"), ("share_percent", "{:.1f} % of the step")):
+        if key in row:
+            return text.format(row[key])
+    return None
+
+
+TABLES = {
+    "claims": claims,
+    "studies": study_sections,
+    "dynamics": lambda: dynamics(DYNAMICS[0]),
+    "dynamics quick": lambda: dynamics(DYNAMICS[1]),
+    "trainings": trainings,
+    "growths": growths,
+    "advice": advice,
+    "propositions": propositions,
+    "examples": examples,
+    "networks": zoo.table,
+    "cards": cards,
+    "training steps": lambda: steps("benchmark_[rv]*_cpu.json"),
+    "inference": lambda: steps("benchmark_inference_*.json"),
+    "parts of the step": lambda: steps("benchmark_[al]*.json"),
+}
+
+if __name__ == "__main__":
+    main()
