@@ -1,4 +1,4 @@
-"""Layers: the Euler step, the random layers that run inside the compiled step, and what Keras lacks for the two networks."""
+"""The Euler step, random layers that run inside the compiled step, and layers of the two networks that Keras lacks."""
 
 from keras_euler.layers.batch_normalization import BatchNormalization
 from keras_euler.layers.character_embedding import CharacterEmbedding

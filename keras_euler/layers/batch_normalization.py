@@ -23,7 +23,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         epsilon: Added to the variance.
         **kwargs: The other arguments of `keras.layers.BatchNormalization`.
 
-    Input and output shape: any, the same; the statistics are over all axes but `axis`.
+    Input and output shape: any; both are the same. The statistics are over all axes but `axis`.
 
     Example:
 
@@ -37,13 +37,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         use_batch_statistics = bool(training and self.trainable)
-        plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
-        if not (plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)):
+        is_plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
+        if not (is_plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)):
             return super().call(inputs, training=training, mask=mask)
         # As in Keras: half precision is too narrow for statistics, and integers are normalized as floats.
-        given = keras.backend.standardize_dtype(inputs.dtype)
-        dtype = "float64" if given == "float64" else "float32"
-        if not keras.backend.is_float_dtype(given):
+        input_dtype = keras.backend.standardize_dtype(inputs.dtype)
+        dtype = "float64" if input_dtype == "float64" else "float32"
+        if not keras.backend.is_float_dtype(input_dtype):
             inputs = ops.cast(inputs, dtype)
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         gamma, beta, moving_mean, moving_variance = (ops.cast(variable, dtype) for variable in variables)

@@ -1,4 +1,4 @@
-"""Embedding whose padding row is zero and stays so."""
+"""An embedding whose row for the padding is zero and stays zero."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from keras_euler._types import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class CharacterEmbedding(keras.layers.Embedding):
-    """`keras.layers.Embedding` with N(0, 1) as first values, where the row of the padding, id 0, is zero and has no gradient.
+    """Embedding initialized from N(0, 1); the row of the padding, id 0, is zero and gets no gradient.
 
-    That is torch's `Embedding(..., padding_idx=0)`, which the paper's authors use. (`mask_zero` of Keras' layer leaves the row as
-    it is, and asks every later layer to know masks.)
+    It equals torch's `Embedding(..., padding_idx=0)`, which the paper's authors use. (With `mask_zero` Keras' layer keeps the row
+    as it is and needs masks in every later layer.)
 
     Args:
-        input_dim: Number of ids, the padding among them.
+        input_dim: Number of ids, including the padding.
         output_dim: Numbers per id.
         **kwargs: The other arguments of `keras.layers.Embedding`.
 

@@ -1,4 +1,4 @@
-"""Random letters in place of characters, fresh at every step. (`datasets.characters.corrupt_characters` does it once.)"""
+"""Random letters in place of characters, drawn at every step; `datasets.characters.corrupt_characters` draws them once."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import ops
 from keras_euler._checks import check_choice, check_number
 from keras_euler._types import Config, Tensor
 from keras_euler.datasets.characters import LETTERS, PADDING
-from keras_euler.layers.gaussian_noise import WHEN
+from keras_euler.layers.gaussian_noise import WHEN_CHOICES
 from keras_euler.layers.random_layer import RandomLayer
 
 
@@ -16,13 +16,13 @@ from keras_euler.layers.random_layer import RandomLayer
 class RandomCharacters(RandomLayer):
     """Replace each character with probability `rate` by a random letter, uniform in a..z.
 
-    So a letter stays with probability `1 - rate * 25 / 26`, any other character with `1 - rate`. Padding, id 0, stays padding.
-    With `rate=0`, and in inference with `when="training"`, the layer returns its input itself.
+    A letter is unchanged with probability `1 - rate * 25 / 26`, any other character with `1 - rate`. Padding, id 0, is never
+    replaced. With `rate=0`, and in inference with `when="training"`, the layer returns its input.
 
     Args:
         rate: Probability of replacement, 0 to 1.
-        when: `"training"`: only in training. `"always"`: in inference too.
-        seed: Integer, or None for a random one. Same seed, same sequence of noise.
+        when: `"training"` adds noise in training only, `"always"` in inference too.
+        seed: Integer, or None for a random one. The same seed gives the same sequence of noise.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
@@ -30,7 +30,7 @@ class RandomCharacters(RandomLayer):
             `datasets.characters`.
         training: Whether this is a training step.
 
-    Input and output shape: any, the same; the dtype stays.
+    Input and output: any shape; shape and dtype are the same.
 
     Raises:
         ValueError: `rate` is outside [0, 1], or `when` is unknown.
@@ -47,7 +47,7 @@ class RandomCharacters(RandomLayer):
     def __init__(self, rate: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_number("rate", rate, 0, 1)
-        self.when = check_choice("when", when, WHEN)
+        self.when = check_choice("when", when, WHEN_CHOICES)
         self.supports_masking = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -63,7 +63,7 @@ class RandomCharacters(RandomLayer):
         return ops.where(is_replaced, ops.cast(letters, dtype), inputs)
 
     def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float
+        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras would infer a float dtype
 
     def get_config(self) -> Config:
         return {**super().get_config(), "rate": self.rate, "when": self.when}

@@ -1,4 +1,4 @@
-"""Convolutions at the speed of hand-written torch."""
+"""Convolutions as fast as hand-written torch."""
 
 import keras
 
@@ -7,14 +7,14 @@ from keras_euler._types import Mixin, Tensor
 
 
 class _WithoutCopies(Mixin):
-    """Takes the place of Keras' convolution where that copies its input between memory layouts: on torch in channels_last."""
+    """Convolve without the copies between memory layouts that Keras makes on torch in channels_last."""
 
     def call(self, inputs: Tensor) -> Tensor:
-        odd = all(size % 2 for size in self.kernel_size)
-        # else "same" pads one side more than the other
-        symmetric = self.padding == "valid" or (self.padding == "same" and odd and set(self.strides) == {1})
-        plain = symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
-        if not (plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
+        is_odd = all(size % 2 for size in self.kernel_size)
+        # With an even kernel or strides, "same" pads one side more than the other.
+        is_symmetric = self.padding == "valid" or (self.padding == "same" and is_odd and set(self.strides) == {1})
+        is_plain = is_symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
+        if not (is_plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
             return super().call(inputs)
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
@@ -29,7 +29,7 @@ class _WithoutCopies(Mixin):
 class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in channels_last.
 
-    Arguments, shapes, errors and numbers are those of `keras.layers.Conv1D`.
+    Arguments, shapes, errors and results are those of `keras.layers.Conv1D`.
 
     Example:
 
@@ -42,7 +42,7 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
 class Conv2D(_WithoutCopies, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in channels_last.
 
-    Arguments, shapes, errors and numbers are those of `keras.layers.Conv2D`.
+    Arguments, shapes, errors and results are those of `keras.layers.Conv2D`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The Euler step itself. The only file where a branch is multiplied by h."""
+"""The Euler step: the only file that multiplies a branch by h."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +16,18 @@ TRAINABLE_H = (None, "scalar", "channel")
 class EulerAdd(keras.layers.Layer):
     """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the paper).
 
-    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` is made of it; alone it serves functional
-    models in place of `keras.layers.Add`.
+    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` contains this layer. In a functional model it
+    takes the place of `keras.layers.Add`.
 
     Args:
-        h: Finite number >= 0. The start value where `trainable_h` is given.
+        h: Finite number >= 0; the initial value if `trainable_h` is given.
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
             channel (LayerScale).
         data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
-        inputs: The pair `[x, f]` of the same shape. Where both have a mask, the output has one: where either is true, as behind
+        inputs: The pair `[x, f]` of the same shape. If both have a mask, the output's mask is their logical or, as with
             `keras.layers.Add`.
 
     Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
@@ -53,12 +53,12 @@ class EulerAdd(keras.layers.Layer):
         self.step_factor: keras.Variable | None = None
 
     def build(self, input_shape: Sequence[Shape]) -> None:
-        shortcut, branch = _pair(input_shape)
+        shortcut, branch = _shapes_of_pair(input_shape)
         if shortcut != branch:
             raise ValueError(
                 "The shortcut and the branch must have the same shape. "
                 f"Received: shortcut {shortcut}, branch {branch}. "
-                "Where F changes the width or the resolution, pass a shortcut that changes it likewise: "
+                "If F changes the width or the resolution, pass a shortcut that changes it too: "
                 "a 1x1 convolution with as many filters and the same strides."
             )
         if self.trainable_h:
@@ -81,19 +81,19 @@ class EulerAdd(keras.layers.Layer):
         return x + h * f
 
     def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None) -> Tensor:
-        if mask is None or any(one is None for one in mask):
+        if mask is None or any(item is None for item in mask):
             return None
         return ops.logical_or(*mask)
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
-        return _pair(input_shape)[0]
+        return _shapes_of_pair(input_shape)[0]
 
     def get_config(self) -> Config:
         config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
         return {**super().get_config(), **config}
 
 
-def _pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
+def _shapes_of_pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
     if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
         raise ValueError(f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}.")
     return tuple(input_shape[0]), tuple(input_shape[1])

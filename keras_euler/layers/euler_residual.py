@@ -1,4 +1,4 @@
-"""The residual block as one explicit Euler step, made of the layers of its branch and its shortcut."""
+"""A residual block as one explicit Euler step, from the layers of its branch and its shortcut."""
 
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ class EulerResidual(keras.layers.Layer):
 
     Args:
         branch: `F`: a Keras layer, or a list of layers that run in order.
-        h: Finite number >= 0. The start value where `trainable_h` is given.
+        h: Finite number >= 0; the initial value if `trainable_h` is given.
         shortcut: `S`: a Keras layer or a list of layers. None is the identity.
         activation: `I`: name or function, as for every Keras layer. None is the identity, which the paper's analysis uses.
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
@@ -30,13 +30,13 @@ class EulerResidual(keras.layers.Layer):
     Call arguments:
         inputs: Tensor `(batch, ...)`.
         training: Passed on to the layers of `F` and `S`.
-        mask: Mask of `inputs`. Default: the one that the layer before has attached. The output's mask is the one that the same
-            layers give with `keras.layers.Add`: none where one of the two paths drops it.
+        mask: Mask of `inputs`. Default: the mask that the previous layer has attached. The output's mask is that of the same
+            layers with `keras.layers.Add`: None if one of the two paths drops it.
 
-    Input shape: `(batch, ...)`, what the branch takes. Output shape: what branch and shortcut give.
+    Input shape: `(batch, ...)`, as the branch takes it. Output shape: that of branch and shortcut.
 
     Raises:
-        ValueError: A bad `h`, `trainable_h` or `data_format`; at build, paths of different shapes.
+        ValueError: `h`, `trainable_h` or `data_format` is invalid; at build, the two paths have different shapes.
         TypeError: `branch` or `shortcut` is not made of Keras layers, or `h` is not a number.
 
     Example:
@@ -56,16 +56,16 @@ class EulerResidual(keras.layers.Layer):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        add = kwargs.pop("add", {})  # from a saved block: what was changed on its EulerAdd
+        add = kwargs.pop("add", {})  # from a saved block: changed arguments of its EulerAdd
         super().__init__(**kwargs)
-        self.branch = _layers("branch", branch)
-        self.shortcut = None if shortcut is None else _layers("shortcut", shortcut)
+        self.branch = _as_layers("branch", branch)
+        self.shortcut = None if shortcut is None else _as_layers("shortcut", shortcut)
         self.activation = keras.activations.get(activation)
         self.add = EulerAdd(h, trainable_h, data_format, **{"name": "add", "dtype": self.dtype_policy, **add})
 
     @property
     def h(self) -> float:
-        """The step factor; the start value where it is trained."""
+        """The step factor; its initial value if it is trained."""
         return self.add.h
 
     @property
@@ -83,7 +83,7 @@ class EulerResidual(keras.layers.Layer):
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        # Keras hands `training` on to the layers inside by its call context.
+        # Keras' call context passes `training` on to the inner layers.
         y = self._sum(inputs, mask)
         if isinstance(self.activation, keras.layers.Layer):
             return self.activation(y)
@@ -98,7 +98,7 @@ class EulerResidual(keras.layers.Layer):
             return self.add([x, f])
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
-        """The mask of the output for symbolic inputs, None for others: `call` attaches theirs."""
+        """The mask of the output for symbolic inputs; None for others, whose mask `call` attaches."""
         if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
             return None
         y = self._sum(keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask)
@@ -106,7 +106,7 @@ class EulerResidual(keras.layers.Layer):
         try:
             if mask is not None:
                 keras.Function([previous_mask], [mask])
-        except ValueError:  # made of tensors within the block, which the graph around it does not have
+        except ValueError:  # it depends on tensors inside the block, which the outer graph lacks
             return None
         return mask
 
@@ -114,10 +114,10 @@ class EulerResidual(keras.layers.Layer):
         return self._build_chain(self.branch, input_shape)
 
     def _build_chain(self, layers: list[keras.layers.Layer], shape: Shape) -> Shape:
-        """Build what is not built yet, and return the shape that comes out."""
+        """Build the layers that are not built yet, and return the output shape."""
         for layer in layers:
             if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
-                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape  # it does not say; a symbolic call does
+                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape  # only a symbolic call tells the shape
                 continue
             if not layer.built:
                 layer.build(shape)
@@ -133,8 +133,8 @@ class EulerResidual(keras.layers.Layer):
             "trainable_h": self.trainable_h,
             "data_format": self.data_format,
         }
-        made = EulerAdd(self.h, self.trainable_h, self.data_format, name="add", dtype=self.dtype_policy).get_config()
-        changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in made.items()}
+        initial = EulerAdd(self.h, self.trainable_h, self.data_format, name="add", dtype=self.dtype_policy).get_config()
+        changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in initial.items()}
         return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 
     @classmethod
@@ -146,7 +146,7 @@ class EulerResidual(keras.layers.Layer):
         return cls(**config)
 
 
-def _layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
+def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
     if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
         raise TypeError(f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}.")
@@ -164,7 +164,7 @@ def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
 
 
 def _deserialized(config: Config) -> keras.layers.Layer:
-    """The layer, not yet built: the block builds it, so that its variables are named after the block."""
+    """Return the layer unbuilt: the block builds it, so that its variables are named after the block."""
     if set(config.get("build_config") or ()) == {"input_shape"}:
         config = {name: value for name, value in config.items() if name != "build_config"}
     return keras.saving.deserialize_keras_object(config)

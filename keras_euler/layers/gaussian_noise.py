@@ -1,4 +1,4 @@
-"""Additive Gaussian noise, fresh at every step or once over an array (section 4.2 of the paper)."""
+"""Additive Gaussian noise, drawn at every step or once for an array (section 4.2 of the paper)."""
 
 from typing import Any
 
@@ -10,28 +10,28 @@ from keras_euler._checks import check_choice, check_number
 from keras_euler._types import Array, ArrayLike, Config, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
-WHEN = ("training", "always")
+WHEN_CHOICES = ("training", "always")
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class AdditiveGaussianNoise(RandomLayer):
     """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
 
-    Unlike `keras.layers.GaussianNoise`, which stops at a standard deviation of 1 and at training, this layer takes any level,
-    and can stay on in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x` itself. The output is
-    always of floats: integers, such as uint8 pixels, become floats of the layer's dtype and of the same values, in inference too.
+    Unlike `keras.layers.GaussianNoise`, which is limited to a standard deviation of 1 and to training, this layer takes any level
+    and can also run in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x`. Integers, such as uint8
+    pixels, always become floats of the layer's dtype with the same values.
 
     Args:
         stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0.
-        when: `"training"`: only in training. `"always"`: in inference too.
-        seed: Integer, or None for a random one. Same seed, same sequence of noise.
+        when: `"training"` adds noise in training only, `"always"` in inference too.
+        seed: Integer, or None for a random one. The same seed gives the same sequence of noise.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
         inputs: Tensor of numbers, any shape.
         training: Whether this is a training step.
 
-    Input and output shape: any, the same.
+    Input and output shape: any; both are the same.
 
     Raises:
         ValueError: `stddev` is negative or not finite, or `when` is unknown.
@@ -50,7 +50,7 @@ class AdditiveGaussianNoise(RandomLayer):
     def __init__(self, stddev: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = check_number("stddev", stddev, 0)
-        self.when = check_choice("when", when, WHEN)
+        self.when = check_choice("when", when, WHEN_CHOICES)
         self.supports_masking = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -66,31 +66,31 @@ class AdditiveGaussianNoise(RandomLayer):
 
 
 def add_gaussian_noise(x: ArrayLike, stddev: ArrayLike, seed: int | None = None) -> Array:
-    """Noise an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
+    """Add noise to an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
 
     Args:
         x: Array of numbers, any shape.
-        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0, or an array of them that
-            broadcasts against `x` (one per channel, say).
+        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0, or an array of such numbers
+            that broadcasts against `x`, such as one per channel.
         seed: Integer, or None for a random one.
 
     Returns:
         A new float32 array of the shape of `x`. With `stddev=0` it equals `x`.
 
     Raises:
-        ValueError: `stddev` is negative or not finite, or does not broadcast.
-        TypeError: `stddev` is not made of numbers.
+        ValueError: `stddev` is negative, not finite, or does not broadcast.
+        TypeError: `stddev` does not consist of numbers.
 
     Example:
 
     >>> add_gaussian_noise(np.zeros((2, 2)), stddev=0).tolist()
     [[0.0, 0.0], [0.0, 0.0]]
     """
-    given, stddev, x = stddev, np.asarray(stddev), np.array(x, "float32")
+    received, stddev, x = stddev, np.asarray(stddev), np.array(x, "float32")
     if stddev.dtype.kind not in "fiu":
-        raise TypeError(f"`stddev` must be a number or an array of numbers. Received: stddev={given!r}.")
+        raise TypeError(f"`stddev` must be a number or an array of numbers. Received: stddev={received!r}.")
     if not (np.isfinite(stddev) & (stddev >= 0)).all():
-        raise ValueError(f"`stddev` must be finite and >= 0. Received: stddev={given!r}.")
+        raise ValueError(f"`stddev` must be finite and >= 0. Received: stddev={received!r}.")
     try:
         stddev = np.broadcast_to(stddev.astype("float32"), x.shape)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The shortcut without weights of He et al. (2016a), option A."""
+"""The weightless shortcut of He et al. (2016a), option A."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from keras_euler._types import Config, Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class PaddingShortcut(keras.layers.Layer):
-    """Every `strides`-th pixel or position, then channels of zeros on both sides: option A of He et al. (2016a).
+    """Keep every `strides`-th pixel or position and add channels of zeros: option A of He et al. (2016a).
 
-    `(filters - channels) / 2` zero channels come before and as many after the old ones, as the common PyTorch checkpoints have
-    it. No weights.
+    `(filters - channels) / 2` zero channels come before the old ones and as many after them, as in the common PyTorch checkpoints.
+    The layer has no weights.
 
     Args:
-        filters: Channels of the output: an integer >= 1, at least the input's channels, and an even number more.
-        strides: Step between the pixels that are kept, an integer >= 1.
+        filters: Channels of the output: as many as the input has, or an even number more.
+        strides: Step between the kept pixels, an integer >= 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
@@ -26,7 +26,7 @@ class PaddingShortcut(keras.layers.Layer):
     Output shape: the same order, with `ceil(height / strides)`, `ceil(width / strides)` or `ceil(length / strides)`, and `filters`.
 
     Raises:
-        ValueError: A bad argument; at build, fewer filters than channels, or an odd difference.
+        ValueError: An argument is invalid; at build, `filters` is less than the channels or differs from them by an odd number.
 
     Example:
 

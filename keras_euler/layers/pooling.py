@@ -1,4 +1,4 @@
-"""Poolings of the text network that Keras has not: padded on both sides, and the k largest in their order."""
+"""Poolings of the text network that Keras lacks: padded on both sides, and the k largest in their order."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from keras_euler._types import Config, Shape, Tensor
 class HalvingMaxPooling1D(keras.layers.Layer):
     """Max pooling over 3 positions in steps of 2, padded by one on **both** sides, as torch's `MaxPool1d(3, 2, padding=1)`.
 
-    `y[i] = max(x[2i - 1], x[2i], x[2i + 1])`, without those that aren't there. (Keras' `"same"` pads an even length on the right
-    alone: same shape, other numbers.)
+    `y[i] = max(x[2i - 1], x[2i], x[2i + 1])`, over the positions that exist. (Keras' `"same"` pads an even length on the right
+    only, which gives the same shape but other numbers.)
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
@@ -47,7 +47,7 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         padded = ops.pad(inputs, [(1, 1) if i == axis else (0, 0) for i in range(3)], constant_values=-float("inf"))
         length = inputs.shape[axis] or ops.shape(inputs)[axis]
         end = 2 * ((length + 1) // 2)
-        # Every second position, from the first, the second and the third on: much faster on a CPU than a sliding window.
+        # Three slices of every second position are much faster on a CPU than a sliding window.
         parts = [(slice(None),) * axis + (slice(start, end + start, 2),) for start in range(3)]
         return ops.maximum(ops.maximum(padded[parts[0]], padded[parts[1]]), padded[parts[2]])
 
@@ -63,12 +63,12 @@ class HalvingMaxPooling1D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class KMaxPooling1D(keras.layers.Layer):
-    """The `k` largest numbers of each channel, in the order in which they come (Conneau et al. 2017).
+    """Keep the `k` largest numbers of each channel in their order (Conneau et al. 2017).
 
-    Of equal numbers the first stay; after a ReLU there are many.
+    Of equal numbers, such as the zeros after a ReLU, the first are kept.
 
     Args:
-        k: Positions that stay, an integer >= 1.
+        k: Number of kept positions, an integer >= 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
@@ -76,7 +76,7 @@ class KMaxPooling1D(keras.layers.Layer):
     Output shape: the same order, with `k` positions.
 
     Raises:
-        ValueError: A bad argument; at build, fewer than `k` positions.
+        ValueError: An argument is invalid; at build, the input has fewer than `k` positions.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What the random layers share: a seeded generator, and a clear error inside `tf.data` on other backends."""
+"""The base class of the random layers: a seeded generator, and a clear error inside `tf.data` on other backends."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from keras_euler._types import Config, Shape, Tensor
 
 
 class RandomLayer(keras.layers.Layer):
-    """Layer that draws from a seeded generator and keeps the shape of its input. Abstract.
+    """Draw from a seeded generator and keep the shape of the input. Abstract.
 
     Args:
-        seed: Integer, or None for a random one. Same seed, same sequence.
+        seed: Integer, or None for a random one. The same seed gives the same sequence.
         **kwargs: As for every Keras layer.
     """
 

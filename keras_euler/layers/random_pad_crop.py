@@ -1,4 +1,4 @@
-"""Random crop after zero padding, by whole pixels and per image, inside the compiled step."""
+"""Random crops after zero padding, by whole pixels and per image, inside the compiled step."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from keras_euler.layers.random_layer import RandomLayer
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class RandomPadCrop(RandomLayer):
-    """Pad with zeros and crop back to the old size at a random place, each image at its own.
+    """Pad each image with zeros and crop it back to its size at a random place of its own.
 
-    The result is the image shifted by whole pixels, `-padding..padding` in both directions, with zeros where nothing was:
-    `y[i, j] = x[i + a, j + b]`, `a` and `b` uniform integers, drawn per image. Nothing is interpolated and the dtype stays, so
-    raw uint8 pixels stay raw; put the normalization after it, as the paper's authors do. In inference, and with `padding=0`, it
-    returns `x` itself. (`keras.layers.RandomCrop` and `RandomTranslation` switch jit off for the whole model.)
+    This shifts an image by whole pixels, `-padding..padding` in both directions, and fills with zeros: `y[i, j] = x[i + a, j + b]`,
+    where `a` and `b` are uniform integers, drawn per image. It does not interpolate and keeps the dtype, so that raw uint8 pixels
+    stay raw. Put the normalization after it, as the paper's authors do. In inference, and with `padding=0`, it returns `x`.
+    (`keras.layers.RandomCrop` and `RandomTranslation` switch jit off for the whole model.)
 
     Args:
         padding: Pixels on every side: an integer >= 0, at most the image's shorter side.
-        seed: Integer, or None for a random one. Same seed, same sequence of shifts.
+        seed: Integer, or None for a random one. The same seed gives the same shifts.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
@@ -32,7 +32,7 @@ class RandomPadCrop(RandomLayer):
     Input and output shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
 
     Raises:
-        ValueError: `padding` is negative, or at build larger than the image; `data_format` is unknown; the input is not a
+        ValueError: `padding` is negative or, at build, larger than the image; `data_format` is unknown; or the input is not a
             batch of images of known size.
         TypeError: `padding` is not an integer.
 
@@ -79,13 +79,13 @@ class RandomPadCrop(RandomLayer):
         rows = ops.reshape(ops.arange(height, dtype="int32"), (1, height, 1)) + shift[0]
         columns = ops.reshape(ops.arange(width, dtype="int32"), (1, 1, width)) + shift[1]
         image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1)) * (padded_height * padded_width)
-        # One flat take: the number of each pixel in the row of all pixels of all padded images.
+        # One flat take, by the number of each pixel among all pixels of all padded images.
         pixels = image + rows * padded_width + columns  # (batch, height, width)
         flat = ops.reshape(images, (-1, channels))
         return ops.reshape(ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels))
 
     def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float for raw pixels
+        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras would infer a float dtype for raw pixels
 
     def get_config(self) -> Config:
         return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}
