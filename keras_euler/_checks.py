@@ -1,4 +1,4 @@
-"""Argument checks. One message shape: what is wrong, what was received, what to pass."""
+"""Argument checks. Every message says what is wrong, what was received and what to pass."""
 
 import math
 import numbers
@@ -13,7 +13,7 @@ Choice = TypeVar("Choice")
 
 
 def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None, hint: str = "") -> float:
-    """Return `value` as a float, or raise. `minimum` and `maximum` are inclusive."""
+    """Return `value` as a float, or raise unless it is finite and within the inclusive bounds."""
     bounds = "".join(
         (
             f" >= {minimum}" if minimum is not None else "",
@@ -34,7 +34,7 @@ def check_number(name: str, value: Any, minimum: float | None = None, maximum: f
 
 
 def check_integer(name: str, value: Any, minimum: int | None = None, hint: str = "") -> int:
-    """Return `value` as an int, or raise. `minimum` is inclusive."""
+    """Return `value` as an int, or raise unless it is an integer of at least `minimum`."""
     bound = f" >= {minimum}" if minimum is not None else ""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_integer or (minimum is not None and value < minimum):
@@ -44,7 +44,7 @@ def check_integer(name: str, value: Any, minimum: int | None = None, hint: str =
 
 
 def check_choice(name: str, value: Choice, choices: Iterable[object], hint: str = "") -> Choice:
-    """Return `value` if it is one of `choices`, or raise."""
+    """Return `value`, or raise unless it is one of `choices`."""
     if isinstance(value, (str, bool, type(None))) and value in choices:
         return value
     listed = ", ".join(repr(choice) for choice in choices)
@@ -52,12 +52,12 @@ def check_choice(name: str, value: Choice, choices: Iterable[object], hint: str 
 
 
 def check_step_factor(value: Any, name: str = "h") -> float:
-    """Return the step factor as a float: finite and >= 0."""
+    """Return a step factor as a float, or raise unless it is finite and >= 0."""
     return check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
 
 
 def is_array_like(value: object) -> bool:
-    """Whether a value holds one item per example: an array, a column of a table, a list or another sequence, views of a dict."""
+    """Return whether a value can hold one item per example: an array, a column of a table, a sequence or a view of a dict."""
     if isinstance(value, (str, bytes, Mapping)):
         return False
     is_sequence = hasattr(value, "__len__") and hasattr(value, "__getitem__")
@@ -66,7 +66,7 @@ def is_array_like(value: object) -> bool:
 
 
 def as_array(name: str, value: Any) -> Array:
-    """Return what `is_array_like` as a NumPy array, or raise. Strings stay Python's, in an array of dtype object."""
+    """Return an array-like value as a NumPy array, or raise. Strings stay Python strings, in an array of dtype object."""
     if not is_array_like(value):
         raise TypeError(
             f"`{name}` must be an array, a list or another sequence with one item per example. "
@@ -91,7 +91,7 @@ def as_array(name: str, value: Any) -> Array:
 
 
 def as_numbers(name: str, value: Any) -> Array:
-    """Return what `is_array_like` as a NumPy array of numbers, or raise and name the first item that is none."""
+    """Return an array-like value as a NumPy array of numbers, or raise and name the first item that is not a number."""
     array = as_array(name, value)
     if array.dtype.kind in "OSUTMm":
         for row, item in enumerate(array):
@@ -102,9 +102,9 @@ def as_numbers(name: str, value: Any) -> Array:
 
 
 def check_labels(labels: Any, num_classes: float, ignore_class: int | None = None) -> Array:
-    """Return labels as an array, or raise unless each is a class, a whole number from 0 on, or `ignore_class`."""
+    """Return labels as an array, or raise unless each is a whole number in 0..num_classes - 1 or `ignore_class`."""
     labels = as_numbers("labels", labels)
-    is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))  # nan is none of these
+    is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))  # false for nan
     if ignore_class is not None:
         is_class |= labels == ignore_class
     if not is_class.all():
@@ -115,5 +115,5 @@ def check_labels(labels: Any, num_classes: float, ignore_class: int | None = Non
     return labels
 
 
-def _message(what: str, name: str, value: object, hint: str) -> str:
-    return f"{what} Received: {name}={value!r}." + (f" {hint}" if hint else "")
+def _message(problem: str, name: str, value: object, hint: str) -> str:
+    return f"{problem} Received: {name}={value!r}." + (f" {hint}" if hint else "")

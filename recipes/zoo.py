@@ -158,10 +158,10 @@ def _save_small(network, path):
 
 def _arguments(network):
     """Those that the weights depend on and that are no defaults; depth, h and the number of classes always."""
-    from keras_euler.models.weights import FREE
+    from keras_euler.models.weights import OVERRIDABLE_ARGUMENTS
 
     defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
-    config = {name: value for name, value in network.serialized_arguments().items() if name not in FREE}
+    config = {name: value for name, value in network.serialized_arguments().items() if name not in OVERRIDABLE_ARGUMENTS}
     always = ("depth", "h", "num_classes")
     return {name: value for name, value in config.items() if name in always or value != defaults[name]}
 

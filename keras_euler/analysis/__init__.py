@@ -1,4 +1,4 @@
-"""The paper's two propositions on a real network: bounds, measurements beside them, a choice of h, and a network's size."""
+"""Compare a network with the paper's two propositions, choose h, and measure a network's size."""
 
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.gradients import gradient_norms

@@ -1,4 +1,4 @@
-"""The paper's two propositions, block by block."""
+"""The bounds of the paper's two propositions, block by block."""
 
 import numbers
 from typing import Any
@@ -17,26 +17,26 @@ def gradient_bounds(
     `|dL/dx_n| <= |dL/dx_D| * prod_{i=n}^{D-1} (sqrt(d) * s_i + h_i * W)`; with one `h`, identity shortcuts and n = 0 it is the
     paper's `|dL/dx_0| <= |dL/dx_D| * (sqrt(d) + h W)^D`.
 
-    `x_n` is the input of block n, `x_D` the output of the last one, `L` the loss, `s_i` the norm of a block's shortcut, `W` a
-    bound on the norm of `dF/dx` of every block. Two forms: with the spectral norm of `dF/dx` the identity has norm 1,
-    `dimension=1`; with the Frobenius norm it has `sqrt(d)`, d being the number of features, `dimension=d`. The Frobenius form is
-    vacuous for any real network, as `sqrt(d)^D` alone is beyond any number. The spectral form is tight where branch and
-    shortcut agree in direction, and vacuous where `h W D` is much more than 1: with h = 1 and W = 3 it grows by 4 at every block.
+    `x_n` is the input of block n, `x_D` the output of the last block, `L` the loss, `s_i` the norm of a block's shortcut, and `W` a
+    bound on the norm of `dF/dx` of every block. With spectral norms the identity has norm 1 (`dimension=1`). With Frobenius norms
+    it has norm `sqrt(d)`, where d is the number of features (`dimension=d`). The Frobenius form is vacuous for any real network, as
+    `sqrt(d)^D` alone is huge. The spectral form is tight where branch and shortcut agree in direction. It is vacuous where
+    `h W D` is much more than 1: with h = 1 and W = 3 it grows by 4 at every block.
 
     Args:
         gradient_norm: `|dL/dx_D|`, >= 0.
         h: Step factor, or one per block.
         W: Bound on the norm of `dF/dx`, >= 0.
-        num_blocks: D.
-        shortcut_norms: Norm of the shortcut, or one per block; 1 is the identity.
-        dimension: d; 1 for spectral norms.
+        num_blocks: D, the number of blocks.
+        shortcut_norms: Norm of the shortcut, or one per block; 1 for the identity.
+        dimension: d, the number of features; 1 for spectral norms.
 
     Returns:
-        Float64 array `(num_blocks + 1,)`: of `x_0` first, of `x_D`, `gradient_norm` itself, last.
+        Float64 array `(num_blocks + 1,)`: the bounds for `x_0` to `x_D`; the last one is `gradient_norm`.
 
     Raises:
-        ValueError: A number is out of range, or a list has another length than `num_blocks`.
-        TypeError: Something is no number.
+        ValueError: A number is out of range, or the length of a list differs from `num_blocks`.
+        TypeError: An argument is not a number.
 
     Example:
 
@@ -47,31 +47,31 @@ def gradient_bounds(
     num_blocks, dimension = check_integer("num_blocks", num_blocks, 1), check_integer("dimension", dimension, 1)
     factors = dimension**0.5 * _per_block("shortcut_norms", shortcut_norms, num_blocks)
     factors = factors + _per_block("h", h, num_blocks) * W
-    with np.errstate(over="ignore"):  # inf says what it is
+    with np.errstate(over="ignore"):  # the result is inf then
         return gradient_norm * np.append(np.cumprod(factors[::-1])[::-1], 1.0)
 
 
 def noise_bounds(eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0) -> Array:
-    """Bounds on how far a noisy input stays from the clean one, from the first block on (Proposition 2, equation 7).
+    """Bounds on the distance between a noisy input and the clean one, from the first block on (Proposition 2, equation 7).
 
     `eps_{n+1} <= s_n * eps_n + h_n * W`; with one `h` and identity shortcuts it is the paper's `eps_D <= eps + h D W`.
 
-    `eps_n` is `|x^eps_n - x_n|`, the distance between the inputs of block n; `s_n` the norm of its shortcut; `W` a bound on
-    `|F(x^eps_n) - F(x_n)|` of every block. It is vacuous where `h D W` exceeds the distance of two independent inputs.
+    `eps_n` is `|x^eps_n - x_n|`, the distance between the inputs of block n, `s_n` the norm of its shortcut, and `W` a bound on
+    `|F(x^eps_n) - F(x_n)|` of every block. The bound is vacuous if `h D W` exceeds the distance of two independent inputs.
 
     Args:
-        eps: The distance at the first block's input, >= 0.
+        eps: The distance at the input of the first block, >= 0.
         h: Step factor, or one per block.
         W: Bound on the change of the branch, >= 0.
-        num_blocks: D.
-        shortcut_norms: Norm of the shortcut, or one per block; 1 is the identity.
+        num_blocks: D, the number of blocks.
+        shortcut_norms: Norm of the shortcut, or one per block; 1 for the identity.
 
     Returns:
-        Float64 array `(num_blocks + 1,)`: of `x_0`, `eps` itself, first, of `x_D` last.
+        Float64 array `(num_blocks + 1,)`: the bounds for `x_0` to `x_D`; the first one is `eps`.
 
     Raises:
-        ValueError: A number is out of range, or a list has another length than `num_blocks`.
-        TypeError: Something is no number.
+        ValueError: A number is out of range, or the length of a list differs from `num_blocks`.
+        TypeError: An argument is not a number.
 
     Example:
 
@@ -87,12 +87,12 @@ def noise_bounds(eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_no
 
 
 def _per_block(name: str, value: Any, num_blocks: int) -> Array:
-    """One number per block, as an array."""
+    """Return one number per block, as an array."""
     if isinstance(value, numbers.Real):
         return np.full(num_blocks, check_number(name, value, 0))
     if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise TypeError(f"`{name}` must be a number, or a list of one for each block. Received: {name}={value!r}.")
+        raise TypeError(f"`{name}` must be a number, or a list of one number per block. Received: {name}={value!r}.")
     values = [check_number(f"{name}[{i}]", number, 0) for i, number in enumerate(value)]
     if len(values) != num_blocks:
-        raise ValueError(f"`{name}` must be a number or one for each of the {num_blocks} blocks. Received: {len(values)}.")
+        raise ValueError(f"`{name}` must be a number, or one number for each of the {num_blocks} blocks. Received: {len(values)}.")
     return np.array(values)

@@ -15,20 +15,20 @@ Steps = list[tuple[keras.layers.Layer, Tensor]]
 
 
 class Chain:
-    """A functional model of whose layers each call can be watched and changed.
+    """A functional model in which a visitor sees, and may change, every call of a layer.
 
     Args:
-        model: A functional or Sequential Keras model with `EulerResidual` layers, alone or as a part, or with `EulerAdd`s in its
-            graph, as `eulerize` makes it; weights are shared.
+        model: A functional or Sequential Keras model with `EulerResidual` layers, or with `EulerAdd`s in its graph as `eulerize`
+            makes it. Weights are shared.
 
     Attributes:
-        kind: What its blocks end with, `EulerResidual` or `EulerAdd`.
-        factors: List of the step factor of each block that x passes, the start value where it is trained; a layer that is called
-            several times is as many blocks.
+        kind: Class of the blocks, `EulerResidual` or `EulerAdd`.
+        factors: List of the step factor of each block that x passes; the initial value if h is trained. A layer that is called
+            several times counts as several blocks.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is subclassed or unbuilt, or has no such layer.
+        ValueError: The model is subclassed or unbuilt, or has no such layer.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -40,7 +40,7 @@ class Chain:
         if 0 < len(residuals) < len(found):
             raise ValueError(
                 f"`model` has {len(residuals)} EulerResidual layers and {len(found) - len(residuals)} EulerAdds in its graph. "
-                "Its blocks can be followed where all are of one kind."
+                "All its blocks must be of one kind."
             )
         if not found:
             raise ValueError(
@@ -49,17 +49,17 @@ class Chain:
             )
 
     def run(self, x: Tensor, visit: Visitor, training: bool = False) -> Tensor:
-        """The model's output with `visit(layer, x)` for each call of a layer of one input or of an `EulerAdd`; no state changes."""
+        """Run the model with `visit(layer, x)` in place of each call of an `EulerAdd` or a layer of one input; no state changes."""
         self.visit = visit
         try:
-            # BatchNormalization's statistics stay, and JAX may trace it.
+            # This keeps the statistics of BatchNormalization, and JAX can trace it.
             with keras.StatelessScope():
                 return self.model(x, training=training)
         finally:
             self.visit = run_layer
 
     def _tapped(self, graph: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
-        """The graph with a tap on every layer, and the blocks that it calls, in order."""
+        """Return a copy of the graph with a tap on every layer, and the blocks that it calls, in order."""
         copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> copy
         found: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
         called: list[keras.layers.Layer] = []  # the blocks of all calls
@@ -81,7 +81,7 @@ class Chain:
 
 
 class _Tap(keras.layers.Layer):
-    """Calls a layer by the visitor of a chain."""
+    """Let the visitor of a chain call a layer."""
 
     def __init__(self, layer: keras.layers.Layer, chain: Chain) -> None:
         super().__init__(name=f"tap_{layer.name}", dtype=layer.dtype_policy)
@@ -97,16 +97,16 @@ class _Tap(keras.layers.Layer):
             return self.chain.visit(self.layer, args[0])
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
-        return None  # the layer has attached its own
+        return None  # the layer itself has attached it
 
 
 def run_layer(layer: keras.layers.Layer, x: Tensor) -> Tensor:
-    """The visitor that changes nothing."""
+    """Call a layer: the visitor that changes nothing."""
     return layer(x)
 
 
 def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tensor]:
-    """What goes through the blocks: pairs of a layer and its input, from the first block to the last.
+    """Run a chain and record the inputs of all layers from the first block to the last.
 
     Args:
         chain: A `Chain`.
@@ -114,15 +114,15 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
         training: Whether the layers run as in training.
 
     Returns:
-        `(steps, end)`: list of pairs of a layer, a block or what stands between two, and its input; the last block's output.
+        `(steps, end)`: a list of pairs of a layer (a block, or a layer between two) and its input, and the last block's output.
 
     Raises:
-        ValueError: A block's input is not what the layer before it gives: the model is no chain.
+        ValueError: The model is not a chain: a block's input is not the output of the layer before it.
     """
     if chain.kind is not EulerResidual:
         raise ValueError(
             "The blocks must be EulerResidual layers: the propositions need each branch alone. Received: a model of EulerAdds. "
-            "`gradient_norms` and `suggest_h` take it."
+            "Use `gradient_norms` or `suggest_h`, which take it."
         )
     steps, outputs = [], []
 
@@ -138,8 +138,8 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
     positions = [i for i, (layer, _) in enumerate(steps) if isinstance(layer, EulerResidual)]
     first, last = positions[0], positions[-1]
     for i in range(first, last):
-        layer, given = steps[i + 1]
-        if given is not outputs[i] and not _equal(given, outputs[i]):
+        layer, x = steps[i + 1]
+        if x is not outputs[i] and not _equal(x, outputs[i]):
             raise ValueError(
                 f"The blocks must be a chain, each fed by the layer before it. {layer.name!r} is not fed by {steps[i][0].name!r}."
             )

@@ -1,4 +1,4 @@
-"""Gradients with respect to what goes from block to block."""
+"""Gradients at the block boundaries of a network."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,24 +15,24 @@ from keras_euler.models.inputs import sparse_loss
 
 
 def gradient_norms(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, training: bool = False) -> Array:
-    """Norms of the gradients with respect to what goes from block to block, `|dL/dx_n|`.
+    """Norms of the gradients at each block boundary, `|dL/dx_n|`.
 
     Args:
         model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
         x: Batch of inputs.
-        y: Their labels.
-        loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical cross entropy, of logits unless
-            the model's outputs are probabilities: none negative, with the sum 1.
-        training: Whether batch norm and random layers run as in training; no state changes either way.
+        y: Labels of the batch.
+        loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical cross entropy, of probabilities
+            if the model's outputs are such (not negative, with the sum 1), else of logits.
+        training: Whether batch norm and random layers run as in training. No state changes in either case.
 
     Returns:
-        Float64 array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last block's output. Of a model of
-        `EulerAdd`s, as `eulerize` makes it, `(D,)`: of the sums.
+        Float64 array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's output. For a model of
+        `EulerAdd`s, as `eulerize` makes it, `(D,)`: one norm per sum.
 
     Raises:
-        TypeError: `model` is not a Keras model; texts where it takes ids.
-        ValueError: It has no blocks, or they are no chain; it has several inputs or outputs; the batch is empty or not finite; `y`
-            is missing, has another length or labels that are no classes of the model.
+        TypeError: `model` is not a Keras model, or `x` are texts and the model takes ids.
+        ValueError: The model has no blocks, its blocks are not a chain, or it has several inputs or outputs; the batch is empty or
+            not finite; `y` is missing, has another length, or has labels that are not classes of the model.
 
     Example:
 
@@ -46,13 +46,13 @@ def gradient_norms(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = 
 
 
 def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) -> list[Array]:
-    """Of the loss with respect to every block's input and the last one's output, or every sum: those of zeros that are added."""
+    """Gradients of the loss at each block boundary, taken with respect to zero tensors added there."""
     x = keras.ops.convert_to_tensor(x)
     if loss:
         loss_of = keras.losses.get(loss)
     else:
         loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
-    places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
+    places = _sums(chain, x, training) if chain.kind is EulerAdd else _boundaries(chain, x, training)
 
     def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
@@ -74,20 +74,20 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
 
 
 def _added(x: Tensor, zeros: Tensor) -> Tensor:
-    """`x + zeros`, with the mask of `x`."""
+    """Return `x + zeros` with the mask of `x`."""
     y = x + zeros
     _backend.pass_mask(x, y)
     return y
 
 
-def _ends(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
-    """Inputs of all blocks, and the output of the last."""
+def _boundaries(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
+    """Return the inputs of all blocks, and the output of the last."""
     steps, end = blocks(chain, x, training)
     return [*(x for layer, x in steps if isinstance(layer, EulerResidual)), end]
 
 
 def _sums(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
-    """Outputs of all `EulerAdd`s."""
+    """Return the outputs of all `EulerAdd`s."""
     found = []
 
     def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
@@ -101,27 +101,26 @@ def _sums(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
 
 
 def _are_probabilities(outputs: Tensor) -> bool:
-    """Whether each row of a tensor has no negative number and the sum 1."""
+    """Return whether each row of a tensor has no negative number and the sum 1."""
     outputs = _backend.float64_array(outputs)
     return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 
 def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None) -> tuple[Array, Tensor]:
-    """`x` as the model takes it, and `y` as a tensor; a compiled step would take what is wrong for NaN."""
+    """Return `x` as the model takes it, and `y` as a tensor, or raise: a compiled step would give NaN for wrong data."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
         raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
     x = checked_inputs(model, x)
     if y is None:
-        raise ValueError("`y` must be the labels of `x`: the gradients are those of the loss. Received: y=None.")
+        raise ValueError("`y` must be the labels of `x`: the loss needs them. Received: y=None.")
     y = as_numbers("y", keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
     if len(x) != len(y):
-        raise ValueError(f"`x` and `y` must have as many rows. Received: the shapes {x.shape} and {y.shape}.")
+        raise ValueError(f"`x` and `y` must have the same number of rows. Received: the shapes {x.shape} and {y.shape}.")
     num_classes = model.output_shape[-1] or np.inf
     if loss is None and y.size != len(y):
         raise ValueError(
-            f"`y` must be one class of 0..{num_classes - 1} for each row, or `loss` one that takes it. "
-            f"Received: the shape {y.shape}."
+            f"`y` must be one class in 0..{num_classes - 1} per row. Pass a `loss` for other labels. Received: the shape {y.shape}."
         )
     sparse = sparse_loss(loss)
     if loss is None or sparse:
@@ -130,12 +129,12 @@ def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = N
 
 
 def checked_inputs(model: keras.Model, x: Any) -> Array:
-    """`x` as the model takes it, an array of finite numbers with at least one row."""
+    """Return `x` as the model takes it, or raise unless it is an array of finite numbers with at least one row."""
     x = keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else as_array("x", x)
     if hasattr(model, "prepare_inputs"):
         x = model.prepare_inputs(x)
     if x.dtype.kind not in "fiub":
-        raise TypeError(f"`x` must be an array of numbers. Received: one of {x.dtype}.")
+        raise TypeError(f"`x` must be an array of numbers. Received: an array of {x.dtype}.")
     if not x.ndim or not len(x):
         raise ValueError(f"`x` must have at least one row. Received: the shape {x.shape}.")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

@@ -1,4 +1,4 @@
-"""How gradients and input noise grow from block to block, measured and beside the bounds of the paper's propositions."""
+"""The growth of gradients and input noise from block to block, beside the bounds of the paper's propositions."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from keras_euler.analysis.gradients import checked_batch, checked_inputs, gradie
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.layers import EulerResidual
 
-# Activations I of which |I(a) - I(b)| <= |a - b|, as the propositions take it.
+# Activations I with |I(a) - I(b)| <= |a - b|, as the propositions assume.
 NON_EXPANSIVE = tuple(
     keras.activations.get(name)
     for name in ("linear", "relu", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid", "softplus", "softsign")
@@ -27,17 +27,17 @@ NON_EXPANSIVE = tuple(
 
 @dataclass(frozen=True)
 class Growth:
-    """What was measured along the blocks of a network, and the bound on it. Printing it shows a table.
+    """A measurement along the blocks of a network and its bound. Printing it shows a table.
 
     Attributes:
         names: Names of the D blocks.
-        measured: Array `(D + 1,)`: of `x_0`, the first block's input, ..., of `x_D`, the last one's output.
-        bound: Array `(D + 1,)`: the proposition's bound on it.
-        W: The W of that bound.
+        measured: Array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's output.
+        bound: Array `(D + 1,)`: the proposition's bound on `measured`.
+        W: The W of the bound, the largest of `branches`.
         h: Array `(D,)` of step factors.
-        shortcut_norms: Array `(D,)`: 1 where the shortcut is the identity; what stands before a block counts as part of it.
-        branches: Array `(D,)`: what W is the largest of.
-        steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`, nan where the shapes differ.
+        shortcut_norms: Array `(D,)`: norms of the shortcuts, including the layers after a block; 1 for the identity.
+        branches: Array `(D,)`: measured norms of the branches.
+        steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`; nan where the shapes differ.
 
     Example:
 
@@ -65,15 +65,15 @@ class Growth:
 
 
 def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, num_iterations: int = 20) -> Growth:
-    """Measured gradients with respect to the blocks' inputs beside the bound of Proposition 1, in its spectral form.
+    """Measure the gradients at each block boundary, beside the bound of Proposition 1 in its spectral form.
 
-    `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode: after training its moving statistics, before it
-    those that `calibrate_batch_norm` sets. `branches` are the spectral norms of `dF/dx` at the batch, of the worst example, by
-    power iteration: an estimate from below, so that the bound may fail by the little that more iterations would add.
+    `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode. Call `calibrate_batch_norm` first if the model is
+    untrained. `branches` are the spectral norms of `dF/dx`, by power iteration, for the worst example of the batch. The iteration
+    estimates them from below, so that `measured` may slightly exceed the bound; more iterations help.
 
     Args:
         model, x, y, loss: As for `gradient_norms`.
-        num_iterations: Of the power iteration, for each block.
+        num_iterations: Number of power iterations for each block.
 
     Returns:
         A `Growth`.
@@ -100,25 +100,25 @@ def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss =
 
 
 def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: int = 20, seed: int = 0) -> Growth:
-    """Measured growth of input noise from block to block beside the bound of Proposition 2.
+    """Measure the growth of input noise from block to block, beside the bound of Proposition 2.
 
-    `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, batch norm in inference mode; the noise at the input is a random
-    direction of norm `eps`, and the bound starts from what the layers before the blocks have made of it. `branches` are
+    `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, with batch norm in inference mode. The noise of an input has a
+    random direction and the norm `eps`; the bound starts at the distance measured at the first block. `branches` are
     `|F(x^eps_n) - F(x_n)|` of the worst example.
 
     Args:
         model: As for `gradient_norms`.
         x: Batch of floating inputs.
         eps: Norm of the noise of each example, > 0.
-        num_iterations: Of the power iteration for the norms of shortcuts.
-        seed: Of the noise.
+        num_iterations: Number of power iterations for the norms of shortcuts.
+        seed: Seed of the noise.
 
     Returns:
         A `Growth`.
 
     Raises:
-        TypeError: `model` is not a Keras model, `x` is not of floating numbers.
-        ValueError: The model has no blocks or they are no chain; `x` is empty or not finite; `eps` is not positive.
+        TypeError: `model` is not a Keras model, or `x` is not of floating numbers.
+        ValueError: The model has no blocks, or they are not a chain; `x` is empty or not finite; `eps` is not positive.
 
     Example:
 
@@ -130,11 +130,11 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
     if not check_number("eps", eps, 0):
         raise ValueError(f"`eps` must be > 0. Received: eps={eps}.")
     x = np.asarray(x)
-    taken = model.inputs[0].dtype
-    if not (np.issubdtype(x.dtype, np.floating) and keras.backend.is_float_dtype(taken)):
+    input_dtype = model.inputs[0].dtype
+    if not (np.issubdtype(x.dtype, np.floating) and keras.backend.is_float_dtype(input_dtype)):
         raise TypeError(
-            "`x` must be of floating numbers, to which noise can be added, and the model take such. "
-            f"Received: {x.dtype}, for a model of {taken}. Pass the part of the model behind its embedding or scaling."
+            "`x` and the model's input must be floating numbers, to which noise can be added. "
+            f"Received: {x.dtype}, for a model of {input_dtype}. Pass the part of the model after its embedding or scaling."
         )
     x = checked_inputs(model, x)
     noise = np.random.default_rng(seed).normal(size=x.shape)
@@ -155,9 +155,9 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
 
 
 def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
-    """Set the moving statistics of all batch norms to those of a batch, as if training had seen nothing but it.
+    """Set the moving statistics of all batch norms to those of a batch.
 
-    Before training they are 0 and 1, and inference mode is another network than the one that is about to be trained.
+    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with.
 
     Args:
         model: A Keras model.
@@ -189,7 +189,7 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
 
 
 class _Blocks:
-    """The blocks with their inputs, the norms of their shortcuts, and those of the layers after each block."""
+    """The blocks with their inputs, the norms of their shortcuts, and the norms of the layers after each block."""
 
     def __init__(self, steps: Steps, end: Tensor, num_iterations: int) -> None:
         self.steps, self.end = steps, end
@@ -198,7 +198,7 @@ class _Blocks:
             if not _is_non_expansive(block.activation):
                 name = getattr(block.activation, "name", getattr(block.activation, "__name__", block.activation))
                 raise ValueError(
-                    "The propositions need blocks whose activation I does not expand distances, such as relu or None. "
+                    "The propositions need blocks whose activation does not expand distances, such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
                 )
         self.norms = [1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()]
@@ -206,13 +206,13 @@ class _Blocks:
 
     @property
     def shortcut_norms(self) -> Array:
-        """Array `(D,)`: of the shortcuts."""
+        """Norms of the shortcuts, an array `(D,)`."""
         pairs = zip(self.steps, self.norms, strict=True)
         return np.array([norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
 
     @property
     def after(self) -> Array:
-        """Array `(D,)`: of all layers between a block and the next one."""
+        """Norms of all layers between a block and the next one, an array `(D,)`."""
         found = []
         for (layer, _), norm in zip(self.steps, self.norms, strict=True):
             if isinstance(layer, EulerResidual):
@@ -222,9 +222,9 @@ class _Blocks:
         return np.array(found)
 
     def widen(self, other: "_Blocks") -> None:
-        """Raise the norms to the largest growth of the distance between these inputs and another batch's.
+        """Raise the norms to the largest growth of the distance between these inputs and those of another batch.
 
-        The derivative at one point says nothing of what lies far from it where a layer is not linear.
+        For a nonlinear layer the derivative at one point says nothing about distant points.
         """
         pairs = zip(self._passed(), other._passed(), strict=True)
         for i, ((function, a), (_, b)) in enumerate(pairs):
@@ -234,7 +234,7 @@ class _Blocks:
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
     def _passed(self) -> Iterator[tuple[Callable[[Tensor], Tensor] | None, Tensor]]:
-        """For each step what x passes beside the branches, None for the identity, and its input."""
+        """Yield for each step the function on the path beside the branches, None for the identity, and its input."""
         for layer, x in self.steps:
             if not isinstance(layer, EulerResidual):
                 yield layer, x
@@ -253,7 +253,7 @@ class _Blocks:
 
 
 def _chained(layers: list[keras.layers.Layer]) -> Callable[[Tensor], Tensor]:
-    """The function that calls layers in order."""
+    """Return a function that calls layers in order."""
     return lambda x: functools.reduce(lambda x, layer: layer(x), layers, x)
 
 
@@ -272,10 +272,10 @@ def _largest_h(block: EulerResidual) -> float:
 
 
 def _norms(array: Array) -> Array:
-    """L2 norm of each row of an array."""
+    """Return the L2 norm of each row of an array."""
     return np.linalg.norm(array.reshape(len(array), -1), axis=1)
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
-    """Of the examples of two batches the largest distance."""
+    """Return the largest distance between the examples of two batches."""
     return float(_norms(float64_array(a) - float64_array(b)).max())

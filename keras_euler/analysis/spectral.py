@@ -1,4 +1,4 @@
-"""The spectral norm of a function's derivative, without its matrix."""
+"""The spectral norm of a function's derivative, computed without its matrix."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iteration
     """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
 
     Args:
-        function: Function of a tensor `(batch, ...)` that treats each example by itself.
-        x: Tensor or array `(batch, ...)`, where to take the derivative.
-        num_iterations: Multiplications by `J` and `J^T` each.
-        seed: Of the first direction.
+        function: Function of a tensor `(batch, ...)` that treats each example separately.
+        x: Tensor or array `(batch, ...)`, the point of the derivative.
+        num_iterations: Number of multiplications by `J` and by `J^T`.
+        seed: Seed of the first direction.
 
     Returns:
         A float.
 
     Raises:
         ValueError: `num_iterations` is less than 1.
-        TypeError: It is not an integer.
+        TypeError: `num_iterations` is not an integer.
 
     Example:
 
@@ -45,7 +45,7 @@ def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iteration
 
 
 def _normalized(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """Each example divided by its L2 norm, and the norms. The squares are summed in float32 at least: float16 ends at 65504."""
+    """Divide each example by its L2 norm; return it and the norms. The sums are float32 at least: float16 ends at 65504."""
     wide = keras.ops.cast(tensor, _backend.wide_dtype([tensor.dtype]))
     axes = tuple(range(1, len(tensor.shape)))
     norms = keras.ops.sqrt(keras.ops.sum(keras.ops.square(wide), axis=axes, keepdims=True))

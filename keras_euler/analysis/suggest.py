@@ -1,4 +1,4 @@
-"""Which h to take: 1/sqrt(L), or less where gradients explode at initialization."""
+"""The choice of h: 1/sqrt(L), or less if gradients explode at initialization."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ LIMIT = 10.0
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What `suggest_h` found. Printing it shows the table of growths and the reason for the advice.
+    """The result of `suggest_h`. Printing it shows a table of growths and the reason for the suggestion.
 
     Attributes:
-        h: The advice: the largest measured h, at most `rule`, whose gradients do not explode. Where those of every h do, the
-            smallest measured h.
-        largest: The largest measured h whose gradients do not explode; None where those of every h do.
-        growths: Dict of each measured h -> growth of the gradients over the blocks; inf where it is not a number.
-        limit: The growth beyond which gradients are said to explode.
+        h: The suggested h: the largest measured one, at most `rule`, whose gradients do not explode. If they explode at every h,
+            the smallest measured one.
+        largest: The largest measured h whose gradients do not explode; None if they explode at every h.
+        growths: Dict of each measured h -> growth of the gradients over the blocks; inf if it is not a number.
+        limit: The growth above which gradients count as exploding.
         num_blocks: `L`, the number of residual blocks that x passes.
 
     Example:
@@ -75,32 +75,32 @@ def suggest_h(
 ) -> Suggestion:
     """Suggest an h for a network: the smaller of `1/sqrt(L)` and the largest h whose gradients do not explode.
 
-    `L` is the number of residual blocks. For `1/sqrt(L)` and for each candidate a network is built, with the same first weights,
-    and the gradients of one batch are taken as the first step of training would take them. Nothing is trained.
-    `growth = |dL/dx_0| / |dL/dx_D|` compares the gradient at the first block's input with that at the last block's output.
-    Gradients whose growth is beyond `limit` are said to explode: deep networks with such an h do not start to learn.
+    `L` is the number of residual blocks. For `1/sqrt(L)` and each candidate, the function builds a network with the same initial
+    weights and takes the gradients of one batch, as the first training step would. It trains nothing and sets the global random
+    seed. `growth = |dL/dx_0| / |dL/dx_D|` compares the gradient at the first block's input with that at the last block's output.
+    Gradients explode if their growth exceeds `limit`: deep networks with such an h do not start to learn.
 
-    Measured by training: for images at depth 20, 56 and 110 and texts at depth 17 the advice is `1/sqrt(L)`, and no other h was
-    shown to be better. For texts at depth 49 gradients explode at `1/sqrt(L)`, and the smaller h, the advice, trained better.
-    Without a norm the gradients shrink whatever h is, and the advice is `1/sqrt(L)`. Sets the global random seed.
+    Trainings support the suggestion. For images at depth 20, 56 and 110 and texts at depth 17 it is `1/sqrt(L)`, and no other h
+    was shown to be better. For texts at depth 49 gradients explode at `1/sqrt(L)`, and the suggested smaller h trained better. Without a
+    norm the gradients shrink for any h, and the suggestion is `1/sqrt(L)`.
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as
             `lambda h: EulerResNet(110, h)`, or one made by `eulerize`.
         x: Batch of inputs, as the network takes them; 16 to 64 are enough.
-        y: Their labels.
-        candidates: Numbers > 0 to measure beside `1/sqrt(L)`.
-        limit: The growth beyond which gradients are said to explode.
+        y: Labels of the batch.
+        candidates: Numbers > 0 to measure in addition to `1/sqrt(L)`.
+        limit: The growth above which gradients count as exploding.
         loss: As for `gradient_norms`.
-        seed: Of the first weights.
+        seed: Seed of the initial weights.
 
     Returns:
-        A `Suggestion`; `.h` is the number, printing it shows the measurements and the reason.
+        A `Suggestion`: `.h` is the number, and printing it shows the measurements and the reason.
 
     Raises:
-        ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h, or have other
-            numbers of blocks with another h; labels are missing or no classes; the inputs are not finite.
-        TypeError: `build` is not a function, or gives no Keras model; `candidates` are no numbers.
+        ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h, or their number of
+            blocks does; labels are missing or are not classes; the inputs are not finite.
+        TypeError: `build` is not a function or does not return a Keras model; or `candidates` are not numbers.
 
     Example:
 
@@ -117,14 +117,14 @@ def suggest_h(
     limit = check_number("limit", limit, 0)
     if isinstance(candidates, str) or not hasattr(candidates, "__iter__"):
         raise TypeError(f"`candidates` must be a list of numbers > 0. Received: candidates={candidates!r}.")
-    left = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
-    if not left or min(left) <= 0:
-        raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(left)}.")
+    remaining = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
+    if not remaining or min(remaining) <= 0:
+        raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(remaining)}.")
     growths: dict[float, float] = {}
     factors: dict[float, list[float]] = {}
     rule = 0.0
-    while left:
-        h = left.pop()
+    while remaining:
+        h = remaining.pop()
         keras.utils.set_random_seed(seed)
         model = build(h)
         factors[h] = Chain(model).factors
@@ -134,26 +134,26 @@ def suggest_h(
         if not rule:
             num_blocks = len(factors[h])
             rule = num_blocks**-0.5
-            left |= {rule} - set(growths)
+            remaining |= {rule} - set(growths)
         _check_depends_on_h(factors)
     growths = dict(sorted(growths.items()))
     within = [h for h, growth in growths.items() if growth <= limit]
-    # The smaller of the two where growth rises with h. Should it not, an h whose gradients explode is not suggested either.
+    # If growth rises with h, this is the smaller of the two. If not, an h with exploding gradients is still not suggested.
     h = max((h for h in within if h <= rule), default=min(within or growths))
     return Suggestion(h, max(within, default=None), growths, limit, num_blocks)
 
 
 def _check_depends_on_h(factors: dict[float, list[float]]) -> None:
-    """Raise unless the networks have as many blocks with each h, and no two the same factors."""
+    """Raise unless the networks have the same number of blocks with each h, and different factors."""
     (first, *others), h = factors.values(), list(factors)
     for i, blocks in enumerate(others, 1):
         if len(blocks) != len(first):
             counts = f"{len(first)} with h = {h[0]:.3g}, {len(blocks)} with h = {h[i]:.3g}"
-            raise ValueError(f"`build` must make networks of as many blocks with every h. Received: {counts}.")
+            raise ValueError(f"`build` must make networks of the same number of blocks for every h. Received: {counts}.")
     for i, blocks in enumerate(factors.values()):
         same = [h[j] for j, other in enumerate(factors.values()) if j < i and other == blocks]
         if same:
             raise ValueError(
-                f"`build` must pass h on to the network: with h = {same[0]:.3g} and with h = {h[i]:.3g} its blocks all have "
+                f"`build` must pass h on to the network: with h = {same[0]:.3g} and h = {h[i]:.3g} all its blocks have "
                 f"{sorted(set(blocks))}. Write it as lambda h: EulerResNet(110, h)."
             )

@@ -12,10 +12,10 @@ from keras_euler._types import Config, Mixin, PathLike
 from keras_euler._version import __version__
 from keras_euler.models.network import EulerNetwork, deserialized
 from keras_euler.models.presets import Preset, list_presets
-from keras_euler.models.weights import TOP
+from keras_euler.models.weights import TOP_ARGUMENTS
 
 # Arguments of a network that its backbone, which ends with the features, does not have.
-NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP)
+NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP_ARGUMENTS)
 
 
 class FromZoo(Mixin):
@@ -72,7 +72,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
 
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
-        arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
+        arguments = {name: value for name, value in preset.arguments.items() if name not in TOP_ARGUMENTS}
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
             own = {name: value for name, value in kwargs.items() if name not in ("name", "trainable", "dtype", "image_shape")}

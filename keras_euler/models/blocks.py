@@ -1,6 +1,6 @@
-"""The branch F and the shortcut S of a residual block, and the layers they are made of.
+"""The branch F and the shortcut S of a residual block, and their layers.
 
-What PyTorch does by default and Keras does not stands here: padding on both sides, and the first values of the weights.
+They follow two defaults of PyTorch that Keras lacks: padding on both sides, and the initial values of the weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
 
 
 class LayerMaker:
-    """Makes the layers of one network, which share these settings.
+    """Make the layers of one network, which share these settings.
 
     Args:
         rank: 2 for images, 1 for text.
         norm: `"batch"`, `"group"` (8 groups), `"layer"` (one group) or None.
-        use_bias: Whether a convolution has a bias although a norm follows; without a norm it always has one.
+        use_bias: Whether a convolution before a norm has a bias; without a norm it always has one.
         kernel_initializer: A Keras initializer, or None for PyTorch's default.
         data_format, dtype: As for every Keras layer.
     """
@@ -45,9 +45,9 @@ class LayerMaker:
     def convolution(
         self, channels: int, filters: int, size: int, strides: int = 1, use_bias: bool | None = None, name: str | None = None
     ) -> list[keras.layers.Layer]:
-        """Layers for a convolution of `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
+        """Make a convolution from `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
         pad = []
-        if strides > 1 and size > 1:  # there Keras' "same" pads one side only: same shape, other numbers
+        if strides > 1 and size > 1:  # Keras' "same" would pad one side only: same shape, other numbers
             settings = dict(data_format=self.data_format, dtype=self.dtype, name=f"{name}_padding")
             pad = [ZERO_PADDING[self.rank](size // 2, **settings)]
         convolution = CONVOLUTION[self.rank](
@@ -65,7 +65,7 @@ class LayerMaker:
         return [*pad, convolution]
 
     def dense(self, channels: int, units: int, dtype: DType = None, **kwargs: Any) -> keras.layers.Layer:
-        """A dense layer, as a layer."""
+        """Make a dense layer."""
         return keras.layers.Dense(
             units,
             kernel_initializer=self.initializer(),
@@ -75,7 +75,7 @@ class LayerMaker:
         )
 
     def normalization(self, name: str, gamma_initializer: str = "ones") -> list[keras.layers.Layer]:
-        """The norm, as a list of one layer; of none without a norm."""
+        """Make the norm: a list of one layer, or an empty list without a norm."""
         if self.norm is None:
             return []
         axis = 1 if self.data_format == "channels_first" else -1
@@ -85,11 +85,11 @@ class LayerMaker:
         return [keras.layers.GroupNormalization(GROUPS[self.norm], **settings)]
 
     def relu(self, name: str) -> list[keras.layers.Layer]:
-        """The activation, as a list of one layer."""
+        """Make the activation: a list of one layer."""
         return [keras.layers.Activation("relu", dtype=self.dtype, name=name)]
 
     def initializer(self) -> keras.initializers.Initializer:
-        """A new kernel initializer for each layer: one object used twice draws the same numbers twice."""
+        """Make a new kernel initializer for each layer: one object used twice draws the same numbers twice."""
         self.num_kernels += 1
         if self.kernel_initializer is None:
             return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
@@ -97,14 +97,14 @@ class LayerMaker:
             return self.kernel_initializer
         config = self.kernel_initializer.get_config()
         seed = config.get("seed")
-        seed = seed["config"]["seed"] if isinstance(seed, dict) else seed  # of a SeedGenerator
+        seed = seed["config"]["seed"] if isinstance(seed, dict) else seed  # the configuration of a SeedGenerator
         if seed is not None:
             config["seed"] = seed + self.num_kernels
         return self.kernel_initializer.from_config(config)
 
 
 def bias_initializer(fan_in: int) -> keras.initializers.Initializer:
-    """PyTorch's: uniform in +-1/sqrt(fan_in), the fan_in of the kernel beside it."""
+    """Make PyTorch's bias initializer: uniform in +-1/sqrt(fan_in), with the fan_in of the kernel beside it."""
     bound = fan_in**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
 
@@ -116,15 +116,15 @@ def residual_stages(
     strides: int,
     between: Callable[[str], keras.layers.Layer] | None = None,
 ) -> list[keras.layers.Layer]:
-    """The layers of all stages, in order; with preactivation a last norm and activation.
+    """Make the layers of all stages, in order, and with preactivation a final norm and activation.
 
     Args:
         make: A `LayerMaker`.
-        arguments: Those of the network: `widths`, one per stage, of which the first is what comes in, and what all blocks share:
-            `shortcut`, `preactivation`, `trainable_h` and `zero_gamma`.
-        blocks_per_stage: Blocks of each stage.
-        strides: Of the first block of every stage but the first.
-        between: Function from a stage's name to the layer that follows it, before the next stage; None for none.
+        arguments: Arguments of the network: `h`; `widths`, one per stage, the first of which is the width of the input; and
+            `shortcut`, `preactivation`, `trainable_h` and `zero_gamma`, which all blocks share.
+        blocks_per_stage: Number of blocks of each stage.
+        strides: Strides of the first block of every stage but the first.
+        between: Function from a stage's name to a layer between it and the next stage, or None.
     """
     kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma")}
     widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], sum(blocks_per_stage)))
@@ -155,10 +155,10 @@ def residual_block(
     zero_gamma: bool,
     name: str,
 ) -> EulerResidual:
-    """One block of `channels` to `filters` as an `EulerResidual`.
+    """Make a block from `channels` to `filters`, an `EulerResidual`.
 
-    F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a); with `preactivation` F is norm - relu - conv twice and
-    I is the identity (He et al. 2016b). `make` is a `LayerMaker`.
+    F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a). With `preactivation`, F is norm - relu - conv twice and I
+    is the identity (He et al. 2016b).
     """
     gamma = "zeros" if zero_gamma else "ones"
     conv1 = make.convolution(channels, filters, 3, strides, name="conv1")

@@ -1,4 +1,4 @@
-"""A model to call on strings: the encoding of characters before a network of ids."""
+"""A model that takes strings: it encodes their characters for a network of ids."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -18,24 +18,25 @@ from keras_euler.models.inputs import validates_inputs
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
-    Strings become ids by `datasets.characters.encode_characters`, in NumPy, before the compiled step; so it works, and saves
-    with the network as a `.keras` file, on every backend. Lists, columns of a table, generators, `PyDataset`s, `DataLoader`s and
-    `tf.data.Dataset`s of strings all do, and ids in place of strings. (Keras' `TextVectorization` needs TensorFlow beside other
-    backends, and numbers the characters in its own way.)
+    `datasets.characters.encode_characters` turns strings into ids, in NumPy, before the compiled step. The model therefore works
+    on every backend and is saved with its network as a `.keras` file. It takes lists, columns of a table, generators, `PyDataset`s,
+    `DataLoader`s and `tf.data.Dataset`s of strings or of ids. (Keras' `TextVectorization` needs TensorFlow on all backends and
+    numbers the characters differently.)
 
     Args:
-        network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or after a
-            `RandomCharacters`.
+        network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or
+            after a `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
-        class_names: None, or a name for each class, for `classify`.
+        class_names: One name per class, for `classify`, or None.
         **kwargs: `name` and `trainable`, as for every Keras model.
 
-    Input shape: n strings, or ids `(n, length)`. Output shape: the network's.
+    Input shape: n strings, or ids `(n, length)`. Output shape: that of the network.
 
     Raises:
-        ValueError: The alphabet has more ids than the network or its input's dtype, there are not as many names as classes, or the
-            network's output is of another kind; ids outside the alphabet, labels that are no classes.
-        TypeError: `network` is no built model; texts that aren't strings, labels that aren't numbers.
+        ValueError: The alphabet has more ids than the network or its input's dtype, the number of names differs from that of the
+            classes, or the network's output is not `(batch, num_classes)`. In use: an id is outside the alphabet, or a label is not
+            a class.
+        TypeError: `network` is not a built model. In use: a text is not a string, or a label is not a number.
 
     Example:
 
@@ -56,7 +57,7 @@ class CharacterClassifier(keras.Model):
             raise ValueError(f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}.")
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
         tables = [layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)]
-        if tables and max(tables) < num_ids:  # others may hold positions
+        if tables and max(tables) < num_ids:  # smaller tables may hold positions
             raise ValueError(
                 f"The alphabet needs a network of vocabulary_size={num_ids}. Received: one of vocabulary_size={max(tables)}."
             )
@@ -77,7 +78,7 @@ class CharacterClassifier(keras.Model):
         self.num_classes = num_classes
 
     def classify(self, texts: Texts, **kwargs: Any) -> list[str] | list[int]:
-        """The most probable class of each text: its name, or its number without `class_names`.
+        """Return the most probable class of each text: its name, or its number without `class_names`.
 
         Args:
             texts: List or array of n strings.
@@ -87,14 +88,14 @@ class CharacterClassifier(keras.Model):
             List of n names or integers.
         """
         if self.num_classes < 2:
-            raise ValueError("`classify` needs a network of two classes or more. Received: one of a single output.")
+            raise ValueError("`classify` needs a network of at least two classes. Received: a network of one output.")
         if not len(texts):
             return []
         classes = self.predict(texts, **{"verbose": 0, **kwargs}).argmax(-1).tolist()
         return classes if self.class_names is None else [self.class_names[i] for i in classes]
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Strings as ids; ids are checked."""
+        """Encode strings as ids; check ids."""
         length = self.network.input_shape[1]
         if isinstance(x, str) or as_array("x", x).dtype.kind in "OUST":
             return encode_characters(x, length, self.alphabet)

@@ -22,48 +22,49 @@ POOLINGS = ("avg", "max", None)
 class EulerResNet(EulerNetwork):
     """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
 
-    A 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions each, with `widths` filters; the
-    first block of the stages 2 and 3 halves the resolution. `h=1` is the ordinary ResNet of He et al. (2016a) for CIFAR-10; the
-    paper ("Towards Robust ResNet", IJCAI 2019, section 4) takes `h=0.1`.
+    It has a 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions each, with `widths` filters. The
+    first block of stages 2 and 3 halves the resolution. `h=1` is the ordinary ResNet of He et al. (2016a) for CIFAR-10; the paper
+    ("Towards Robust ResNet", IJCAI 2019, section 4) takes `h=0.1`.
 
     Layers and variables have stable names: `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`. The paper's "layer 2" is
     `stage1_block1/conv1`.
 
     Args:
-        depth: Number of layers with weights along the path, 6n + 2: 8, 14, 20, ..., 110, ..., 218 and on.
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of blocks; or one number per block.
+        depth: Number of layers with weights along the path, 6n + 2: 8, 14, 20, ..., 110, ..., 218, ...
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of blocks; or one number per block.
         num_classes: Number of logits.
         input_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
         widths: Filters of the three stages.
-        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None: then the stem and the
-            convolutions of F have a bias.
-        shortcut: Where width and resolution change: `"projection"`, a strided 1x1 convolution and norm (the paper's, option B),
-            or `"padding"`, every second pixel and channels of zeros (option A).
-        preactivation: F is norm - relu - convolution twice, I the identity (He et al. 2016b).
-        trainable_h: None, `"scalar"` (ReZero) or `"channel"` (LayerScale): train `h`, from its value on.
+        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None. Without a
+            norm the stem and the convolutions of F have a bias.
+        shortcut: The shortcut where width and resolution change: `"projection"`, a strided 1x1 convolution and norm (the paper's,
+            option B), or `"padding"`, every second pixel and channels of zeros (option A).
+        preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
+        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
-        kernel_initializer: Initializer, or its name, of all kernels; cloned for every layer, with seeds of their own. None is
-            PyTorch's default, uniform in +-1/sqrt(fan_in). Biases are always uniform in that bound.
+        kernel_initializer: Initializer of all kernels, or its name; each layer gets a clone with its own seed. None is PyTorch's
+            default, uniform in +-1/sqrt(fan_in). Biases are always uniform in that bound.
         include_top: False leaves the dense layer out.
-        pooling: `"avg"`, `"max"` or None; None, the feature map, only without the top.
+        pooling: `"avg"`, `"max"` or, without the top, None, which gives the feature map.
         classifier_activation: Activation of the dense layer. None: the outputs are logits.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
-        dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another model set
-            the policy for all, `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the outer one's.
-        trainable: False freezes all layers but those in `replaced_layers`.
-        weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
-            weights file to load.
+        dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another
+            model, set the policy globally by `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the policy
+            of the outer model.
+        trainable: False freezes all layers except those in `replaced_layers`.
+        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without the top), or the path of a
+            weights file.
         name: The model's name.
-        replaced_layers: Dict from the name of a layer to the layer that takes its place, or None. In the configuration of a
-            network these are the layers that were changed after it was made, so that a saved network keeps the changes.
+        replaced_layers: Dict from the name of a layer to the layer that replaces it, or None. In the configuration of a network
+            these are the layers that were changed after it was built, so that a saved network keeps the changes.
 
     Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
     Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or the feature map.
 
     Raises:
-        ValueError: An argument out of its range; the message says what was received and what to pass.
-        TypeError: An argument of the wrong type.
-        OSError: Weights that are not there, or can't be downloaded.
+        ValueError: An argument is out of range; the message says what was received and what to pass.
+        TypeError: An argument has the wrong type.
+        OSError: The weights are missing or cannot be downloaded.
 
     Example:
 
@@ -116,7 +117,7 @@ class EulerResNet(EulerNetwork):
 
     @staticmethod
     def make_layers(arguments: Config) -> list[keras.layers.Layer]:
-        """The layers from the images to the outputs, in order, not yet built."""
+        """The layers from the images to the outputs, in order and unbuilt."""
         names = ("widths", "norm", "kernel_initializer", "data_format", "dtype", "pooling")
         widths, norm, kernel_initializer, data_format, dtype, pooling = (arguments[name] for name in names)
         make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
@@ -135,7 +136,7 @@ class EulerResNet(EulerNetwork):
         return layers
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Check that images that enter are numbers."""
+        """Check that images are numbers."""
         return check_images(x)
 
 
@@ -151,7 +152,7 @@ def _blocks_per_stage(depth: int) -> int:
 
 
 def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | None) -> Shape:
-    """The shape as a tuple of ints, in the order of `data_format`; None is Keras' own setting."""
+    """Return the shape as a tuple of ints, in the order of `data_format`; None is Keras' own setting."""
     order = data_format or keras.config.image_data_format()
     last = order == "channels_last"
     if input_shape is None:
@@ -166,7 +167,7 @@ def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | No
     shape = tuple(None if size is None else int(size) for size in input_shape)
     if shape[-1 if last else 0] is None:
         raise ValueError(f"{problem} The number of channels must be known.")
-    other = shape[1:] if last else shape[:2]  # height and width, if the order is the other one
+    other = shape[1:] if last else shape[:2]  # height and width in the other order
     if data_format is None and shape[0 if last else -1] in (1, 3) and other[0] == other[1] and (other[0] or 0) > 4:
         warnings.warn(
             f"input_shape={shape} is read as {axes}, Keras' own order. "

@@ -15,8 +15,8 @@ from keras_euler.models.network import EulerNetwork, checked
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
-SHORTEST = 64  # halved three times, it leaves the head its 8 positions
-POSITIONS = 8  # that the head keeps
+MIN_LENGTH = 64  # halved three times, it leaves the 8 positions that the head needs
+POSITIONS = 8  # kept by the head
 HEAD_POOLINGS = ("max", "k_max")
 POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
 
@@ -26,54 +26,54 @@ POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.Glob
 class EulerVDCNN(EulerNetwork):
     """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
 
-    The VDCNN of Conneau et al. (2017) as the paper's authors have it: an embedding of the characters, a convolution of 3
-    characters, four stages of blocks of two such convolutions each, with `widths` filters, the length halved by a max pooling
-    between the stages; then 8 positions per channel and three dense layers. `h=1` is the ordinary network.
+    This is the VDCNN of Conneau et al. (2017) in the version of the paper's authors. An embedding of the characters and a
+    convolution of 3 characters precede four stages of blocks of two such convolutions each, with `widths` filters. A max pooling
+    between the stages halves the length. The head keeps 8 positions per channel and has three dense layers. `h=1` is the ordinary
+    network.
 
-    `keras_euler.CharacterClassifier` puts the encoding of strings before it; `datasets.characters.encode_characters` is that
-    encoding. Arrays of ids that enter by a call, `fit`, `evaluate` or `predict` are checked: compiled, a bad id is a NaN, or
-    another id.
+    `keras_euler.CharacterClassifier` encodes strings for it, by `datasets.characters.encode_characters`. A call, `fit`, `evaluate`
+    and `predict` check arrays of ids: a compiled step would take a wrong id for NaN or for another id.
 
     Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`, `dense1`.
 
     Args:
-        depth: Convolutions and the first dense layer counted: 9, 17, 29, 49, 65 or 69.
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"` with L the number of blocks; or one number per block.
+        depth: Number of convolutions and the first dense layer: 9, 17, 29, 49, 65 or 69.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of blocks; or one number per block.
         num_classes: Number of logits.
         sequence_length: Ids per text, at least 64.
-        vocabulary_size: Number of ids, 0 (the padding) among them: `datasets.characters.vocabulary_size(alphabet)`.
-        embedding_dim: Numbers per id. The padding's are zero and stay so.
+        vocabulary_size: Number of ids, including 0, the padding: `datasets.characters.vocabulary_size(alphabet)`.
+        embedding_dim: Numbers per id; those of the padding are always zero.
         widths: Filters of the four stages.
         norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None.
-        head_pooling: How 8 positions stay of each channel: `"max"`, the largest number of each eighth of the text (the
-            authors'), or `"k_max"`, the 8 largest in their order (Conneau et al.).
+        head_pooling: Which 8 numbers of each channel the head keeps: `"max"`, the largest of each eighth of the text (as the
+            authors do), or `"k_max"`, the 8 largest in their order (Conneau et al.).
         dense_units: Units of the two hidden dense layers.
-        dropout: Rate after each of them, 0 to below 1.
+        dropout: Rate of the dropout after each hidden dense layer, at least 0 and below 1.
         shortcut: Where the width changes: `"projection"`, a 1x1 convolution and norm, or `"padding"`, channels of zeros.
-        preactivation: F is norm - relu - convolution twice, I the identity (He et al. 2016b).
-        trainable_h: None, `"scalar"` (ReZero) or `"channel"` (LayerScale): train `h`, from its value on.
+        preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
+        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
         kernel_initializer: As for `EulerResNet`.
-        include_top: False leaves the head out, its pooling and the dense layers.
-        pooling: Only without the top: `"avg"` or `"max"` over all positions, or None, the features of each.
+        include_top: False leaves out the head: its pooling and the dense layers.
+        pooling: Without the top: `"avg"` or `"max"` over all positions, or None, which gives the features of each position.
         classifier_activation: Activation of the last dense layer. None: the outputs are logits.
-        data_format: `"channels_last"` or `"channels_first"`, of the convolutions. Default: Keras' own setting.
+        data_format: `"channels_last"` or `"channels_first"`, for the convolutions. Default: Keras' own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
-        trainable: False freezes all layers but those in `replaced_layers`.
-        weights: None, the name of a preset (`keras_euler.list_presets()`; its features without the top too), or the path of a
-            weights file to load.
+        trainable: False freezes all layers except those in `replaced_layers`.
+        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without the top), or the path of a
+            weights file.
         name: The model's name.
         replaced_layers: As for `EulerResNet`.
 
     Input shape: `(batch, sequence_length)`, integer ids.
-    Output shape: `(batch, num_classes)`; without the top `(batch, positions, widths[-1])`, an eighth of the length, or
-        `(batch, widths[-1])` with a pooling.
+    Output shape: `(batch, num_classes)`; without the top `(batch, positions, widths[-1])`, where positions are an eighth of the
+        length, or with a pooling `(batch, widths[-1])`.
 
     Raises:
-        ValueError: An argument out of its range; the message says what was received and what to pass. Ids outside the
-            vocabulary, of another length, or labels outside the classes.
-        TypeError: An argument of the wrong type, or ids that are no integers.
-        OSError: Weights that are not there, or can't be downloaded.
+        ValueError: An argument is out of range; the message says what was received and what to pass. In use: an
+            id is outside the vocabulary, the length differs, or a label is not a class.
+        TypeError: An argument has the wrong type, or ids are not integers.
+        OSError: The weights are missing or cannot be downloaded.
 
     Example:
 
@@ -117,7 +117,7 @@ class EulerVDCNN(EulerNetwork):
     ) -> None:
         num_blocks = sum(_blocks_per_stage(depth))
         hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
-        sequence_length = check_integer("sequence_length", sequence_length, SHORTEST, hint)
+        sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
         vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
         embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
         dense_units = check_integer("dense_units", dense_units, 1)
@@ -145,7 +145,7 @@ class EulerVDCNN(EulerNetwork):
 
     @staticmethod
     def make_layers(arguments: Config) -> list[keras.layers.Layer]:
-        """The layers from the ids to the outputs, in order, not yet built."""
+        """The layers from the ids to the outputs, in order and unbuilt."""
         names = ("embedding_dim", "widths", "norm", "kernel_initializer", "data_format", "dtype")
         embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (arguments[name] for name in names)
         make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
@@ -167,7 +167,7 @@ class EulerVDCNN(EulerNetwork):
         return layers
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Check ids that enter."""
+        """Check ids."""
         return check_ids(x, self.vocabulary_size, self.sequence_length)
 
 
@@ -182,17 +182,17 @@ def _blocks_per_stage(depth: int) -> tuple[int, ...]:
 
 
 def head(make: LayerMaker, positions: int, width: int, arguments: Config) -> list[keras.layers.Layer]:
-    """The layers from the features to the logits: 8 positions of each channel, two hidden dense layers, the classes.
+    """Make the layers from the features to the logits: the pooling to 8 positions and three dense layers.
 
     Args:
         make: A `LayerMaker`.
-        positions, width: Of the features.
+        positions, width: Shape of the features.
         arguments: `head_pooling`, `dense_units`, `dropout`, `num_classes` and `classifier_activation` of the network.
     """
     units, dense_units = POSITIONS * width, arguments["dense_units"]
     layers = [
         _head_pool(arguments["head_pooling"], positions, make.data_format, make.dtype),
-        # By positions, whatever the data format: torch's flatten is by channels (see torch_weights.py).
+        # Flatten by positions in both data formats; torch flattens by channels (see convert/state_dict.py).
         keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
     ]
     for i in (1, 2):
@@ -208,6 +208,6 @@ def _head_pool(head_pooling: str, positions: int, data_format: str, dtype: DType
     settings = dict(data_format=data_format, dtype=dtype, name="head_pool")
     if head_pooling == "k_max":
         return KMaxPooling1D(POSITIONS, **settings)
-    if positions % POSITIONS == 0:  # the usual case, and faster than the general one
+    if positions % POSITIONS == 0:  # the usual case; faster than the general layer
         return keras.layers.MaxPooling1D(positions // POSITIONS, **settings)
     return keras.layers.AdaptiveMaxPooling1D(POSITIONS, **settings)

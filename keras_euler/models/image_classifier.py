@@ -1,4 +1,4 @@
-"""A model to call on raw pixels: a Sequential model that refuses images of another scale."""
+"""A Sequential model of raw pixels that rejects images of another scale."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ from keras_euler.models.inputs import validates_inputs
 @validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class ImageClassifier(keras.Sequential):
-    """A `keras.Sequential` model of raw images, pixels in 0..255, that refuses images of another scale.
+    """A `keras.Sequential` model of raw images, with pixels in 0..255, that rejects images of another scale.
 
-    Keras casts what a model is given to the dtype of its `Input`: a plain model of uint8 pixels sees `x / 255` as black images
-    and answers the same for all. This one raises an error in `fit`, `evaluate`, `predict`, their `*_on_batch` and a call, for
-    arrays, data sets and every other container. Whole numbers in 0..255 of any dtype pass, and pixels of uint8 reach the device as
-    uint8. A symbolic tensor, or one inside a compiled function, has no values to check.
+    Keras casts inputs to the dtype of the model's `Input`: a plain model of uint8 pixels sees `x / 255` as black images and gives
+    the same answer for all. This model raises an error instead, in `fit`, `evaluate`, `predict`, their `*_on_batch` and a call, for
+    arrays, data sets and other containers. It accepts whole numbers in 0..255 of any dtype, and uint8 pixels reach the device as
+    uint8. It cannot check symbolic tensors and tensors inside a compiled function, which have no values.
 
     Args:
-        layers: List of layers that begins with a `keras.Input`; normalization belongs to them.
+        layers: List of layers that begins with a `keras.Input` and includes the normalization.
         **kwargs: `name` and `trainable`, as for `keras.Sequential`.
 
     Input and output shape: those of the layers.
 
     Raises:
-        ValueError: Pixels that are scaled, to at most 1; where the `Input` is of integers, pixels that are not whole numbers in
-            0..255; labels that are no classes.
-        TypeError: Images that are not numbers.
+        ValueError: Pixels are scaled to at most 1, or are not whole numbers in 0..255 although the `Input` is of integers; or a
+            label is not a class.
+        TypeError: Images are not numbers.
 
     Example:
 
@@ -45,7 +45,7 @@ class ImageClassifier(keras.Sequential):
     """
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Check images that enter; where the `Input` is of uint8, pixels of another dtype become uint8."""
+        """Check images; if the `Input` is of uint8, convert pixels of another dtype to uint8."""
         dtype = self.inputs[0].dtype
         x = check_pixels(x, must_be_whole=keras.backend.is_int_dtype(dtype))
         return x.astype(dtype, copy=False) if dtype == "uint8" else x
@@ -62,9 +62,9 @@ def check_images(x: Any) -> Array:
 
 
 def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
-    """Return images as an array, or raise if they are not in units of 0..255: if no number is above 1, but for black images.
+    """Return images as an array, or raise if they are scaled: if no number is above 1, unless all are 0.
 
-    With `must_be_whole` each number must be whole and in 0..255, as a cast to uint8 needs it.
+    With `must_be_whole` each number must be whole and in 0..255, as a cast to uint8 requires.
     """
     x = check_images(x)
     if x.dtype == np.uint8 or not x.size:

@@ -1,4 +1,4 @@
-"""What a user hands to a model, checked before the compiled step, which can neither read strings nor refuse a bad class."""
+"""Checks of a model's inputs before the compiled step, which can neither read strings nor reject a wrong class."""
 
 import functools
 import inspect
@@ -11,18 +11,18 @@ from keras_euler import _backend
 from keras_euler._checks import as_array, as_numbers, check_labels, is_array_like
 from keras_euler._types import Tensor
 
-OF_ALL_EXAMPLES = ("fit", "evaluate", "predict")
+DATA_SET_METHODS = ("fit", "evaluate", "predict")
 ModelClass = TypeVar("ModelClass", bound=type[keras.Model])
-METHODS = (*OF_ALL_EXAMPLES, "train_on_batch", "test_on_batch", "predict_on_batch")
+METHODS = (*DATA_SET_METHODS, "train_on_batch", "test_on_batch", "predict_on_batch")
 
 
 def validates_inputs(cls: ModelClass) -> ModelClass:
-    """Class decorator: inputs pass the model's `prepare_inputs`, and labels of a sparse cross entropy must be classes.
+    """Class decorator: pass inputs through the model's `prepare_inputs`; labels of a sparse cross entropy must be classes.
 
-    `prepare_inputs(x)` gets a NumPy array, or a single string, and returns what the network takes or raises. `fit`, `evaluate`,
-    `predict`, their `*_on_batch` and a call take arrays, columns of a table, lists and all other sequences. `fit`, `evaluate` and
-    `predict` also check tensors, and every batch of a generator, `PyDataset`, `DataLoader` or `tf.data.Dataset`. Tensors of one
-    batch are checked only where the model would cast floats to integers: reading them stops the device.
+    `prepare_inputs(x)` gets a NumPy array or a single string and returns what the network takes, or raises. `fit`, `evaluate`,
+    `predict`, their `*_on_batch` and a call take arrays, columns of a table, lists and other sequences. `fit`, `evaluate` and
+    `predict` also check tensors and every batch of a generator, `PyDataset`, `DataLoader` or `tf.data.Dataset`. A tensor of one
+    batch is checked only if the model would cast floats to integers: reading it stops the device.
     """
     for name in METHODS:
         setattr(cls, name, _validating(getattr(cls, name)))
@@ -47,17 +47,17 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def validating(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
-        given = bound.arguments
+        arguments = bound.arguments
         validator = Validator(args[0], method.__name__)
         for name, validate in (("x", validator.data), ("y", validator.labels), ("sample_weight", validator.weights)):
-            if name in given:
-                given[name] = validate(given[name])
-        held_out = given.get("validation_data")
-        if isinstance(held_out, (tuple, list)):
-            given["validation_data"] = validator.batch(held_out)
-        elif held_out is not None:
-            given["validation_data"] = validator.data(held_out)
-        if not validator.of_all_examples:
+            if name in arguments:
+                arguments[name] = validate(arguments[name])
+        validation_data = arguments.get("validation_data")
+        if isinstance(validation_data, (tuple, list)):
+            arguments["validation_data"] = validator.batch(validation_data)
+        elif validation_data is not None:
+            arguments["validation_data"] = validator.data(validation_data)
+        if not validator.takes_data_sets:
             return method(*bound.args, **bound.kwargs)
         try:
             with _backend.weights_kept(args[0], trains=method.__name__ == "fit"):
@@ -71,32 +71,32 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Validator:
-    """Checks what one call of a method is given, and converts it.
+    """Check and convert the arguments of one call of a method.
 
     Args:
         model: The model, with `prepare_inputs`.
-        method: The method's name.
+        method: Name of the method.
 
     Attributes:
-        of_all_examples: Whether the method takes data sets, and tensors are checked.
-        error: What was wrong with a batch of a data set; None so far.
+        takes_data_sets: Whether the method takes data sets; then tensors are checked too.
+        error: The error that a batch of a data set raised, or None.
     """
 
     def __init__(self, model: keras.Model, method: str) -> None:
         self.model = model
         self.method = method
-        self.of_all_examples = method in OF_ALL_EXAMPLES
+        self.takes_data_sets = method in DATA_SET_METHODS
         self.error: Exception | None = None
 
     def data(self, x: Any) -> Any:
-        """Inputs, or a data set whose batches will be checked."""
-        mapped = _backend.map_batches(x, self) if self.of_all_examples else None
+        """Convert inputs, or return a data set that checks its batches."""
+        mapped = _backend.map_batches(x, self) if self.takes_data_sets else None
         return self.inputs(x) if mapped is None else mapped
 
     def inputs(self, x: Any) -> Any:
-        """Inputs of one array, alone or in the structures that Keras takes; anything else passes as it is."""
+        """Convert inputs of one array, alone or in the structures that Keras takes; return anything else unchanged."""
         if not keras.ops.is_tensor(x):
-            x = _only_one(x, len(self.model.input_shape))
+            x = _unwrap_single(x, len(self.model.input_shape))
         if _backend.is_string_tensor(x):
             x = _backend.decode_strings(x)
         if keras.ops.is_tensor(x):
@@ -112,13 +112,13 @@ class Validator:
         return x
 
     def labels(self, y: Any) -> Any:
-        """Labels; where the loss is a sparse cross entropy, checked to be classes of the model."""
+        """Convert labels; for a sparse cross entropy, require that they are classes of the model."""
         if isinstance(y, dict) and len(y) == 1:
             return {name: self.labels(value) for name, value in y.items()}
-        y = _only_one(y, 1)
+        y = _unwrap_single(y, 1)
         is_tensor = keras.ops.is_tensor(y)
-        # JAX trains on with a wrong class where the other backends raise an error; its arrays are read without waiting for a step.
-        is_read = self.of_all_examples or (keras.backend.backend() == "jax" and is_tensor and _backend.has_value(y))
+        # JAX silently trains with a wrong class where the other backends raise an error. Reading its arrays waits for no step.
+        is_read = self.takes_data_sets or (keras.backend.backend() == "jax" and is_tensor and _backend.has_value(y))
         if y is None or (is_tensor and not (self.loss and is_read)):
             return y
         array = keras.ops.convert_to_numpy(y) if is_tensor else as_numbers("y", y)
@@ -127,8 +127,8 @@ class Validator:
         return y if is_tensor else array
 
     def weights(self, sample_weight: Any) -> Any:
-        """Weights of the examples, as an array."""
-        sample_weight = _only_one(sample_weight, 1)
+        """Convert the weights of the examples to an array."""
+        sample_weight = _unwrap_single(sample_weight, 1)
         return as_array("sample_weight", sample_weight) if is_array_like(sample_weight) else sample_weight
 
     @property
@@ -137,16 +137,16 @@ class Validator:
         return sparse_loss(getattr(self.model, "loss", None))
 
     def batch(self, batch: Any) -> tuple[Any, ...]:
-        """A batch of a data set: a tuple of inputs, and of labels and weights where it has them."""
+        """Convert a batch of a data set to a tuple of inputs and, if it has them, labels and weights."""
         is_texts = isinstance(batch, (list, tuple)) and all(isinstance(item, str) for item in batch)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight((batch,) if is_texts else batch)
-        if self.method == "predict":  # which takes no notice of labels
+        if self.method == "predict":  # which ignores labels
             return (self.inputs(x),)
-        checked = self.inputs(x), self.labels(y), self.weights(sample_weight)
-        return checked[: 3 if sample_weight is not None else 2 if y is not None else 1]
+        converted = self.inputs(x), self.labels(y), self.weights(sample_weight)
+        return converted[: 3 if sample_weight is not None else 2 if y is not None else 1]
 
     def guard(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)` inside a data set; what it raises is kept as `error`."""
+        """Call `function(*args)` inside a data set and keep the exception it raises as `error`."""
         try:
             return function(*args)
         except (TypeError, ValueError) as error:
@@ -154,9 +154,9 @@ class Validator:
             raise
 
     def _check_tensor(self, x: Tensor) -> None:
-        """Check the values of a tensor for a model of integers: of all examples, and floats that Keras would cast."""
+        """Check the values of a tensor for a model of integers: floats that Keras would cast, and in data-set methods all."""
         is_float = keras.backend.is_float_dtype(x.dtype)
-        if not (self.of_all_examples or is_float) or not keras.backend.is_int_dtype(self.model.inputs[0].dtype):
+        if not (self.takes_data_sets or is_float) or not keras.backend.is_int_dtype(self.model.inputs[0].dtype):
             return
         if _backend.has_value(x):
             array = keras.ops.convert_to_numpy(x)
@@ -164,21 +164,21 @@ class Validator:
             self.model.prepare_inputs(array.astype("int64") if is_whole else array)
 
 
-def _only_one(x: Any, rank: int) -> Any:
-    """The array in a list or dict of one, in which Keras takes it too."""
+def _unwrap_single(x: Any, rank: int) -> Any:
+    """Return the array in a list or dict that has only this one, as Keras also accepts it."""
     if isinstance(x, dict) and len(x) == 1:
-        return _only_one(next(iter(x.values())), rank)
+        return _unwrap_single(next(iter(x.values())), rank)
     if not isinstance(x, (list, tuple)) or len(x) != 1 or not hasattr(x[0], "shape"):
         return x
     is_text = getattr(x[0].dtype, "kind", None) in ("O", "U", "S", "T")
-    return x[0] if len(x[0].shape) >= rank or is_text else x  # else a list of one example
+    return x[0] if len(x[0].shape) >= rank or is_text else x  # a list of one example stays a list
 
 
 def sparse_loss(losses: Any) -> Any:
-    """The sparse cross entropy among one or several losses or their names, or None."""
+    """Return the sparse cross entropy among one or several losses or their names, or None."""
     for loss in keras.tree.flatten(losses):
         loss = keras.losses.get(loss)
-        is_class = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-        if is_class or loss is keras.losses.sparse_categorical_crossentropy:
+        is_sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        if is_sparse or loss is keras.losses.sparse_categorical_crossentropy:
             return loss
     return None

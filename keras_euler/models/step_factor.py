@@ -1,4 +1,4 @@
-"""The step factor as a model's argument: a number, a rule of depth, or one number per block."""
+"""The step factor as an argument of a model: a number, a rule of depth, or one number per block."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def step_factors(h: StepFactor, num_blocks: int) -> list[float]:
         num_blocks: L, the number of residual blocks.
 
     Raises:
-        ValueError: A number out of range, an unknown rule, or a list of another length.
-        TypeError: Something else.
+        ValueError: A number is out of range, a rule is unknown, or a list has another length.
+        TypeError: `h` is none of these.
 
     Example:
 

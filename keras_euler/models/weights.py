@@ -1,4 +1,4 @@
-"""Files of weights: in the package, in Keras' cache, or downloaded; verified before they are read."""
+"""Files of weights: in the package, in Keras' cache or downloaded. They are verified before they are read."""
 
 import contextlib
 import hashlib
@@ -23,79 +23,79 @@ from keras_euler._types import Config, PathLike, StepFactor
 from keras_euler.layers import EulerResidual
 from keras_euler.models.step_factor import step_factors
 
-LEFTOVER = 3600  # seconds without a byte after which a download is nobody's
+ABANDONED = 3600  # seconds without a new byte after which a partial download may be deleted
 ZOO = Path(__file__).parents[1] / "zoo"
 CACHE = ("models", "keras_euler")
-# Arguments that change neither which weights a network has nor what they compute.
-FREE = (
+# Arguments that change neither the weights of a network nor what they compute: they may differ from those of the weights.
+OVERRIDABLE_ARGUMENTS = (
     *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
     *("zero_gamma", "dropout", "include_top", "input_shape", "trainable", "replaced_layers"),
 )
-# What a network without its top does not have.
-TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
+# Arguments of the top, which a network without it lacks.
+TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
 
 
 def weights_file(source: str, sha256: str) -> Path:
-    """The file of a preset's weights, downloaded where it must be, with the expected content.
+    """Return the path of a preset's weights, verified; download them if they are missing.
 
-    A download goes into Keras' home (`~/.keras`, or KERAS_HOME; where that cannot be written, Keras' place in the temporary
-    folder), beside the file and renamed: several processes may download at once, and a kill leaves no torn file.
+    A download goes into Keras' home: `~/.keras` or KERAS_HOME, or, if that is not writable, `.keras` in the temporary folder. It is
+    written under another name and renamed, so that several processes may download at once and a kill leaves no partial file.
 
     Args:
-        source: Name of a file of the package, or a URL.
-        sha256: What the file must have, in hexadecimal digits.
+        source: Name of a file in the package, or a URL.
+        sha256: The file's SHA-256, in hexadecimal digits.
 
     Raises:
-        OSError: The download failed; the message says where the file may be put by hand.
-        ValueError: A file of the package has another content.
+        OSError: The download failed; the message says where to put the file by hand.
+        ValueError: A file of the package is missing or damaged.
     """
     if "://" not in source:
         file = ZOO / source
-        if not _is(file, sha256):
-            raise ValueError(f"{file} is missing or damaged: its SHA-256 should be {sha256}. Install keras_euler anew.")
+        if not _has_checksum(file, sha256):
+            raise ValueError(f"{file} is missing or damaged: its SHA-256 should be {sha256}. Reinstall keras_euler.")
         return file
     name = Path(urlsplit(source).path).name
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     homes = [home, Path(tempfile.gettempdir()) / ".keras"]
-    for file in (home.joinpath(*CACHE, name) for home in homes):  # one that can't be written may hold it too
-        if _is(file, sha256):
+    for file in (home.joinpath(*CACHE, name) for home in homes):  # a folder that is not writable may still hold it
+        if _has_checksum(file, sha256):
             return file
-    home = next((home for home in homes if _can_be_written(home.joinpath(*CACHE))), homes[-1])
+    home = next((home for home in homes if _is_writable(home.joinpath(*CACHE))), homes[-1])
     file = home.joinpath(*CACHE, name)
     _download(source, sha256, home, file)
     return file
 
 
-def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in a folder, or in that of its parents which is there."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return os.access(there, os.W_OK)
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be created in a folder, or in its closest existing parent."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(existing, os.W_OK)
 
 
-def _is(file: Path, sha256: str) -> bool:
+def _has_checksum(file: Path, sha256: str) -> bool:
     return file.is_file() and _sha256(file) == sha256
 
 
 def _download(url: str, sha256: str, home: Path, file: Path) -> None:
-    beside = file.with_name(f".{uuid.uuid4().hex}.{file.name}")  # threads share a process
-    for old in file.parent.glob(f".*.{file.name}"):  # what a kill left
+    temporary = file.with_name(f".{uuid.uuid4().hex}.{file.name}")  # not the process id, which threads share
+    for old in file.parent.glob(f".*.{file.name}"):  # left by a kill
         with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > LEFTOVER:
+            if time.time() - old.stat().st_mtime > ABANDONED:
                 old.unlink()
     try:
         keras.utils.get_file(
-            beside.name, url, file_hash=sha256, hash_algorithm="sha256", cache_dir=home, cache_subdir=os.path.join(*CACHE)
+            temporary.name, url, file_hash=sha256, hash_algorithm="sha256", cache_dir=home, cache_subdir=os.path.join(*CACHE)
         )
-        os.replace(beside, file)
-    except Exception as error:  # Keras raises Exception itself where a URL cannot be reached
-        other = " (there is another file now)" * file.is_file()
+        os.replace(temporary, file)
+    except Exception as error:  # Keras raises a plain Exception if a URL cannot be reached
+        hint = " (which is another file now)" * file.is_file()
         raise OSError(
-            f"{url} can't be downloaded: {error}. Download it elsewhere and put it at {file}{other} (SHA-256 "
-            f"{sha256}). Where that folder cannot be written, set KERAS_HOME to one that can."
+            f"{url} cannot be downloaded: {error}. Download it elsewhere and put it at {file}{hint} (SHA-256 "
+            f"{sha256}). If that folder is not writable, set KERAS_HOME to one that is."
         ) from error
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
 
 
 def _sha256(file: Path) -> str:
@@ -104,45 +104,45 @@ def _sha256(file: Path) -> str:
 
 
 def different_arguments(network: keras.Model, given: Mapping[str, Any], trained: Mapping[str, Any]) -> list[str]:
-    """How arguments of a network differ from those that weights were trained with, as a list of words.
+    """Compare the arguments of a network with those that weights were trained with; return a list of differences, in words.
 
     Args:
-        network: The network; without its top, arguments of that do not count.
-        given: Dict of all of its arguments.
-        trained: Dict of those of the weights; what isn't there has its default.
+        network: The network; without its top, arguments of the top do not count.
+        given: Dict of all its arguments.
+        trained: Dict of the arguments of the weights; a missing one has its default.
     """
     base = next(cls for cls in type(network).__mro__ if cls.__name__ in ("EulerResNet", "EulerVDCNN"))
     expected = {name: parameter.default for name, parameter in inspect.signature(base).parameters.items()}
-    ignored = (*FREE, "sequence_length", *(() if given["include_top"] else TOP))
+    ignored = (*OVERRIDABLE_ARGUMENTS, "sequence_length", *(() if given["include_top"] else TOP_ARGUMENTS))
     pairs = {name: (given[name], value) for name, value in {**expected, **trained}.items() if name in given}
     num_blocks = sum(isinstance(layer, EulerResidual) for layer in network.layers)
     return [
-        f"{name}={_plain(one)!r}, the weights have {_plain(other)!r}"
-        for name, (one, other) in pairs.items()
-        if name not in ignored and _plain(one) != _plain(other) and not (name == "h" and _are_same_steps(one, other, num_blocks))
+        f"{name}={_plain(own)!r}, the weights have {_plain(other)!r}"
+        for name, (own, other) in pairs.items()
+        if name not in ignored and _plain(own) != _plain(other) and not (name == "h" and _are_same_steps(own, other, num_blocks))
     ]
 
 
-def _are_same_steps(one: StepFactor, other: StepFactor, num_blocks: int) -> bool:
-    """Whether two ways to write h say the same, such as a number and a rule."""
+def _are_same_steps(first: StepFactor, second: StepFactor, num_blocks: int) -> bool:
+    """Return whether two values of `h`, such as a number and a rule, give the same step factors."""
     try:
-        return step_factors(one, num_blocks) == step_factors(other, num_blocks)
+        return step_factors(first, num_blocks) == step_factors(second, num_blocks)
     except ValueError:  # a list for another depth
         return False
 
 
 def load_weights(network: keras.Model, given: Config, file: PathLike) -> None:
-    """Fill a network from a file of weights, or raise a ValueError that names it.
+    """Load a file of weights into a network.
 
     Args:
         network: An `EulerResNet` or `EulerVDCNN`.
         given: Dict of its arguments.
-        file: Path of a `.weights.h5`, which has the arrays alone, not h; or of a `.keras` file, whose network must be the same.
+        file: Path of a `.weights.h5` file, which has only arrays and no h, or of a `.keras` file, whose network must be the same.
 
     Raises:
-        TypeError: `file` is no path.
-        FileNotFoundError: The file is not there.
-        ValueError: It cannot be read, is another network's, or has arrays that this one has not.
+        TypeError: `file` is not a path.
+        FileNotFoundError: The file is missing.
+        ValueError: The file cannot be read, belongs to another network, or has arrays that this network lacks.
     """
     expected = f"`weights` must be the name of a preset of {type(network).__name__} or the path of a file (.weights.h5 or .keras)."
     if not isinstance(file, (str, os.PathLike)):
@@ -151,36 +151,36 @@ def load_weights(network: keras.Model, given: Config, file: PathLike) -> None:
         raise FileNotFoundError(
             f"{expected} Received: weights={str(file)!r}, which is neither. `keras_euler.list_presets()` has the names."
         )
-    with _of_another_model(network, file):
+    with _naming_the_file(network, file):
         names, trained = _read(file)
     different = [] if trained is None else different_arguments(network, given, trained)
     if different:
         raise ValueError(f"The weights in {file} are of another network. Received: {'; '.join(different)}.")
-    with _of_another_model(network, file), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of layers that stay as they are, before the error
+    with _naming_the_file(network, file), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about unchanged layers, before the error
         network.load_weights(file)
     if not given["include_top"]:
-        names = [name for name in names if not name.startswith("layers/dense")]  # the top's
+        names = [name for name in names if not name.startswith("layers/dense")]  # of the top
     if len(names) != len(network.weights):
         raise ValueError(
-            f"The weights in {file} are of another network: they are {len(names)} arrays, {network.name} has "
+            f"The weights in {file} are of another network: they have {len(names)} arrays, {network.name} has "
             f"{len(network.weights)}. Pass the arguments that the network was trained with."
         )
 
 
 @contextlib.contextmanager
-def _of_another_model(network: keras.Model, file: PathLike) -> Iterator[None]:
+def _naming_the_file(network: keras.Model, file: PathLike) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # Keras and h5py raise whatever a damaged file makes of them
+    except Exception as error:  # Keras and h5py raise errors of many types for damaged files
         raise ValueError(
-            f"The weights in {file} can't be loaded into {network.name}: {' '.join(str(error).split())[:300]} "
-            "The file is damaged, or of another model: of a network of other arguments, or one with layers before the network."
+            f"The weights in {file} cannot be loaded into {network.name}: {' '.join(str(error).split())[:300]} "
+            "The file is damaged, or its model differs: the network has other arguments, or there are layers before it."
         ) from error
 
 
 def _read(file: PathLike) -> tuple[list[str], Config | None]:
-    """Names of the arrays in a file of weights, and of a `.keras` file of a network of ours its arguments, else None."""
+    """Return the names of the arrays in a file, and the arguments of a `.keras` file of one of the two networks, else None."""
     trained: Config | None = None
     source: PathLike | io.BytesIO = file
     if Path(file).suffix == ".keras":

@@ -162,7 +162,7 @@ BAD = [
     (
         lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]),
         ValueError,
-        "as many rows. Received: the shapes .2, 3. and .1, 3.",
+        "same number of rows. Received: the shapes .2, 3. and .1, 3.",
     ),
     (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),

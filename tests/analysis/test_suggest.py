@@ -112,7 +112,7 @@ def test_network_that_eulerize_made():
     growths = suggest_h(resnet, X, Y, CANDIDATES).growths
     for h, growth in growths.items():  # from the first sum to the last
         assert growth == pytest.approx((1 + h) ** (NUM_BLOCKS - 1), rel=1e-4)
-    with pytest.raises(ValueError, match="Received: a model of EulerAdds. `gradient_norms` and `suggest_h` take it"):
+    with pytest.raises(ValueError, match="Received: a model of EulerAdds. Use `gradient_norms` or `suggest_h`"):
         keras_euler.analysis.gradient_growth(resnet(0.5), X, Y)
 
 
@@ -144,7 +144,7 @@ BAD = [
     (
         lambda: suggest_h(lambda h: keras.Sequential([keras.Input((3,)), *build(h).layers[: 3 if h < 1 else 4]]), X, Y),
         ValueError,
-        r"as many blocks with every h. Received: \d with h",
+        r"same number of blocks for every h. Received: \d with h",
     ),
     (lambda: suggest_h(build(0.5), X, Y), TypeError, "`build` must be a function of h .* Received: Sequential"),
     (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be whole numbers in 0..2. Received: 0.5 at position 0"),
@@ -158,9 +158,9 @@ BAD = [
     (lambda: suggest_h(build, X, Y, [None]), TypeError, r"`candidates\[0\]` must be a finite number"),
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
     (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
-    (lambda: suggest_h(build, X, Y[:2]), ValueError, "as many rows"),
+    (lambda: suggest_h(build, X, Y[:2]), ValueError, "same number of rows"),
     (lambda: suggest_h(build, X, Y + 1), ValueError, "must be whole numbers in 0..2. Received: 3 at position 2"),
-    (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class of 0..2 for each row.*shape \(4, 4\)"),
+    (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class in 0..2 per row.*shape \(4, 4\)"),
     (lambda: suggest_h(build, np.array(["a"] * 4), Y), TypeError, "must be an array of numbers"),
 ]
 

@@ -104,7 +104,7 @@ def test_bad_arguments_and_inputs_are_named(model):
             keras_euler.CharacterClassifier(vdcnn(), class_names=names)
     with pytest.raises(ValueError, match=r"must give \(batch, num_classes\). Received: the output shape \(None, 8, 32\)"):
         keras_euler.CharacterClassifier(vdcnn(include_top=False))
-    with pytest.raises(ValueError, match="`classify` needs a network of two classes or more"):
+    with pytest.raises(ValueError, match="`classify` needs a network of at least two classes"):
         keras_euler.CharacterClassifier(vdcnn(num_classes=1)).classify(["a"])
     with pytest.raises(ValueError, match="Did you mean 'zhang'?"):
         keras_euler.CharacterClassifier(vdcnn(), "Zhang")

@@ -127,16 +127,16 @@ def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path)
     torn.write_bytes(PRESETS[NAME].file().read_bytes()[:100_000])
     with pytest.raises(FileNotFoundError, match="`weights` must be the name of a preset of EulerResNet or the path"):
         keras_euler.EulerResNet(20, weights="euler_resnet_21")
-    with pytest.raises(ValueError, match=r"torn.weights.h5 can't be loaded into .*damaged, or of another model"):
+    with pytest.raises(ValueError, match=r"torn.weights.h5 cannot be loaded into .*damaged, or its model differs"):
         keras_euler.EulerResNet(20, weights=torn)
-    with pytest.raises(ValueError, match="can't be loaded into"):
+    with pytest.raises(ValueError, match="cannot be loaded into"):
         keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())
 
 
 def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
     """Keras takes what it finds and leaves the rest."""
     file = PRESETS[NAME].file()
-    with pytest.raises(ValueError, match=r"of another network: they are 107 arrays, .* has 97"):
+    with pytest.raises(ValueError, match=r"of another network: they have 107 arrays, .* has 97"):
         keras_euler.EulerResNet(20, shortcut="padding", weights=file)
     keras_euler.EulerResNet(20, num_classes=3, include_top=False, weights=file)
     small = dict(sequence_length=64, widths=(8, 8, 8, 8), dense_units=8, dropout=0.5)
@@ -159,7 +159,7 @@ def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
     with open(tmp_path / PRESETS[NAME].weights, "rb+") as file:
         file.seek(5000)
         file.write(b"!")
-    with pytest.raises(ValueError, match=r"missing or damaged: its SHA-256 should be \w{64}. Install keras_euler anew"):
+    with pytest.raises(ValueError, match=r"missing or damaged: its SHA-256 should be \w{64}. Reinstall keras_euler"):
         keras_euler.EulerResNet(20, weights=NAME)
 
 
@@ -202,7 +202,7 @@ def test_torn_file_in_the_cache_is_downloaded_anew(served):
 def test_download_of_other_content_is_refused_and_leaves_nothing(served):
     preset, folder, home = served
     (folder / "w.weights.h5").write_bytes(b"another")
-    with pytest.raises(OSError, match=r"can't be downloaded: .*corrupted.* put it at .*w.weights.h5 \(SHA-256 \w{64}"):
+    with pytest.raises(OSError, match=r"cannot be downloaded: .*corrupted.* put it at .*w.weights.h5 \(SHA-256 \w{64}"):
         preset.file()
     assert not list((home / "models" / "keras_euler").iterdir())
 
@@ -211,7 +211,7 @@ def test_offline_it_says_where_the_file_may_be_put(served):
     preset, folder, home = served
     file = home / "models" / "keras_euler" / "w.weights.h5"
     offline = dataclasses.replace(preset, weights="http://127.0.0.1:9/w.weights.h5")
-    with pytest.raises(OSError, match=f"can't be downloaded: .* put it at {file}"):
+    with pytest.raises(OSError, match=f"cannot be downloaded: .* put it at {file}"):
         offline.file()
     file.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "w.weights.h5", file)
