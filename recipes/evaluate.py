@@ -123,7 +123,7 @@ def load(name):
         reason = " ".join(str(error).split())[:300]
         if "keras_hub" in reason or "Could not locate class" in reason:
             reason = f"it has layers of another package. Of KerasHub's models pass a preset or a run's model.keras. ({reason})"
-        raise ValueError(f"MODEL can't be read as a .keras file: {name}: {reason}") from error
+        raise ValueError(f"MODEL cannot be read as a .keras file: {name}: {reason}") from error
     return model, getattr(model, "class_names", None)
 
 

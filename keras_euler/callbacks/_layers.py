@@ -1,4 +1,4 @@
-"""The layers whose norms a log shows: their names, and which of them a user selects."""
+"""Names and selection of the layers whose norms a log shows."""
 
 import difflib
 import fnmatch
@@ -77,7 +77,7 @@ class Layers:
 
 
 def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str, int]]:
-    """Dict of the id of a variable -> (name, id) of the layer that owns it."""
+    """Return a dict of the id of a variable -> (name, id) of the layer that owns it."""
     owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
     for part in inner_layers(layer):
         name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
@@ -86,7 +86,7 @@ def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str,
 
 
 def _matches(item: str | int, names: list[str], with_kernel: list[str]) -> list[str]:
-    """Names of the layers that one item of a selection means."""
+    """Return the names of the layers that one item of a selection denotes."""
     if isinstance(item, bool) or not isinstance(item, (str, numbers.Integral)):
         raise TypeError(f"`layers` must hold names, patterns or positions. Received: {item!r}.")
     if isinstance(item, numbers.Integral):

@@ -1,4 +1,4 @@
-"""A warning where a callback that reports the logs of an epoch comes before the one that adds to them."""
+"""A warning if a callback that reports the logs of an epoch precedes the one that adds to them."""
 
 import dis
 import inspect
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import keras
 
-# Keras' other callbacks read one metric at most, and say so themselves where it is missing.
+# Keras' other callbacks read at most one metric, and warn themselves if it is missing.
 REPORTERS = (
     keras.callbacks.CSVLogger,
     keras.callbacks.History,
@@ -20,26 +20,26 @@ REPORTERS = (
 def warn_of_earlier_reporters(
     callback: keras.callbacks.Callback, names: Iterable[str], informed: type | tuple[type, ...] = ()
 ) -> None:
-    """Warn where callbacks that report the logs run before the one that adds `names` to them.
+    """Warn if callbacks that report the logs run before the one that adds `names` to them.
 
-    To be called from a hook of `callback`, such as `on_train_begin`.
+    Call it from a hook of `callback`, such as `on_train_begin`.
 
     Args:
         callback: The callback that adds to the logs.
-        names: List of what it adds.
-        informed: Classes that get the numbers in another way.
+        names: Names that it adds.
+        informed: Classes of callbacks that get the numbers in another way.
     """
-    missed = [type(other).__name__ for other in _earlier(callback) if _reports(other) and not isinstance(other, informed)]
+    missed = [type(other).__name__ for other in _preceding(callback) if _reports(other) and not isinstance(other, informed)]
     if missed:
         columns, kind = ", ".join(f"`{name}`" for name in names), type(callback).__name__
         reporters = ", ".join(dict.fromkeys(missed))
         warnings.warn(f"{reporters} will not see {columns}: in the list of callbacks, pass {kind} first.", stacklevel=3)
 
 
-def _earlier(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
-    """The callbacks that run before this one.
+def _preceding(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that run before this one.
 
-    Keras passes a callback no reference to the list, so it is looked up among the callers: `CallbackList` calls all hooks.
+    Keras passes no reference to the list, so it is looked up among the callers: `CallbackList` calls all hooks.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -52,7 +52,7 @@ def _earlier(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callbac
 
 
 def _reports(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback uses the logs of an epoch: Keras' own by class, others by the code of their `on_epoch_end`."""
+    """Return whether a callback uses the logs of an epoch: by class for those of Keras, else by the code of `on_epoch_end`."""
     if isinstance(callback, REPORTERS):
         return True
     method = callback.on_epoch_end

@@ -1,4 +1,4 @@
-"""The base class of the loggers of norms: when rows are written, and to which file."""
+"""The base class of the loggers of norms: when to write rows, and to which file."""
 
 import os
 
@@ -69,12 +69,12 @@ class NormLogger(keras.callbacks.Callback):
         return self._is_open
 
     def _is_built(self) -> bool:
-        if innermost(self.model.optimizer).built:  # it knows all variables that train
+        if innermost(self.model.optimizer).built:  # it knows all trainable variables
             return True
         return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model: keras.Model) -> None:
-        """Raise the error that `fit` would raise for layers that `model` lacks, before anything is written."""
+        """Raise the error that `fit` would raise if `model` lacks one of the layers; write nothing."""
         Layers(model, model.trainable_variables, self.layers)
 
     def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
@@ -86,7 +86,7 @@ class NormLogger(keras.callbacks.Callback):
         return [*self._layers.names, "total"]
 
     def last_iteration(self) -> int:
-        """Number of the last iteration before this training, 0 where there is none."""
+        """Number of the last iteration before this training, or 0."""
         raise NotImplementedError
 
     def begin(self, variables: list[keras.Variable]) -> None:
@@ -103,7 +103,7 @@ class NormLogger(keras.callbacks.Callback):
 
 
 def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer that trains, inside loss scaling and recording, which count iterations in their own ways."""
+    """Return the optimizer inside loss scaling and recording, which count iterations differently."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer

@@ -15,13 +15,13 @@ from keras_euler._types import PathLike
 class Rows:
     """Rows of numbers under a header; the first column counts up.
 
-    Every line is written whole or not at all: rows are appended in one write, and the part of a line that a kill or a full
-    disk leaves is cut off. A file with other columns is never changed. Special files such as /dev/null are only written to.
+    Rows are appended in one write, and a partial line that a kill or a full disk leaves is cut off. A file with other columns is
+    never changed. Special files such as /dev/null are only written to.
 
     Args:
         path: The file. Missing folders are created.
         columns: Names of the columns.
-        start: Rows whose first number is smaller are kept, the others are cut off. 0 or None starts a new file.
+        start: Keep rows whose first number is smaller, and cut off the others. 0 or None starts a new file.
 
     Attributes:
         last: The first number of the last row, or None.
@@ -33,10 +33,10 @@ class Rows:
     """
 
     def __init__(self, path: PathLike, columns: list[str], start: int | None) -> None:
-        self.path = Path(path).expanduser().absolute()  # now: the program may change its working directory
+        self.path = Path(path).expanduser().absolute()  # before the program changes its working directory
         self._is_special = self.path.exists() and not self.path.is_file()
         if not self._is_special:
-            self.path = Path(os.path.realpath(self.path))  # writes through a symbolic link, which stays one
+            self.path = Path(os.path.realpath(self.path))  # a symbolic link stays one
         self.last: int | None = None
         self.continues = False
         self._header = _lines([columns])
@@ -46,7 +46,7 @@ class Rows:
             if exists:
                 self._check_is_log()
             if self._is_special:
-                self._write(self._header)  # nothing to cut off or replace
+                self._write(self._header)  # there is nothing to cut off or replace
             elif exists and start:
                 self._continue(start)
             else:
@@ -86,7 +86,7 @@ class Rows:
             first = file.readline(len(self._header) + 1)
         if first != self._header:
             raise ValueError(
-                f"{self.path} has other columns than this log: it is another file, or another model's log, and is left as it is. "
+                f"{self.path} has other columns than this log: it is another file or another model's log, and was not changed. "
                 f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. Delete it, or pass another path."
             )
 

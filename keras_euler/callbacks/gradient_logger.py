@@ -21,23 +21,22 @@ class GradientLogger(NormLogger):
 
     The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the total. The progress bar
     and History show them. CSVLogger, TensorBoard and other callbacks see them only if they come after this one in the list;
-    a warning names those that come before it.
+    a warning names those that precede it.
 
-    Training from the start creates the file, or replaces an earlier log; any other file is refused. Training that continues
-    from a checkpoint cuts off the rows after the checkpoint and appends, so that no iteration is logged twice. A kill loses
-    the rows since the last flush and leaves no partial line. Lost rows that are still in the ring buffer are written when
-    training continues.
+    Training from the start creates the file or replaces an earlier log; it rejects any other file. Training that resumes from a
+    checkpoint cuts off the rows after the checkpoint and appends, so that no iteration is logged twice. A kill loses the rows
+    since the last flush and leaves no partial line. Resumed training writes those lost rows that are still in the ring buffer.
 
     Args:
         path: The file. Missing folders are created.
         layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns
             (`"stage1_*/conv1"`) and positions. Positions are integers from 1 and count the layers with a kernel (a variable
             of two or more axes), so that 2 is the paper's "layer 2" in `EulerResNet`.
-        per: What a row stands for: `"iteration"` or `"epoch"`.
+        per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Steps between two readings, an integer >= 1; at most the recorder's `capacity`.
 
     Raises:
-        ValueError: The optimizer is no recorder, a layer is missing, or the file is not a log of this model and these layers.
+        ValueError: The optimizer is not a recorder, a layer is missing, or the file is not a log of this model and these layers.
         TypeError: An argument has the wrong type.
         OSError: The file cannot be written.
 
@@ -80,7 +79,7 @@ class GradientLogger(NormLogger):
         return names if self.per == "iteration" else names + [f"{name}_max" for name in names]
 
     def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
-        # A layer may have been frozen after the recorder was built; before it is built it has none.
+        # A layer may have been frozen after the recorder was built. An unbuilt recorder has no variables.
         return self._recorder.recorded_variables or trainable_variables
 
     def last_iteration(self) -> int:

@@ -14,7 +14,7 @@ class MultiStepDecay(keras.callbacks.Callback):
 
     `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0. With milestones 40 and 60 and
     factor 0.1, epochs 0 to 39 run at the base rate, 40 to 59 at a tenth of it, and 60 and later at a hundredth: the paper's
-    schedule for 80 epochs. The rate depends only on the number of the epoch, so it is right after a resume from any
+    schedule for 80 epochs. The rate depends only on the epoch, so that it is right after resuming from any
     checkpoint.
 
     The logs of each epoch get `learning_rate`.
@@ -23,10 +23,10 @@ class MultiStepDecay(keras.callbacks.Callback):
         milestones: Increasing epoch numbers, integers >= 0.
         factor: What each milestone multiplies the rate by, a finite number >= 0.
         learning_rate: The base rate. None takes the optimizer's rate when `fit` begins, before another callback restores a
-            checkpoint. The rate of an optimizer that has trained before is taken to be that of the preceding epoch.
+            checkpoint. For an optimizer that has already trained, this is assumed to be the rate of the preceding epoch.
 
     Raises:
-        ValueError: Milestones that do not increase or are negative, or a bad factor or rate; at `fit`, an optimizer with a
+        ValueError: Milestones do not increase or are negative, or the factor or rate is invalid; at `fit`, the optimizer has a
             `LearningRateSchedule`.
         TypeError: An argument is not a number.
 

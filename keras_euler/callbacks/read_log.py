@@ -1,4 +1,4 @@
-"""The reader of the logs of norms."""
+"""Read the logs of norms."""
 
 import csv
 
@@ -16,7 +16,7 @@ def read_log(path: PathLike) -> dict[str, list[float]]:
 
     Raises:
         ValueError: The file is empty or damaged.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
 
     Example:
 
@@ -30,7 +30,7 @@ def read_log(path: PathLike) -> dict[str, list[float]]:
     try:
         columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
     except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is no log of norms, or its end is torn: {error}.") from error
+        raise ValueError(f"{path} is not a log of norms, or its last line is incomplete: {error}.") from error
     if not rows:
         raise ValueError(f"{path} has no rows.")
     return columns

@@ -13,20 +13,20 @@ class WeightLogger(NormLogger):
     """Write the norms of the trainable weights by layer to a CSV file.
 
     The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed on the device and read once
-    per `flush` rows. Any optimizer will do.
+    per `flush` rows. It works with any optimizer.
 
     Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first
     (missing on TensorFlow for a model without an Input, which has no weights then). With `steps_per_execution` above 1 there
     is one row per call of the training function. With `per="epoch"` the first column is `epoch`, from 0, and the norms are
     those at its end.
 
-    The logs of each epoch get `weight_norm`, the total at its end. Which callbacks see it, and what happens to the file when
-    training is killed and continues, is described for `keras_euler.GradientLogger`.
+    The logs of each epoch get `weight_norm`, the total at its end. `keras_euler.GradientLogger` describes which callbacks see it
+    and what happens to the file when training is killed and resumed.
 
     Args:
         path: The file. Missing folders are created.
         layers: As for `GradientLogger`.
-        per: What a row stands for: `"iteration"` or `"epoch"`.
+        per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Rows between two readings, an integer >= 1.
 
     Raises:
@@ -65,7 +65,7 @@ class WeightLogger(NormLogger):
 
     def begin(self, variables: list[keras.Variable]) -> None:
         reading = [*map(id, variables), id(self._iterations)]
-        if reading != self._reading:  # a second `fit` uses what the first has compiled
+        if reading != self._reading:  # a second `fit` uses the function that the first has compiled
             self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations)
         self._pending: list[tuple[Tensor, Tensor]] = []
 
@@ -86,7 +86,7 @@ class WeightLogger(NormLogger):
         self._pending.append(self._read())
 
     def _write(self) -> list[float]:
-        """Read the pending norms, write those that are not in the file yet, and return the last row."""
+        """Read the pending norms, write those that the file lacks, and return the last row."""
         rows: list[list[float]] = []
         for iteration, norms in self._pending:
             number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))

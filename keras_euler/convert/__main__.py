@@ -1,4 +1,4 @@
-"""`python -m keras_euler.convert`."""
+"""Entry point of `python -m keras_euler.convert`."""
 
 import sys
 

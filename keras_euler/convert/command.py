@@ -1,11 +1,11 @@
-"""Turn a PyTorch checkpoint into a Keras model.
+"""Convert a PyTorch checkpoint to a Keras model.
 
     python -m keras_euler.convert checkpoint.pth --depth 56 --shortcut padding -o model.keras
     python -m keras_euler.convert authors.safetensors --depth 110 --h 0.1 -o model.keras
     python -m keras_euler.convert texts.pth --network vdcnn --depth 29 --h 0.1 -o weights.weights.h5
 
-Which names of arrays are understood, says `keras_euler.load_torch_state_dict`. Nothing but arrays is read from a .pth file (it
-needs torch); .safetensors need the package safetensors. The arrays do not tell h: it is 1, the ordinary ResNet, unless given.
+`keras_euler.load_torch_state_dict` lists the names of arrays that are understood. From a .pth file only arrays are read, by torch;
+a .safetensors file needs the package safetensors. The arrays do not contain h: pass it, unless it is 1, the ordinary ResNet.
 """
 
 import argparse
@@ -25,13 +25,13 @@ SUFFIXES = (".keras", ".weights.h5")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command; exits with status 2 and one line where something is wrong."""
+    """Run the command; exit with status 2 and one line if something is wrong."""
     parser = _parser()
     args = parser.parse_args(argv)
     if not args.output.name.endswith(SUFFIXES):
         parser.error(f"-o must end in {' or '.join(SUFFIXES)}. Received: {args.output}")
     if not args.output.parent.is_dir() or args.output.is_dir():
-        parser.error(f"-o must be a file in a folder that is there. Received: {args.output}")
+        parser.error(f"-o must be a file in an existing folder. Received: {args.output}")
     try:
         model = _build(args)
         _load(model, read_state_dict(args.checkpoint))
@@ -42,12 +42,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_state_dict(path: PathLike) -> dict[str, Any]:
-    """The arrays of a `.pth`, `.pt` or `.safetensors` file as a dict of name -> array; no code in it is run.
+    """Read the arrays of a `.pth`, `.pt` or `.safetensors` file without running code in it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Dict of name -> array.
 
     Raises:
-        ValueError: The file is damaged, or holds something else.
-        ImportError: torch, or safetensors, is missing.
-        OSError: It cannot be opened.
+        ValueError: The file is damaged or holds something else.
+        ImportError: torch or safetensors is missing.
+        OSError: The file cannot be opened.
 
     Example:
 
@@ -61,7 +67,7 @@ def read_state_dict(path: PathLike) -> dict[str, Any]:
     """
     path = Path(path)
     with open(path, "rb"):
-        pass  # what cannot be opened is said by Python, not by the readers
+        pass  # Python's error is clearer than those of the readers
     if path.suffix == ".safetensors":
         try:
             from safetensors.numpy import load_file
@@ -80,13 +86,13 @@ def _decoded(path: Path, read: Callable[[], Any], expected: str) -> Any:
         return read()
     except ImportError as error:
         raise ImportError(f"{path} needs torch. Install it: pip install torch, or save it as .safetensors.") from error
-    except Exception as error:  # the readers raise whatever a damaged file makes of them
+    except Exception as error:  # the readers raise errors of many types for damaged files
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        if isinstance(error, pickle.UnpicklingError):  # torch's own words tell how to run the code in it
-            reason = ["it holds more than arrays (save those alone, checkpoint['net'] say), or is damaged"]
+        if isinstance(error, pickle.UnpicklingError):  # torch's own message tells how to run the code in it
+            reason = ["it holds more than arrays (save only these, such as checkpoint['net']), or is damaged"]
         elif isinstance(error, LookupError):
-            reason = ["it is none"]
-        raise ValueError(f"{path} can't be read as {expected}: {reason[0]}") from error
+            reason = ["it has another format"]
+        raise ValueError(f"{path} cannot be read as {expected}: {reason[0]}") from error
 
 
 def _build(args: argparse.Namespace) -> keras.Model:
@@ -115,20 +121,20 @@ def _load(model: keras.Model, state_dict: dict[str, Any]) -> None:
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    """Write beside and rename: the file is there whole or not at all."""
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    """Write a temporary file and rename it, so that the file is complete or missing."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        (model.save if path.suffix == ".keras" else model.save_weights)(beside)
-        os.replace(beside, path)
+        (model.save if path.suffix == ".keras" else model.save_weights)(temporary)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _step_factor(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
-        return text  # a rule; the model says which there are
+        return text  # a rule, which the model checks
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,17 +150,17 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(*flags, help=text + shown, **kwargs)
 
     add("checkpoint", text="a .pth, .pt or .safetensors file", type=Path)
-    add("-o", "--output", text="file to write: .keras, the model, or .weights.h5", type=Path, required=True)
+    add("-o", "--output", text="file to write: a model (.keras) or its weights (.weights.h5)", type=Path, required=True)
     add("--network", text="resnet for images, vdcnn for texts", choices=("resnet", "vdcnn"), default="resnet")
     add("--depth", text="number of layers with weights", type=int, required=True)
-    add("--h", text="step factor that the network was trained with", type=_step_factor, default=1.0)
-    add("--shortcut", text="where the width changes", choices=("projection", "padding"), default="projection")
+    add("--h", text="step factor of the training", type=_step_factor, default=1.0)
+    add("--shortcut", text="shortcut where the width changes", choices=("projection", "padding"), default="projection")
     add("--norm", text="normalization", choices=("batch", "group", "layer", "none"), default="batch")
     parser.add_argument("--preactivation", help="normalization and ReLU before the convolutions", action="store_true")
     add("--widths", text="filters of each stage", type=int, nargs="+")
-    add("--num-classes", text="classes; default: 10 for images, 4 for texts", type=int)
-    add("--sequence-length", text="of texts: characters", type=int, default=1024)
-    add("--vocabulary-size", text="of texts: ids", type=int, default=70)
-    add("--head-pooling", text="of texts: the pooling before the dense layers", choices=("max", "k_max"), default="max")
-    add("--dense-units", text="of texts: units of the hidden dense layers", type=int, default=1024)
+    add("--num-classes", text="number of classes; default: 10 for images, 4 for texts", type=int)
+    add("--sequence-length", text="for texts: number of characters", type=int, default=1024)
+    add("--vocabulary-size", text="for texts: number of ids", type=int, default=70)
+    add("--head-pooling", text="for texts: pooling before the dense layers", choices=("max", "k_max"), default="max")
+    add("--dense-units", text="for texts: units of the hidden dense layers", type=int, default=1024)
     return parser

@@ -1,4 +1,4 @@
-"""Fill a model from the arrays of a PyTorch checkpoint of the same network."""
+"""Load the arrays of a PyTorch checkpoint into a model of the same network."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from keras_euler._types import Array
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, POSITIONS, EulerVDCNN
 
-# (pattern of the PyTorch name, its counterpart here). Of images, in the names of the authors' code and the common CIFAR ResNets:
+# (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the common CIFAR ResNets.
 IMAGE_LAYERS = (
     (r"(?:stack|layer)(\d+)\.(\d+)\.conv([12])", r"stage{0}_block{1}/conv{2}"),
     (r"(?:stack|layer)(\d+)\.(\d+)\.bn([12])", r"stage{0}_block{1}/norm{2}"),
@@ -21,7 +21,7 @@ IMAGE_LAYERS = (
     (r"bn1", r"stem_norm"),
     (r"linear|fc", r"logits"),
 )
-# Of texts, in the naming of the authors' code. `layers.{i}` counts the stem, the blocks and the poolings between the stages.
+# The same for texts, as in the authors' code. `layers.{i}` counts the stem, the blocks and the poolings between the stages.
 TEXT_LAYERS = (
     (r"embed", r"embedding"),
     (r"layers\.(\d+)", r"{0}"),
@@ -37,27 +37,27 @@ NORM_ARRAYS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
 WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
 EMBEDDING_ARRAYS = {"weight": "embeddings"}
 IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpart
-# Where training scripts put the arrays.
-WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
+# Names under which training scripts put the arrays.
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 
 
 def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> None:
-    """Fill a model with the arrays of a PyTorch checkpoint of the same network.
+    """Load the arrays of a PyTorch checkpoint into a model of the same network.
 
-    Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
-    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`). A prefix that all names
-    share, such as `model.`, is left out, and `module.` and `_orig_mod.`, which DataParallel and torch.compile put before names.
-    Every array is used exactly once; nothing is changed unless all fit. torch itself is not needed. A checkpoint with padding
-    shortcuts (option A) needs a model with `shortcut="padding"`.
+    It understands the names of the paper's authors (`stack1.0.conv1.weight`; for texts `layers.1.conv1.weight`) and of the common
+    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`). It ignores a prefix that
+    all names share, such as `model.`, and the prefixes `module.` and `_orig_mod.` of DataParallel and torch.compile. It uses every
+    array exactly once, and changes nothing unless all fit. It does not need torch. A checkpoint with padding shortcuts (option A)
+    needs a model with `shortcut="padding"`.
 
     Args:
         model: An `EulerResNet` or an `EulerVDCNN`.
-        state_dict: Dict of name -> array or torch tensor, or a training script's checkpoint that holds one as `state_dict`, `model`
-            or the like.
+        state_dict: Dict of name -> array or torch tensor, or a training script's checkpoint that holds one under a name such as
+            `state_dict` or `model`.
 
     Raises:
-        ValueError: An array that is missing, left over, of another shape, or not understood; each is named.
-        TypeError: `state_dict` is not a dict of strings to arrays, or `model` neither of the two networks.
+        ValueError: An array is missing, left over, of another shape or not understood; the message names it.
+        TypeError: `state_dict` is not a dict of strings to arrays, or `model` is neither of the two networks.
 
     Example:
 
@@ -91,7 +91,7 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         if path is None:
             raise ValueError(
                 f"The checkpoint's array {name!r} has no place in the model: its name is not understood. "
-                f"Rename the arrays in the manner of {example!r}; `load_torch_state_dict` says which names it knows."
+                f"Rename the arrays like {example!r}; `load_torch_state_dict` lists the names that it knows."
             )
         if path not in variables:
             raise ValueError(
@@ -107,7 +107,9 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
                 f"but the model's has {expected}. Build the model with the checkpoint's widths and num_classes."
             )
         if path == "embedding/embeddings" and value[0].any():
-            raise ValueError(f"The checkpoint's array {name!r} must have zeros in row 0, the padding's (torch: padding_idx=0).")
+            raise ValueError(
+                f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding (torch: padding_idx=0)."
+            )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
     if missing:
@@ -118,9 +120,9 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
 
 
 def unwrapped(checkpoint: Any) -> Any:
-    """The innermost dict of a checkpoint that holds the arrays under one of the names in `WITHIN`."""
+    """Return the innermost dict of a checkpoint that holds the arrays under one of `STATE_DICT_KEYS`."""
     while isinstance(checkpoint, dict):
-        inner = [name for name in WITHIN if hasattr(checkpoint.get(name), "items")]
+        inner = [name for name in STATE_DICT_KEYS if hasattr(checkpoint.get(name), "items")]
         if not inner:
             break
         checkpoint = checkpoint[inner[0]]
@@ -128,7 +130,7 @@ def unwrapped(checkpoint: Any) -> Any:
 
 
 def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> str:
-    """The longest prefix of whole words that all names share, as far as it keeps every one of them from being understood."""
+    """Return the shortest prefix of whole words that all names share and without which one of them is understood."""
     prefix = ""
     while names and not any(path_of(name.removeprefix(prefix)) for name in names):
         word, dot, _ = names[0].removeprefix(prefix).partition(".")
@@ -139,16 +141,16 @@ def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> st
 
 
 def _image_path(name: str) -> str | None:
-    """`module.stack1.0.bn2.weight` -> `stage1_block1/norm2/gamma`; None for a name that is not understood."""
+    """Translate `module.stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that is not understood."""
 
     def numbers(groups: Sequence[str]) -> list[Any]:
-        return [int(group) + (i == 1) for i, group in enumerate(groups)]  # blocks count from 0 there
+        return [int(group) + (i == 1) for i, group in enumerate(groups)]  # PyTorch counts blocks from 0
 
     return _path(name, IMAGE_LAYERS, numbers)
 
 
 def _text_path(model: keras.Model) -> Callable[[str], str | None]:
-    """The function from `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for this depth."""
+    """Return the function that translates `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for this depth."""
     places = ["stem_conv"]
     for stage, num_blocks in enumerate(BLOCKS[model.depth], start=1):
         places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [f"stage{stage}_pool"]
@@ -184,9 +186,9 @@ def _numpy(name: str, tensor: Any) -> Array:
 
 
 def _keras_layout(path: str, value: Array) -> Array:
-    """Convolutions (out, in, *size) -> (*size, in, out); dense (out, in) -> (in, out); embeddings as they are."""
+    """Transpose convolutions (out, in, *size) to (*size, in, out) and dense kernels (out, in) to (in, out)."""
     if path == "dense1/kernel" and value.ndim == 2 and value.shape[1] % POSITIONS == 0:
-        # torch flattens (channels, positions), this network (positions, channels).
+        # torch flattens (channels, positions), and this network (positions, channels).
         value = value.reshape(len(value), -1, POSITIONS).swapaxes(1, 2).reshape(value.shape)
     if value.ndim < 2 or path == "embedding/embeddings":
         return value

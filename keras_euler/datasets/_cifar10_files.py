@@ -65,7 +65,7 @@ def _parse_bin(file: PathLike, content: bytes) -> tuple[Array, Array]:
     row = 1 + _PIXELS
     if len(content) != _ROWS * row:
         raise ValueError(
-            f"{file} is cut off or isn't a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
+            f"{file} is cut off or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
             f"Received {len(content):,} bytes."
         )
     rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)

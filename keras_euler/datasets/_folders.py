@@ -13,7 +13,7 @@ def existing(data_dir: PathLike, hint: str) -> Path:
         raise TypeError(f"`data_dir` must be a string or a path. Received: data_dir={data_dir!r}.")
     path = pathlib.Path(data_dir).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"`data_dir` isn't there. Received: data_dir={str(path)!r}. {hint}")
+        raise FileNotFoundError(f"`data_dir` is not there. Received: data_dir={str(path)!r}. {hint}")
     return path
 
 

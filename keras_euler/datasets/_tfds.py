@@ -73,7 +73,7 @@ def decoding(file: object, expected: str) -> Iterator[None]:
     except PermissionError:
         raise
     except Exception as error:
-        raise ValueError(f"{file} can't be read as {expected}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{file} cannot be read as {expected}: {type(error).__name__}: {error}") from error
 
 
 def _import(source: object) -> Any:
@@ -83,7 +83,7 @@ def _import(source: object) -> Any:
         _backend.leave_gpu_to_keras()
     except ImportError as error:
         raise ImportError(
-            f"{source} can be read by TensorFlow Datasets only, which isn't installed or doesn't start ({error}). "
+            f"{source} can be read by TensorFlow Datasets only, which is not installed or does not start ({error}). "
             'Install the extra: pip install "keras_euler[datasets]".'
         ) from error
     return tfds

@@ -37,9 +37,9 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         `(x_train, y_train), (x_test, y_test)`. Texts are arrays `(n,)` of strings (dtype object), labels int64 `(n,)`, 0 to 3.
 
     Raises:
-        FileNotFoundError: `data_dir` isn't there or is empty, or one of the two files is missing.
+        FileNotFoundError: `data_dir` is not there or is empty, or one of the two files is missing.
         ValueError: Nothing known lies in `data_dir`, or a file is damaged; a broken row is named by file and line.
-        ImportError: TensorFlow Datasets is needed and isn't installed.
+        ImportError: TensorFlow Datasets is needed and is not installed.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
 
@@ -148,7 +148,7 @@ def _decoded(source: str, titles: Array, descriptions: Array, labels: Array) -> 
 def _download() -> Splits:
     if not _tfds.is_installed():
         raise ImportError(
-            "AG-News can be downloaded by TensorFlow Datasets only, which isn't installed. "
+            "AG-News can be downloaded by TensorFlow Datasets only, which is not installed. "
             f'Install the extra: pip install "keras_euler[datasets]", or pass `data_dir`. {_looked_for()}'
         )
     try:

@@ -37,7 +37,7 @@ def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors
         int32 `(n, length)`.
 
     Raises:
-        TypeError: `texts` is a single string, or one of the texts isn't a string.
+        TypeError: `texts` is a single string, or one of the texts is not a string.
         ValueError: A bad length or alphabet.
 
     Example:
@@ -70,7 +70,7 @@ def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
         List of n strings.
 
     Raises:
-        TypeError: `ids` isn't an array of integers.
+        TypeError: `ids` is not an array of integers.
         ValueError: Another shape, an id outside the alphabet, or a bad alphabet.
 
     Example:
@@ -110,7 +110,7 @@ def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> 
         A new array of the shape and dtype of `ids`. With `rate=0` it equals `ids`.
 
     Raises:
-        TypeError: `ids` isn't an array of integers, or `rate` no number.
+        TypeError: `ids` is not an array of integers, or `rate` no number.
         ValueError: Another shape, negative ids, or a rate outside [0, 1].
 
     Example:

@@ -44,10 +44,10 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     Where TensorFlow only reads the files and Keras runs on another backend, TensorFlow is told to leave the GPU alone.
 
     Raises:
-        FileNotFoundError: `data_dir` isn't there or is empty, or one of the six official files is missing.
+        FileNotFoundError: `data_dir` is not there or is empty, or one of the six official files is missing.
         ValueError: Nothing known lies in `data_dir`, or a file is cut off, damaged, of another shape or type, or holds
             anything but arrays.
-        ImportError: `data_dir` is a TensorFlow Datasets folder and that package isn't installed.
+        ImportError: `data_dir` is a TensorFlow Datasets folder and that package is not installed.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
 

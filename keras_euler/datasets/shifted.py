@@ -34,7 +34,7 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
         int64 labels `(n,)`.
 
     Raises:
-        FileNotFoundError: The folder isn't there or is empty.
+        FileNotFoundError: The folder is not there or is empty.
         ValueError: It has none of these; when read, a file that is damaged or of another shape.
         TypeError: `data_dir` is neither a string nor a path.
 

@@ -40,7 +40,7 @@ def images(num_train: int = 2000, num_test: int = 500, num_classes: int = 10, im
 
     Args:
         num_train: Number of training images, >= 1. The classes are equally frequent.
-        num_test: Number of test images, >= 1. They don't depend on `num_train`.
+        num_test: Number of test images, >= 1. They do not depend on `num_train`.
         num_classes: Number of classes, 2 to 256.
         image_size: Height and width in pixels, >= 8.
         seed: Integer >= 0. It sets the textures as well as the images.
@@ -91,7 +91,7 @@ def texts(num_train: int = 2000, num_test: int = 500, num_classes: int = 4, seed
 
     Args:
         num_train: Number of training texts, >= 1. The classes are equally frequent.
-        num_test: Number of test texts, >= 1. They don't depend on `num_train`.
+        num_test: Number of test texts, >= 1. They do not depend on `num_train`.
         num_classes: Number of classes, 2 to 256.
         seed: Integer >= 0. It sets the words as well as the texts.
 

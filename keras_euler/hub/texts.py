@@ -68,7 +68,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
     Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` the pair of both.
 
     Raises:
-        TypeError: Texts that aren't strings.
+        TypeError: Texts that are not strings.
         ValueError: A bad `sequence_length` or `alphabet`.
 
     Example:
@@ -130,7 +130,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         **kwargs: `name` and `compile`, as for every task of KerasHub's.
 
     Raises:
-        ValueError, TypeError: An argument out of its range or of the wrong type; texts that aren't strings, labels that are no
+        ValueError, TypeError: An argument out of its range or of the wrong type; texts that are not strings, labels that are no
             classes.
 
     Example:

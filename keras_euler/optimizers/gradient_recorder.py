@@ -153,7 +153,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
             for path, mean, maximum in zip(self.paths, means, maxima, strict=True)
         }
 
-    # Keras and other callbacks read and set the following on the outer optimizer; it all belongs to the inner one.
+    # Keras and other callbacks read and set the following on the outer optimizer; all of it belongs to the inner one.
 
     def exclude_from_weight_decay(self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None) -> None:
         """Exclude variables from the weight decay of the inner optimizer."""

@@ -88,11 +88,11 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     refused = {
         ("nowhere.pth", "14", "padding"): "No such file or directory: .*nowhere.pth",
         ("folder", "14", "padding"): "Is a directory",
-        ("code.pth", "14", "padding"): "can't be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
-        ("text.pth", "14", "padding"): r"text.pth can't be read as a PyTorch checkpoint of .*: it is none",
+        ("code.pth", "14", "padding"): "cannot be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
+        ("text.pth", "14", "padding"): r"text.pth cannot be read as a PyTorch checkpoint of .*: it has another format",
         ("list.pth", "14", "padding"): "Received: list",
-        ("torn.pth", "14", "padding"): "torn.pth can't be read as",
-        ("torn.safetensors", "14", "padding"): "torn.safetensors can't be read as a safetensors file",
+        ("torn.pth", "14", "padding"): "torn.pth cannot be read as",
+        ("torn.safetensors", "14", "padding"): "torn.safetensors cannot be read as a safetensors file",
         ("whole.pth", "15", "padding"): "`depth` must be 6n . 2. Received: depth=15. The nearest: 14 or 20",
         ("whole.pth", "20", "padding"): "lacks arrays for",
         ("whole.pth", "14", "projection"): "lacks arrays for",
@@ -112,7 +112,7 @@ def test_output_of_another_kind_is_refused(capsys):
     assert "-o must end in .keras or .weights.h5. Received: model.h5" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         convert.main(["a.pth", "--depth", "14", "-o", "nowhere/model.keras"])
-    assert "-o must be a file in a folder that is there. Received: nowhere/model.keras" in capsys.readouterr().err
+    assert "-o must be a file in an existing folder. Received: nowhere/model.keras" in capsys.readouterr().err
 
 
 def test_half_precision(arrays, tmp_path):

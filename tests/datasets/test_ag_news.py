@@ -15,7 +15,7 @@ GOOD = '"3","Title","Some text."\n'
 
 @pytest.fixture
 def csv_folder(tmp_path):
-    """A function that makes a folder with the pair; what isn't given is one good row, None leaves a file out."""
+    """A function that makes a folder with the pair; what is not given is one good row, None leaves a file out."""
 
     def make(train=GOOD, test=GOOD, folder=tmp_path):
         folder.mkdir(exist_ok=True)
@@ -221,7 +221,7 @@ def test_a_failed_download_is_an_oserror_that_names_data_dir(news):
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("absent", FileNotFoundError, "`data_dir` isn't there."),
+        ("absent", FileNotFoundError, "`data_dir` is not there."),
         ("empty", FileNotFoundError, "`data_dir` is an empty folder."),
         ("", ValueError, "`data_dir` is a folder without AG-News in a known layout."),
         ("file.csv", ValueError, "`data_dir` must be a folder."),
@@ -242,10 +242,10 @@ def test_data_dir_must_be_a_path():
 
 
 def test_both_real_copies_hold_the_same_news():
-    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets isn't installed")
+    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets is not installed")
     data = os.environ.get("KERAS_EULER_DATA")
     if not data:
-        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/ag_news_subset and ag_news_csv")
+        pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/ag_news_subset and ag_news_csv")
     prepared, pair = (ag_news.load_data(pathlib.Path(data, name)) for name in ("tfds", "ag_news_csv"))
     for (x, y), (other_x, other_y) in zip(prepared, pair, strict=True):
         news = collections.Counter(zip(x, y.tolist(), strict=True))

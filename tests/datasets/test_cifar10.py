@@ -70,7 +70,7 @@ def test_an_npz_file_of_any_number_of_images_is_read(tmp_path, labels):
         ({"x_train": np.zeros((4, 32, 32, 3))}, "train: images must be uint8 (n, 32, 32, 3), n > 0. Received: float64"),
         ({"x_test": np.zeros((2, 3, 32, 32), "uint8")}, "test: images must be uint8 (n, 32, 32, 3)"),
         ({"x_test": np.zeros((0, 32, 32, 3), "uint8"), "y_test": np.zeros(0, int)}, "Received: uint8 (0, 32, 32, 3)"),
-        ({"x_test": np.array([None])}, "can't be read as an .npz file of plain arrays"),
+        ({"x_test": np.array([None])}, "cannot be read as an .npz file of plain arrays"),
         ({"y_train": np.arange(3)}, "train: labels must be 4 integers. Received: int64 (3,)"),
         ({"y_train": np.eye(4, dtype=int)}, "train: labels must be 4 integers. Received: int64 (4, 4)"),
         ({"y_train": np.arange(4.0)}, "train: labels must be 4 integers. Received: float64 (4,)"),
@@ -94,7 +94,7 @@ def test_a_damaged_npz_file_is_named(tmp_path):
     flipped = whole[:300] + bytes([whole[300] ^ 255]) + whole[301:]
     for content in (whole[:-50], flipped, b"", b"no archive", (tmp_path / "one.npy").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cut.npz can't be read as an .npz file of plain arrays") as raised:
+        with pytest.raises(ValueError, match=r"cut.npz cannot be read as an .npz file of plain arrays") as raised:
             cifar10.load_data(path)
         assert raised.value.__cause__ is not None
 
@@ -103,7 +103,7 @@ def test_a_folder_or_file_of_an_unknown_kind_lists_what_was_looked_for(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "photo.jpg").write_bytes(b"photo")
     for wrong, error, words in (
-        (tmp_path / "absent", FileNotFoundError, "isn't there"),
+        (tmp_path / "absent", FileNotFoundError, "is not there"),
         (tmp_path / "empty", FileNotFoundError, "an empty folder"),
         (tmp_path, ValueError, "a folder without CIFAR-10 in a known layout"),
         (tmp_path / "photo.jpg", ValueError, "a file of an unknown kind"),

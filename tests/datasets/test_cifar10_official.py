@@ -67,9 +67,9 @@ LABELS = [0] * ROWS
         ("bin", bytes(ROWS * 3073 + 1), "Received 30,730,001 bytes"),
         ("bin", b"", "Received 0 bytes"),
         ("bin", bytes([10]) + bytes(ROWS * 3073 - 1), "labels must be in 0..9. Received: 0..10"),
-        ("py", b"", "can't be read as a pickle of a CIFAR-10 batch: EOFError"),
-        ("py", b"<html>not found</html>", "can't be read as a pickle of a CIFAR-10 batch"),
-        ("py", pickle.dumps({"data": PIXELS[:1], "labels": LABELS})[:-9], "can't be read as a pickle"),
+        ("py", b"", "cannot be read as a pickle of a CIFAR-10 batch: EOFError"),
+        ("py", b"<html>not found</html>", "cannot be read as a pickle of a CIFAR-10 batch"),
+        ("py", pickle.dumps({"data": PIXELS[:1], "labels": LABELS})[:-9], "cannot be read as a pickle"),
         ("py", [1, 2], "must hold a dictionary with the keys data and labels. Received: list"),
         ("py", {"data": PIXELS}, "must hold a dictionary with the keys data and labels"),
         ("py", {"data": PIXELS[1:], "labels": LABELS}, "Received: uint8 (9999, 3072)"),
@@ -131,7 +131,7 @@ def test_code_in_a_pickle_is_refused_and_never_runs(with_file, tmp_path, wrap, r
 
 
 def test_a_pickle_can_reach_no_codec_but_text_encodings(with_file):
-    with pytest.raises(ValueError, match=r"data_batch_1 can't be read"):
+    with pytest.raises(ValueError, match=r"data_batch_1 cannot be read"):
         cifar10.load_data(with_file("py", "data_batch_1", pickle.dumps(Reduced(codecs.encode, "a", "rot13"))))
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_archive_is_named(official, tmp_path):
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"no archive"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cifar-10-binary.tar.gz can't be read as a gzipped tar archive"):
+        with pytest.raises(ValueError, match=r"cifar-10-binary.tar.gz cannot be read as a gzipped tar archive"):
             cifar10.load_data(path)
     path.write_bytes(whole)
     with pytest.raises(ValueError, match=r"cifar-10-binary.tar.gz lacks data_batch_2.bin"):

@@ -65,5 +65,5 @@ def test_folders_and_files_that_are_wrong(tmp_path, rng):
     with pytest.raises(ValueError, match=r"must hold uint8 images .* Received: float32 \(4, 32, 32, 3\)"):
         shifted.find(tmp_path)["fog 1"]()
     (tmp_path / "fog.npy").write_bytes((tmp_path / "fog.npy").read_bytes()[:100])
-    with pytest.raises(ValueError, match="fog.npy can't be read as an array of NumPy's"):
+    with pytest.raises(ValueError, match="fog.npy cannot be read as an array of NumPy's"):
         shifted.find(tmp_path)["fog 1"]()

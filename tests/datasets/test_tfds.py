@@ -38,7 +38,7 @@ def test_tensorflow_leaves_the_gpu_alone_unless_it_is_the_backend(fake_tfds, tfd
 
 def test_a_tfds_split_that_is_cut_off_is_named(fake_tfds, tfds_folder, tmp_path):
     fake_tfds.counts["test"].num_examples = 3
-    with pytest.raises(ValueError, match=r"3.0.2 can't be read .* Expected 3 test rows. Received: 2"):
+    with pytest.raises(ValueError, match=r"3.0.2 cannot be read .* Expected 3 test rows. Received: 2"):
         cifar10.load_data(tfds_folder(tmp_path))
 
 
@@ -46,7 +46,7 @@ def test_a_tfds_folder_of_another_set_is_refused(tfds_folder, tmp_path):
     with pytest.raises(ValueError, match=r"must hold the data set cifar10. Received: 'mnist'"):
         cifar10.load_data(tfds_folder(tmp_path, named="mnist"))
     (tmp_path / "cifar10/3.0.2/dataset_info.json").write_text("{")
-    with pytest.raises(ValueError, match=r"dataset_info.json can't be read"):
+    with pytest.raises(ValueError, match=r"dataset_info.json cannot be read"):
         cifar10.load_data(tmp_path)
 
 
@@ -72,10 +72,10 @@ def test_without_a_folder_and_without_tfds_keras_downloads(monkeypatch):
 
 
 def test_the_real_images_have_the_known_counts_and_colours():
-    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets isn't installed")
+    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets is not installed")
     data = os.environ.get("KERAS_EULER_DATA")
     if not data:
-        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/cifar10")
+        pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/cifar10")
     root = pathlib.Path(data, "tfds")
     (x_train, y_train), (x_test, y_test) = cifar10.load_data(root)
     assert (x_train.shape, x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)

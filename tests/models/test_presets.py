@@ -92,7 +92,7 @@ def test_preset_of_another_network_is_refused():
 def test_accuracy_of_the_preset_is_the_measured_one():
     """On the first thousand test images: within four standard errors."""
     if "KERAS_EULER_DATA" not in os.environ:
-        pytest.skip("KERAS_EULER_DATA isn't set: the folder that holds tfds/cifar10")
+        pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/cifar10")
     _, (x, y) = keras_euler.datasets.cifar10.load_data(Path(os.environ["KERAS_EULER_DATA"], "tfds"))
     preset = PRESETS[NAME]
     found = (preset.load().predict(x[:1000], batch_size=250, verbose=0).argmax(-1) == y[:1000]).mean()
