@@ -1,4 +1,4 @@
-"""Data sets as NumPy arrays. Nothing is read or downloaded before `load_data` is called."""
+"""Data sets as NumPy arrays; only a call such as `load_data` reads or downloads."""
 
 from keras_euler.datasets import ag_news, characters, cifar10, shifted, synthetic
 from keras_euler.datasets.labels import flip_labels

@@ -1,4 +1,4 @@
-"""The six official files of CIFAR-10, in a folder or an archive, as pickles or binary."""
+"""Read the six official files of CIFAR-10, from a folder or an archive, as pickles or binary."""
 
 import io
 import pathlib
@@ -33,7 +33,7 @@ def read_batches(folder: Path, names: Sequence[str]) -> Splits:
 
 def read_tar(path: Path) -> Splits:
     batches = {}
-    # Member by member as they come: going back in a gzip stream would mean to decompress it again.
+    # In the order of the archive: going back in a gzip stream would decompress it again.
     for member, content in _tar_members(path):
         name = pathlib.PurePosixPath(member).name
         batches[name] = _parse(name, f"{path}:{member}", content)
@@ -43,7 +43,7 @@ def read_tar(path: Path) -> Splits:
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
             return _join(batches, names)
-    raise ValueError(f"{path} holds no CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}.")
+    raise ValueError(f"{path} does not hold CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}.")
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -65,7 +65,7 @@ def _parse_bin(file: PathLike, content: bytes) -> tuple[Array, Array]:
     row = 1 + _PIXELS
     if len(content) != _ROWS * row:
         raise ValueError(
-            f"{file} is cut off or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
+            f"{file} is truncated or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
             f"Received {len(content):,} bytes."
         )
     rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)
@@ -82,12 +82,12 @@ def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
         raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {found}.")
     data, labels = batch[keys["data"]], batch[keys["labels"]]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (_ROWS, _PIXELS):
-        raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {described(data)}.")
+        raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {describe(data)}.")
     return data, labels
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Builds NumPy arrays and Python's own containers. Any other global could run code, so it is refused."""
+    """Unpickle NumPy arrays and Python's own containers. Any other global could run code, so it is rejected."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
@@ -95,11 +95,11 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
             ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
             ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            # So Python 3 writes bytes in the old protocols. str.encode knows text encodings only, not every codec.
+            # Python 3 writes bytes like this in the old protocols. str.encode takes text encodings only, not every codec.
             ("_codecs", "encode"): str.encode,
         }
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only NumPy arrays are admitted")
+            raise pickle.UnpicklingError(f"it needs {module}.{name}, but only NumPy arrays are allowed")
         return allowed[module, name]
 
 
@@ -116,11 +116,11 @@ def checked_labels(file: PathLike, labels: Any, rows: int) -> Array:
     except ValueError:  # a ragged list
         y = np.empty(0)
     if not np.issubdtype(y.dtype, np.integer) or y.shape not in ((rows,), (rows, 1)):
-        raise ValueError(f"{file}: labels must be {rows:,} integers. Received: {described(y)}.")
+        raise ValueError(f"{file}: labels must be {rows:,} integers. Received: {describe(y)}.")
     if y.min() < 0 or y.max() > 9:
         raise ValueError(f"{file}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
     return y.reshape(rows).astype("int64")
 
 
-def described(value: object) -> str:
+def describe(value: object) -> str:
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

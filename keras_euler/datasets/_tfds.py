@@ -1,4 +1,4 @@
-"""Prepared folders of TensorFlow Datasets as NumPy arrays, and errors that name the file."""
+"""Read prepared folders of TensorFlow Datasets as NumPy arrays, with errors that name the file."""
 
 import contextlib
 import importlib.util
@@ -14,12 +14,12 @@ SPLITS = ("train", "test")
 
 
 def is_installed() -> bool:
-    """Whether TensorFlow Datasets is there."""
+    """Return whether TensorFlow Datasets is installed."""
     return importlib.util.find_spec("tensorflow_datasets") is not None
 
 
 def find_folder(path: Path, name: str) -> Path | None:
-    """The version folder of a prepared data set: `path` itself, or the newest in it or in its folder `name`; None without one."""
+    """Return the version folder of a prepared data set: `path`, or the newest in it or in its folder `name`; or None."""
     for folders in ([path], path.glob("[0-9]*"), path.glob(f"{name}/[0-9]*")):
         prepared = [folder for folder in folders if (folder / "dataset_info.json").is_file()]
         if prepared:
@@ -36,15 +36,15 @@ def read_folder(folder: Path, name: str, features: Sequence[str], splits: Sequen
 
     Args:
         folder: Path of the version folder.
-        name: The data set that it must hold.
+        name: Name of the data set.
         features: Names of the features to read.
         splits: Names of the splits.
 
     Returns:
-        For each split a tuple of arrays, one per feature.
+        One tuple of arrays per split, one array per feature.
 
     Raises:
-        ValueError: The folder holds another data set, or cannot be read.
+        ValueError: The folder holds another data set or cannot be read.
         ImportError: TensorFlow Datasets is missing.
     """
     info = folder / "dataset_info.json"
@@ -58,7 +58,7 @@ def read_folder(folder: Path, name: str, features: Sequence[str], splits: Sequen
 
 
 def download(name: str, features: Sequence[str]) -> tuple[tuple[Array, ...], ...]:
-    """Download and prepare a data set where that has not been done, and read it as `read_folder` does."""
+    """Download and prepare a data set unless this is done, and read it as `read_folder` does."""
     tfds = _import(name)
     builder = tfds.builder(name)
     builder.download_and_prepare()
@@ -67,7 +67,7 @@ def download(name: str, features: Sequence[str]) -> tuple[tuple[Array, ...], ...
 
 @contextlib.contextmanager
 def decoding(file: object, expected: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises into a ValueError that names the file."""
+    """Convert any error of a damaged file to a ValueError that names the file."""
     try:
         yield
     except PermissionError:
@@ -83,14 +83,14 @@ def _import(source: object) -> Any:
         _backend.leave_gpu_to_keras()
     except ImportError as error:
         raise ImportError(
-            f"{source} can be read by TensorFlow Datasets only, which is not installed or does not start ({error}). "
+            f"{source} needs TensorFlow Datasets, which is not installed or fails to import ({error}). "
             'Install the extra: pip install "keras_euler[datasets]".'
         ) from error
     return tfds
 
 
 def _read(tfds: Any, builder: Any, features: Sequence[str], names: Sequence[str]) -> tuple[tuple[Array, ...], ...]:
-    # A cache would be a second copy in memory of what is read once.
+    # A cache would keep a second copy in memory, and the data are read only once.
     config = tfds.ReadConfig(try_autocache=False)
     splits = []
     for split in names:

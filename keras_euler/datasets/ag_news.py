@@ -1,4 +1,4 @@
-"""AG-News from TensorFlow Datasets or the original CSV pair: texts and labels."""
+"""Read AG-News, texts and labels, from TensorFlow Datasets or the original pair of CSV files."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_euler._types import Array, ArrayLike, PathLike, Splits
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._folders import existing, without_known_layout
+from keras_euler.datasets._folders import existing_path, unknown_layout_error
 
 CLASS_NAMES = ("World", "Sports", "Business", "Sci/Tech")
 
@@ -20,16 +20,16 @@ _HEADER = ["class index", "title", "description"]  # of the copy on Kaggle
 
 
 def load_data(data_dir: PathLike | None = None) -> Splits:
-    """Read AG-News: news in four classes, named in `CLASS_NAMES`; 120,000 to train on and 7,600 to test on in the original.
+    """Read AG-News: news in the four classes `CLASS_NAMES`, originally 120,000 for training and 7,600 for testing.
 
-    A text is `title + " " + description + " "`, lower-cased, as the paper's authors have it.
+    A text is `title + " " + description + " "`, lower-cased, as in the paper.
 
     Args:
         data_dir: String or path. One of
-            - a prepared TensorFlow Datasets folder of `ag_news_subset`: its root, its own or its version folder (never downloads;
-              needs the extra `keras_euler[datasets]`);
-            - a folder that holds the original `train.csv` and `test.csv`, or one that holds `ag_news_csv` with them: rows of class
-              (1 to 4), title and description, quoted. Any number of rows; Kaggle's header and blank lines are skipped.
+            - a prepared TensorFlow Datasets folder of `ag_news_subset`: the root, the data set's or the version's folder (never
+              downloads; needs the extra `keras_euler[datasets]`);
+            - a folder with the original `train.csv` and `test.csv`, or with a folder `ag_news_csv` of them: quoted rows of class
+              (1 to 4), title and description. Any number of rows is accepted; Kaggle's header and blank lines are skipped.
 
             None: TensorFlow Datasets downloads the set once.
 
@@ -37,9 +37,9 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         `(x_train, y_train), (x_test, y_test)`. Texts are arrays `(n,)` of strings (dtype object), labels int64 `(n,)`, 0 to 3.
 
     Raises:
-        FileNotFoundError: `data_dir` is not there or is empty, or one of the two files is missing.
-        ValueError: Nothing known lies in `data_dir`, or a file is damaged; a broken row is named by file and line.
-        ImportError: TensorFlow Datasets is needed and is not installed.
+        FileNotFoundError: `data_dir` is missing or empty, or lacks one of the two files.
+        ValueError: `data_dir` has an unknown layout, or a file is damaged; the message names the file and line.
+        ImportError: TensorFlow Datasets is needed but not installed.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
 
@@ -56,9 +56,9 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     """
     if data_dir is None:
         return _download()
-    path = existing(data_dir, _looked_for())
+    path = existing_path(data_dir, _supported_layouts())
     if not path.is_dir():
-        raise ValueError(f"`data_dir` must be a folder. Received: data_dir={str(path)!r}. {_looked_for()}")
+        raise ValueError(f"`data_dir` must be a folder. Received: data_dir={str(path)!r}. {_supported_layouts()}")
     prepared = _tfds.find_folder(path, _TFDS_NAME)
     if prepared:
         return _from_tfds(prepared, _tfds.read_folder(prepared, _TFDS_NAME, _FEATURES))
@@ -69,10 +69,10 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
                 raise FileNotFoundError(f"{folder} lacks {missing[0]}. Expected two files: {' and '.join(_CSV_NAMES)}.")
             train, test = (_read_csv(folder / name) for name in _CSV_NAMES)
             return train, test
-    raise without_known_layout(path, "AG-News", _looked_for())
+    raise unknown_layout_error(path, "AG-News", _supported_layouts())
 
 
-def _looked_for() -> str:
+def _supported_layouts() -> str:
     return (
         f"Pass a TensorFlow Datasets folder ({_TFDS_NAME}/VERSION with dataset_info.json) or a folder with "
         f"{' and '.join(_CSV_NAMES)}."
@@ -83,7 +83,7 @@ def _text(title: str, description: str) -> str:
     return f"{title} {description} ".lower()
 
 
-def _split(texts: list[str], labels: ArrayLike) -> tuple[Array, Array]:
+def _as_arrays(texts: list[str], labels: ArrayLike) -> tuple[Array, Array]:
     x = np.empty(len(texts), object)
     x[:] = texts
     return x, np.asarray(labels, "int64")
@@ -92,7 +92,7 @@ def _split(texts: list[str], labels: ArrayLike) -> tuple[Array, Array]:
 def _read_csv(path: Path) -> tuple[Array, Array]:
     texts, labels = [], []
     rows = csv.reader(_lines(path), strict=True, skipinitialspace=True)
-    line = 1  # of the row's beginning: a quoted text may hold line breaks
+    line = 1  # where the row begins: a quoted text may contain line breaks
     while True:
         try:
             row = next(rows, None)
@@ -112,14 +112,14 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
         labels.append(int(row[0]) - 1)
     if not texts:
         raise ValueError(f"{path} is empty. {_expected()}")
-    return _split(texts, labels)
+    return _as_arrays(texts, labels)
 
 
 def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs write a mark first
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")  # some programs write a byte order mark first
             except UnicodeDecodeError as error:
                 raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
 
@@ -142,16 +142,16 @@ def _decoded(source: str, titles: Array, descriptions: Array, labels: Array) -> 
             raise ValueError(f"{source}, row {row}: {error.reason}; expected UTF-8.") from error
     if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
         raise ValueError(f"{source}: labels must be in 0..3. Received: {labels.min()}..{labels.max()}.")
-    return _split(texts, labels)
+    return _as_arrays(texts, labels)
 
 
 def _download() -> Splits:
     if not _tfds.is_installed():
         raise ImportError(
-            "AG-News can be downloaded by TensorFlow Datasets only, which is not installed. "
-            f'Install the extra: pip install "keras_euler[datasets]", or pass `data_dir`. {_looked_for()}'
+            "Downloading AG-News needs TensorFlow Datasets, which is not installed. "
+            f'Install the extra: pip install "keras_euler[datasets]", or pass `data_dir`. {_supported_layouts()}'
         )
     try:
         return _from_tfds("the download", _tfds.download(_TFDS_NAME, _FEATURES))
-    except Exception as error:  # it raises a bare one where the network is missing
-        raise OSError(f"AG-News could not be downloaded ({error}). Pass `data_dir`, where the files lie.") from error
+    except Exception as error:  # it raises a plain Exception without a network
+        raise OSError(f"AG-News could not be downloaded ({error}). Pass `data_dir`, the folder with the files.") from error

@@ -1,4 +1,4 @@
-"""Texts as arrays of character ids and back: the authors' alphabet and Zhang et al.'s."""
+"""Encode texts as character ids and back, with the authors' alphabet or that of Zhang et al."""
 
 import difflib
 import functools
@@ -12,33 +12,34 @@ AUTHORS = (
     'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*'
     "\N{SMALL TILDE}\N{LEFT SINGLE QUOTATION MARK}+=<>()[]{} \\"
 )
-# Zhang et al. 2015 list the hyphen twice; here it has one id. Blanks are not in it.
+# Zhang et al. 2015 list the hyphen twice; here it has one id. Their alphabet has no blank.
 ZHANG = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"
 ALPHABETS = {"authors": AUTHORS, "zhang": ZHANG}
 PADDING = 0
-LETTERS = 26  # ids 1 to 26 are a to z in both
+LETTERS = 26  # ids 1 to 26 are a to z in both alphabets
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
-CHUNK = 4096  # rows worked on at once: bounds the memory
+CHUNK = 4096  # rows processed at once, to bound the memory
 
 
 def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors") -> Array:
-    """Encode texts as ids of their characters, cut or padded with zeros to one length.
+    """Encode texts as ids of their characters, truncated or padded with zeros to one length.
 
-    The symbols of the alphabet have the ids 1, 2, ... in its order, everything else has the next one, and 0 is padding: with the
-    authors' 68 symbols 1 to 68, 69 and 0. Texts are lower-cased first, unless the alphabet itself has capitals.
+    The symbols of the alphabet have the ids 1, 2, ... in its order, all other characters the next id, and padding is 0. The
+    authors' 68 symbols have the ids 1 to 68, and other characters 69. Texts are lower-cased first, unless the alphabet has
+    capitals.
 
     Args:
         texts: n strings: a list, an array, a column of a table or another sequence.
         length: Ids per text, an integer >= 1.
-        alphabet: `"authors"` (the paper's code: typographic quotes and no apostrophe, `^`, `~`, backquote or `@`), `"zhang"`
-            (the ASCII symbols of Zhang et al. 2015, without the blank), or a string of symbols, each of them once.
+        alphabet: `"authors"` (the paper's code: typographic quotes, but no apostrophe, `^`, `~`, backquote or `@`), `"zhang"`
+            (the ASCII symbols of Zhang et al. 2015, without the blank), or a string of distinct symbols.
 
     Returns:
         int32 `(n, length)`.
 
     Raises:
         TypeError: `texts` is a single string, or one of the texts is not a string.
-        ValueError: A bad length or alphabet.
+        ValueError: The length or the alphabet is invalid.
 
     Example:
 
@@ -60,7 +61,7 @@ def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors
 
 
 def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
-    """Decode ids to the texts they stand for: padding vanishes, the unknown character becomes U+FFFD.
+    """Decode ids to texts: padding vanishes, and unknown characters become U+FFFD.
 
     Args:
         ids: Array of integers `(n, length)`, as `encode_characters` gives them.
@@ -71,7 +72,7 @@ def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
 
     Raises:
         TypeError: `ids` is not an array of integers.
-        ValueError: Another shape, an id outside the alphabet, or a bad alphabet.
+        ValueError: The shape is wrong, an id is outside the alphabet, or the alphabet is invalid.
 
     Example:
 
@@ -85,7 +86,7 @@ def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
 
 
 def vocabulary_size(alphabet: str = "authors") -> int:
-    """How many ids there are: the alphabet's symbols, the unknown character and the padding.
+    """Return the number of ids: those of the alphabet's symbols, of unknown characters and of the padding.
 
     Example:
 
@@ -98,20 +99,20 @@ def vocabulary_size(alphabet: str = "authors") -> int:
 def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> Array:
     """Replace characters once, as at loading time: the noise of the paper's authors (section 4.2, figure 8).
 
-    In a text of n characters `int(rate * n)` positions are drawn **with** replacement, and each gets a letter, uniform in a..z. So
-    about `(1 - exp(-rate)) * 25 / 26` of the characters change. Padding stays padding.
+    In a text of n characters it draws `int(rate * n)` positions **with** replacement and puts a letter, uniform in a..z, at each.
+    About `(1 - exp(-rate)) * 25 / 26` of the characters change. Padding is never replaced.
 
     Args:
         ids: Array of integers `(n, length)`; the ids of a..z are 1 to 26, as in both alphabets.
-        rate: Drawn positions per character, 0 to 1.
+        rate: Number of drawn positions per character, 0 to 1.
         seed: Integer, or None for a random one.
 
     Returns:
         A new array of the shape and dtype of `ids`. With `rate=0` it equals `ids`.
 
     Raises:
-        TypeError: `ids` is not an array of integers, or `rate` no number.
-        ValueError: Another shape, negative ids, or a rate outside [0, 1].
+        TypeError: `ids` is not an array of integers, or `rate` is not a number.
+        ValueError: The shape is wrong, an id is negative, or the rate is outside [0, 1].
 
     Example:
 
@@ -130,7 +131,7 @@ def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> 
         most = draws.max(initial=0)
         place = np.floor(rng.random((len(rows), most)) * sizes[:, None]).astype(int)
         letters = rng.integers(1, LETTERS + 1, place.shape).astype(rows.dtype)
-        # The k-th character of a row stands at its k-th id that is no padding.
+        # The k-th character of a row is its k-th id other than padding.
         place = np.take_along_axis(np.argsort(rows == PADDING, axis=1, kind="stable"), place, axis=1)
         row, draw = np.nonzero(np.arange(most) < draws[:, None])
         rows[row, place[row, draw]] = letters[row, draw]
@@ -138,16 +139,16 @@ def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> 
 
 
 def check_ids(ids: ArrayLike, vocabulary_size: int | None = None, length: int | None = None) -> Array:
-    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one.
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a wrong id for NaN or another id.
 
     Args:
         ids: Array of integers `(n, length)`.
-        vocabulary_size: The number that all ids must be below. None: any.
-        length: The length that the rows must have. None: any.
+        vocabulary_size: Upper bound, which all ids must be below, or None.
+        length: The required length of the rows, or None.
 
     Raises:
         TypeError: `ids` are not integers.
-        ValueError: `ids` have another shape, or one of them is out of range.
+        ValueError: The shape is wrong, or an id is out of range.
 
     Example:
 
@@ -171,21 +172,21 @@ def check_ids(ids: ArrayLike, vocabulary_size: int | None = None, length: int | 
 
 
 def check_texts(texts: Texts) -> list[str]:
-    """Return texts as a list of strings, or raise. A table of one column is one text a row.
+    """Return texts as a list of strings, or raise. A table of one column counts as one text per row.
 
     Args:
         texts: A list, an array or another sequence of strings.
 
     Raises:
-        TypeError: A single string, or something that is no sequence of strings.
+        TypeError: `texts` is a single string, or not a sequence of strings.
 
     Example:
 
     >>> check_texts(np.array([["a text"], ["another"]]))
     ['a text', 'another']
     """
-    is_one = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
-    if is_one or not hasattr(texts, "__len__"):
+    is_single = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
+    if is_single or not hasattr(texts, "__len__"):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
     if not is_array_like(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
@@ -203,18 +204,18 @@ def _symbols(alphabet: str) -> str:
     if not isinstance(alphabet, str):
         raise TypeError(f"`alphabet` must be a string. Received: alphabet={alphabet!r}.")
     symbols = ALPHABETS.get(alphabet, alphabet)
-    meant = difflib.get_close_matches(alphabet.lower(), ALPHABETS, cutoff=0.7)
-    if meant and alphabet not in ALPHABETS:
-        raise ValueError(f"`alphabet` is no known name. Received: alphabet={alphabet!r}. Did you mean {meant[0]!r}?")
+    similar = difflib.get_close_matches(alphabet.lower(), ALPHABETS, cutoff=0.7)
+    if similar and alphabet not in ALPHABETS:
+        raise ValueError(f"`alphabet` is not a known name. Received: alphabet={alphabet!r}. Did you mean {similar[0]!r}?")
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(f"`alphabet` must be {names}, or symbols that occur once each. Received: alphabet={alphabet!r}.")
+        raise ValueError(f"`alphabet` must be {names}, or a string of distinct symbols. Received: alphabet={alphabet!r}.")
     return symbols
 
 
 @functools.lru_cache(maxsize=4)
 def _table(symbols: str) -> Array:
-    """The id of every Unicode code point."""
+    """Return the id of every Unicode code point."""
     table = np.full(0x110000, len(symbols) + 1, "int32")
     table[[ord(symbol) for symbol in symbols]] = np.arange(1, len(symbols) + 1)
     return table

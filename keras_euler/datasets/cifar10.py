@@ -1,4 +1,4 @@
-"""CIFAR-10 from any of the files it is usually kept in, as uint8 arrays."""
+"""Read CIFAR-10 from any of its usual files, as uint8 arrays."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ import numpy as np
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._cifar10_files import ARCHIVES, OFFICIAL, checked_labels, described, read_batches, read_tar
-from keras_euler.datasets._folders import existing, without_known_layout
+from keras_euler.datasets._cifar10_files import ARCHIVES, OFFICIAL, checked_labels, describe, read_batches, read_tar
+from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-SIZE = 32  # pixels a side
+SIZE = 32  # pixels per side
 # Mean and standard deviation of the training pixels for red, green and blue, in units of 0..255: the authors' numbers.
 MEAN = tuple(255 * mean for mean in (0.4914, 0.4822, 0.4465))
 STDDEV = tuple(255 * stddev for stddev in (0.2023, 0.1994, 0.2010))
@@ -24,30 +24,30 @@ _NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load_data(data_dir: PathLike | None = None) -> Splits:
-    """Read CIFAR-10: 50,000 training and 10,000 test images in ten classes, named in `CLASS_NAMES`.
+    """Read CIFAR-10: 50,000 training and 10,000 test images in the ten classes `CLASS_NAMES`.
 
     Args:
         data_dir: String or path. One of
-            - a prepared TensorFlow Datasets folder: its root, its `cifar10` or its version folder (never downloads;
+            - a prepared TensorFlow Datasets folder: the root, the folder `cifar10` or the version's folder (never downloads;
               needs the extra `keras_euler[datasets]`);
             - the folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or a folder that holds one of them;
             - `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or a folder that holds one of them; nothing is
               unpacked to disk;
             - an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, of any number of images.
 
-            None: TensorFlow Datasets downloads the set once; without that package `keras.datasets.cifar10` does.
+            None downloads the set once, by TensorFlow Datasets or, without that package, by `keras.datasets.cifar10`.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`. Images are uint8 `(n, 32, 32, 3)`: row, column, colour (red, green,
         blue). Labels are int64 `(n,)`, 0 to 9.
 
-    Where TensorFlow only reads the files and Keras runs on another backend, TensorFlow is told to leave the GPU alone.
+    If TensorFlow only reads the files and Keras runs on another backend, TensorFlow does not take the GPU.
 
     Raises:
-        FileNotFoundError: `data_dir` is not there or is empty, or one of the six official files is missing.
-        ValueError: Nothing known lies in `data_dir`, or a file is cut off, damaged, of another shape or type, or holds
+        FileNotFoundError: `data_dir` is missing or empty, or lacks one of the six official files.
+        ValueError: `data_dir` has an unknown layout, or a file is truncated, damaged, of another shape or type, or holds
             anything but arrays.
-        ImportError: `data_dir` is a TensorFlow Datasets folder and that package is not installed.
+        ImportError: `data_dir` is a TensorFlow Datasets folder and that package is missing.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
 
@@ -65,13 +65,13 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     """
     if data_dir is None:
         return _download()
-    path = existing(data_dir, _looked_for())
+    path = existing_path(data_dir, _supported_layouts())
     if path.is_file():
         if path.suffix == ".npz":
             return _read_npz(path)
         if path.name.endswith((".tar.gz", ".tgz")):
             return read_tar(path)
-        raise ValueError(f"`data_dir` is a file of an unknown kind. Received: data_dir={str(path)!r}. {_looked_for()}")
+        raise ValueError(f"`data_dir` is a file of an unknown type. Received: data_dir={str(path)!r}. {_supported_layouts()}")
     return _read_folder(path)
 
 
@@ -80,7 +80,7 @@ def resize(images: Array, size: int) -> Array:
 
     Args:
         images: uint8 array `(n, 32, 32, 3)`, such as `load_data` returns.
-        size: Height and width of the new images in pixels: 1, 2, 4, 8, 16 or 32. With 32 the images themselves return.
+        size: Height and width of the new images in pixels: 1, 2, 4, 8, 16 or 32. 32 returns the images unchanged.
 
     Returns:
         uint8 array `(n, size, size, 3)`.
@@ -99,7 +99,7 @@ def resize(images: Array, size: int) -> Array:
     if check_integer("size", size, 1) > SIZE or SIZE % size:
         raise ValueError(f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32.")
     if not _are_images(images):
-        raise ValueError(f"`images` must be uint8 (n, 32, 32, 3). Received: {described(images)}.")
+        raise ValueError(f"`images` must be uint8 (n, 32, 32, 3). Received: {describe(images)}.")
     if size == SIZE:
         return images
     side = SIZE // size
@@ -119,10 +119,10 @@ def _read_folder(path: Path) -> Splits:
     for name in ARCHIVES:
         if (path / name).is_file():
             return read_tar(path / name)
-    raise without_known_layout(path, "CIFAR-10", _looked_for())
+    raise unknown_layout_error(path, "CIFAR-10", _supported_layouts())
 
 
-def _looked_for() -> str:
+def _supported_layouts() -> str:
     folders, archives = (", ".join(names) for names in (OFFICIAL, ARCHIVES))
     return (
         "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the folders "
@@ -134,7 +134,7 @@ def _looked_for() -> str:
 
 
 def _read_npz(path: Path) -> Splits:
-    # Given a path instead of a stream, np.load leaves a damaged file open.
+    # With a path instead of a stream, np.load leaves a damaged file open.
     with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         found = list(archive.keys())
         arrays = [archive[name] for name in _NPZ_NAMES if name in found]
@@ -155,8 +155,8 @@ def _download() -> Splits:
         if _tfds.is_installed():
             return _checked_splits("the download", _tfds.download("cifar10", ("image", "label")))
         return _checked_splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
-    except Exception as error:  # both raise a bare one where the network is missing
-        raise OSError(f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, where the files lie.") from error
+    except Exception as error:  # both raise a plain Exception without a network
+        raise OSError(f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the files.") from error
 
 
 def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
@@ -169,7 +169,7 @@ def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits
 
 def _checked(file: str, x: Any, y: Any) -> tuple[Array, Array]:
     if not _are_images(x) or not len(x):
-        raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {described(x)}.")
+        raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {describe(x)}.")
     return x, checked_labels(file, y, len(x))
 
 

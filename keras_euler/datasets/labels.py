@@ -7,20 +7,20 @@ from keras_euler._types import Array, ArrayLike
 
 
 def flip_labels(labels: ArrayLike, rate: float, num_classes: int, seed: int = 0) -> Array:
-    """Replace a share of the labels by other classes, each as likely as the next: symmetric label noise.
+    """Replace a fraction of the labels by other, equally likely classes: symmetric label noise.
 
     Args:
         labels: Integer array `(n,)` of classes from 0 on.
-        rate: Share of the labels, 0 to 1; exactly `int(rate * n)` are flipped.
+        rate: Fraction of the labels, 0 to 1; exactly `int(rate * n)` are flipped.
         num_classes: Number of classes, at least 2.
-        seed: Of the draw.
+        seed: Seed of the noise.
 
     Returns:
-        Array of the shape and dtype of `labels`; with rate 0 equal to it.
+        Array of the shape and dtype of `labels`. With `rate=0` it equals `labels`.
 
     Raises:
         ValueError: A number or a label is out of range.
-        TypeError: `rate` is no number, or `labels` are no integers.
+        TypeError: `rate` is not a number, or `labels` are not integers.
 
     Example:
 
@@ -38,6 +38,6 @@ def flip_labels(labels: ArrayLike, rate: float, num_classes: int, seed: int = 0)
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(labels))[: int(rate * len(labels))]
     flipped = labels.copy()
-    # A step of 1 to num_classes - 1 around the circle of classes never comes back to the same one.
+    # A step of 1 to num_classes - 1 around the circle of classes never returns to the same class.
     flipped[rows] = (labels[rows].astype("int64") + rng.integers(1, num_classes, len(rows))) % num_classes
     return flipped

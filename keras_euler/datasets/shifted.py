@@ -1,4 +1,4 @@
-"""Test sets that CIFAR-10's classifiers are tried on beside its own: CIFAR-10-C (corrupted) and CIFAR-10.1 (new images)."""
+"""Shifted test sets for classifiers of CIFAR-10: CIFAR-10-C (corrupted images) and CIFAR-10.1 (new images)."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_euler._types import Array, PathLike
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._folders import existing, without_known_layout
+from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
 _HINT = (
@@ -20,12 +20,12 @@ _HINT = (
 
 
 def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
-    """The shifted test sets that lie in a folder, unread.
+    """Find the shifted test sets in a folder, without reading them.
 
     Args:
         data_dir: String or path of a folder with any of
-            - CIFAR-10-C (Hendrycks and Dietterich 2019) as its authors publish it: `labels.npy` and a file such as
-              `gaussian_noise.npy` for each corruption, with the severities 1 to 5 one after the other;
+            - CIFAR-10-C (Hendrycks and Dietterich 2019) as published: `labels.npy` and a file such as `gaussian_noise.npy` for
+              each corruption, with the severities 1 to 5 in order;
             - CIFAR-10.1 (Recht et al. 2018): `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`, or `v4`;
             - TensorFlow Datasets' prepared `cifar10_corrupted` or `cifar10_1` (needs the extra `keras_euler[datasets]`).
 
@@ -34,8 +34,8 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
         int64 labels `(n,)`.
 
     Raises:
-        FileNotFoundError: The folder is not there or is empty.
-        ValueError: It has none of these; when read, a file that is damaged or of another shape.
+        FileNotFoundError: The folder is missing or empty.
+        ValueError: The folder has none of these; when read, a file is damaged or has another shape.
         TypeError: `data_dir` is neither a string nor a path.
 
     Example:
@@ -48,7 +48,7 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     >>> list(sets), x.shape
     (['fog 1', 'fog 2', 'fog 3', 'fog 4', 'fog 5'], (2, 32, 32, 3))
     """
-    path = existing(data_dir, _HINT)
+    path = existing_path(data_dir, _HINT)
     found: dict[str, Callable[[], tuple[Array, Array]]] = {}
     if (path / "labels.npy").is_file():
         for file in sorted(path.glob("*.npy")):
@@ -62,7 +62,7 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     for info in sorted([*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]):
         found[_name(info)] = functools.partial(_read_prepared, info.parent)
     if not found:
-        raise without_known_layout(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
+        raise unknown_layout_error(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
     return found
 
 
@@ -76,7 +76,9 @@ def _name(info: Path) -> str:
 def _read_severity(file: Path, labels: Path, severity: int) -> tuple[Array, Array]:
     x, y = _load(file), _load(labels)
     if len(x) != len(y) or len(x) % 5:
-        raise ValueError(f"{file} must hold five severities of as many images as {labels}. Received: {len(x)}, {len(y)}.")
+        raise ValueError(
+            f"{file} must hold five severities, with as many images as {labels} has labels. Received: {len(x)}, {len(y)}."
+        )
     size = len(x) // 5
     rows = slice((severity - 1) * size, severity * size)
     return _checked(file, x[rows], y[rows])
@@ -94,14 +96,14 @@ def _read_prepared(folder: Path) -> tuple[Array, Array]:
 
 
 def _load(file: Path) -> Array:
-    with decoding(file, "an array of NumPy's"):
+    with decoding(file, "a NumPy array"):
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 def _checked(source: Path, x: Array, y: Array) -> tuple[Array, Array]:
     if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or y.shape != (len(x),) or not len(x):
         raise ValueError(
-            f"{source} must hold uint8 images (n, 32, 32, 3) and a label for each. "
+            f"{source} must hold uint8 images (n, 32, 32, 3) and one label per image. "
             f"Received: {x.dtype} {x.shape} and labels {y.shape}."
         )
     return np.array(x), np.array(y, "int64")

@@ -1,4 +1,4 @@
-"""Made-up data sets of the shapes and dtypes of the real ones: seeded, offline, out of reach of a linear model."""
+"""Synthetic data sets with the shapes and dtypes of the real ones: seeded, offline, and too hard for a linear model."""
 
 import numpy as np
 
@@ -6,26 +6,27 @@ from keras_euler._checks import check_integer
 from keras_euler._types import Array, Splits
 
 TILE = 16  # period of an image texture, in pixels
-WAVES = (1, 3)  # waves per tile: fewest, most. More waves are harder
-CONTRAST = (0.2, 1.2)  # the weakest images nearly drown in the noise
-NOISE = 0.4  # standard deviation per pixel; a texture's is its contrast
-TINT = 0.5  # standard deviation of each image's own colour, the same for all classes
-DISTRACTOR = 0.4  # side of the square that shows another class, as a part of the image's
-CHUNK = 1000  # images rendered at once: bounds the memory
+WAVES = (1, 3)  # minimum and maximum waves per tile; more waves are harder
+CONTRAST = (0.2, 1.2)  # the noise nearly hides the weakest images
+NOISE = 0.4  # standard deviation per pixel; that of a texture is its contrast
+TINT = 0.5  # standard deviation of the colour of an image, for all classes
+DISTRACTOR = 0.4  # side of the square that shows another class, relative to the image
+CHUNK = 1000  # images rendered at once, to bound the memory
 
-COMMON_WORDS = 200  # words that say nothing about the class
-KEYWORDS = 12  # words of each class, each the anagram of one of every other class
-WORD_LENGTH = (3, 8)  # letters: fewest, most
-TEXT_WORDS = (12, 24)  # words in a text: fewest, most
-OWN, FOREIGN = (2, 4), 1  # how many of them are keywords: of the text's class, and of another one
+COMMON_WORDS = 200  # words that all classes share
+KEYWORDS = 12  # words of each class, each an anagram of a word of every other class
+WORD_LENGTH = (3, 8)  # minimum and maximum letters
+TEXT_WORDS = (12, 24)  # minimum and maximum words of a text
+OWN_KEYWORDS = (2, 4)  # minimum and maximum words that are keywords of the text's class
+OTHER_KEYWORDS = 1  # words that are keywords of another class
 
 
 def images(num_train: int = 2000, num_test: int = 500, num_classes: int = 10, image_size: int = 32, seed: int = 0) -> Splits:
-    """Make a set of images to classify, in the shapes and dtypes of `cifar10.load_data`.
+    """Make images to classify, with the shapes and dtypes of `cifar10.load_data`.
 
-    Each class is a smooth periodic random texture. An image shows its class' texture at a random shift, mirrored or
-    not, with random contrast and tint, behind a square of another class' texture and under noise. So the mean colour
-    says nothing, and shifting or mirroring an image, as augmentation does, leaves its label right.
+    Each class is a smooth periodic random texture. An image shows the texture of its class, randomly shifted and mirrored, with
+    random contrast and tint, behind a square of another class' texture and under noise. The mean colour therefore carries no
+    information, and shifting or mirroring an image, as augmentation does, keeps its label correct.
 
     Test accuracy of `EulerResNet(depth, h=0.1)` measured with the default sizes (torch on CPU, SGD with momentum 0.9
     and a constant learning rate of 0.1, batch 64, no augmentation; the seed sets the images and the weights):
@@ -35,15 +36,14 @@ def images(num_train: int = 2000, num_test: int = 500, num_classes: int = 10, im
     | 8 | 0.57, 0.89, 0.73 | 0.86, 0.90, 0.72 | 0, 1, 2 |
     | 20 | 0.54, 0.80 | 0.98, 1.00 | 0, 1 |
 
-    At this learning rate single epochs jump by 0.2 or more. Linear models on the pixels reach 0.12 to
-    0.15 (seeds 0, 1, 2).
+    At this learning rate single epochs jump by 0.2 or more. Linear models on the pixels reach 0.12 to 0.15 (seeds 0, 1, 2).
 
     Args:
         num_train: Number of training images, >= 1. The classes are equally frequent.
         num_test: Number of test images, >= 1. They do not depend on `num_train`.
         num_classes: Number of classes, 2 to 256.
         image_size: Height and width in pixels, >= 8.
-        seed: Integer >= 0. It sets the textures as well as the images.
+        seed: Integer >= 0, of both textures and images.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: images uint8 `(n, image_size, image_size, 3)`, labels int64 `(n,)`.
@@ -73,11 +73,11 @@ def images(num_train: int = 2000, num_test: int = 500, num_classes: int = 10, im
 
 
 def texts(num_train: int = 2000, num_test: int = 500, num_classes: int = 4, seed: int = 0) -> Splits:
-    """Make a set of texts to classify, in the shapes and dtypes of `ag_news.load_data`.
+    """Make texts to classify, with the shapes and dtypes of `ag_news.load_data`.
 
-    A text is a row of made-up words in lower case. Two to four of them are keywords of its class, one is a keyword of another
-    class, the others are common to all. Each keyword is an anagram of a keyword of every other class, so how often a letter
-    occurs says nothing: the order of the letters does.
+    A text is a sequence of random words in lower case. Two to four of them are keywords of its class, one is a keyword of another
+    class, and the others are common to all. Each keyword is an anagram of a keyword of every other class, so that only the order of
+    the letters tells the class, not their number.
 
     Test accuracy of `EulerVDCNN(depth, h=0.1, sequence_length=128, dense_units=128)` measured with the default sizes (torch on
     CPU, SGD with momentum 0.9 and a constant learning rate of 0.01, batch 64; the seed sets the texts and the weights):
@@ -87,13 +87,14 @@ def texts(num_train: int = 2000, num_test: int = 500, num_classes: int = 4, seed
     | 9 | 0.78, 0.79, 0.90 | 0.88, 0.93, 0.82 | 0, 1, 2 |
     | 17 | 0.85, 0.81 | 0.91, 0.92 | 0, 1 |
 
-    Single epochs jump. A linear model on how often each character occurs reaches 0.27 (seed 0), chance is 0.25.
+    The accuracy varies strongly from epoch to epoch. A linear model on the counts of the characters reaches 0.27 (seed 0); chance
+    is 0.25.
 
     Args:
         num_train: Number of training texts, >= 1. The classes are equally frequent.
         num_test: Number of test texts, >= 1. They do not depend on `num_train`.
         num_classes: Number of classes, 2 to 256.
-        seed: Integer >= 0. It sets the words as well as the texts.
+        seed: Integer >= 0, of both words and texts.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: texts `(n,)`, an array of strings (dtype object) of about 50 to 200 characters;
@@ -123,7 +124,7 @@ def texts(num_train: int = 2000, num_test: int = 500, num_classes: int = 4, seed
 
 
 def _generators(seed: int, num_classes: int) -> list[np.random.Generator]:
-    """Three independent generators: of the classes, of the training split and of the test split."""
+    """Return three independent generators: for the classes, the training split and the test split."""
     check_integer("seed", seed, 0)
     if check_integer("num_classes", num_classes, 2) > 256:
         raise ValueError(f"`num_classes` must be at most 256. Received: num_classes={num_classes}.")
@@ -135,7 +136,7 @@ def _labels(rng: np.random.Generator, num: int, num_classes: int) -> Array:
 
 
 def _textures(rng: np.random.Generator, num_classes: int) -> Array:
-    """Random periodic tiles `(num_classes, TILE, TILE, 3)`: mean 0 in each colour, standard deviation 1."""
+    """Make random periodic tiles `(num_classes, TILE, TILE, 3)` with mean 0 in each colour and standard deviation 1."""
     waves = np.fft.fftfreq(TILE, 1 / TILE)
     radius = np.hypot(waves[:, None], waves)
     kept = (radius >= WAVES[0]) & (radius <= WAVES[1])
@@ -147,15 +148,15 @@ def _textures(rng: np.random.Generator, num_classes: int) -> Array:
 def _render(rng: np.random.Generator, textures: Array, labels: Array, size: int) -> Array:
     num = len(labels)
     others = (labels + rng.integers(1, len(textures), num)) % len(textures)
-    texture = np.where(_squares(rng, num, size), _cover(rng, textures, others, size), _cover(rng, textures, labels, size))
+    texture = np.where(_squares(rng, num, size), _tiled(rng, textures, others, size), _tiled(rng, textures, labels, size))
     x = texture * rng.uniform(*CONTRAST, (num, 1, 1, 1)).astype("float32")
     x += TINT * rng.standard_normal((num, 1, 1, 3), "float32")
     x += NOISE * rng.standard_normal(x.shape, "float32")
     return np.clip(128 + 40 * x, 0, 255).astype("uint8")
 
 
-def _cover(rng: np.random.Generator, textures: Array, labels: Array, size: int) -> Array:
-    """Each label's texture over a whole image, at a random shift, mirrored or not: `(n, size, size, 3)`."""
+def _tiled(rng: np.random.Generator, textures: Array, labels: Array, size: int) -> Array:
+    """Tile whole images with the textures of labels, randomly shifted and mirrored: `(n, size, size, 3)`."""
     num, pixels = len(labels), np.arange(size)
     mirror = rng.choice((-1, 1), (num, 1))
     rows = (pixels + rng.integers(TILE, size=(num, 1))) % TILE
@@ -164,7 +165,7 @@ def _cover(rng: np.random.Generator, textures: Array, labels: Array, size: int) 
 
 
 def _squares(rng: np.random.Generator, num: int, size: int) -> Array:
-    """Masks `(n, size, size, 1)`, true in a square at a random place."""
+    """Make masks `(n, size, size, 1)` that are true in a square at a random place."""
     side = int(DISTRACTOR * size)
     start = rng.integers(size - side + 1, size=(2, num, 1))
     inside = (np.arange(size) >= start) & (np.arange(size) < start + side)
@@ -172,13 +173,13 @@ def _squares(rng: np.random.Generator, num: int, size: int) -> Array:
 
 
 def _words(rng: np.random.Generator, num: int) -> Array:
-    """Made-up words of random letters, an array of strings."""
+    """Make words of random letters, an array of strings."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     return np.array(["".join(rng.choice(letters, rng.integers(*WORD_LENGTH, endpoint=True))) for _ in range(num)])
 
 
 def _anagrams(rng: np.random.Generator, num_classes: int) -> Array:
-    """Keywords `(num_classes, KEYWORDS)`: those of a column are made of the same, all different, letters."""
+    """Make keywords `(num_classes, KEYWORDS)`: those of a column are anagrams of the same distinct letters."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     columns = []
     for _ in range(KEYWORDS):
@@ -192,10 +193,10 @@ def _anagrams(rng: np.random.Generator, num_classes: int) -> Array:
 
 def _sentence(rng: np.random.Generator, common: Array, keywords: Array, label: int) -> str:
     other = (label + rng.integers(1, len(keywords))) % len(keywords)
-    num_words, num_own = rng.integers(*TEXT_WORDS, endpoint=True), rng.integers(*OWN, endpoint=True)
+    num_words, num_own = rng.integers(*TEXT_WORDS, endpoint=True), rng.integers(*OWN_KEYWORDS, endpoint=True)
     words = [
         *rng.choice(keywords[label], num_own),
-        *rng.choice(keywords[other], FOREIGN),
-        *rng.choice(common, num_words - num_own - FOREIGN),
+        *rng.choice(keywords[other], OTHER_KEYWORDS),
+        *rng.choice(common, num_words - num_own - OTHER_KEYWORDS),
     ]
     return " ".join(rng.permutation(words))

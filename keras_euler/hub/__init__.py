@@ -1,6 +1,6 @@
-"""EulerResNet and EulerVDCNN as KerasHub models: backbones, tasks and preprocessors around the networks of the core.
+"""EulerResNet and EulerVDCNN as KerasHub models: backbones, tasks and preprocessors.
 
-Importing this module registers them, so that `keras_hub.models.ImageClassifier.from_preset(folder)` and its kin find them.
+Importing this module registers them, so that `keras_hub.models.ImageClassifier.from_preset(folder)` and the like find them.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""EulerResNet as KerasHub's image classifier."""
+"""EulerResNet as a KerasHub image classifier."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -24,7 +24,7 @@ class EulerResNetBackbone(EulerBackbone):
         h: As for `EulerResNet`.
         image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
         name, trainable: As for every Keras model.
-        **kwargs: The other arguments of `EulerResNet` but those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
+        **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
             `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
@@ -58,7 +58,7 @@ class EulerResNetBackbone(EulerBackbone):
 
 @register
 class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
-    """KerasHub's `ImageConverter` for `EulerResNetBackbone`: from uint8 images to normalized ones, resized where they must be.
+    """KerasHub's `ImageConverter` for `EulerResNetBackbone`: normalize uint8 images and resize them if necessary.
 
     Example:
 
@@ -90,7 +90,7 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
 
     @classmethod
     def for_backbone(cls, preset: Preset, backbone: EulerResNetBackbone) -> Self:
-        """That of a preset, for images of the size that the backbone takes."""
+        """Make the preprocessor of a preset for the image size of a backbone."""
         shape = backbone.image_shape
         return cls.from_zoo(preset, image_size=shape[1:] if backbone.data_format == "channels_first" else shape[:2])
 
@@ -113,13 +113,13 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     Args:
         backbone: An `EulerResNetBackbone`.
         num_classes: Number of logits.
-        preprocessor: An `EulerResNetImageClassifierPreprocessor`, or None for images that are normalized already.
-        head_dtype: Of the logits; float32, whatever the backbone's.
-        **kwargs: `pooling`, `activation`, `dropout` and the like, as for `keras_hub.models.ImageClassifier`.
+        preprocessor: An `EulerResNetImageClassifierPreprocessor`, or None for normalized images.
+        head_dtype: Dtype of the logits; float32 by default, also with a backbone of another dtype.
+        **kwargs: Arguments of `keras_hub.models.ImageClassifier`, such as `pooling`, `activation` and `dropout`.
 
     Raises:
-        ValueError, TypeError: As KerasHub's; images scaled to at most 1 where the preprocessor scales them, labels that are no
-            classes.
+        ValueError, TypeError: As KerasHub's. In use: images are scaled to at most 1 although the preprocessor scales them, or a
+            label is not a class.
 
     Example:
 
@@ -131,7 +131,7 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     network = EulerResNet
     backbone_cls = EulerResNetBackbone
     preprocessor_cls = EulerResNetImageClassifierPreprocessor
-    from_core = ("num_classes", "pooling")
+    network_arguments = ("num_classes", "pooling")
     head = (("predictions", "logits"),)
 
     def __init__(
@@ -146,7 +146,7 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
         super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)
 
     def prepare_inputs(self, x: ArrayLike) -> Array:
-        """Check images that enter: that they are not scaled twice."""
+        """Check images, so that they are not scaled twice."""
         converter = getattr(self.preprocessor, "image_converter", None)
         if converter is None or converter.scale is None:
             return check_images(x)

@@ -1,4 +1,4 @@
-"""EulerVDCNN as KerasHub's text classifier."""
+"""EulerVDCNN as a KerasHub text classifier."""
 
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ class EulerVDCNNBackbone(EulerBackbone):
         depth: As for `EulerVDCNN`: 9, 17, 29, 49, 65 or 69.
         h: As for `EulerVDCNN`.
         name, trainable: As for every Keras model.
-        **kwargs: The other arguments of `EulerVDCNN` but those of its top: `sequence_length`, `vocabulary_size`,
+        **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`, `vocabulary_size`,
             `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
             `data_format`, `dtype` and `replaced_layers`.
 
@@ -54,22 +54,22 @@ class EulerVDCNNBackbone(EulerBackbone):
 
 @register
 class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassifierPreprocessor):
-    """From strings to ids of characters, as `datasets.characters.encode_characters` numbers them.
+    """Encode strings as ids of characters, like `datasets.characters.encode_characters`.
 
     Args:
-        sequence_length: Ids per text: longer texts are cut, shorter ones padded.
+        sequence_length: Ids per text; longer texts are truncated, shorter ones padded.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols.
-        **kwargs: `name` and the like.
+        **kwargs: As for every Keras layer, such as `name`.
 
     Call arguments:
-        x: One string, or n of them: list, array, column of a table, another sequence, or tensor of TensorFlow's.
-        y, sample_weight: Passed on.
+        x: One string, or n strings: a list, an array, a column of a table, another sequence or a TensorFlow tensor.
+        y, sample_weight: Labels and weights, which are passed on.
 
-    Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` the pair of both.
+    Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` a pair with it.
 
     Raises:
-        TypeError: Texts that are not strings.
-        ValueError: A bad `sequence_length` or `alphabet`.
+        TypeError: A text is not a string.
+        ValueError: `sequence_length` or `alphabet` is invalid.
 
     Example:
 
@@ -90,7 +90,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
         self.alphabet = alphabet
 
     def build(self, input_shape: Any) -> None:
-        self.built = True  # KerasHub's would make a packer of segments
+        self.built = True  # KerasHub's build would make a packer of segments
 
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         if _backend.is_tensorflow_tensor(x):
@@ -107,7 +107,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
 
     @classmethod
     def for_backbone(cls, preset: Preset, backbone: EulerVDCNNBackbone) -> Self:
-        """That of a preset, for as many characters as the backbone takes."""
+        """Make the preprocessor of a preset for the text length of a backbone."""
         return cls.from_zoo(preset, sequence_length=backbone.arguments["sequence_length"])
 
     @classmethod
@@ -119,19 +119,19 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
 @validates_inputs
 @register
 class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
-    """KerasHub's `TextClassifier` of an `EulerVDCNNBackbone` and the core's head: `fit`, `evaluate` and `predict` take strings.
+    """KerasHub's `TextClassifier` with an `EulerVDCNNBackbone` and the head of `EulerVDCNN`: its methods take strings.
 
     Args:
         backbone: An `EulerVDCNNBackbone`.
         num_classes: Number of logits.
         preprocessor: An `EulerVDCNNTextClassifierPreprocessor`, or None for ids.
         head_pooling, dense_units, dropout: As for `EulerVDCNN`.
-        activation: Of the last dense layer. None: the outputs are logits.
-        **kwargs: `name` and `compile`, as for every task of KerasHub's.
+        activation: Activation of the last dense layer. None: the outputs are logits.
+        **kwargs: `name` and `compile`, as for every KerasHub task.
 
     Raises:
-        ValueError, TypeError: An argument out of its range or of the wrong type; texts that are not strings, labels that are no
-            classes.
+        ValueError, TypeError: An argument is out of range or has the wrong type. In use: a text is not a string, or a label is not
+            a class.
 
     Example:
 
@@ -145,7 +145,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     network = EulerVDCNN
     backbone_cls = EulerVDCNNBackbone
     preprocessor_cls = EulerVDCNNTextClassifierPreprocessor
-    from_core = ("num_classes", "head_pooling", "dense_units", "dropout")
+    network_arguments = ("num_classes", "head_pooling", "dense_units", "dropout")
     head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
@@ -161,12 +161,12 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     ) -> None:
         check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):
-            given = preprocessor.sequence_length, vocabulary_size(preprocessor.alphabet)
-            taken = backbone.arguments["sequence_length"], backbone.arguments["vocabulary_size"]
-            if given[0] != taken[0] or given[1] > taken[1]:
+            provided = preprocessor.sequence_length, vocabulary_size(preprocessor.alphabet)
+            expected = backbone.arguments["sequence_length"], backbone.arguments["vocabulary_size"]
+            if provided[0] != expected[0] or provided[1] > expected[1]:
                 raise ValueError(
-                    f"`preprocessor` must give {taken[0]} ids below {taken[1]}, as the backbone takes. "
-                    f"Received: one of {given[0]} ids below {given[1]}."
+                    f"`preprocessor` must give {expected[0]} ids below {expected[1]}, as the backbone takes. "
+                    f"Received: one of {provided[0]} ids below {provided[1]}."
                 )
         settings = dict(
             num_classes=check_integer("num_classes", num_classes, 1),
@@ -194,11 +194,11 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
             setattr(self, name, value)
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Check what enters: strings, or ids without a preprocessor."""
+        """Check strings, or ids if there is no preprocessor."""
         if self.preprocessor is None:
             return check_ids(x, self.backbone.arguments["vocabulary_size"], self.backbone.arguments["sequence_length"])
         return np.array(check_texts(x), object)
 
     def get_config(self) -> Config:
-        settings = {name: getattr(self, name) for name in self.from_core}
+        settings = {name: getattr(self, name) for name in self.network_arguments}
         return {**super().get_config(), **settings, "activation": keras.activations.serialize(self.activation)}

@@ -1,4 +1,4 @@
-"""What all figures share: colours, size and axes."""
+"""Colours, size and axes that all figures share."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, safe for colour-blind eyes; its first two are near the paper's red (h = 1) and blue (h = 0.1).
+# Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red (h = 1) and blue (h = 0.1).
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def new_figure(**kwargs: Any) -> "Figure":
-    """Make an empty figure in the size and layout of the package's, apart from `matplotlib.pyplot` and its windows.
+    """Make an empty figure in the style of this package, without `matplotlib.pyplot` and its windows.
 
     Args:
-        **kwargs: `figsize` and the like, as for `matplotlib.figure.Figure`.
+        **kwargs: Arguments of `matplotlib.figure.Figure`, such as `figsize`.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -36,15 +36,15 @@ def new_figure(**kwargs: Any) -> "Figure":
 
 
 def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, str]:
-    """A colour for each label; those of `pinned` ones are for these alone."""
-    taken = set(pinned.values())
-    left = [colour for i, colour in enumerate(COLOURS) if i not in taken] * len(labels)
-    free = iter(left or COLOURS * len(labels))
-    return {label: COLOURS[pinned[label]] if label in pinned else next(free) for label in labels}
+    """Return one colour per label; the colours of `pinned` labels are reserved for them."""
+    reserved = set(pinned.values())
+    others = [colour for i, colour in enumerate(COLOURS) if i not in reserved] * len(labels)
+    remaining = iter(others or COLOURS * len(labels))
+    return {label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels}
 
 
 def finished(figure: "Figure") -> "Figure":
-    """Give the axes of a figure the look of the package's: a light grid, no frame at the top and at the right.
+    """Give the axes of a figure the style of this package: a light grid, and no frame at the top and right.
 
     Args:
         figure: A matplotlib `Figure`.

@@ -1,4 +1,4 @@
-"""Figure of a classifier's evaluation."""
+"""The figure of a classifier's evaluation."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
-MOST_NAMED = 20  # classes whose names fit on an axis
+MAX_NAMED = 20  # classes whose names fit on an axis
 
 
 def evaluation(
@@ -24,15 +24,16 @@ def evaluation(
     title: str = "",
     noise_label: str = "noise",
 ) -> "Figure":
-    """The confusion matrix of a classifier, its accuracy against noise, and on shifted test sets.
+    """Draw the confusion matrix of a classifier, and its accuracy under noise and on shifted test sets.
 
     Args:
-        confusion: Array `(k, k)`: how many examples of class i were taken for class j.
-        class_names: None, or a name for each class.
+        confusion: Array `(k, k)`: number of examples of class i that were classified as j.
+        class_names: One name per class, or None.
         noise: Dict of level -> accuracy; None or empty leaves the panel out.
-        shifted: Dict of the name of a test set -> accuracy; likewise. Names that end in a severity 1 to 5 share a line.
-        title: Above the figure.
-        noise_label: What the levels are.
+        shifted: Dict of the name of a test set -> accuracy; None or empty leaves the panel out. Test sets whose names end in a
+            severity 1 to 5 share a line.
+        title: Title of the figure.
+        noise_label: Label of the axis of the levels.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -69,22 +70,22 @@ def evaluation(
 
 
 def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] | None) -> None:
-    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     size = len(confusion)
-    if size <= MOST_NAMED:
+    if size <= MAX_NAMED:
         names = [*map(str, range(size))] if class_names is None else list(class_names)
         axes.set_xticks(range(size), names, rotation=90)
         axes.set_yticks(range(size), names)
-        for i, row in enumerate(share):
+        for i, row in enumerate(fractions):
             for j, value in enumerate(row):
                 colour = "white" if value > 0.5 else "black"
                 axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize="x-small", color=colour)
-    axes.set(xlabel="taken for", ylabel="class", title="% of each class")
+    axes.set(xlabel="classified as", ylabel="class", title="% of each class")
 
 
 def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
-    """A line over the severities for each corruption, a level for each test set without them."""
+    """Draw one line over the severities per corruption, and a level for each test set without severities."""
     lines: dict[str, dict[int, float]] = {}
     for name, accuracy in shifted.items():
         kind, _, severity = name.rpartition(" ")

@@ -11,19 +11,20 @@ if TYPE_CHECKING:
 
 
 def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
-    """What was measured along the blocks, and beside it the same with its bound (dashed), a colour a run.
+    """Draw the measurements along the blocks and, in a second plot, with their bounds (dashed); one colour per run.
 
     Args:
         runs: Dict of label -> `Growth` of `keras_euler.analysis`.
-        ylabel: What was measured, such as "gradient norm".
+        ylabel: Name of the measurement, such as "gradient norm".
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. Zeros, which no logarithmic axis has, are said in the label.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Labels state the number of zeros, which logarithmic axes cannot
+        show.
 
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no runs.
-        TypeError: `runs` is no dict.
+        TypeError: `runs` is not a dict.
 
     Example:
 
@@ -47,13 +48,13 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
             if n and name.endswith("_block1"):
                 axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
         axes.set_yscale("log", nonpositive="mask")
-        axes.set(title=title, xlabel="block n (dotted: where a stage begins)", ylabel=ylabel)
+        axes.set(title=title, xlabel="block n (dotted: beginning of a stage)", ylabel=ylabel)
     panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return finished(figure)
 
 
 def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
-    """Growth of the gradients against h, and the limit. A circle marks the advice, a cross `1/sqrt(L)` where that is another.
+    """Draw the growth of the gradients against h, and the limit. A circle marks the suggestion, a cross `1/sqrt(L)` if it differs.
 
     Args:
         runs: Dict of label -> `Suggestion` of `keras_euler.suggest_h`.
@@ -64,7 +65,7 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no runs.
-        TypeError: `runs` is no dict.
+        TypeError: `runs` is not a dict.
 
     Example:
 
@@ -81,7 +82,7 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
         axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
         if found.h != found.rule:
             axes.plot([found.rule], [found.growths[found.rule]], "x", color=colour, markersize=8)
-    axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="advice")
+    axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="suggestion")
     if any(found.h != found.rule for found in runs.values()):
         axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
     for limit in sorted({found.limit for found in runs.values()}):

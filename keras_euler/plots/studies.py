@@ -1,4 +1,4 @@
-"""Figures of many trainings, and of noise."""
+"""Figures of studies and of noise."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ def accuracies(
     logarithmic: bool = False,
     pinned: Mapping[str, int] | None = None,
 ) -> "Figure":
-    """Median test accuracy along an axis, with the standard deviation over seeds as bars; failed trainings as crosses.
+    """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and failed trainings as crosses.
 
     Args:
-        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. Titles are plots,
-            labels lines.
-        xlabel: What x is.
-        note: Printed below, such as what was cut.
-        logarithmic: Whether x is on a logarithmic axis.
-        pinned: Dict of label -> position in `COLOURS`, which is for that label alone; others take what is left, in order.
+        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. There is one plot
+            per title and one line per label.
+        xlabel: Label of the x axis.
+        note: Note below the figure, such as the differences from the paper.
+        logarithmic: Whether the x axis is logarithmic.
+        pinned: Dict of label -> position in `COLOURS`, reserved for that label; other labels take the remaining colours in order.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all plots. The standard deviation is
-        that of the population, as the paper's.
+        that of the population, as in the paper.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -75,12 +75,12 @@ def accuracies(
 
 
 def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], note: str = "") -> "Figure":
-    """Test accuracy over the epochs, the median over seeds: a plot a panel, a colour from dark to light a line (figure 13).
+    """Draw the median test accuracy over the epochs; the lines of a plot go from dark to light (figure 13).
 
     Args:
         panels: Dict of title -> dict of label -> list of curves, one per seed: a list of accuracies, one per epoch. A curve that
-            ends early, as of a training that diverged, stays at its last value.
-        note: Printed below, such as what was cut.
+            ends early, such as that of a training that diverged, stays at its last value.
+        note: Note below the figure, such as the differences from the paper.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -115,7 +115,7 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]
 
 
 def _grid(num_panels: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    """A figure with as many plots, at most three in a row."""
+    """Make a figure with `num_panels` plots, at most three in a row."""
     columns = min(num_panels, 3)
     rows = -(-num_panels // columns)
     figure = new_figure(figsize=(max(5, width * columns), height * rows + 0.4))
@@ -126,12 +126,12 @@ def _grid(num_panels: int, width: float, height: float) -> tuple["Figure", list[
 
 
 def noisy_images(images: Array, levels: Sequence[float], stddev: Sequence[float]) -> "Figure":
-    """Images under Gaussian noise: a row an image, a column a level (figure 17).
+    """Draw images under Gaussian noise: one row per image, one column per level (figure 17).
 
     Args:
         images: uint8 array `(n, height, width, 3)`.
         levels: Standard deviations of the noise on normalized pixels.
-        stddev: Three numbers: the standard deviation of the pixels by which they are normalized, in units of 0..255.
+        stddev: Three numbers: the standard deviation of each colour, by which pixels are normalized, in units of 0..255.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.

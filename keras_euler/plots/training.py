@@ -1,4 +1,4 @@
-"""Figures of a training: curves of loss and accuracy, norms of gradients and weights."""
+"""Figures of trainings: curves of loss and accuracy, norms of gradients and weights."""
 
 import csv
 import fnmatch
@@ -20,17 +20,17 @@ Log = PathLike | Columns | None  # a file, or what it holds
 
 LINES = ("-", "--", ":", "-.")  # one per seed
 ORDINALS = ("first", "second", "third", "fourth")
-MOST = 4  # layers that are drawn unless named
+MAX_LAYERS = 4  # layers that are drawn by default
 
 
 def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]], metric: str | None = None) -> "Figure":
-    """Loss and one more metric, on training and test data, over the epochs: one colour per run.
+    """Draw the loss and one metric on training and test data over the epochs, with one colour per run.
 
     Args:
-        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows as dicts of
-            `epoch`, `train_loss`, and, where they were measured, `train_<metric>`, `test_<metric>` and `test_loss`.
-        metric: Name of the metric in the second plot; default: accuracy, else the first that is not the loss, else no second
-            plot.
+        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows: dicts of `epoch`,
+            `train_loss` and, if measured, `train_<metric>`, `test_<metric>` and `test_loss`.
+        metric: Name of the metric in the second plot. Default: accuracy, else the first metric other than the loss. Without any
+            there is no second plot.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -57,10 +57,10 @@ def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]]
         prefix = f"{label}, " if label else ""
         style = {"color": colour, "marker": "o" if len(rows) < 20 else None, "markersize": 4}
         for axes, name in zip(grid, names, strict=True):
-            for split, line, words in (("test", "-", "test"), ("train", "--", "training")):
+            for split, line, shown in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
                 if column in rows[0]:
-                    axes.plot([r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + words, **style)
+                    axes.plot([r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + shown, **style)
     for axes, name in zip(grid, names, strict=True):
         axes.set(ylabel=name.replace("_", " "), xlabel="epoch (from 0)")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -73,24 +73,24 @@ def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]]
 def gradient_dynamics(
     runs: dict[str, Sequence[tuple[Log, Log]]], layers: str | Sequence[str] | None = None, title: str = ""
 ) -> "Figure":
-    """Weight norms above and gradient norms below, logarithmic, over the iterations (figures 2, 10 and 11 of the paper).
+    """Draw weight and gradient norms over the iterations, on logarithmic axes (figures 2, 10 and 11 of the paper).
 
-    A column a layer, a colour a label, a line style a seed.
+    There is one column per layer, one colour per label and one line style per seed.
 
     Args:
         runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`,
             or their columns as dicts of name -> list of numbers, the iteration first and the total last. Either may be None.
-        layers: Names of columns, or patterns with `*`, `?` or `[...]`, or one; default: those that the first run has, but for the
-            total; of more than 4 the first, two between and the last.
-        title: Above the figure.
+        layers: One or several names of columns or patterns with `*`, `?` or `[...]`. Default: all layers of the first run, or if
+            there are more than 4 the first, the last and two in between.
+        title: Title of the figure.
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are no finite positive numbers leave a gap.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are not finite and positive leave a gap.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: There are no runs, a log is empty or damaged, or has no such column.
-        TypeError: `runs` is something else.
+        ValueError: There are no runs, or a log is empty, damaged or lacks a column.
+        TypeError: `runs` has another type.
 
     Example:
 
@@ -135,16 +135,16 @@ def gradient_dynamics(
 
 
 def _draw(row: Any, columns: Columns | None, layers: Sequence[str], label: str, style: dict[str, Any]) -> None:
-    """A line of each layer in its plot."""
+    """Draw one line per layer, each in its plot."""
     if columns is None:
         return
-    counted, *_ = columns
+    x_name, *_ = columns
     for axes, layer in zip(row, layers, strict=True):
         if layer not in columns:
             raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
         positive = [value if 0 < value < math.inf else math.nan for value in columns[layer]]
-        axes.plot(columns[counted], positive, label=label, **style)
-        axes.set_xlabel(counted if axes.get_subplotspec().is_last_row() else "")
+        axes.plot(columns[x_name], positive, label=label, **style)
+        axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
 
 
 def _checked_runs(runs: Any) -> Any:
@@ -160,12 +160,12 @@ def _checked_runs(runs: Any) -> Any:
 
 
 def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
-    """Names of the layers to draw, of those that a log has."""
+    """Return the names of the layers to draw, from the columns of a log."""
     names = [*columns][1:-1]
     if not layers:
         names = [name for name in names if not (name.endswith("_max") and name[:-4] in names)]  # of rows per epoch
-        between = [round(i * (len(names) - 1) / (MOST - 1)) for i in range(MOST)]
-        return (names if len(names) <= MOST else [names[i] for i in between]) or ["total"]
+        between = [round(i * (len(names) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
+        return (names if len(names) <= MAX_LAYERS else [names[i] for i in between]) or ["total"]
     found = []
     for layer in [layers] if isinstance(layers, str) else layers:
         found += [layer] if layer in columns else fnmatch.filter(names, layer) or [layer]
@@ -173,7 +173,7 @@ def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
 
 
 def _columns(log: Log) -> Columns | None:
-    """A CSV file as dict of name -> list of floats; a dict, or None, as it is."""
+    """Read a CSV file as a dict of name -> list of floats; return a dict or None unchanged."""
     return read_log(log) if isinstance(log, (str, os.PathLike)) else log
 
 
@@ -190,6 +190,6 @@ def _rows(history: Any) -> list[dict[str, float]]:
 
 
 def _metric_of(row: Mapping[str, float]) -> str | None:
-    """The metric to draw beside the loss, None without one."""
+    """Return the metric to draw beside the loss, or None."""
     names = [name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")]
     return "accuracy" if "accuracy" in names else next(iter(names), None)

@@ -1,4 +1,4 @@
-"""Optuna and SQLAlchemy, or an error that names the extra."""
+"""Import Optuna and SQLAlchemy, or raise an error that names the extra."""
 
 try:
     import optuna

@@ -1,4 +1,4 @@
-"""What a study varies: the points of a grid, or a search along one setting."""
+"""The points of a study: a grid of settings, or a search along one setting."""
 
 import itertools
 import json
@@ -19,17 +19,17 @@ Point = dict[str, Any]
 
 
 def grid(**values: Sequence[Any]) -> list[Point]:
-    """All combinations of the values of some settings, as a list of dicts; the last setting varies fastest.
+    """Return all combinations of the values of some settings, as a list of dicts; the last setting varies fastest.
 
     Args:
-        **values: For each setting the sequence of its values: numbers, texts, booleans or None.
+        **values: A sequence of values for each setting: numbers, strings, booleans or None.
 
     Returns:
-        List of points. Where a setting has integers and floats, all become floats, so that 1 and 1.0 are one point.
+        List of points. If a setting has integers and floats, all become floats, so that 1 and 1.0 are the same point.
 
     Raises:
-        ValueError: A setting has no values, or one twice.
-        TypeError: A value is something else.
+        ValueError: A setting has no values, or one value twice.
+        TypeError: A value has another type.
 
     Example:
 
@@ -42,17 +42,17 @@ def grid(**values: Sequence[Any]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Search:
-    """A search along one setting by Bayesian optimization, hopeless trials stopped early where the objective reports.
+    """A search along one setting by Bayesian optimization. It stops bad trials early if the objective reports.
 
     Attributes:
-        name: The setting.
-        low, high: Its bounds; logarithmic between them where `low` is positive.
-        num_trials: How many trials, those of earlier calls included.
-        sampler: `"tpe"` or `"gp"`, of Optuna.
+        name: Name of the setting.
+        low, high: Bounds of the setting; the search is logarithmic if `low` is positive.
+        num_trials: Number of trials, including those of earlier calls.
+        sampler: Sampler of Optuna, `"tpe"` or `"gp"`.
         fixed: Dict of the other settings.
 
     Raises:
-        ValueError: Bounds that are no interval, fewer than one trial, or an unknown sampler.
+        ValueError: `low` is not below `high`, there are no trials, or the sampler is unknown.
 
     Example:
 
@@ -76,12 +76,12 @@ class Search:
             raise ValueError(f"`low` must be below `high`. Received: low={self.low}, high={self.high}.")
 
 
-def checked_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
-    """The points with one type per setting.
+def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
+    """Return points with one type per setting, or raise.
 
     Raises:
-        ValueError: There are none, or they have different settings.
-        TypeError: They are no dicts of numbers, texts, booleans and None.
+        ValueError: There are no points, or they have different settings.
+        TypeError: They are not dicts of numbers, strings, booleans and None.
     """
     points = list(points)
     if not points or not all(isinstance(point, Mapping) for point in points):
@@ -97,7 +97,7 @@ def checked_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
 
 
 def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]]) -> dict[str, "BaseDistribution"]:
-    """Optuna's domain of each setting: wide, so that a study can grow; of texts the `choices`, or those of the points."""
+    """Return Optuna's domain of each setting: wide for numbers, so that a study can grow; for strings, `choices` or all values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, BaseDistribution] = {}
@@ -112,8 +112,8 @@ def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]])
     return found
 
 
-def space(search: Search) -> dict[str, "BaseDistribution"]:
-    """Optuna's domain of each setting of a search: one between two numbers, the others fixed."""
+def search_space(search: Search) -> dict[str, "BaseDistribution"]:
+    """Return Optuna's domain of each setting of a search: one is an interval, the others are fixed."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     fixed = {
@@ -124,12 +124,12 @@ def space(search: Search) -> dict[str, "BaseDistribution"]:
 
 
 def key(params: Mapping[str, Any]) -> str:
-    """What tells one point from another."""
+    """Return a string that identifies a point."""
     return json.dumps(params, sort_keys=True)
 
 
-def described(params: Mapping[str, Any]) -> str:
-    """A point in words."""
+def describe(params: Mapping[str, Any]) -> str:
+    """Describe a point in words."""
     return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
 
 
@@ -139,7 +139,7 @@ def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     for value in values:
         if not isinstance(value, (int, float, str, bool, type(None))):
-            raise TypeError(f"`{name}` must have numbers, texts, booleans or None as values. Received: {value!r}.")
+            raise TypeError(f"`{name}` must have numbers, strings, booleans or None as values. Received: {value!r}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
     if _are_numbers(values) and any(isinstance(value, float) for value in values):

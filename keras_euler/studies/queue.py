@@ -1,7 +1,7 @@
-"""The trials of a study: queued once, claimed once, requeued where a worker was interrupted or died.
+"""Queue trials once, let workers claim them, and requeue those of interrupted or dead workers.
 
 Optuna stores the trials and finds workers whose heartbeat stopped. It has no call for a fixed grid that several workers
-share: its own loop, three workers on SQLite, trained 1 of 30 trials twice and ended one worker with an error (Optuna 5.0.0).
+share. Its own loop, with three workers on SQLite, trained 1 of 30 trials twice and stopped one worker with an error (5.0.0).
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_euler.studies.points import Point, key
-from keras_euler.studies.storage import requeue
+from keras_euler.studies.storage import requeue_trial
 
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 TAKEN = (*UNFINISHED, TrialState.COMPLETE)
@@ -24,29 +24,29 @@ COUNTED = (*TAKEN, TrialState.PRUNED)
 
 
 def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapping[str, Any], **kwargs: Any) -> optuna.Study:
-    """The study of this name, made where there is none.
+    """Open a study, or create it.
 
     Args:
         storage: An Optuna storage.
         name: Name of the study.
-        definition: Dict that JSON can hold: what all trials of the study share.
+        definition: JSON-serializable dict of what all trials of the study share.
         **kwargs: Sampler and pruner.
 
     Raises:
-        ValueError: The name is taken by a study of another definition; the message shows the difference.
+        ValueError: A study of this name has another definition; the message shows the difference.
     """
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True, **kwargs)
     definition = json.loads(json.dumps(definition))
-    there = study.user_attrs.get("definition")
-    if there is None and not study.get_trials(deepcopy=False):
+    stored = study.user_attrs.get("definition")
+    if stored is None and not study.get_trials(deepcopy=False):
         study.set_user_attr("definition", definition)
-    elif there is None:
+    elif stored is None:
         raise ValueError(f"The storage has a study {name!r} of another program. Pass another name.")
-    elif there != definition:
+    elif stored != definition:
         difference = [
-            f"{part}: {there.get(part)!r} there, {definition.get(part)!r} now"
-            for part in sorted({*there, *definition})
-            if there.get(part) != definition.get(part)
+            f"{part}: {stored.get(part)!r} stored, {definition.get(part)!r} now"
+            for part in sorted({*stored, *definition})
+            if stored.get(part) != definition.get(part)
         ]
         raise ValueError(f"The storage has another study {name!r} ({'; '.join(difference)}). Pass another name.")
     return study
@@ -61,20 +61,22 @@ def enqueue(study: optuna.Study, points: Sequence[Point], distributions: dict[st
     except ValueError as error:
         raise ValueError(
             f"These points do not fit the earlier ones of study {study.study_name!r}: {str(error).rstrip('.')}. "
-            "Name all values of a text setting by `choices` from the first call on, do not mix whole numbers and others, "
+            "Pass all values of a string setting as `choices` from the first call on, do not mix integers and floats, "
             "or pass another name."
         ) from error
 
 
 def _queued(study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> int:
     waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in points]
-    study.add_trials(waiting)  # when all of them are valid
+    study.add_trials(waiting)  # after all have been validated
     return len(points)
 
 
 def propose(study: optuna.Study, num_trials: int) -> int:
-    """Queue trials of a search, whose parameters the sampler chooses when they begin, until there are `num_trials` that have not
-    failed; return how many."""
+    """Queue trials of a search until `num_trials` have not failed; return how many.
+
+    The sampler chooses the parameters of a trial when it starts.
+    """
     new = max(0, num_trials - len(study.get_trials(deepcopy=False, states=COUNTED)))
     for _ in range(new):
         study.add_trial(optuna.create_trial(state=TrialState.WAITING))
@@ -86,50 +88,54 @@ class Claims:
 
     Args:
         study: An Optuna study.
-        points: List of points: take these only; None for all that are queued.
+        points: List of the only points to take, or None for all queued points.
     """
 
     def __init__(self, study: optuna.Study, points: Sequence[Point] | None = None) -> None:
         self.study = study
         self.wanted = None if points is None else {key(point) for point in points}
-        self.postponed: dict[str, float] = {}  # key of a point -> when it may be claimed again
+        self.postponed: dict[str, float] = {}  # key of a point -> time from which it may be claimed again
 
     def next(self) -> optuna.Trial | None:
-        """The first waiting trial that no other worker gets, begun ones before new ones; None without one."""
+        """Claim and return the first waiting trial, started ones before new ones, or None."""
         now, storage = time.monotonic(), cast(Any, self.study._storage)
-        waiting = [t for t in self.of(TrialState.WAITING) if self.postponed.get(key(t.params), 0) <= now]
+        waiting = [t for t in self.in_states(TrialState.WAITING) if self.postponed.get(key(t.params), 0) <= now]
         for trial in sorted(waiting, key=lambda trial: ("failed_trial" not in trial.system_attrs, trial.number)):
             with contextlib.suppress(UpdateFinishedTrialError):
-                # First a sign of life: a running trial that never gave one would stay so for ever.
+                # Send a heartbeat first: a running trial without any would never be taken over.
                 storage.record_heartbeat(trial._trial_id)
                 if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
                     return optuna.trial.Trial(self.study, trial._trial_id)
         return None
 
     def unfinished(self) -> list[FrozenTrial]:
-        """The trials that wait or run."""
-        return self.of(*UNFINISHED)
+        """Return the waiting and the running trials."""
+        return self.in_states(*UNFINISHED)
 
-    def of(self, *states: TrialState) -> list[FrozenTrial]:
-        """The wanted trials in these states."""
+    def in_states(self, *states: TrialState) -> list[FrozenTrial]:
+        """Return the wanted trials in these states."""
         trials = self.study.get_trials(deepcopy=False, states=states)
         return [trial for trial in trials if self.wanted is None or key(trial.params) in self.wanted]
 
     def postpone(self, trial: optuna.Trial, seconds: float) -> None:
-        """Put a trial back and leave it to others for a while."""
+        """Requeue a trial and leave it to other workers for a while."""
         self.postponed[key(trial.params)] = time.monotonic() + seconds
-        self.put_back(trial)
+        self.requeue(trial)
 
-    def put_back(self, trial: optuna.Trial) -> None:
+    def requeue(self, trial: optuna.Trial) -> None:
         """End a trial and put it back into the queue."""
         with contextlib.suppress(UpdateFinishedTrialError, ValueError):  # another worker has it
             self.study.tell(trial, state=TrialState.FAIL)
-            requeue(self.study, self.study.trials[trial.number])
+            requeue_trial(self.study, self.study.trials[trial.number])
 
     def is_repeated(self, trial: optuna.Trial) -> bool:
-        """Whether another trial is the same: an earlier one, as two workers that start at once may both fill the queue, or a
-        finished one that was imported after this one was queued."""
-        others = [other for other in self.of(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)]
+        """Return whether another trial has the same point: an earlier one, or a complete one that was imported later.
+
+        Two workers that start at the same time may both fill the queue.
+        """
+        others = [
+            other for other in self.in_states(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)
+        ]
         return any(other.number < trial.number or other.state == TrialState.COMPLETE for other in others)
 
 

@@ -1,4 +1,4 @@
-"""Where the trials of a study are stored: any database that SQLAlchemy reaches, opened by Optuna, with errors in one sentence."""
+"""The storage of trials: any database of SQLAlchemy, opened by Optuna, with errors in one sentence."""
 
 import contextlib
 import os
@@ -12,33 +12,33 @@ from keras_euler._types import PathLike
 from keras_euler.studies.optional import JournalFileOpenLock, optuna, sqlalchemy
 
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
-LOCKS = {  # of a number, until it is released
+LOCKS = {  # statements that lock a number and release it
     "postgresql": ("select pg_advisory_lock(:key)", "select pg_advisory_unlock(:key)"),
     "mysql": ("select get_lock(:key, 600)", "select release_lock(:key)"),
 }
 LOCKS["mariadb"] = LOCKS["mysql"]
 DRIVERS = {"postgresql": "psycopg[binary]", "mysql": "mysqlclient", "mariadb": "mysqlclient"}
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
-MAX_RETRIES = 5  # of a trial whose process died: it may be the trial that kills it
+MAX_RETRIES = 5  # of a trial whose process died, as the trial itself may kill it
 
 Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
 def no_experimental_warnings() -> Iterator[None]:
-    """Optuna warns at every use that heartbeats are experimental."""
+    """Suppress the warning that heartbeats are experimental, which Optuna gives at every use."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
 
 
 with no_experimental_warnings():
-    requeue = optuna.storages.RetryHeartbeatStaleTrialCallback()
-    requeue_stale = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
+    requeue_trial = optuna.storages.RetryHeartbeatStaleTrialCallback()
+    requeue_stale_trial = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
 
 
 def storage_url(storage: PathLike) -> str:
-    """The database URL of a storage: a URL as it is, a path as that of a SQLite file.
+    """Return the database URL of a storage: a URL unchanged, a path as that of a SQLite file.
 
     Example:
 
@@ -50,14 +50,14 @@ def storage_url(storage: PathLike) -> str:
 
 
 def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
-    """The storage at a URL of SQLAlchemy's.
+    """Open the storage at a database URL.
 
     Args:
-        url: Such as `sqlite:///study.db` or `postgresql://user:password@host/database`.
-        heartbeat: Seconds between signs of life of a worker; after three without one its trial goes to another.
+        url: A URL such as `sqlite:///study.db` or `postgresql://user:password@host/database`.
+        heartbeat: Seconds between two heartbeats of a worker; after three missed ones another worker takes over its trial.
 
     Raises:
-        ValueError: It cannot be used; the message names host and port, and no password.
+        ValueError: The storage cannot be used; the message names host and port, but no password.
     """
     try:
         address = sqlalchemy.make_url(url)
@@ -69,18 +69,18 @@ def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
     try:
         return _opened(url, heartbeat, kind == "sqlite")
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
-        how = f"pip install '{DRIVERS[kind]}'" if kind in DRIVERS else str(error).rstrip(".")
-        raise ValueError(f"The storage {describe_storage(url)} needs a driver: {how}.") from error
+        hint = f"pip install '{DRIVERS[kind]}'" if kind in DRIVERS else str(error).rstrip(".")
+        raise ValueError(f"The storage {describe_storage(url)} needs a driver: {hint}.") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ValueError(f"The storage {describe_storage(url)} cannot be used: {_reason(error)}") from error
-    except RuntimeError as error:  # of another version of Optuna
+    except RuntimeError as error:  # from another version of Optuna
         raise ValueError(
-            f"The storage {describe_storage(url)} was made by another Optuna than {optuna.__version__}: {error}"
+            f"The storage {describe_storage(url)} was created by another version of Optuna than {optuna.__version__}: {error}"
         ) from error
 
 
 def check_exists(url: str) -> None:
-    """Raise a ValueError where a SQLite file is missing: opening it to read would make it."""
+    """Raise a ValueError if a SQLite file is missing: opening it would create it."""
     address = sqlalchemy.make_url(url)
     file = address.database or ""
     if address.get_backend_name() == "sqlite" and not file.startswith("file:") and not os.path.isfile(file):
@@ -88,7 +88,7 @@ def check_exists(url: str) -> None:
 
 
 def describe_storage(url: str) -> str:
-    """Kind, host and port of a storage, or its file, without a password.
+    """Describe a storage by its kind, host and port, or by its file, without a password.
 
     Example:
 
@@ -103,7 +103,7 @@ def describe_storage(url: str) -> str:
 
 
 def hide_password(url: str) -> str:
-    """The URL with its password hidden.
+    """Return a database URL with its password hidden.
 
     Example:
 
@@ -121,7 +121,7 @@ def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "o
                 engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
                 heartbeat_interval=heartbeat,
                 grace_period=3 * heartbeat,
-                heartbeat_stale_trial_callback=requeue_stale,
+                heartbeat_stale_trial_callback=requeue_stale_trial,
             )
     except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all create the tables
         has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
@@ -132,8 +132,8 @@ def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "o
 
 
 @contextlib.contextmanager
-def exclusive(storage: "optuna.storages.RDBStorage", url: str, name: str) -> Iterator[None]:
-    """One process at a time runs this block for a study: several that start at once would all fill its queue."""
+def exclusive_lock(storage: "optuna.storages.RDBStorage", url: str, name: str) -> Iterator[None]:
+    """Let only one process at a time run the block for a study: several that start at once would all fill its queue."""
     address = sqlalchemy.make_url(url)
     if address.get_backend_name() == "sqlite" and address.database and os.path.isfile(address.database):
         lock = JournalFileOpenLock(address.database)
@@ -141,33 +141,33 @@ def exclusive(storage: "optuna.storages.RDBStorage", url: str, name: str) -> Ite
         try:
             yield
         finally:
-            with contextlib.suppress(RuntimeError):  # after 30 seconds Optuna takes a lock for a dead process's
+            with contextlib.suppress(RuntimeError):  # after 30 seconds Optuna releases the lock, as if the process were dead
                 lock.release()
         return
-    begin, end = LOCKS.get(address.get_backend_name(), ("select 1", "select 1"))
+    lock_statement, release_statement = LOCKS.get(address.get_backend_name(), ("select 1", "select 1"))
     with storage.engine.connect() as connection:
         lock_key = {"key": zlib.crc32(name.encode())}
-        connection.execute(sqlalchemy.text(begin), lock_key)
+        connection.execute(sqlalchemy.text(lock_statement), lock_key)
         try:
             yield
         finally:
-            connection.execute(sqlalchemy.text(end), lock_key)
+            connection.execute(sqlalchemy.text(release_statement), lock_key)
 
 
 @contextlib.contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Turn what a database says while it is used (full, read-only, gone) into one sentence."""
+    """Convert an error of a database in use (full, read-only, unreachable) to one sentence."""
     try:
         yield
     except STORAGE_ERRORS as error:
         reason = _reason(error)
-        is_lasting = any(word in reason for word in ("readonly", "read-only", "no such table", "permission"))
-        again = "" if is_lasting else " The same command goes on from there."
-        raise ValueError(f"The storage {describe_storage(url)} failed: {reason}.{again}") from error
+        is_permanent = any(word in reason for word in ("readonly", "read-only", "no such table", "permission"))
+        hint = "" if is_permanent else " Run the same command again to resume."
+        raise ValueError(f"The storage {describe_storage(url)} failed: {reason}.{hint}") from error
 
 
-def retried(call: Callable[[], Result], attempts: int = 5) -> Result:
-    """Call a function that writes to a storage; where that fails, try again for some 15 seconds."""
+def with_retries(call: Callable[[], Result], attempts: int = 5) -> Result:
+    """Call a function that writes to a storage; if it fails, retry for about 15 seconds."""
     for attempt in range(attempts - 1):
         try:
             return call()
@@ -177,7 +177,7 @@ def retried(call: Callable[[], Result], attempts: int = 5) -> Result:
 
 
 def _reason(error: BaseException) -> str:
-    """The database's own words, below what Optuna and SQLAlchemy make of them."""
+    """Return the message of the database itself, without those of Optuna and SQLAlchemy."""
     while not getattr(error, "orig", None) and (cause := error.__cause__ or error.__context__):
         error = cause
     return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")

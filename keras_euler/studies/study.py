@@ -1,4 +1,4 @@
-"""`run`: a grid or a search, queued once and shared by workers on one machine or many."""
+"""Run a grid or a search, queued once and shared by workers on one machine or many."""
 
 import contextlib
 import multiprocessing
@@ -14,9 +14,9 @@ import optuna
 
 from keras_euler._checks import check_integer
 from keras_euler._types import PathLike
-from keras_euler.studies.points import Point, Search, checked_points, distributions, space
+from keras_euler.studies.points import Point, Search, distributions, search_space, validated_points
 from keras_euler.studies.queue import UNFINISHED, enqueue, open_study, propose
-from keras_euler.studies.storage import exclusive, open_storage, storage_errors, storage_url
+from keras_euler.studies.storage import exclusive_lock, open_storage, storage_errors, storage_url
 from keras_euler.studies.table import results
 from keras_euler.studies.worker import Worker
 from keras_euler.training.interrupts import Interruptible, terminate_as_interrupt
@@ -44,36 +44,35 @@ def run(
     cost: Cost = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
-    """Run every point of a grid once, or a search, whoever works, dies or starts again; return the results as a table.
+    """Run every point of a grid once, or a search, with workers that may die and restart; return the results as a table.
 
-    The points are queued once in the storage; workers of this call, of others and of other machines claim them. The same
-    call again runs only what is missing: points that failed, were interrupted or are new. A worker without a sign of life
-    for three heartbeats has its trial taken over by another; an objective that resumes (`keras_euler.training.fit` in a
-    folder named by the point) then goes on where it was.
+    The points are queued once in the storage, and the workers of all calls, also on other machines, claim them. Repeating the call
+    runs only what is missing: points that failed, were interrupted or are new. If a worker misses three heartbeats, another worker
+    takes over its trial. An objective that can resume, such as `keras_euler.training.fit` in a folder named after the point, then
+    continues it.
 
     Args:
-        objective: Function of a point, a dict of setting -> value, that returns the number to maximize, or a dict that has
-            it as `"value"` and whatever else JSON can hold. If it has a parameter `report`, it gets a function of (value,
-            step) that ends hopeless trials of a search. With several workers it must be importable, a function at the top of
-            a module.
+        objective: Function of a point, a dict of setting -> value. It returns the number to maximize, or a JSON-serializable dict
+            with this number as `"value"`. If it has a parameter `report`, it gets a function of (value, step) that ends bad trials
+            of a search. With several workers it must be importable: a function at the top level of a module.
         points: List of points, as `grid` makes them, or a `Search`.
         storage: Path of a SQLite file, or a database URL such as `postgresql://user:password@host/database`.
         name: Name of the study in the storage.
-        workers: Processes on this machine.
-        heartbeat: Seconds between two signs of life of a worker.
-        definition: Dict that JSON can hold: what all trials share. A study of the same name must have the same.
-        attributes: Dict that JSON can hold, stored with the study.
-        choices: For settings that are no numbers, all values that they may take in later calls. Default: those of `points`.
-        cost: Function of a point: its relative duration, for the estimate of the time left. Default: all take as long.
-        verbose: Whether to print a line when a trial begins and ends.
+        workers: Number of processes on this machine.
+        heartbeat: Seconds between two heartbeats of a worker.
+        definition: JSON-serializable dict of what all trials share; a study of the same name must have the same.
+        attributes: JSON-serializable dict that is stored with the study.
+        choices: Dict of setting -> all values that it may take in later calls, unless it has numbers. Default: those of `points`.
+        cost: Function from a point to its relative duration, to estimate the remaining time. Default: all durations are equal.
+        verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
-        A pandas `DataFrame`, a row per point, as `results` reads it.
+        A pandas `DataFrame` with one row per point, as `results` returns it.
 
     Raises:
-        ValueError: Points or storage are unusable, or the name is taken by another study.
-        TypeError: Points are no dicts of numbers and texts.
-        RuntimeError: A worker process died; the same call goes on.
+        ValueError: The points or the storage are invalid, or another study has this name.
+        TypeError: The points are not dicts of numbers and strings.
+        RuntimeError: A worker process died; the same call resumes.
         OSError: The disk is full.
 
     Example:
@@ -86,13 +85,13 @@ def run(
     """
     check_integer("workers", workers, 1)
     check_integer("heartbeat", heartbeat, 1)
-    points = points if isinstance(points, Search) else checked_points(points)
+    points = points if isinstance(points, Search) else validated_points(points)
     url = storage_url(storage)
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     with Interruptible(), terminate_as_interrupt():
         opened = open_storage(url, heartbeat)
         with storage_errors(url):
-            with exclusive(opened, url, name):
+            with exclusive_lock(opened, url, name):
                 study = open_study(opened, name, definition or {}, **_sampling(points))
                 for attribute, value in (attributes or {}).items():
                     study.set_user_attr(attribute, value)
@@ -115,19 +114,19 @@ def _queue(
     say(f"study {name}: {len(points)} trials, {new} of them new")
     others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
     if others:
-        say(f"{others} more trials wait in this study, of other values than these: left to another command")
+        say(f"{others} more trials wait in this study, with other values: another command must run them")
 
 
 def _work(
     study: optuna.Study, objective: Objective, points: list[Point] | Search, heartbeat: int, cost: Cost, say: Callable[[str], None]
 ) -> None:
-    domains = space(points) if isinstance(points, Search) else {}
+    domains = search_space(points) if isinstance(points, Search) else {}
     progress = lambda: _progress(study, bool(domains), cost)  # noqa: E731
     Worker(study, objective, heartbeat, None if isinstance(points, Search) else points, domains, say, progress).work()
 
 
 def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
-    """How many trials are done, and an estimate of the time left from the time that the others took."""
+    """Describe how many trials are done, and estimate the remaining time from the durations of the complete ones."""
     state, cost_of = optuna.trial.TrialState, cost or (lambda point: 1.0)
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
@@ -144,10 +143,10 @@ def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
 
 
 def _sampling(points: list[Point] | Search) -> dict[str, Any]:
-    """Sampler and pruner of Optuna; a grid needs neither."""
+    """Return the sampler and pruner of Optuna; a grid needs neither."""
     if not isinstance(points, Search):
         return {"pruner": optuna.pruners.NopPruner()}
-    # Without a seed, so that workers differ. TPE counts running trials as bad ones, so that workers keep apart.
+    # No seed, so that workers differ. TPE counts running trials as bad ones, so that workers try different values.
     make: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
         "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),
         "gp": optuna.samplers.GPSampler,
@@ -159,17 +158,18 @@ def _sampling(points: list[Point] | Search) -> dict[str, Any]:
 
 
 def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
-    """Run workers as processes with their share of the cores; raise where one of them died."""
+    """Run workers as processes, with the cores divided among them; raise if one of them dies."""
     try:
         pickle.dumps(arguments)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
-            f"With several workers `objective` and `cost` must be functions at the top of a module. Received: {arguments[0]!r}."
+            "With several workers `objective` and `cost` must be functions at the top level of a module. "
+            f"Received: {arguments[0]!r}."
         ) from error
-    share = str(max(1, (os.cpu_count() or 1) // workers))
-    context = multiprocessing.get_context("spawn")  # frameworks do not survive a fork
+    num_threads = str(max(1, (os.cpu_count() or 1) // workers))
+    context = multiprocessing.get_context("spawn")  # frameworks break after a fork
     processes = [context.Process(target=_work_in_process, args=arguments) for _ in range(workers)]
-    with _environment({**dict.fromkeys(THREADS, share), **SHARED_GPU}):
+    with _environment({**dict.fromkeys(THREADS, num_threads), **SHARED_GPU}):
         try:
             for process in processes:
                 process.start()
@@ -184,16 +184,18 @@ def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
     exit_codes = [process.exitcode or 0 for process in processes]
     killed = [signal.Signals(-code).name for code in exit_codes if code < 0]
     if killed:
-        raise RuntimeError(f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. The same command goes on.")
+        raise RuntimeError(
+            f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. Run the same command again to resume."
+        )
     if any(exit_codes):
-        raise RuntimeError("A worker stopped, as said above. The same command goes on.")
+        raise RuntimeError("A worker stopped with the error above. Run the same command again to resume.")
 
 
 def _work_in_process(
     objective: Objective, points: list[Point] | Search, url: str, name: str, heartbeat: int, cost: Cost, verbose: bool
 ) -> None:
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # an interrupt of the terminal comes by way of the parent, and once
+        os.setpgid(0, 0)  # an interrupt of the terminal reaches the worker once, through the parent
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     try:
         with Interruptible(), terminate_as_interrupt(), storage_errors(url):
@@ -208,7 +210,7 @@ def _work_in_process(
 
 @contextlib.contextmanager
 def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for child processes, unless they are set."""
+    """Set environment variables for child processes, unless they are set already."""
     new = {name: value for name, value in defaults.items() if name not in os.environ}
     os.environ.update(new)
     try:

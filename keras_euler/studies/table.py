@@ -1,4 +1,4 @@
-"""What a study has measured so far, as a table; finished trials to and from a file."""
+"""Read the results of a study as a table; export and import finished trials."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,18 @@ from keras_euler._types import PathLike
 from keras_euler.studies.optional import optuna
 from keras_euler.studies.points import key
 from keras_euler.studies.queue import open_study
-from keras_euler.studies.storage import check_exists, exclusive, open_storage, storage_errors, storage_url
+from keras_euler.studies.storage import check_exists, exclusive_lock, open_storage, storage_errors, storage_url
 from keras_euler.training.run_folder import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What of a point is shown where it has several trials.
+# Which trial of a point is shown if there are several.
 PREFERENCE = ("complete", "pruned", "running", "waiting", "failed", "interrupted")
 
 
 def study_names(storage: PathLike) -> list[str]:
-    """The names of the studies in a storage.
+    """Return the names of the studies in a storage.
 
     Example:
 
@@ -37,15 +37,15 @@ def study_names(storage: PathLike) -> list[str]:
 
 
 def read_study(storage: PathLike, name: str) -> dict[str, Any]:
-    """A study as a dict that JSON can hold.
+    """Read a study as a JSON-serializable dict.
 
     Args:
         storage: Path of a SQLite file, or a database URL.
         name: Name of the study.
 
     Returns:
-        Dict of `name`, `definition`, `attributes`, `trials` (how many in which state), and `rows`: a dict per point with its
-        `point`, `state`, `value`, `error` and `record`, what else the objective returned.
+        Dict of `name`, `definition`, `attributes`, `trials` (the number in each state) and `rows`. A row is a dict of the
+        `point`, `state`, `value` and `error`, and the `record`: what else the objective returned.
 
     Raises:
         ValueError: There is no such storage or study.
@@ -59,7 +59,7 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
     [{'point': {'depth': 20}, 'state': 'complete', 'value': 0.5, 'error': None, 'record': {'seconds': 3}}]
     """
     url = storage_url(storage)
-    study = _loaded(url, name)
+    study = _load_study(url, name)
     with storage_errors(url):
         trials = study.get_trials(deepcopy=False)
         attributes = dict(study.user_attrs)
@@ -68,7 +68,7 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
     for trial in trials:
         row = _row(trial)
         states[row["state"]] = states.get(row["state"], 0) + 1
-        if trial.params:  # a search chooses them when a trial begins
+        if trial.params:  # a search chooses them when a trial starts
             before = rows.get(key(trial.params))
             if before is None or PREFERENCE.index(row["state"]) <= PREFERENCE.index(before["state"]):
                 rows[key(trial.params)] = row
@@ -77,15 +77,15 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
 
 
 def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
-    """The results of a study so far, finished or not.
+    """Return the results of a study, finished or not.
 
     Args:
         storage: Path of a SQLite file, or a database URL.
         name: Name of the study.
 
     Returns:
-        A pandas `DataFrame`, a row per point: its settings, `state` (complete, pruned, failed, interrupted, running or
-        waiting), `value`, `error`, and a column for everything else that the objective returned.
+        A pandas `DataFrame` with one row per point: its settings, `state` (complete, pruned, failed, interrupted, running or
+        waiting), `value`, `error`, and one column for everything else that the objective returned.
 
     Raises:
         ValueError: There is no such storage or study.
@@ -111,14 +111,14 @@ def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
 
 
 def export_trials(storage: PathLike, file: PathLike) -> int:
-    """Write the finished trials of all studies in a storage to a JSON file, to go on in another storage.
+    """Write the finished trials of all studies in a storage to a JSON file, to continue in another storage.
 
     Args:
         storage: Path of a SQLite file, or a database URL.
         file: The file to write.
 
     Returns:
-        How many trials were written.
+        Number of trials written.
 
     Raises:
         ValueError: There is no such storage.
@@ -134,7 +134,7 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
     """
     url, studies = storage_url(storage), {}
     for name in study_names(url):
-        study = _loaded(url, name)
+        study = _load_study(url, name)
         complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
         trials = {
             key(trial.params): {
@@ -151,14 +151,14 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
 
 
 def import_trials(file: PathLike, storage: PathLike) -> int:
-    """Add the trials of a file of `export_trials` to a storage; those that it has already are left out.
+    """Add the trials of a file of `export_trials` to a storage, except those that it already has.
 
     Args:
         file: The file.
-        storage: Path of a SQLite file, made where there is none, or a database URL.
+        storage: Path of a SQLite file, which is created if missing, or a database URL.
 
     Returns:
-        How many trials were added.
+        Number of trials added.
 
     Raises:
         ValueError: The file is not one of `export_trials`, or the storage has a study of the same name and another definition.
@@ -176,13 +176,13 @@ def import_trials(file: PathLike, storage: PathLike) -> int:
     url, count = storage_url(storage), 0
     try:
         studies = json.loads(Path(file).read_text())
-        parts = [(name, study["user_attrs"], list(map(_created, study["trials"]))) for name, study in studies.items()]
+        parts = [(name, study["user_attrs"], list(map(_create_trial, study["trials"]))) for name, study in studies.items()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is not a file of export_trials ({type(error).__name__}: {error}).") from error
     opened = open_storage(url)
     with storage_errors(url):
         for name, user_attrs, trials in parts:
-            with exclusive(opened, url, name):
+            with exclusive_lock(opened, url, name):
                 study = open_study(opened, name, user_attrs.get("definition", {}))
                 for attribute, value in user_attrs.items():
                     study.set_user_attr(attribute, value)
@@ -194,7 +194,7 @@ def import_trials(file: PathLike, storage: PathLike) -> int:
     return count
 
 
-def _loaded(url: str, name: str) -> "optuna.Study":
+def _load_study(url: str, name: str) -> "optuna.Study":
     check_exists(url)
     opened = open_storage(url)
     with storage_errors(url):
@@ -208,7 +208,7 @@ def _row(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
     state, error = trial.state.name.lower(), trial.user_attrs.get("error")
     if state == "fail":
         state = "failed" if error else "interrupted"
-        error = error or "it was interrupted, or its process died"
+        error = error or "interrupted, or its process died"
     return {
         "point": trial.params,
         "state": state,
@@ -218,7 +218,7 @@ def _row(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
     }
 
 
-def _created(trial: dict[str, Any]) -> "optuna.trial.FrozenTrial":
+def _create_trial(trial: dict[str, Any]) -> "optuna.trial.FrozenTrial":
     return optuna.create_trial(
         state=optuna.trial.TrialState.COMPLETE,
         params=trial["params"],

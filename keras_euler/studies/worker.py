@@ -1,4 +1,4 @@
-"""A worker: claims trials one by one and runs the objective, until none waits or runs."""
+"""A worker claims trials one by one and runs the objective, until none is waiting or running."""
 
 import contextlib
 import errno
@@ -15,9 +15,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 
-from keras_euler.studies.points import Point, described
+from keras_euler.studies.points import Point, describe
 from keras_euler.studies.queue import Claims, suggest
-from keras_euler.studies.storage import STORAGE_ERRORS, no_experimental_warnings, retried
+from keras_euler.studies.storage import STORAGE_ERRORS, no_experimental_warnings, with_retries
 from keras_euler.training.interrupts import raise_pending_interrupt
 from keras_euler.training.run_folder import FolderInUse
 
@@ -25,19 +25,19 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Worker:
-    """Runs trials of a study.
+    """Run trials of a study.
 
-    A trial that fails is recorded and the next one begins. An interrupted one, and one for which the disk is full, goes back
-    into the queue, and the error on to the caller.
+    A failed trial is recorded, and the next one starts. If a trial is interrupted or the disk is full, it is requeued, and the
+    error is raised.
 
     Args:
         study: An Optuna study.
         objective: As for `keras_euler.studies.run`.
-        heartbeat: Seconds between signs of life.
-        points: List of points: run these only; None for all that are queued.
+        heartbeat: Seconds between two heartbeats.
+        points: List of the only points to run, or None for all queued points.
         domains: For a search: dict of setting -> distribution; empty for a grid.
         say: Function that prints a line.
-        progress: Function that returns words on how far the study is.
+        progress: Function that describes the progress of the study.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Worker:
 
     def work(self) -> int:
         """Run trials until none is left; return how many failed."""
-        num_failed, waited = 0, False
+        num_failed, is_waiting = 0, False
         while True:
             raise_pending_interrupt()
             with no_experimental_warnings():
@@ -70,23 +70,23 @@ class Worker:
             left = self.claims.unfinished()
             if not left:
                 return num_failed
-            if not waited:
-                waited = True
+            if not is_waiting:
+                is_waiting = True
                 self.say(
-                    f"waiting for {len(left)} trials that other workers have; "
-                    f"one without a sign of life for {3 * self.heartbeat} s is taken over"
+                    f"waiting for {len(left)} trials of other workers; "
+                    f"a trial without a heartbeat for {3 * self.heartbeat} s is taken over"
                 )
             time.sleep(min(self.heartbeat, 5))
 
     def _claimed(self, trial: optuna.Trial) -> bool:
         """Run a claimed trial; return whether it failed."""
-        with self._beating(trial):
+        with self._heartbeat(trial):
             try:
                 return self._run(trial)
-            except (UpdateFinishedTrialError, ValueError):  # which of them depends on when the other worker took it
+            except (UpdateFinishedTrialError, ValueError):  # which one depends on when the other worker took over
                 if not self.study.trials[trial.number].state.is_finished():
                     raise
-                self.say(f"given up: {described(trial.params)}: without a sign of life it went to another worker")
+                self.say(f"given up: {describe(trial.params)}: another worker took it over, because heartbeats were missing")
                 return False
 
     def _run(self, trial: optuna.Trial) -> bool:
@@ -95,33 +95,33 @@ class Worker:
                 raise optuna.TrialPruned
             for name, domain in self.domains.items():
                 suggest(trial, name, domain)
-            self.say(f"{described(trial.params)}: begins")
+            self.say(f"{describe(trial.params)}: starts")
             start = time.monotonic()
             value, record = self._result(trial)
-            retried(lambda: trial.set_user_attr("record", record))  # at once: each write waits for the disk
-            retried(lambda: self.study.tell(trial, value))
-            self.say(f"{described(trial.params)}: {value:.4g}, {time.monotonic() - start:.0f} s{self.progress()}")
+            with_retries(lambda: trial.set_user_attr("record", record))  # in one write: each waits for the disk
+            with_retries(lambda: self.study.tell(trial, value))
+            self.say(f"{describe(trial.params)}: {value:.4g}, {time.monotonic() - start:.0f} s{self.progress()}")
         except optuna.TrialPruned:
-            retried(lambda: self.study.tell(trial, state=optuna.trial.TrialState.PRUNED))
+            with_retries(lambda: self.study.tell(trial, state=optuna.trial.TrialState.PRUNED))
         except (*STORAGE_ERRORS, UpdateFinishedTrialError):
             raise
-        except FolderInUse as error:  # a worker that was taken for dead still holds it
-            self.say(f"put back: {described(trial.params)}: {error}")
+        except FolderInUse as error:  # a worker that seemed dead still trains in it
+            self.say(f"requeued: {describe(trial.params)}: {error}")
             self.claims.postpone(trial, 3 * self.heartbeat)
         except Exception as error:
             return self._failed(trial, error)
         except BaseException:
-            self.claims.put_back(trial)
+            self.claims.requeue(trial)
             raise
         return False
 
     def _result(self, trial: optuna.Trial) -> tuple[float, dict[str, Any]]:
-        """The value of a trial and all that the objective returned."""
+        """Run the objective; return its value and what else it returned."""
 
         def report(value: float, step: int) -> None:
-            retried(lambda: trial.report(float(value), step))
-            if retried(trial.should_prune):
-                self.say(f"{described(trial.params)}: given up after step {step}")
+            with_retries(lambda: trial.report(float(value), step))
+            if with_retries(trial.should_prune):
+                self.say(f"{describe(trial.params)}: pruned after step {step}")
                 raise optuna.TrialPruned
 
         result = self.objective(dict(trial.params), **({"report": report} if self.reports else {}))
@@ -130,31 +130,31 @@ class Worker:
         if not isinstance(record.get("value"), (int, float)):
             raise TypeError(f"The objective must return a number, or a dict with a number as 'value'. Received: {result!r}.")
         if math.isnan(record["value"]):
-            raise ValueError("The objective returned NaN. Return the least value that a hopeless point may have.")
+            raise ValueError("The objective returned NaN. Return the lowest value that a point can have.")
         return float(record["value"]), {name: value for name, value in record.items() if name != "value"}
 
     def _failed(self, trial: optuna.Trial, error: Exception) -> bool:
         if self.study.trials[trial.number].state.is_finished():
             raise UpdateFinishedTrialError from error
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            self.claims.put_back(trial)
+            self.claims.requeue(trial)
             raise error
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        self.say(f"failed: {described(trial.params)}: {reason}")
-        retried(lambda: trial.set_user_attr("error", reason))
-        retried(lambda: self.study.tell(trial, state=optuna.trial.TrialState.FAIL))
+        self.say(f"failed: {describe(trial.params)}: {reason}")
+        with_retries(lambda: trial.set_user_attr("error", reason))
+        with_retries(lambda: self.study.tell(trial, state=optuna.trial.TrialState.FAIL))
         return True
 
     @contextlib.contextmanager
-    def _beating(self, trial: optuna.Trial) -> Iterator[None]:
-        """Give signs of life while a trial runs."""
-        over = threading.Event()
+    def _heartbeat(self, trial: optuna.Trial) -> Iterator[None]:
+        """Send heartbeats while a trial runs."""
+        is_over = threading.Event()
 
         def beat() -> None:
             last = 0.0
-            while not over.wait(min(self.heartbeat, 1.0)):  # short, so that a machine that slept gives a sign at once
+            while not is_over.wait(min(self.heartbeat, 1.0)):  # short, so that a machine sends one soon after sleep
                 if time.time() - last >= self.heartbeat:
-                    with contextlib.suppress(*STORAGE_ERRORS):  # the next one may get through
+                    with contextlib.suppress(*STORAGE_ERRORS):  # the next one may succeed
                         cast(Any, self.study._storage).record_heartbeat(trial._trial_id)
                         last = time.time()
 
@@ -163,12 +163,12 @@ class Worker:
         try:
             yield
         finally:
-            over.set()
+            is_over.set()
             thread.join()
 
 
 def _plain(value: object) -> Any:
-    """What JSON can hold of a NumPy number or array."""
+    """Convert a NumPy number or array to JSON-serializable values."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"The objective must return what JSON can hold. Received: {type(value).__name__}.")
+    raise TypeError(f"The objective must return JSON-serializable values. Received: {type(value).__name__}.")

@@ -221,7 +221,7 @@ def test_a_failed_download_is_an_oserror_that_names_data_dir(news):
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("absent", FileNotFoundError, "`data_dir` is not there."),
+        ("absent", FileNotFoundError, "`data_dir` does not exist."),
         ("empty", FileNotFoundError, "`data_dir` is an empty folder."),
         ("", ValueError, "`data_dir` is a folder without AG-News in a known layout."),
         ("file.csv", ValueError, "`data_dir` must be a folder."),

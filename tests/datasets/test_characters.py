@@ -230,7 +230,7 @@ def test_nothing_can_be_corrupted(shape):
 # --- wrong inputs
 
 INTEGER = "`length` must be an integer >= 1. Received: length="
-ALPHABET = "`alphabet` must be 'authors' or 'zhang', or symbols that occur once each. Received: alphabet="
+ALPHABET = "`alphabet` must be 'authors' or 'zhang', or a string of distinct symbols. Received: alphabet="
 RATE = "`rate` must be a finite number >= 0 and <= 1. Received: rate="
 ONE_TEXT = "`texts` must be a list or an array of strings. Received: texts="
 IDS = [[1, 2]]

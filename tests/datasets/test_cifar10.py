@@ -103,10 +103,10 @@ def test_a_folder_or_file_of_an_unknown_kind_lists_what_was_looked_for(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "photo.jpg").write_bytes(b"photo")
     for wrong, error, words in (
-        (tmp_path / "absent", FileNotFoundError, "is not there"),
+        (tmp_path / "absent", FileNotFoundError, "does not exist"),
         (tmp_path / "empty", FileNotFoundError, "an empty folder"),
         (tmp_path, ValueError, "a folder without CIFAR-10 in a known layout"),
-        (tmp_path / "photo.jpg", ValueError, "a file of an unknown kind"),
+        (tmp_path / "photo.jpg", ValueError, "a file of an unknown type"),
     ):
         with pytest.raises(error) as raised:
             cifar10.load_data(wrong)

@@ -153,5 +153,5 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     (tmp_path / "hello.txt").write_text("hello")
     with tarfile.open(tmp_path / "other.tgz", "w:gz") as archive:
         archive.add(tmp_path / "hello.txt", "hello.txt")
-    with pytest.raises(ValueError, match=r"other.tgz holds no CIFAR-10"):
+    with pytest.raises(ValueError, match=r"other.tgz does not hold CIFAR-10"):
         cifar10.load_data(tmp_path / "other.tgz")

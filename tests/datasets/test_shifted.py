@@ -59,11 +59,11 @@ def test_folders_and_files_that_are_wrong(tmp_path, rng):
         shifted.find(tmp_path)
     np.save(tmp_path / "labels.npy", np.zeros(20, "uint8"))
     np.save(tmp_path / "fog.npy", images(rng, 19))
-    with pytest.raises(ValueError, match="five severities of as many images .* Received: 19, 20"):
+    with pytest.raises(ValueError, match="five severities, with as many images .* Received: 19, 20"):
         shifted.find(tmp_path)["fog 1"]()
     np.save(tmp_path / "fog.npy", images(rng, 20).astype("float32"))
     with pytest.raises(ValueError, match=r"must hold uint8 images .* Received: float32 \(4, 32, 32, 3\)"):
         shifted.find(tmp_path)["fog 1"]()
     (tmp_path / "fog.npy").write_bytes((tmp_path / "fog.npy").read_bytes()[:100])
-    with pytest.raises(ValueError, match="fog.npy cannot be read as an array of NumPy's"):
+    with pytest.raises(ValueError, match="fog.npy cannot be read as a NumPy array"):
         shifted.find(tmp_path)["fog 1"]()

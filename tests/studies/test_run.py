@@ -66,7 +66,7 @@ def test_processes_share_the_points(tmp_path):
 
 
 def test_worker_that_is_killed_is_one_sentence(tmp_path):
-    with pytest.raises(RuntimeError, match="2 of 2 workers ended by SIGKILL, SIGKILL. The same command goes on"):
+    with pytest.raises(RuntimeError, match="2 of 2 workers ended by SIGKILL, SIGKILL. Run the same command again to resume"):
         studies.run(dies, studies.grid(x=[1, 2]), tmp_path / "study.db", workers=2, verbose=False)
 
 
@@ -124,12 +124,12 @@ def test_file_of_something_else_is_refused(tmp_path, text):
 REFUSED = [
     (dict(points=[]), TypeError, "`points` must be a list of dicts"),
     (dict(points=[{"a": 1}, {"b": 1}]), ValueError, "All points must have the same settings"),
-    (dict(points=[{"a": [1]}]), TypeError, "`a` must have numbers, texts, booleans or None as values"),
+    (dict(points=[{"a": [1]}]), TypeError, "`a` must have numbers, strings, booleans or None as values"),
     (dict(points=[{"a": math.nan}]), ValueError, "`a` must have finite values"),
     (dict(workers=0), ValueError, "`workers` must be an integer >= 1"),
     (dict(heartbeat=0), ValueError, "`heartbeat` must be an integer >= 1"),
     (dict(storage="nonsense://x"), ValueError, "needs a driver"),
-    (dict(workers=2), TypeError, "`objective` and `cost` must be functions at the top of a module"),
+    (dict(workers=2), TypeError, "`objective` and `cost` must be functions at the top level of a module"),
 ]
 
 

@@ -59,5 +59,5 @@ def test_storage_of_another_version_is_refused(tmp_path):
         database.execute("update alembic_version set version_num = 'v9.9.9'")
         database.execute("update version_info set schema_version = 99")
         database.commit()
-    with pytest.raises(ValueError, match=f"made by another Optuna than {optuna.__version__}"):
+    with pytest.raises(ValueError, match=f"created by another version of Optuna than {optuna.__version__}"):
         storage.open_storage(f"sqlite:///{file}")

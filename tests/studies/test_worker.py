@@ -177,7 +177,7 @@ def test_trial_whose_process_always_dies_is_given_up(study):
     for _ in range(storages.MAX_RETRIES + 1):
         trial = queue.Claims(study).next()
         study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        storages.requeue_stale(study, study.trials[-1])
+        storages.requeue_stale_trial(study, study.trials[-1])
     assert queue.Claims(study).next() is None
 
 
@@ -196,7 +196,7 @@ def test_study_of_another_program_is_refused(study):
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
     with (
         opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
-        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 there, 3 now\). Pass another name"),
+        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 stored, 3 now\). Pass another name"),
     ):
         queue.open_study(storage, "study", {"epochs": 3})
 
@@ -237,7 +237,7 @@ def test_trial_whose_folder_another_process_holds_is_postponed(study, capsys):
         return 0.5
 
     assert work(study, train) == 0
-    assert trained == [0, 1, 0] and "put back: depth 0: Another process is training" in capsys.readouterr().out
+    assert trained == [0, 1, 0] and "requeued: depth 0: Another process is training" in capsys.readouterr().out
     assert [trial.state.name for trial in study.trials].count("COMPLETE") == 2
 
 
