@@ -1,4 +1,4 @@
-"""Convert, fold, inspect and measure any functional Keras model by walking its graph."""
+"""Convert, fold, inspect and measure any functional Keras model through its graph."""
 
 from keras_euler.surgery.eulerize import eulerize
 from keras_euler.surgery.features import block_features

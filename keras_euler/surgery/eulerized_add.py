@@ -1,4 +1,4 @@
-"""The Euler step that takes the place of an addition in a model's graph."""
+"""The Euler step that replaces an addition in a model's graph."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from keras_euler.layers import EulerAdd
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerizedAdd(EulerAdd):
-    """`EulerAdd` in place of an addition that it must match: the same order of inputs, the same mask.
+    """`EulerAdd` with the order of inputs and the mask of the addition that it replaces.
 
-    `eulerize` keeps the order of the inputs because Keras derives from it the order of a model's layers, and of its weights.
+    `eulerize` keeps the order of the inputs, because Keras derives from it the order of a model's layers and weights.
 
     Args:
         h: As for `EulerAdd`.
         branch_index: Position of the branch in the pair: 1 for `[x, f]`, 0 for `[f, x]`.
-        keep_mask: Whether the output has a mask, as that of `keras.layers.Add`. `keras.ops.add` and `+` give none.
+        keep_mask: Whether the output has a mask, as with `keras.layers.Add`. `keras.ops.add` and `+` give none.
         **kwargs: As for `EulerAdd`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a functional model calls, in order: found by walking it through Keras' own `clone_model`."""
+"""Walk the graph of a functional model, in the order of its calls, by Keras' own `clone_model`."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,8 +17,8 @@ class Call:
 
     Attributes:
         operation: The layer, or the operation behind a function such as `keras.ops.add`.
-        inputs: List of the symbolic tensors that go in.
-        outputs: List of those that come out.
+        inputs: List of the symbolic input tensors.
+        outputs: List of the symbolic output tensors.
     """
 
     operation: keras.Operation
@@ -27,11 +27,11 @@ class Call:
 
 
 def functional(model: keras.Model) -> keras.Model:
-    """A functional model of the same layers: what `clone_model` can walk, which knows no calls in Sequential ones.
+    """Return a functional model of the same layers, because `clone_model` cannot walk the calls of a Sequential model.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is a subclassed or unbuilt one.
+        ValueError: The model is subclassed or unbuilt.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
@@ -42,14 +42,14 @@ def functional(model: keras.Model) -> keras.Model:
         return keras.Model(inputs, model.outputs if isinstance(model, keras.Sequential) else model.output)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            "`model` must be functional or Sequential, and built: its blocks are found in its graph. "
+            "`model` must be functional or Sequential, and built, so that it has a graph. "
             f"Received: {type(model).__name__} named {model.name!r}. "
             "Pass the functional part of a subclassed model; give a Sequential one an Input."
         ) from error
 
 
 def is_graph(operation: object) -> bool:
-    """Whether this is a model within a model whose own graph can be walked."""
+    """Return whether an operation is a model whose graph can be walked."""
     if not isinstance(operation, keras.Model):
         return False
     try:
@@ -60,20 +60,20 @@ def is_graph(operation: object) -> bool:
 
 
 def is_of_keras(operation: object) -> bool:
-    """Whether a layer or operation is one of Keras' own."""
+    """Return whether a layer or operation belongs to Keras."""
     return type(operation).__module__.partition(".")[0] == "keras"
 
 
 def walk(
     graph: keras.Model, call: Callable[..., Any], layer: Callable[[Any], Any] = lambda layer: layer, inputs: Any = None
 ) -> keras.Model:
-    """A copy of a functional model in which each call is `call(operation, *args, **kwargs)`.
+    """Copy a functional model, with each call replaced by `call(operation, *args, **kwargs)`.
 
     Args:
         graph: A functional model.
-        call: Called in the order of the graph, instead of the operation itself; it returns symbolic tensors.
-        layer: Function from each layer to the one to use; default: the same, so that weights are shared.
-        inputs: Symbolic tensors to start from, in the structure of `graph.input`; default: new ones of the same names.
+        call: Function that is called instead of each operation, in the order of the graph; it returns symbolic tensors.
+        layer: Function from each layer to the layer to use. Default: the same layer, so that weights are shared.
+        inputs: Symbolic input tensors, in the structure of `graph.input`. Default: new ones of the same names.
     """
     if inputs is None:
         layers = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
@@ -82,10 +82,10 @@ def walk(
 
 
 def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
-    """The `Call`s of a functional model, in order, models within it being one call each, and the tensors that come out of it.
+    """Return the calls of a functional model in order; a model inside it is one call.
 
     Returns:
-        List of `Call`, list of symbolic tensors.
+        `(calls, outputs)`: a list of `Call` and a list of the model's symbolic output tensors.
     """
     found = []
 
@@ -99,23 +99,23 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
 
 
 def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
-    """A new layer of the class of `layer`, without its weights."""
+    """Return a new layer of the class of `layer`, without its weights."""
     if isinstance(layer, keras.layers.Lambda):
-        return type(layer).from_config(config, safe_mode=False)  # its code is that of this process
+        return type(layer).from_config(config, safe_mode=False)  # its code is from this process
     return type(layer).from_config(config)
 
 
 def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Give a built layer all that another one of the same configuration has learned: weights, statistics, vocabularies."""
+    """Copy the state of a layer to a built layer of the same configuration: weights, statistics, vocabularies."""
     with tempfile.TemporaryDirectory() as folder:
-        for one, other in zip(_backend.all_layers(old), _backend.all_layers(new), strict=True):
+        for source, target in zip(_backend.all_layers(old), _backend.all_layers(new), strict=True):
             values: dict[str, Tensor] = {}
-            one.save_own_variables(values)
+            source.save_own_variables(values)
             if values:
-                other.load_own_variables({name: keras.ops.convert_to_numpy(value) for name, value in values.items()})
-            if hasattr(one, "save_assets"):
-                one.save_assets(folder)
-                other.load_assets(folder)
+                target.load_own_variables({name: keras.ops.convert_to_numpy(value) for name, value in values.items()})
+            if hasattr(source, "save_assets"):
+                source.save_assets(folder)
+                target.load_assets(folder)
 
 
 def _same_input(tensor: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
@@ -124,5 +124,5 @@ def _same_input(tensor: keras.KerasTensor, layer: keras.layers.Layer) -> keras.K
 
 
 def tensors(structure: Any) -> list[keras.KerasTensor]:
-    """The symbolic tensors in a structure of arguments or outputs, in order."""
+    """Return the symbolic tensors in a structure of arguments or outputs, in order."""
     return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, keras.KerasTensor)]

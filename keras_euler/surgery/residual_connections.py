@@ -1,4 +1,4 @@
-"""The residual connections of any functional Keras model: which additions they are, and which input is the shortcut."""
+"""Find the residual connections of any functional Keras model, and the shortcut of each."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ class Residual:
     """An addition in a model's graph.
 
     Attributes:
-        name: Of the layer or operation that adds, `model/name` within a model of the model.
-        shortcut: Which input is the shortcut, 0 or 1; None where this is no residual connection.
-        reason: Why, in words.
-        num_calls: How often it comes: more than once in a model that another one calls several times.
+        name: Name of the layer or operation that adds; `model/name` if it is in an inner model.
+        shortcut: Position of the shortcut among the inputs, 0 or 1; None if this is not a residual connection.
+        reason: The reason for `shortcut`, in words.
+        num_calls: Number of calls: more than one in an inner model that is called several times.
 
     Example:
 
@@ -35,23 +35,23 @@ class Residual:
 
 
 def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | None = None) -> list[Residual]:
-    """The additions of a functional model: which are residual connections, and which of the two inputs is the shortcut.
+    """List the additions of a functional model: whether each is a residual connection, and which input is its shortcut.
 
-    The order of the inputs is no evidence. Where one input is computed from the other, that other is the shortcut; else it is the
-    one with fewer layers with weights, those within models and layers counted, on its way from the nearest tensor that both are
-    computed from. Additions of three inputs, of different shapes, or of tensors that nothing common was computed into are no
-    residual connections. Additions of constants, and subclasses of `keras.layers.Add`, are not listed.
+    The order of the inputs does not matter. If one input is computed from the other, the other is the shortcut. Else the shortcut
+    is the input with fewer layers with weights, including inner ones, between it and the nearest tensor that both depend on.
+    Additions of three inputs, of different shapes, or of tensors with no common origin are not residual connections. Additions of
+    constants and subclasses of `keras.layers.Add` are not listed.
 
     Args:
-        model: A functional or Sequential Keras model; models within it are searched too.
-        shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone.
+        model: A functional or Sequential Keras model; inner models are searched too.
+        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to leave it alone.
 
     Returns:
         List of `Residual`, in the order of the graph.
 
     Raises:
-        TypeError: `model` is not a Keras model, or `shortcuts` no dict.
-        ValueError: It is subclassed; an addition is undecided, the message names it; `shortcuts` has an unknown name.
+        TypeError: `model` is not a Keras model, or `shortcuts` is not a dict.
+        ValueError: The model is subclassed, `shortcuts` has an unknown name, or an addition is ambiguous; the message names it.
 
     Example:
 
@@ -72,13 +72,13 @@ def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | 
     unknown = set(shortcuts) - {residual.name for residual in found} - set(opaque_layers(model))
     if unknown:
         names = ", ".join(residual.name for residual in found) or "none"
-        raise ValueError(f"`shortcuts` names additions that are not there: {sorted(unknown)}. There are: {names}.")
+        raise ValueError(f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions are: {names}.")
     return found
 
 
 def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor]) -> bool:
-    """Whether a call adds tensors, and nothing else: a subclass may do something else."""
-    # The operation behind `keras.ops.add` and `+` is called Add too, but has no public name.
+    """Return whether a call only adds tensors, which excludes subclasses."""
+    # The operation of `keras.ops.add` and `+` is also called Add, but has no public name.
     is_layer = isinstance(operation, keras.layers.Layer)
     is_function = not is_layer and is_of_keras(operation) and type(operation).__name__ == "Add"
     return (is_function or type(operation) is keras.layers.Add) and len(inputs) > 1
@@ -87,17 +87,17 @@ def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor])
 def _find(
     graph: keras.Model, prefix: str, shortcuts: dict[str, int | None], found: list[Residual], models: dict[int, Counter[int]]
 ) -> Counter[int]:
-    """Append the additions of a graph and of the models within it to `found`, in the order of their first calls.
+    """Append the additions of a graph and of its inner models to `found`, in the order of their first calls.
 
     Args:
         graph: A functional model.
-        prefix: Of the names.
+        prefix: Prefix of the names.
         shortcuts: As for `residual_connections`.
-        found: List of `Residual`.
-        models: Dict of the id of a model that has been searched -> what this returned.
+        found: List of `Residual`, which is extended.
+        models: Dict of the id of a searched model -> the result for it.
 
     Returns:
-        Counter of positions in `found`: how often x passes each addition in one call of the graph.
+        Counter of positions in `found`: the number of times x passes each addition in one call of the graph.
     """
     passed: Counter[int] = Counter()
     lineage, names = _Lineage(), []
@@ -111,28 +111,28 @@ def _find(
             names.append(name)
             if names.count(name) > 1:
                 name = f"{name}#{names.count(name)}"
-            known = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
+            decision = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
             passed[len(found)] += 1
-            found.append(Residual(name, *known))
+            found.append(Residual(name, *decision))
         lineage.add(call)
     return passed
 
 
 class _Lineage:
-    """What each tensor of a graph is computed from."""
+    """The tensors that each tensor of a graph depends on."""
 
     def __init__(self) -> None:
-        self.above: dict[int, frozenset[int]] = {}  # id of a tensor -> ids of the tensors that it is computed from, and its own
-        self.calls: dict[int, Call] = {}  # id of a tensor -> the call that it comes out of
+        self.ancestors: dict[int, frozenset[int]] = {}  # id of a tensor -> ids of the tensors that it depends on, and its own
+        self.calls: dict[int, Call] = {}  # id of a tensor -> the call that gives it
 
     def add(self, call: Call) -> None:
-        above = frozenset().union(*map(self._of, call.inputs))
+        ancestors = frozenset().union(*map(self._ancestors, call.inputs))
         for tensor in call.outputs:
-            self.above[id(tensor)] = above | {id(tensor)}
+            self.ancestors[id(tensor)] = ancestors | {id(tensor)}
             self.calls[id(tensor)] = call
 
     def shortcut_of(self, name: str, call: Call) -> tuple[int | None, str]:
-        """The pair of the shortcut, 0, 1 or None, and the reason."""
+        """Return the position of the shortcut, 0, 1 or None, and the reason."""
         if len(call.inputs) != 2:
             return None, f"adds {len(call.inputs)} tensors, not two"
         first, second = call.inputs
@@ -142,23 +142,23 @@ class _Lineage:
             return None, "adds numbers that are not floating"
         if tuple(first.shape) != tuple(second.shape):
             return None, f"the shapes {tuple(first.shape)} and {tuple(second.shape)} differ"
-        for i, (one, other) in enumerate(((first, second), (second, first))):
-            if id(one) in self._of(other):
+        for i, (source, target) in enumerate(((first, second), (second, first))):
+            if id(source) in self._ancestors(target):
                 return i, "the branch is computed from it"
-        common = self._of(first) & self._of(second)
+        common = self._ancestors(first) & self._ancestors(second)
         if not common:
             return None, "the two tensors have nothing in common"
-        weights = [self._num_weighted(self._of(tensor) - common) for tensor in call.inputs]
+        weights = [self._num_weighted(self._ancestors(tensor) - common) for tensor in call.inputs]
         if weights[0] == weights[1]:
             raise ValueError(
-                f"Which input of {name!r} is the shortcut cannot be told: both pass {weights[0]} layers with weights since the "
-                f"tensor they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave it alone."
+                f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers with weights after the "
+                f"tensor that they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave it alone."
             )
         fewer = int(weights[1] < weights[0])
         return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
 
-    def _of(self, tensor: keras.KerasTensor) -> frozenset[int]:
-        return self.above.get(id(tensor), frozenset({id(tensor)}))
+    def _ancestors(self, tensor: keras.KerasTensor) -> frozenset[int]:
+        return self.ancestors.get(id(tensor), frozenset({id(tensor)}))
 
     def _num_weighted(self, tensors: Iterable[int]) -> int:
         operations = {id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors}
@@ -166,7 +166,7 @@ class _Lineage:
 
 
 def _num_weighted_layers(operation: keras.Operation) -> int:
-    """Layers with weights of their own: one, none, or those within a model or a layer made of layers."""
+    """Count the layers with weights of their own in an operation."""
     if not isinstance(operation, keras.layers.Layer):
         return 0
     inner = _backend.inner_layers(operation)
@@ -175,9 +175,9 @@ def _num_weighted_layers(operation: keras.Operation) -> int:
 
 
 def opaque_layers(model: keras.Model, prefix: str = "") -> dict[str, str]:
-    """Layers made of layers, whose calls are no part of the graph and may add: dict of name -> class.
+    """Find composite layers, whose inner calls are not in the graph and may add; return a dict of name -> class.
 
-    Keras' own (attention, recurrence) are known to add nothing; those that wrap another layer are as opaque as that one.
+    Keras' own composite layers (attention, recurrence) are known to add nothing. A wrapper counts like the layer that it wraps.
     """
     found: dict[str, str] = {}
     for layer in model.layers:
@@ -189,9 +189,9 @@ def opaque_layers(model: keras.Model, prefix: str = "") -> dict[str, str]:
 
 
 def _may_hide(layer: keras.layers.Layer) -> bool:
-    within = _backend.inner_layers(layer)
-    if not within or isinstance(layer, EulerResidual):
+    inner_layers = _backend.inner_layers(layer)
+    if not inner_layers or isinstance(layer, EulerResidual):
         return False
     if not is_of_keras(layer):
         return True
-    return any(isinstance(inner, keras.Model) or _may_hide(inner) for inner in within)
+    return any(isinstance(inner, keras.Model) or _may_hide(inner) for inner in inner_layers)

@@ -1,4 +1,4 @@
-"""How much a network computes."""
+"""The computational size of a network."""
 
 import math
 
@@ -11,22 +11,22 @@ from keras_euler.surgery.graph import calls, functional, is_graph
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Multiplications, each with its addition, of the convolutions (Conv1D to Conv3D, depthwise ones) and dense layers for one
-    example.
+    """Count the multiply-adds of convolutions and dense layers for one example.
 
-    A convolution of a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output;
-    a depthwise one, `k * d`. Other layers (separable and transposed convolutions, attention) are not counted.
+    A convolution with a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output, and a
+    depthwise one `k * d`. Conv1D to Conv3D, depthwise convolutions and dense layers are counted, but no other layers, such as
+    separable and transposed convolutions and attention.
 
     Args:
-        model: A functional or Sequential Keras model; blocks (`EulerResidual`) and models within it are counted too. Its input
-            shape must be known but for the batch.
+        model: A functional or Sequential Keras model; blocks (`EulerResidual`) and inner models are counted too. Its input shape
+            must be known except for the batch size.
 
     Returns:
         An integer.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is subclassed or not built, or a size of its input is unknown.
+        ValueError: The model is subclassed or unbuilt, or a size of its input is unknown.
 
     Example:
 
@@ -37,12 +37,12 @@ def multiply_adds(model: keras.Model) -> int:
     shapes = [tuple(tensor.shape) for tensor in graph.inputs]
     if any(None in shape[1:] for shape in shapes):
         raise ValueError(f"The sizes of the model's input must be known. Received: a model of the input {shapes}.")
-    return sum(_of(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
+    return sum(_size(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
 
 
-def _of(operation: keras.Operation, shape: Shape) -> int:
+def _size(operation: keras.Operation, shape: Shape) -> int:
     if isinstance(operation, EulerResidual):
-        return sum(_of_chain(chain, shape) for chain in (operation.branch, operation.shortcut or []))
+        return sum(_chain_size(chain, shape) for chain in (operation.branch, operation.shortcut or []))
     if is_graph(operation):
         return multiply_adds(operation)
     if not isinstance(operation, LINEAR):
@@ -51,9 +51,9 @@ def _of(operation: keras.Operation, shape: Shape) -> int:
     return math.prod(operation.kernel.shape) * math.prod(outputs[1:]) // num_filters(operation)
 
 
-def _of_chain(layers: list[keras.layers.Layer], shape: Shape) -> int:
+def _chain_size(layers: list[keras.layers.Layer], shape: Shape) -> int:
     total = 0
     for layer in layers:
-        total += _of(layer, shape)
+        total += _size(layer, shape)
         shape = layer.compute_output_shape(shape)
     return total

@@ -1,4 +1,4 @@
-"""One training run that survives kills: checkpoints, exact resume, history, one owner per folder (extra: training)."""
+"""Training runs that survive kills: checkpoints, exact resume, history, one owner per folder (extra: training)."""
 
 from keras_euler.training.batches import fingerprint
 from keras_euler.training.devices import data_parallel, device_name, num_replicas, package_versions

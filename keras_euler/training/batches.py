@@ -1,4 +1,4 @@
-"""The data of a run in an order that is a function of (seed, epoch)."""
+"""The data of a run, in an order that the callback `SeededEpochs` sets."""
 
 import zlib
 from typing import Any
@@ -10,11 +10,11 @@ from keras_euler._types import Array, Config
 
 
 class ShuffledBatches(keras.utils.PyDataset):
-    """Batches of arrays, the examples in the order of `shuffle`.
+    """Batches of arrays, with the examples in the order of `shuffle`.
 
     Args:
         arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or dict of such arrays.
-        batch_size: Examples per batch; the last batch has what is left.
+        batch_size: Examples per batch; the last batch has the rest.
     """
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int) -> None:
@@ -58,12 +58,12 @@ class ShuffledDataset(keras.utils.PyDataset):
         self.dataset.on_epoch_end()
 
 
-def checked_data(name: str, data: Any) -> Any:
-    """The data as a PyDataset, or as a tuple of structures of NumPy arrays of one length.
+def validated_data(name: str, data: Any) -> Any:
+    """Return data as a PyDataset, or as a tuple of structures of NumPy arrays of the same length.
 
     Raises:
-        TypeError: It is neither.
-        ValueError: It is empty, of several lengths, or of an unknown number of batches.
+        TypeError: The data are neither.
+        ValueError: The data are empty, or have several lengths or an unknown number of batches.
     """
     if isinstance(data, keras.utils.PyDataset):
         if not data.num_batches:
@@ -88,13 +88,13 @@ def num_examples(arrays: Any) -> int:
 
 
 def fingerprint(data: Any) -> Config:
-    """What tells one data set from another: the number of examples and a checksum of each array.
+    """Identify a data set by its number of examples and a checksum of each array.
 
     Args:
-        data: Arrays of one length in a tuple, list or dict; of a `PyDataset` the number of batches is all that is known.
+        data: Arrays of the same length in a tuple, list or dict; or a `PyDataset`, identified by its number of batches.
 
     Returns:
-        A dict that JSON can hold.
+        A JSON-serializable dict.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The devices of a run: their names, data parallelism, and the package versions that a result depends on."""
+"""The devices of a run: their names, data parallelism, and package versions."""
 
 import contextlib
 import platform
@@ -14,7 +14,7 @@ from keras_euler._version import __version__
 
 
 def device_name() -> str:
-    """The name of the GPU that Keras' backend uses, or of the CPU.
+    """Return the name of the GPU that Keras' backend uses, or of the CPU.
 
     Example:
 
@@ -41,7 +41,7 @@ def device_name() -> str:
 
 
 def cpu_name() -> str:
-    """The model name of the CPU where the system tells it, else its architecture."""
+    """Return the model name of the CPU if the system provides it, else its architecture."""
     try:
         with open("/proc/cpuinfo") as lines:
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -52,14 +52,14 @@ def cpu_name() -> str:
 def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]:
     """Prepare data-parallel training over several devices.
 
-    Call it before anything else starts TensorFlow: CPU devices are split only then. Build, compile and train the model within
-    the scope.
+    Call it before anything else starts TensorFlow, which splits CPU devices only at its start. Build, compile and train the model
+    in the scope.
 
     Args:
-        num_devices: Integer >= 1: GPUs, or virtual devices on the CPU. 1 gives a scope that does nothing.
+        num_devices: Number of GPUs, or of virtual devices on the CPU, an integer >= 1. With 1 the scope does nothing.
 
     Returns:
-        A function that makes a new scope, a context manager.
+        A function without arguments that returns a new scope, a context manager.
 
     Raises:
         ValueError: Fewer devices are available, or the backend is torch, for which Keras has no data parallelism.
@@ -91,7 +91,7 @@ def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]
 
 
 def num_replicas() -> int:
-    """The number of devices that share a training step in the present scope.
+    """Return the number of devices that share a training step in the current scope.
 
     Example:
 
@@ -107,7 +107,7 @@ def num_replicas() -> int:
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of Python, keras_euler, Keras, NumPy and the backend.
+    """Return the versions of Python, keras_euler, Keras, NumPy and the backend.
 
     Example:
 
@@ -126,4 +126,4 @@ def package_versions() -> dict[str, str]:
 
 def _check_available(num_devices: int, names: list[str]) -> None:
     if num_devices > len(names):
-        raise ValueError(f"{num_devices} devices are wanted, but there are {len(names)}: {', '.join(names)}.")
+        raise ValueError(f"{num_devices} devices are needed, but {len(names)} are available: {', '.join(names)}.")

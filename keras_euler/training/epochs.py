@@ -1,4 +1,4 @@
-"""The callbacks of `fit`: what an epoch depends on, the checkpoint behind it, and interrupts that were dropped within it."""
+"""The callbacks of `fit`: seeds of an epoch, checkpoints, and interrupts that were dropped."""
 
 import math
 import time
@@ -12,14 +12,14 @@ from keras_euler.training.batches import ShuffledBatches, ShuffledDataset
 from keras_euler.training.interrupts import raise_pending_interrupt
 from keras_euler.training.run_folder import Memory, Row, RunFolder
 
-# Logs that are no metrics of the training data.
-NO_METRICS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
+# Logs that are not metrics of the training data.
+OTHER_LOGS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
 
 
 class SeededEpochs(keras.callbacks.Callback):
-    """Make the order of the data and every random layer a function of (seed, epoch), so that a resumed run equals any other.
+    """Make the order of the data and every random layer a function of (seed, epoch), so that runs can be resumed exactly.
 
-    Keras saves no state of random layers, and `fit` shuffles by a global generator.
+    Keras does not save the state of random layers, and its `fit` shuffles by a global generator.
     """
 
     def __init__(self, batches: ShuffledBatches | ShuffledDataset, seed: int) -> None:
@@ -27,9 +27,9 @@ class SeededEpochs(keras.callbacks.Callback):
         self.batches, self.seed = batches, seed
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
-        # SeedSequence mixes the numbers: torch adds seed and counter, so that neighbouring seeds would draw the same.
+        # SeedSequence mixes the numbers: torch adds seed and counter, so that similar seeds would draw the same numbers.
         self.batches.shuffle(np.random.default_rng([self.seed, epoch]))
-        # On torch Keras' dropout draws from the global generator.
+        # On torch, Keras' dropout draws from the global generator.
         keras.utils.set_random_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
         states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
         for i, state in enumerate(states):
@@ -38,14 +38,14 @@ class SeededEpochs(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """After each epoch: a row of history, the whole state to disk, and an end where the loss is no number any more.
+    """After each epoch, extend the history, write the whole state to disk, and stop if the loss is not finite.
 
     Args:
         folder: A `RunFolder`.
-        rows: The history so far, a list of dicts; it grows.
-        memory: What `state_of_callbacks` gave at the last checkpoint, or None.
+        rows: The history so far, a list of dicts, which is extended.
+        memory: State of the callbacks at the last checkpoint, or None.
         others: The other callbacks.
-        after_epoch: Function of the history, called when the epoch is saved.
+        after_epoch: Function of the history, called when an epoch has been saved.
         monitor: Column that every row must have, or None.
     """
 
@@ -63,7 +63,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.monitor = monitor
 
     def on_train_begin(self, logs: Config | None = None) -> None:
-        # Callbacks such as EarlyStopping begin anew when training begins; this one stands behind them.
+        # Callbacks such as EarlyStopping reset themselves when training starts. This callback comes after them.
         self.at_start = [_numbers(callback) for callback in self.others]
         for callback, numbers in zip(self.others, (self.memory or {}).get("callbacks", []), strict=False):
             vars(callback).update(numbers)
@@ -73,7 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
         seconds = time.perf_counter() - self.start
-        row = {"epoch": epoch, **_row(logs, self.model), "seconds": seconds}
+        row = {"epoch": epoch, **_measurements(logs, self.model), "seconds": seconds}
         if "train_loss" not in row:
             raise ValueError(
                 f"`model` must report a loss. Received the logs: {', '.join(logs or {})}. Return `loss` from its train_step."
@@ -94,7 +94,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class RaiseDropped(keras.callbacks.Callback):
-    """Raise at the next step the interrupt that was dropped within the last one.
+    """Raise an interrupt that was dropped during a step at the next step.
 
     Example:
 
@@ -107,12 +107,12 @@ class RaiseDropped(keras.callbacks.Callback):
     def _raise(self, *_: object, logs: Config | None = None) -> None:
         raise_pending_interrupt()
 
-    # Not at the end of a batch: a hook there makes Keras wait for the device.
+    # Not at the end of a batch: that hook would make Keras wait for the device.
     on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise
 
 
 def state(model: keras.Model) -> list[keras.Variable]:
-    """All variables that a run carries from one step to the next."""
+    """Return all variables whose values a run carries from step to step."""
     others = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]  # of a custom train_step
     optimizers = {id(optimizer): optimizer for optimizer in (model.optimizer, *others)}
     return [*model.variables, *(variable for optimizer in optimizers.values() for variable in optimizer.variables)]
@@ -122,26 +122,26 @@ def has_diverged(rows: list[Row]) -> bool:
     return bool(rows) and not math.isfinite(rows[-1]["train_loss"])
 
 
-def _row(logs: Config | None, model: keras.Model) -> Row:
-    """The measurements of an epoch: Keras' `loss` and `val_loss` become `train_loss` and `test_loss`."""
+def _measurements(logs: Config | None, model: keras.Model) -> Row:
+    """Return the measurements of an epoch: Keras' `loss` and `val_loss` become `train_loss` and `test_loss`."""
     logs = {name: np.asarray(value).item() for name, value in (logs or {}).items() if np.size(value) == 1}  # no vectors by class
     row = {"learning_rate": logs.pop("learning_rate", None)}
     if row["learning_rate"] is None:
         row["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     tested = {f"test_{name[4:]}": value for name, value in logs.items() if name.startswith("val_")}
-    logged = {name: value for name, value in logs.items() if name in NO_METRICS}
+    logged = {name: value for name, value in logs.items() if name in OTHER_LOGS}
     trained = {f"train_{n}": v for n, v in logs.items() if n not in logged and not n.startswith("val_")}
     return {**row, **trained, **tested, **logged}
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, float]:
-    """The public numbers among a callback's attributes: what EarlyStopping and the like remember is what changes of them."""
+    """Return the public numbers among a callback's attributes; those that change are the state of EarlyStopping and the like."""
     found = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
     found = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
-    # Keras turns the sign of `min_delta` when it learns the direction of the metric, at every start.
+    # Keras changes the sign of `min_delta` at every start, when it learns the direction of the metric.
     return {name: value for name, value in found.items() if isinstance(value, (int, float)) and name != "min_delta"}
 
 
 def _savable(array: Array) -> Array:
-    # .npz files know none of the low-precision floats that NumPy itself lacks.
+    # .npz files cannot hold low-precision floats that NumPy itself lacks.
     return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array

@@ -1,4 +1,4 @@
-"""`fit`: Keras' `model.fit` in a folder, with exact resume."""
+"""Train like Keras' `model.fit`, in a folder and with exact resume."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ import keras
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
-from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, checked_data, fingerprint
+from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, fingerprint, validated_data
 from keras_euler.training.devices import device_name, num_replicas, package_versions
 from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
 from keras_euler.training.interrupts import Interruptible
@@ -23,14 +23,14 @@ from keras_euler.training.run_folder import Memory, Row, RunFolder
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         folder: Path of the run folder.
-        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics likewise, `seconds`.
+        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics named alike, `seconds`.
         summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the monitored metric, and the last value
-            of every metric; None stands for a value that is no finite number.
-        resumed: Whether anything of it was trained by an earlier call.
+            of every metric. A value that is not finite is None.
+        resumed: Whether an earlier call trained a part of the run.
 
     Example:
 
@@ -65,44 +65,45 @@ def fit(
     after_epoch: Callable[[list[Row]], object] | None = None,
     verbose: int | str = 1,
 ) -> TrainingResult:
-    """Train a compiled model in a folder; the same call again resumes what a kill left and ends with the same numbers.
+    """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
 
-    After every epoch the whole state (weights, optimizer, history) is written, atomically. The order of the examples and
-    every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one to 0.0. For a run
-    that is killed before its first checkpoint that takes the same initial weights: call `keras.utils.set_random_seed` before
-    the model is built.
+    After every epoch, the whole state (weights, optimizer, history) is written atomically. The order of the examples and every
+    random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. Call
+    `keras.utils.set_random_seed` before building the model, so that a run that was killed before its first checkpoint restarts from
+    the same weights.
 
-    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
-    `checkpoint.npz`, and in the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib,
-    `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result returned.
+    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv` and
+    `checkpoint.npz`, and at the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
+    finished run is not trained again: its state is loaded into the model, and its result is returned.
 
     Args:
         model: Any compiled Keras model.
         train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
             `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls.
-        test: The same, evaluated after every epoch; or None.
-        folder: The run folder, made where there is none.
+        test: Data of the same form, evaluated after every epoch, or None.
+        folder: The run folder, which is created if missing.
         epochs: Integer >= 1.
-        batch_size: Examples per batch; not for a `PyDataset`.
-        seed: Integer >= 0 for everything random in training.
-        settings: A dataclass or dict that JSON can hold: what identifies the run beside epochs, batch size, seed and
-            backend. None takes the optimizer's configuration. Another run in the same folder is refused, with the difference.
-        callbacks: Keras callbacks. The numbers that EarlyStopping, ReduceLROnPlateau and the like remember survive a kill;
-            weights that they hold (`restore_best_weights`) do not.
-        monitor: Column of the history that tells the best epoch, such as `"test_auc"`: the least where its name ends in `loss` or
-            `error`, else the greatest. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
-        test_batch_size: Examples per batch of `test`, where it is arrays. Default: `batch_size`, else 256.
-        after_epoch: Function of the history so far, called when an epoch is saved; an exception it raises ends the training.
+        batch_size: Examples per batch; None for a `PyDataset`.
+        seed: Seed of everything random in training, an integer >= 0.
+        settings: A JSON-serializable dataclass or dict that identifies the run, in addition to epochs, batch size, seed and
+            backend. None takes the optimizer's configuration. A folder with a run of other settings is rejected with the
+            difference.
+        callbacks: Keras callbacks. The numbers that callbacks such as EarlyStopping and ReduceLROnPlateau remember survive a kill;
+            the weights of `restore_best_weights` do not.
+        monitor: Column of the history that determines the best epoch, such as `"test_auc"`. A name that ends in `loss` or `error`
+            is minimized, any other maximized. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
+        test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default: `batch_size`, else 256.
+        after_epoch: Function of the history so far, called when an epoch has been saved. An exception from it ends the training.
         verbose: As for `keras.Model.fit`.
 
     Returns:
         A `TrainingResult`. Divergence is a result, not an error.
 
     Raises:
-        TypeError: The data are no arrays, or `settings` cannot be written as JSON.
-        ValueError: The model is not compiled, a number is out of range, the folder holds another run or a damaged file.
+        TypeError: The data are not arrays, or `settings` are not JSON-serializable.
+        ValueError: The model is not compiled, a number is out of range, or the folder holds another run or a damaged file.
         FolderInUse: Another process is training in the folder.
-        OSError: The folder cannot be written; finished epochs are kept.
+        OSError: The folder is not writable; finished epochs are kept.
         ImportError: filelock is missing.
 
     Example:
@@ -129,7 +130,7 @@ def fit(
     if test_batch_size is not None:
         check_integer("test_batch_size", test_batch_size, 1)
     batches = _training_batches(train, batch_size)
-    test = None if test is None else checked_data("test", test)
+    test = None if test is None else validated_data("test", test)
     _build(model, batches)
     for callback in callbacks:
         if isinstance(callback, (GradientLogger, WeightLogger)):
@@ -140,7 +141,7 @@ def fit(
     finished = run.result()
     if not finished:
         with run.owned(config), Interruptible():
-            finished = run.result()  # another process may just have ended it
+            finished = run.result()  # another process may just have finished it
             if not finished:
                 rows, memory = _restore(model, run)
                 resumed = bool(rows)
@@ -150,7 +151,7 @@ def fit(
                     checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None), monitor)
                     model.fit(
                         batches,
-                        shuffle=False,  # it would shuffle the batches once more, by a global generator
+                        shuffle=False,  # Keras would shuffle the batches again, by a global generator
                         validation_data=_test_batches(test, test_batch_size or batch_size or 256),
                         epochs=epochs,
                         initial_epoch=len(rows),
@@ -163,7 +164,7 @@ def fit(
 
 
 def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:
-    train = checked_data("train", train)
+    train = validated_data("train", train)
     if isinstance(train, keras.utils.PyDataset):
         if batch_size is not None:
             raise ValueError(f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave it out.")
@@ -178,7 +179,7 @@ def _test_batches(test: Any, batch_size: int) -> Any:
 
 
 def _build(model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
-    """Build what is not built yet, by one batch: the checkpoint needs all variables."""
+    """Build the model on one batch and the optimizer, unless they are built: a checkpoint needs all variables."""
     if not model.built:
         x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
         try:
@@ -212,18 +213,18 @@ def _config(
     try:
         return json.loads(json.dumps(config))
     except TypeError as error:
-        raise TypeError(f"`settings` must be what JSON can hold: {error}. Received: settings={settings!r}.") from error
+        raise TypeError(f"`settings` must be JSON-serializable: {error}. Received: settings={settings!r}.") from error
 
 
 def _without_names(config: Any) -> Any:
-    """A configuration without the names that Keras counts up from model to model."""
+    """Return a configuration without names, which Keras numbers anew for each model."""
     if not isinstance(config, dict):
         return config
     return {key: _without_names(value) for key, value in config.items() if key != "name"}
 
 
 def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
-    """Load the last checkpoint into the model; return its history and what callbacks remember."""
+    """Load the last checkpoint into the model; return its history and the state of the callbacks."""
     rows, arrays, memory = run.load_checkpoint()
     if rows:
         variables = state(model)
@@ -243,7 +244,7 @@ def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | 
             run.write("model.keras", model.save)
         except OSError:
             raise
-        except Exception as error:  # layers that Keras cannot serialize; the state lies in the checkpoint
+        except Exception as error:  # layers that Keras cannot serialize; the checkpoint has the state
             print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
     try:
         from keras_euler.plots import training_curves
@@ -254,7 +255,7 @@ def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | 
     summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
     summary |= {"seconds": sum(row["seconds"] for row in rows)}
     finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
-    run.write_json("result.json", finite)  # JSON knows no NaN
+    run.write_json("result.json", finite)  # JSON has no NaN
     return finite
 
 

@@ -1,7 +1,7 @@
-"""Ctrl-C that is never lost.
+"""Make sure that Ctrl-C is never lost.
 
-Python drops an exception that is raised inside a callback of the garbage collector, and JAX has such a callback. An interrupt is
-therefore recorded, and raised again at the next point where a run can end.
+Python drops an exception that is raised in a callback of the garbage collector, and JAX has such a callback. An interrupt is
+therefore recorded, and raised again at the next point where a run can stop.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from typing import Any
 
 
 class Interruptible:
-    """Context manager that records interrupts and ends as `KeyboardInterrupt`, whatever error a framework made of one.
+    """Context manager that records interrupts and ends with `KeyboardInterrupt`, even if a framework raised another error.
 
-    Contexts nest: an interrupt recorded by one of them ends all. Outside of the main thread, where Python delivers no signals, it
+    Contexts can be nested: an interrupt ends all of them. Outside the main thread, where Python delivers no signals, the context
     does nothing.
 
     Example:
@@ -25,14 +25,14 @@ class Interruptible:
     training
     """
 
-    interrupted = False  # of the process: contexts share it
+    interrupted = False  # shared by all contexts of the process
 
     def __enter__(self) -> "Interruptible":
         raise_pending_interrupt()
         self._is_active = threading.current_thread() is threading.main_thread()
         if self._is_active:
             self._handler, self._report = signal.getsignal(signal.SIGINT), sys.unraisablehook
-            if self._handler is not signal.SIG_IGN:  # shells set it for jobs in the background
+            if self._handler is not signal.SIG_IGN:  # shells set this for background jobs
                 signal.signal(signal.SIGINT, record_interrupt)
                 sys.unraisablehook = self._skip_interrupts
         return self
@@ -54,7 +54,7 @@ class Interruptible:
 
 
 def raise_pending_interrupt() -> None:
-    """Raise `KeyboardInterrupt` if one was recorded and dropped.
+    """Raise `KeyboardInterrupt` if an interrupt was recorded and dropped.
 
     Example:
 
@@ -65,14 +65,14 @@ def raise_pending_interrupt() -> None:
 
 
 def record_interrupt(*_: object) -> None:
-    """Record an interrupt and raise it: a signal handler."""
+    """Signal handler: record an interrupt and raise it."""
     Interruptible.interrupted = True
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as an interrupt within the context, so that a worker puts its trial back before it ends.
+    """Treat SIGTERM and SIGHUP as interrupts in the context, so that a worker requeues its trial before it ends.
 
     Example:
 
@@ -90,5 +90,5 @@ def terminate_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if signal.getsignal(signal.SIGINT) is not record_interrupt:  # no Interruptible is left to raise it
+        if signal.getsignal(signal.SIGINT) is not record_interrupt:  # no Interruptible remains to raise it
             Interruptible.interrupted = False

@@ -1,4 +1,4 @@
-"""The folder of one run: configuration, checkpoint, results. A kill at any moment leaves whole files; one process owns it."""
+"""The folder of one run: configuration, checkpoint, results. One process owns it, and a kill leaves no partial files."""
 
 import contextlib
 import csv
@@ -14,11 +14,11 @@ import numpy as np
 
 from keras_euler._types import Array, Config, PathLike
 
-LEFTOVER = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # of a writer that was killed
+TEMPORARY = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # files of a killed writer
 LOCK = ".lock"
-Row = dict[str, Any]  # what was measured in an epoch
-Memory = dict[str, Any] | None  # what callbacks remember
-START_ANEW = "Restore it, or delete the folder to start the run anew"
+Row = dict[str, Any]  # the measurements of an epoch
+Memory = dict[str, Any] | None  # the state of callbacks
+START_OVER = "Restore it, or delete the folder to start over"
 
 
 class FolderInUse(OSError):
@@ -32,11 +32,11 @@ class FolderInUse(OSError):
 
 
 def write_atomically(file: PathLike, save: Callable[[Path], object]) -> None:
-    """Write a file by `save(path)` beside it and rename: it is there whole or not at all, and a failure leaves the old one.
+    """Write a temporary file by `save(path)` and rename it, so that a failure keeps the old file.
 
     Args:
         file: The file to write.
-        save: Function that writes to the path it is given, which has the suffix of `file`.
+        save: Function that writes to a path, which has the suffix of `file`.
 
     Raises:
         OSError: The file cannot be written; the message names it.
@@ -49,27 +49,27 @@ def write_atomically(file: PathLike, save: Callable[[Path], object]) -> None:
     '1 2 3'
     """
     file = Path(file)
-    beside = file.with_name(f".{os.getpid()}.{file.name}")
+    temporary = file.with_name(f".{os.getpid()}.{file.name}")
     try:
-        save(beside)
-        with open(beside, "rb+") as handle:
+        save(temporary)
+        with open(temporary, "rb+") as handle:
             os.fsync(handle.fileno())
-        os.replace(beside, file)
+        os.replace(temporary, file)
     except OSError as error:
         error.filename = str(file)
         raise
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
 
 
 class RunFolder:
-    """The files of a run: `config.json`, `checkpoint.npz`, `history.csv`, `result.json` and whatever else is written to it.
+    """The files of a run: `config.json`, `checkpoint.npz`, `history.csv`, `result.json` and others.
 
-    The checkpoint holds the whole state, the history included: a run is what its last whole checkpoint says.
+    The checkpoint holds the whole state, including the history.
 
     Args:
-        path: The folder; `owned` makes it.
+        path: The folder, which `owned` creates.
 
     Example:
 
@@ -86,55 +86,55 @@ class RunFolder:
 
     @contextlib.contextmanager
     def owned(self, config: Config) -> Iterator[None]:
-        """Own the folder within the context: make it for `config`, or check that it holds the run of the same settings and data.
+        """Own the folder in the context: create it for `config`, or check that it holds a run of the same settings and data.
 
         Raises:
-            FolderInUse: Another process owns it; nothing was touched.
-            ValueError: It holds another run, other files or a damaged file; the message says what differs.
-            OSError: It cannot be written.
+            FolderInUse: Another process owns the folder; nothing was changed.
+            ValueError: The folder holds another run, other files or a damaged file; the message shows the difference.
+            OSError: The folder is not writable.
         """
         self.check(config)  # before anything is written
         self.path.mkdir(parents=True, exist_ok=True)
         with self._locked():
             self.check(config)
             for leftover in self.path.glob(".*"):
-                if LEFTOVER.fullmatch(leftover.name):
+                if TEMPORARY.fullmatch(leftover.name):
                     leftover.unlink()
             if not (self.path / "config.json").exists():
                 self.write_json("config.json", config)
             yield
 
     def check(self, config: Config) -> None:
-        """Raise a ValueError unless the folder is free or holds the run of this configuration; nothing is written."""
+        """Raise a ValueError unless the folder is empty or holds a run of this configuration; write nothing."""
         file = self.path / "config.json"
         if not file.exists():
-            own = lambda path: path.name == LOCK or LEFTOVER.fullmatch(path.name)  # noqa: E731
-            if self.path.exists() and (not self.path.is_dir() or not all(map(own, self.path.iterdir()))):
+            is_own = lambda path: path.name == LOCK or TEMPORARY.fullmatch(path.name)  # noqa: E731
+            if self.path.exists() and (not self.path.is_dir() or not all(map(is_own, self.path.iterdir()))):
                 raise ValueError(f"{self.path} is not an empty folder and holds no config.json. Pass another folder.")
             return
-        there, now = self.config(), json.loads(json.dumps(config))
+        stored, current = self.config(), json.loads(json.dumps(config))
         difference = [
-            f"{name}: {before.get(name)!r} there, {after.get(name)!r} now"
-            for before, after in ((there.get(part, {}), now[part]) for part in ("settings", "data"))
+            f"{name}: {before.get(name)!r} stored, {after.get(name)!r} now"
+            for before, after in ((stored.get(part, {}), current[part]) for part in ("settings", "data"))
             for name in sorted({*before, *after})
             if json.dumps(before.get(name)) != json.dumps(after.get(name))  # NaN is not equal to itself
         ]
         if difference:
             raise ValueError(
                 f"The folder {self.path} holds a run of another configuration ({'; '.join(difference)}). "
-                "Pass another folder, or the old settings to go on with that run."
+                "Pass another folder, or the old settings to resume that run."
             )
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
-        """Write a file of the folder by `save(path)`, whole or not at all."""
+        """Write a file of the folder atomically by `save(path)`."""
         write_atomically(self.path / name, save)
 
     def write_json(self, name: str, value: object) -> None:
-        """Write a value as JSON."""
+        """Write a value to a JSON file of the folder."""
         self.write(name, lambda path: path.write_text(json.dumps(value, indent=2) + "\n"))
 
     def write_history(self, rows: list[Row]) -> None:
-        """Write `history.csv`: a row per epoch, a column per measurement."""
+        """Write `history.csv`: one row per epoch, one column per measurement."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
         writer.writeheader()
@@ -142,14 +142,14 @@ class RunFolder:
         self.write("history.csv", lambda path: path.write_text(text.getvalue()))
 
     def save_checkpoint(self, rows: list[Row], arrays: list[Array], memory: Memory = None) -> None:
-        """Write the state after an epoch: the history so far, all arrays of model and optimizer, and what JSON can hold."""
+        """Write the state after an epoch: the history so far, all arrays of model and optimizer, and the state of callbacks."""
         named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
         texts: dict[str, Any] = {"history": np.array(json.dumps(rows)), "memory": np.array(json.dumps(memory))}
         self.write("checkpoint.npz", lambda path: np.savez(path, **texts, **named))
         self.write_history(rows)
 
     def load_checkpoint(self) -> tuple[list[Row], list[Array], Memory]:
-        """Return `(rows, arrays, memory)` of the last whole checkpoint, `([], [], None)` without one.
+        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], [], None)` without one.
 
         Raises:
             ValueError: The file is damaged.
@@ -163,31 +163,29 @@ class RunFolder:
             if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
                 raise ValueError("its history is not that of a training")
         except Exception as error:
-            raise ValueError(
-                f"The checkpoint {self.checkpoint} cannot be read ({error}). Delete it to start the run anew."
-            ) from error
+            raise ValueError(f"The checkpoint {self.checkpoint} cannot be read ({error}). Delete it to start over.") from error
         return rows, arrays, memory
 
     def history(self) -> list[Row]:
-        """The rows of the last checkpoint: a dict of measurements per epoch."""
+        """Return the rows of the last checkpoint: one dict of measurements per epoch."""
         return self.load_checkpoint()[0]
 
     def config(self) -> Config:
-        """What the run was started with; empty where there is no run."""
+        """Return the configuration of the run, or an empty dict without a run."""
         config = _read_json(self.path / "config.json", ("settings", "data"))
         for part in ("settings", "data"):
             if config and not isinstance(config[part], dict):
-                raise ValueError(f"{self.path / 'config.json'} is damaged: {part!r} is not an object. {START_ANEW}.")
+                raise ValueError(f"{self.path / 'config.json'} is damaged: {part!r} is not an object. {START_OVER}.")
         return config
 
     def result(self) -> Config | None:
-        """The result of a finished run, else None; one without its checkpoint says nothing of the model."""
+        """Return the result of a finished run, or None; a result without its checkpoint does not count."""
         if not self.checkpoint.exists():
             return None
         result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
         numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
         if result and not (isinstance(result["diverged"], bool) and numbers):
-            raise ValueError(f"{self.path / 'result.json'} is damaged: it holds other values than a result. {START_ANEW}.")
+            raise ValueError(f"{self.path / 'result.json'} is damaged: its values are not those of a result. {START_OVER}.")
         return result or None
 
     @contextlib.contextmanager
@@ -208,7 +206,7 @@ class RunFolder:
 
 
 def _are_rows(rows: object) -> bool:
-    """Whether this is a history: the epochs from 0 on, each with its loss and its duration."""
+    """Return whether this is a history: the epochs from 0 on, each with its loss and duration."""
     numbers = ("epoch", "train_loss", "seconds")
     return isinstance(rows, list) and all(
         isinstance(row, dict) and all(_is_number(row.get(name)) for name in numbers) and row["epoch"] == i
@@ -221,7 +219,7 @@ def _is_number(value: object) -> bool:
 
 
 def _read_json(file: Path, required: Iterable[str]) -> Config:
-    """An object of JSON with the required keys; empty where there is no file."""
+    """Read a JSON object with the required keys; return an empty dict if the file is missing."""
     if not file.exists():
         return {}
     try:
@@ -232,5 +230,5 @@ def _read_json(file: Path, required: Iterable[str]) -> Config:
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}. {START_ANEW}.") from error
+        raise ValueError(f"{file} is damaged: {error}. {START_OVER}.") from error
     return value

@@ -100,7 +100,7 @@ def test_a_finished_run_is_not_trained_again(whole, data, capsys):
 def test_another_configuration_is_refused_with_the_difference(whole, data, capsys):
     folder, _ = whole
     assert run_here(cifar10, "--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY, "--h", "1.0") == 2
-    assert "h: 0.1 there, 1.0 now" in capsys.readouterr().err
+    assert "h: 0.1 stored, 1.0 now" in capsys.readouterr().err
 
 
 def kill_when(condition, process, how=signal.SIGKILL, timeout=300):

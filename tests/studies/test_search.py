@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from keras_euler.studies import Search, queue
-from keras_euler.studies.points import space
+from keras_euler.studies.points import search_space
 from tests.studies.test_worker import opened, work
 
 # Nothing here depends on Keras' backend.
@@ -19,7 +19,7 @@ def study(tmp_path):
 
 
 def test_search_proposes_other_values_in_every_start_and_ends(study):
-    domains = space(Search("h", 0.01, 10.0, fixed={"depth": 20, "norm": "none"}))
+    domains = search_space(Search("h", 0.01, 10.0, fixed={"depth": 20, "norm": "none"}))
     for num_trials in (4, 8):
         study.sampler = optuna.samplers.TPESampler()
         assert queue.propose(study, num_trials) == 4
@@ -29,7 +29,7 @@ def test_search_proposes_other_values_in_every_start_and_ends(study):
 
 
 def test_failed_trials_of_a_search_are_proposed_anew_at_the_next_start(study):
-    domains = space(Search("h", 0.01, 10.0))
+    domains = search_space(Search("h", 0.01, 10.0))
 
     def train(point):
         raise RuntimeError("no memory")

@@ -194,7 +194,7 @@ BAD = [
     (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "made of Euler steps already.*Pass h where it is built"),
     (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "Which input of 'sum'"),
     (lambda: eulerize(tie(), shortcuts={"sum": 2}), ValueError, "must say 0, 1 or None.*Received: {'sum': 2}"),
-    (lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}), ValueError, r"not there: \['all'\]. There are: sum"),
+    (lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}), ValueError, r"do not exist: \['all'\]. The additions are: sum"),
     (lambda: eulerize(tie(), -1, {"sum": 0}), ValueError, "`h` must be a finite number >= 0"),
     (lambda: eulerize(tie(), [1, 1], {"sum": 0}), ValueError, "Received: 2 numbers"),
 ]

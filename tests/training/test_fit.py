@@ -227,7 +227,7 @@ REFUSED = [
     (dict(seed=-1), ValueError, "`seed` must be an integer >= 0"),
     (dict(train=Batches()), ValueError, "A PyDataset makes its own batches"),
     (dict(settings=[1]), TypeError, "`settings` must be a dataclass or a dict"),
-    (dict(settings={"x": object()}), TypeError, "`settings` must be what JSON can hold"),
+    (dict(settings={"x": object()}), TypeError, "`settings` must be JSON-serializable"),
     (dict(model=keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])), ValueError, "a compiled Keras model"),
 ]
 
@@ -245,10 +245,10 @@ def test_another_run_is_refused_with_the_difference(tmp_path):
     shared = dict(epochs=1, batch_size=16, verbose=0)
     training.fit(make(), TRAIN, TEST, tmp_path, **shared)
     for change, difference in (
-        (dict(optimizer=keras.optimizers.Adam(0.5)), "learning_rate: 0.001.* there, 0.5 now"),
+        (dict(optimizer=keras.optimizers.Adam(0.5)), "learning_rate: 0.001.* stored, 0.5 now"),
         (dict(train=(X + 1, Y)), "train: .* there"),
-        (dict(seed=5), "seed: 0 there, 5 now"),
-        (dict(epochs=2), "epochs: 1 there, 2 now"),
+        (dict(seed=5), "seed: 0 stored, 5 now"),
+        (dict(epochs=2), "epochs: 1 stored, 2 now"),
     ):
         model, train = make(change.pop("optimizer", "adam")), change.pop("train", TRAIN)
         with pytest.raises(ValueError, match=difference):
