@@ -29,9 +29,7 @@ def test_cell_of_a_table_by_hand():
     middle, mean = sorted(best)[1], sum(best) / 3
     spread = (sum((value - mean) ** 2 for value in best) / 3) ** 0.5
     failed = sum(accuracy < 0.15 for accuracy in best)
-    assert f"| depth = 56 | {middle:.3f} ± {spread:.3f} (n = 3, {failed} failed) |" in tables.study_section(
-        study
-    )
+    assert f"| depth = 56 | {middle:.3f} ± {spread:.3f} (n = 3, {failed} failed) |" in tables.study_section(study)
 
 
 def test_other_text_and_marks_stay_and_numbers_have_three_digits():
