@@ -39,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: A `RunFolder`.
         rows: The history so far, a list of dicts; it grows.
-        memory: What `state_of_callbacks` gave at the last checkpoint, or None.
+        memory: State of the callbacks at the last checkpoint, or None.
         others: The other callbacks.
         after_epoch: Function of the history, called when the epoch is saved.
         monitor: Column that every row must have, or None.
