@@ -2,12 +2,17 @@
 
 import math
 import numbers
-from collections.abc import KeysView, Mapping, ValuesView
+from collections.abc import Iterable, KeysView, Mapping, ValuesView
+from typing import Any, TypeVar
 
 import numpy as np
 
+from keras_euler._types import Array
 
-def check_number(name, value, minimum=None, maximum=None, hint=""):
+Choice = TypeVar("Choice")
+
+
+def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None, hint: str = "") -> float:
     """Return `value` as a float, or raise. `minimum` and `maximum` are inclusive."""
     bounds = "".join(
         (
@@ -28,7 +33,7 @@ def check_number(name, value, minimum=None, maximum=None, hint=""):
     return float(value)
 
 
-def check_integer(name, value, minimum=None, hint=""):
+def check_integer(name: str, value: Any, minimum: int | None = None, hint: str = "") -> int:
     """Return `value` as an int, or raise. `minimum` is inclusive."""
     bound = f" >= {minimum}" if minimum is not None else ""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -38,7 +43,7 @@ def check_integer(name, value, minimum=None, hint=""):
     return int(value)
 
 
-def check_choice(name, value, choices, hint=""):
+def check_choice(name: str, value: Choice, choices: Iterable[object], hint: str = "") -> Choice:
     """Return `value` if it is one of `choices`, or raise."""
     if isinstance(value, (str, bool, type(None))) and value in choices:
         return value
@@ -46,12 +51,12 @@ def check_choice(name, value, choices, hint=""):
     raise ValueError(_message(f"`{name}` must be one of {listed}.", name, value, hint))
 
 
-def check_step_factor(value, name="h"):
+def check_step_factor(value: Any, name: str = "h") -> float:
     """Return the step factor as a float: finite and >= 0."""
     return check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
 
 
-def is_array_like(value):
+def is_array_like(value: object) -> bool:
     """Whether a value holds one item per example: an array, a column of a table, a list or another sequence, views of a dict."""
     if isinstance(value, (str, bytes, Mapping)):
         return False
@@ -60,7 +65,7 @@ def is_array_like(value):
     return is_sequence or is_array or isinstance(value, (KeysView, ValuesView))
 
 
-def as_array(name, value):
+def as_array(name: str, value: Any) -> Array:
     """Return what `is_array_like` as a NumPy array, or raise. Strings stay Python's, in an array of dtype object."""
     if not is_array_like(value):
         raise TypeError(
@@ -85,7 +90,7 @@ def as_array(name, value):
         raise ValueError(f"The items of `{name}` must have one shape. Received: {error}.") from error
 
 
-def as_numbers(name, value):
+def as_numbers(name: str, value: Any) -> Array:
     """Return what `is_array_like` as a NumPy array of numbers, or raise and name the first item that is none."""
     array = as_array(name, value)
     if array.dtype.kind in "OSUTMm":
@@ -96,7 +101,7 @@ def as_numbers(name, value):
     return array
 
 
-def check_labels(labels, num_classes, ignore_class=None):
+def check_labels(labels: Any, num_classes: float, ignore_class: int | None = None) -> Array:
     """Return labels as an array, or raise unless each is a class, a whole number from 0 on, or `ignore_class`."""
     labels = as_numbers("labels", labels)
     is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))  # nan is none of these
@@ -110,5 +115,5 @@ def check_labels(labels, num_classes, ignore_class=None):
     return labels
 
 
-def _message(what, name, value, hint):
+def _message(what: str, name: str, value: object, hint: str) -> str:
     return f"{what} Received: {name}={value!r}." + (f" {hint}" if hint else "")

@@ -1,4 +1,4 @@
-"""`python -m tests`: ruff, then pytest once per backend, in processes of its own, one per core. Further arguments go to pytest."""
+"""`python -m tests`: ruff, mypy, then pytest once per backend, with one worker per core. Further arguments go to pytest."""
 
 import os
 import subprocess
@@ -12,18 +12,19 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INT
 
 
 def main(arguments):
-    """Run everything; return the exit status."""
+    """Run the checks and tests in a temporary cache; return the exit status."""
     with tempfile.TemporaryDirectory() as cache:
         return run(arguments, cache)
 
 
 def run(arguments, cache):
-    """The same, with a folder for programs that JAX has compiled."""
+    """Run ruff, mypy and pytest, with a folder for their caches; return the exit status."""
     lines, failed = [], False
     pytest = [sys.executable, "-m", "pytest", "-q", "--numprocesses=auto", "--dist=loadscope"]
     for name, command in (
         ("ruff check", [sys.executable, "-m", "ruff", "check", "."]),
         ("ruff format", [sys.executable, "-m", "ruff", "format", "--check", "."]),
+        ("mypy", [sys.executable, "-m", "mypy", f"--cache-dir={cache}/mypy"]),
         *((backend, [*pytest, *arguments]) for backend in BACKENDS),
     ):
         print(f"=== {name}", flush=True)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_euler"
 # A folder imports from those of its own row and of the rows above it, never in a circle.
 LEVELS = (
-    ("_backend", "_checks", "_version"),
+    ("_backend", "_checks", "_types", "_version"),
     ("layers", "optimizers", "datasets"),
     ("models", "callbacks"),
     ("surgery", "convert"),
@@ -26,6 +26,7 @@ MAX_LINES = 300
 FILES = sorted(PACKAGE.rglob("*.py"))
 IN_FOLDERS = [path for path in FILES if path.parent != PACKAGE]
 SUBPACKAGES = [module.name for module in pkgutil.iter_modules([str(PACKAGE)]) if module.ispkg]
+PUBLIC = [name for name in SUBPACKAGES if not name.startswith("_")]
 
 
 def relative(path):
@@ -120,7 +121,33 @@ def public_members(module):
             yield from public_members(member)
 
 
-@pytest.mark.parametrize("subpackage", [name for name in SUBPACKAGES if not name.startswith("_")])
+def own_functions(member):
+    """A function, or the methods and properties that a class defines itself and that are public or its constructor."""
+    if not inspect.isclass(member):
+        return {"": member} if inspect.isfunction(member) else {}
+    own = {name: getattr(value, "fget", getattr(value, "__func__", value)) for name, value in vars(member).items()}
+    return {f".{n}": f for n, f in own.items() if inspect.isfunction(f) and (n == "__init__" or not n.startswith("_"))}
+
+
+def unannotated(function):
+    """Names of the arguments without an annotation, and "return"."""
+    signature = inspect.signature(inspect.unwrap(function))
+    missing = [name for name, p in signature.parameters.items() if p.annotation is p.empty and name not in ("self", "cls")]
+    return missing + ["return"] * (signature.return_annotation is signature.empty)
+
+
+@pytest.mark.parametrize("subpackage", PUBLIC)
+def test_public_functions_are_annotated(subpackage):
+    missing = {
+        f"{name}{attribute}": unannotated(function)
+        for name, member in public_members(importlib.import_module(f"keras_euler.{subpackage}"))
+        for attribute, function in own_functions(member).items()
+        if function.__module__.startswith("keras_euler.")  # `fit` and the like are those of Keras, wrapped
+    }
+    assert {name: arguments for name, arguments in missing.items() if arguments} == {}
+
+
+@pytest.mark.parametrize("subpackage", PUBLIC)
 def test_public_names_are_documented_with_an_example(subpackage):
     """tests/test_package.py runs the examples."""
     module = importlib.import_module(f"keras_euler.{subpackage}")

@@ -1,13 +1,17 @@
 """The paper's two propositions, block by block."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 
 from keras_euler._checks import check_integer, check_number
+from keras_euler._types import Array, PerBlock
 
 
-def gradient_bounds(gradient_norm, h, W, num_blocks, shortcut_norms=1.0, dimension=1):
+def gradient_bounds(
+    gradient_norm: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0, dimension: int = 1
+) -> Array:
     """Bounds on the gradients with respect to the blocks' inputs, from the last back to the first (Proposition 1).
 
     `|dL/dx_n| <= |dL/dx_D| * prod_{i=n}^{D-1} (sqrt(d) * s_i + h_i * W)`; with one `h`, identity shortcuts and n = 0 it is the
@@ -47,7 +51,7 @@ def gradient_bounds(gradient_norm, h, W, num_blocks, shortcut_norms=1.0, dimensi
         return gradient_norm * np.append(np.cumprod(factors[::-1])[::-1], 1.0)
 
 
-def noise_bounds(eps, h, W, num_blocks, shortcut_norms=1.0):
+def noise_bounds(eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0) -> Array:
     """Bounds on how far a noisy input stays from the clean one, from the first block on (Proposition 2, equation 7).
 
     `eps_{n+1} <= s_n * eps_n + h_n * W`; with one `h` and identity shortcuts it is the paper's `eps_D <= eps + h D W`.
@@ -82,7 +86,7 @@ def noise_bounds(eps, h, W, num_blocks, shortcut_norms=1.0):
     return np.array(bounds)
 
 
-def _per_block(name, value, num_blocks):
+def _per_block(name: str, value: Any, num_blocks: int) -> Array:
     """One number per block, as an array."""
     if isinstance(value, numbers.Real):
         return np.full(num_blocks, check_number(name, value, 0))

@@ -1,10 +1,17 @@
 """A network as a chain of blocks, run layer by layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from keras_euler import _backend
+from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
+
+Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
+Steps = list[tuple[keras.layers.Layer, Tensor]]
 
 
 class Chain:
@@ -24,8 +31,8 @@ class Chain:
         ValueError: It is subclassed or unbuilt, or has no such layer.
     """
 
-    def __init__(self, model):
-        self.visit = run_layer
+    def __init__(self, model: keras.Model) -> None:
+        self.visit: Visitor = run_layer
         self.model, found = self._tapped(functional(model))
         residuals = [layer for layer in found if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
@@ -41,7 +48,7 @@ class Chain:
                 f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
             )
 
-    def run(self, x, visit, training=False):
+    def run(self, x: Tensor, visit: Visitor, training: bool = False) -> Tensor:
         """The model's output with `visit(layer, x)` for each call of a layer of one input or of an `EulerAdd`; no state changes."""
         self.visit = visit
         try:
@@ -51,11 +58,13 @@ class Chain:
         finally:
             self.visit = run_layer
 
-    def _tapped(self, graph):
+    def _tapped(self, graph: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
         """The graph with a tap on every layer, and the blocks that it calls, in order."""
-        copies, found, called = {}, {}, []  # id of a layer -> copy; id of a copy -> its blocks; those of all calls
+        copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> copy
+        found: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
+        called: list[keras.layers.Layer] = []  # the blocks of all calls
 
-        def layer(old):
+        def layer(old: keras.layers.Layer) -> keras.layers.Layer:
             if not isinstance(old, keras.layers.Layer) or isinstance(old, keras.layers.InputLayer):
                 return old
             if id(old) not in copies:
@@ -64,7 +73,7 @@ class Chain:
                 copies[id(old)], found[id(new)] = new, own
             return copies[id(old)]
 
-        def call(operation, *args, **kwargs):
+        def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
             called.extend(found.get(id(operation), ()))
             return operation(*args, **kwargs)
 
@@ -74,12 +83,12 @@ class Chain:
 class _Tap(keras.layers.Layer):
     """Calls a layer by the visitor of a chain."""
 
-    def __init__(self, layer, chain):
+    def __init__(self, layer: keras.layers.Layer, chain: Chain) -> None:
         super().__init__(name=f"tap_{layer.name}", dtype=layer.dtype_policy)
         self.layer, self.chain = layer, chain
         self.built = True
 
-    def call(self, *args, **kwargs):
+    def call(self, *args: Any, **kwargs: Any) -> Tensor:
         if isinstance(self.layer, EulerAdd):
             return self.chain.visit(self.layer, args[0])
         if set(kwargs) - {"mask"} or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
@@ -87,16 +96,16 @@ class _Tap(keras.layers.Layer):
         with _backend.masked(args[0], kwargs.get("mask")):  # in a graph the mask of a tensor is an argument
             return self.chain.visit(self.layer, args[0])
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
         return None  # the layer has attached its own
 
 
-def run_layer(layer, x):
+def run_layer(layer: keras.layers.Layer, x: Tensor) -> Tensor:
     """The visitor that changes nothing."""
     return layer(x)
 
 
-def blocks(chain, x, training=False):
+def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tensor]:
     """What goes through the blocks: pairs of a layer and its input, from the first block to the last.
 
     Args:
@@ -117,7 +126,7 @@ def blocks(chain, x, training=False):
         )
     steps, outputs = [], []
 
-    def visit(layer, x):
+    def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         y = layer(x)
         if isinstance(layer, EulerAdd):
             return y
@@ -137,5 +146,5 @@ def blocks(chain, x, training=False):
     return steps[first : last + 1], outputs[last]
 
 
-def _equal(a, b):
+def _equal(a: Tensor, b: Tensor) -> bool:
     return tuple(a.shape) == tuple(b.shape) and bool(keras.ops.all(keras.ops.equal(a, b)))

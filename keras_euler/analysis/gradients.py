@@ -1,16 +1,20 @@
 """Gradients with respect to what goes from block to block."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import as_array, as_numbers, check_labels
+from keras_euler._types import Array, ArrayLike, Loss, Tensor
 from keras_euler.analysis.chain import Chain, blocks, run_layer
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.inputs import sparse_loss
 
 
-def gradient_norms(model, x, y, loss=None, training=False):
+def gradient_norms(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, training: bool = False) -> Array:
     """Norms of the gradients with respect to what goes from block to block, `|dL/dx_n|`.
 
     Args:
@@ -41,52 +45,52 @@ def gradient_norms(model, x, y, loss=None, training=False):
     return np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, training)])
 
 
-def gradients(chain, x, y, loss, training):
+def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) -> list[Array]:
     """Of the loss with respect to every block's input and the last one's output, or every sum: those of zeros that are added."""
     x = keras.ops.convert_to_tensor(x)
     if loss:
-        loss = keras.losses.get(loss)
+        loss_of = keras.losses.get(loss)
     else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
     places = _sums(chain, x, training) if chain.kind is EulerAdd else _ends(chain, x, training)
 
-    def total(added):
+    def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
 
-        def at_sums(layer, x):
+        def at_sums(layer: keras.layers.Layer, x: Tensor) -> Tensor:
             return _added(layer(x), added.pop(0)) if isinstance(layer, EulerAdd) else layer(x)
 
-        def at_blocks(layer, x):
+        def at_blocks(layer: keras.layers.Layer, x: Tensor) -> Tensor:
             if not isinstance(layer, EulerResidual):
                 return layer(x)
             x = layer(_added(x, added.pop(0)))
             return x if len(added) > 1 else _added(x, added.pop(0))
 
         visit = at_sums if chain.kind is EulerAdd else at_blocks
-        return keras.ops.mean(loss(y, chain.run(x, visit, training)))
+        return keras.ops.mean(loss_of(y, chain.run(x, visit, training)))
 
     zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
     return _backend.gradients(total, zeros)
 
 
-def _added(x, zeros):
+def _added(x: Tensor, zeros: Tensor) -> Tensor:
     """`x + zeros`, with the mask of `x`."""
     y = x + zeros
     _backend.pass_mask(x, y)
     return y
 
 
-def _ends(chain, x, training):
+def _ends(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
     """Inputs of all blocks, and the output of the last."""
     steps, end = blocks(chain, x, training)
     return [*(x for layer, x in steps if isinstance(layer, EulerResidual)), end]
 
 
-def _sums(chain, x, training):
+def _sums(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
     """Outputs of all `EulerAdd`s."""
     found = []
 
-    def visit(layer, x):
+    def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         y = layer(x)
         if isinstance(layer, EulerAdd):
             found.append(y)
@@ -96,13 +100,13 @@ def _sums(chain, x, training):
     return found
 
 
-def _are_probabilities(outputs):
+def _are_probabilities(outputs: Tensor) -> bool:
     """Whether each row of a tensor has no negative number and the sum 1."""
     outputs = _backend.float64_array(outputs)
     return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 
-def checked_batch(model, x, y, loss=None):
+def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None) -> tuple[Array, Tensor]:
     """`x` as the model takes it, and `y` as a tensor; a compiled step would take what is wrong for NaN."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
@@ -125,7 +129,7 @@ def checked_batch(model, x, y, loss=None):
     return x, keras.ops.convert_to_tensor(y)
 
 
-def checked_inputs(model, x):
+def checked_inputs(model: keras.Model, x: Any) -> Array:
     """`x` as the model takes it, an array of finite numbers with at least one row."""
     x = keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else as_array("x", x)
     if hasattr(model, "prepare_inputs"):

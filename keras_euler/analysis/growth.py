@@ -1,7 +1,9 @@
 """How gradients and input noise grow from block to block, measured and beside the bounds of the paper's propositions."""
 
 import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,8 +11,9 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._backend import float64_array
 from keras_euler._checks import check_integer, check_number
+from keras_euler._types import Array, ArrayLike, Loss, Tensor
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
-from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.analysis.chain import Chain, Steps, blocks
 from keras_euler.analysis.gradients import checked_batch, checked_inputs, gradients
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.layers import EulerResidual
@@ -44,16 +47,16 @@ class Growth:
     (['stage1_block1', 'stage2_block1', 'stage3_block1'], (4,))
     """
 
-    names: list
-    measured: np.ndarray
-    bound: np.ndarray
+    names: list[str]
+    measured: Array
+    bound: Array
     W: float
-    h: np.ndarray
-    shortcut_norms: np.ndarray
-    branches: np.ndarray
-    steps: np.ndarray
+    h: Array
+    shortcut_norms: Array
+    branches: Array
+    steps: Array
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{'block':<20} {'measured':>10} {'bound':>10} {'branch':>10} {'shortcut':>10} {'step':>10}"]
         rows = zip(self.names, self.measured, self.bound, self.branches, self.shortcut_norms, self.steps, strict=False)
         lines += [f"{name:<20} " + " ".join(f"{number:10.4g}" for number in numbers) for name, *numbers in rows]
@@ -61,7 +64,7 @@ class Growth:
         return "\n".join([*lines, f"W = {self.W:.4g}"])
 
 
-def gradient_growth(model, x, y, loss=None, num_iterations=20):
+def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, num_iterations: int = 20) -> Growth:
     """Measured gradients with respect to the blocks' inputs beside the bound of Proposition 1, in its spectral form.
 
     `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode: after training its moving statistics, before it
@@ -96,7 +99,7 @@ def gradient_growth(model, x, y, loss=None, num_iterations=20):
     return network.growth(measured, bound, branches)
 
 
-def noise_growth(model, x, eps, num_iterations=20, seed=0):
+def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: int = 20, seed: int = 0) -> Growth:
     """Measured growth of input noise from block to block beside the bound of Proposition 2.
 
     `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, batch norm in inference mode; the noise at the input is a random
@@ -136,10 +139,9 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
     x = checked_inputs(model, x)
     noise = np.random.default_rng(seed).normal(size=x.shape)
     noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
-    clean, clean_end = blocks(chain, keras.ops.convert_to_tensor(x))
-    noisy, noisy_end = blocks(chain, keras.ops.convert_to_tensor((x + noise).astype(x.dtype)))
-    clean, noisy = _Blocks(clean, clean_end, num_iterations), _Blocks(noisy, noisy_end, num_iterations)
-    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [(clean_end, noisy_end)]
+    batches = (keras.ops.convert_to_tensor(batch) for batch in (x, (x + noise).astype(x.dtype)))
+    clean, noisy = (_Blocks(*blocks(chain, batch), num_iterations) for batch in batches)
+    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [(clean.end, noisy.end)]
     measured = np.array([_distance(a, b) for a, b in pairs])
     changes = []
     for (block, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True):
@@ -152,7 +154,7 @@ def noise_growth(model, x, eps, num_iterations=20, seed=0):
     return clean.growth(measured, bound, branches)
 
 
-def calibrate_batch_norm(model, x):
+def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     """Set the moving statistics of all batch norms to those of a batch, as if training had seen nothing but it.
 
     Before training they are 0 and 1, and inference mode is another network than the one that is about to be trained.
@@ -189,7 +191,7 @@ def calibrate_batch_norm(model, x):
 class _Blocks:
     """The blocks with their inputs, the norms of their shortcuts, and those of the layers after each block."""
 
-    def __init__(self, steps, end, num_iterations):
+    def __init__(self, steps: Steps, end: Tensor, num_iterations: int) -> None:
         self.steps, self.end = steps, end
         self.blocks = [(layer, x) for layer, x in steps if isinstance(layer, EulerResidual)]
         for block, _ in self.blocks:
@@ -203,13 +205,13 @@ class _Blocks:
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
 
     @property
-    def shortcut_norms(self):
+    def shortcut_norms(self) -> Array:
         """Array `(D,)`: of the shortcuts."""
         pairs = zip(self.steps, self.norms, strict=True)
         return np.array([norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
 
     @property
-    def after(self):
+    def after(self) -> Array:
         """Array `(D,)`: of all layers between a block and the next one."""
         found = []
         for (layer, _), norm in zip(self.steps, self.norms, strict=True):
@@ -219,7 +221,7 @@ class _Blocks:
                 found[-1] *= norm
         return np.array(found)
 
-    def widen(self, other):
+    def widen(self, other: "_Blocks") -> None:
         """Raise the norms to the largest growth of the distance between these inputs and another batch's.
 
         The derivative at one point says nothing of what lies far from it where a layer is not linear.
@@ -231,7 +233,7 @@ class _Blocks:
                 after = _norms(float64_array(function(b)) - float64_array(function(a)))
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
-    def _passed(self):
+    def _passed(self) -> Iterator[tuple[Callable[[Tensor], Tensor] | None, Tensor]]:
         """For each step what x passes beside the branches, None for the identity, and its input."""
         for layer, x in self.steps:
             if not isinstance(layer, EulerResidual):
@@ -239,7 +241,7 @@ class _Blocks:
             else:
                 yield None if layer.shortcut is None else _chained(layer.shortcut), x
 
-    def growth(self, measured, bound, branches):
+    def growth(self, measured: Array, bound: Array, branches: Array) -> Growth:
         ends = [*(x for _, x in self.blocks[1:]), self.end]
         steps = [
             float(np.mean(_norms(float64_array(y) - float64_array(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
@@ -250,12 +252,12 @@ class _Blocks:
         return Growth(names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps))
 
 
-def _chained(layers):
+def _chained(layers: list[keras.layers.Layer]) -> Callable[[Tensor], Tensor]:
     """The function that calls layers in order."""
     return lambda x: functools.reduce(lambda x, layer: layer(x), layers, x)
 
 
-def _is_non_expansive(activation):
+def _is_non_expansive(activation: Any) -> bool:
     if isinstance(activation, keras.layers.Activation):
         activation = activation.activation
     if isinstance(activation, keras.layers.ReLU):
@@ -263,17 +265,17 @@ def _is_non_expansive(activation):
     return activation in NON_EXPANSIVE
 
 
-def _largest_h(block):
+def _largest_h(block: EulerResidual) -> float:
     if block.trainable_h is None:
         return block.h
     return float(np.abs(float64_array(block.add.step_factor)).max())
 
 
-def _norms(array):
+def _norms(array: Array) -> Array:
     """L2 norm of each row of an array."""
     return np.linalg.norm(array.reshape(len(array), -1), axis=1)
 
 
-def _distance(a, b):
+def _distance(a: Tensor, b: Tensor) -> float:
     """Of the examples of two batches the largest distance."""
     return float(_norms(float64_array(a) - float64_array(b)).max())

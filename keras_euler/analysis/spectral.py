@@ -1,13 +1,16 @@
 """The spectral norm of a function's derivative, without its matrix."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_integer
+from keras_euler._types import Tensor
 
 
-def spectral_norm(function, x, num_iterations=20, seed=0):
+def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iterations: int = 20, seed: int = 0) -> float:
     """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
 
     Args:
@@ -41,7 +44,7 @@ def spectral_norm(function, x, num_iterations=20, seed=0):
     return float(keras.ops.max(norms))
 
 
-def _normalized(tensor):
+def _normalized(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """Each example divided by its L2 norm, and the norms. The squares are summed in float32 at least: float16 ends at 65504."""
     wide = keras.ops.cast(tensor, _backend.wide_dtype([tensor.dtype]))
     axes = tuple(range(1, len(tensor.shape)))

@@ -1,11 +1,13 @@
 """Which h to take: 1/sqrt(L), or less where gradients explode at initialization."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from keras_euler._checks import check_number
+from keras_euler._types import ArrayLike, Loss
 from keras_euler.analysis.chain import Chain
 from keras_euler.analysis.gradients import gradient_norms
 
@@ -37,16 +39,16 @@ class Suggestion:
 
     h: float
     largest: float | None
-    growths: dict
+    growths: dict[float, float]
     limit: float
     num_blocks: int
 
     @property
-    def rule(self):
+    def rule(self) -> float:
         """`1/sqrt(L)`."""
         return self.num_blocks**-0.5
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{'h':>8} {'growth':>10}"]
         for h, growth in self.growths.items():
             marks = ["explodes"] * (growth > self.limit)
@@ -62,7 +64,15 @@ class Suggestion:
         return "\n".join([*lines, f"Suggested: h = {self.h:.3g}, {why}."])
 
 
-def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0):
+def suggest_h(
+    build: Callable[[float], keras.Model],
+    x: ArrayLike,
+    y: ArrayLike,
+    candidates: Iterable[float] = CANDIDATES,
+    limit: float = LIMIT,
+    loss: Loss = None,
+    seed: int = 0,
+) -> Suggestion:
     """Suggest an h for a network: the smaller of `1/sqrt(L)` and the largest h whose gradients do not explode.
 
     `L` is the number of residual blocks. For `1/sqrt(L)` and for each candidate a network is built, with the same first weights,
@@ -110,7 +120,9 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
     left = {check_number(f"candidates[{i}]", h) for i, h in enumerate(candidates)}
     if not left or min(left) <= 0:
         raise ValueError(f"`candidates` must be numbers > 0, at least one. Received: {sorted(left)}.")
-    growths, factors, rule = {}, {}, None
+    growths: dict[float, float] = {}
+    factors: dict[float, list[float]] = {}
+    rule = 0.0
     while left:
         h = left.pop()
         keras.utils.set_random_seed(seed)
@@ -119,7 +131,7 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
         norms = gradient_norms(model, x, y, loss, training=True)
         growth = float(norms[0] / norms[-1]) if norms[-1] else np.inf
         growths[h] = np.inf if np.isnan(growth) else growth
-        if rule is None:
+        if not rule:
             num_blocks = len(factors[h])
             rule = num_blocks**-0.5
             left |= {rule} - set(growths)
@@ -131,7 +143,7 @@ def suggest_h(build, x, y, candidates=CANDIDATES, limit=LIMIT, loss=None, seed=0
     return Suggestion(h, max(within, default=None), growths, limit, num_blocks)
 
 
-def _check_depends_on_h(factors):
+def _check_depends_on_h(factors: dict[float, list[float]]) -> None:
     """Raise unless the networks have as many blocks with each h, and no two the same factors."""
     (first, *others), h = factors.values(), list(factors)
     for i, blocks in enumerate(others, 1):

@@ -4,11 +4,13 @@ import difflib
 import fnmatch
 import math
 import numbers
+from collections.abc import Iterable, Sequence
 
 import keras
 
 from keras_euler._backend import inner_layers
 
+Selection = str | int | Sequence[str | int] | None
 # Names of the other columns of a log.
 RESERVED = ("iteration", "epoch", "total")
 
@@ -35,9 +37,11 @@ class Layers:
         TypeError: `selection` has another type.
     """
 
-    def __init__(self, model, variables, selection=None):
+    def __init__(self, model: keras.Model, variables: list[keras.Variable], selection: Selection = None) -> None:
         owner_of = _owners(model)
-        indices, with_kernel, names = {}, [], {}
+        indices: dict[str, list[int]] = {}
+        names: dict[tuple[str, int], str] = {}
+        with_kernel: list[str] = []
         for index, variable in enumerate(variables):
             owner = name, _ = owner_of[id(variable)]
             if owner not in names:
@@ -59,7 +63,7 @@ class Layers:
         self.names = [name for name in indices if name in selected]
         self._indices = [indices[name] for name in self.names]
 
-    def norms(self, norms):
+    def norms(self, norms: Iterable[float]) -> list[float]:
         """L2 norms of the selected layers, and the total over all variables.
 
         Args:
@@ -72,7 +76,7 @@ class Layers:
         return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [math.hypot(*norms)]
 
 
-def _owners(layer, prefix=""):
+def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str, int]]:
     """Dict of the id of a variable -> (name, id) of the layer that owns it."""
     owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
     for part in inner_layers(layer):
@@ -81,7 +85,7 @@ def _owners(layer, prefix=""):
     return owners
 
 
-def _matches(item, names, with_kernel):
+def _matches(item: str | int, names: list[str], with_kernel: list[str]) -> list[str]:
     """Names of the layers that one item of a selection means."""
     if isinstance(item, bool) or not isinstance(item, (str, numbers.Integral)):
         raise TypeError(f"`layers` must hold names, patterns or positions. Received: {item!r}.")

@@ -3,6 +3,7 @@
 import dis
 import inspect
 import warnings
+from collections.abc import Iterable
 
 import keras
 
@@ -16,7 +17,9 @@ REPORTERS = (
 )
 
 
-def warn_of_earlier_reporters(callback, names, informed=()):
+def warn_of_earlier_reporters(
+    callback: keras.callbacks.Callback, names: Iterable[str], informed: type | tuple[type, ...] = ()
+) -> None:
     """Warn where callbacks that report the logs run before the one that adds `names` to them.
 
     To be called from a hook of `callback`, such as `on_train_begin`.
@@ -28,12 +31,12 @@ def warn_of_earlier_reporters(callback, names, informed=()):
     """
     missed = [type(other).__name__ for other in _earlier(callback) if _reports(other) and not isinstance(other, informed)]
     if missed:
-        names, missed = ", ".join(f"`{name}`" for name in names), ", ".join(dict.fromkeys(missed))
-        kind = type(callback).__name__
-        warnings.warn(f"{missed} will not see {names}: in the list of callbacks, pass {kind} first.", stacklevel=3)
+        columns, kind = ", ".join(f"`{name}`" for name in names), type(callback).__name__
+        reporters = ", ".join(dict.fromkeys(missed))
+        warnings.warn(f"{reporters} will not see {columns}: in the list of callbacks, pass {kind} first.", stacklevel=3)
 
 
-def _earlier(callback):
+def _earlier(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
     """The callbacks that run before this one.
 
     Keras passes a callback no reference to the list, so it is looked up among the callers: `CallbackList` calls all hooks.
@@ -48,7 +51,7 @@ def _earlier(callback):
     return []
 
 
-def _reports(callback):
+def _reports(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback uses the logs of an epoch: Keras' own by class, others by the code of their `on_epoch_end`."""
     if isinstance(callback, REPORTERS):
         return True

@@ -1,18 +1,17 @@
 """The base class of the loggers of norms: when rows are written, and to which file."""
 
 import os
-from collections.abc import Sequence
 
 import keras
 
 from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
-from keras_euler.callbacks._layers import Layers
+from keras_euler._types import Config, PathLike
+from keras_euler.callbacks._layers import Layers, Selection
 from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
 PERIODS = ("iteration", "epoch")
-Selection = str | int | Sequence[str | int] | None
 
 
 class NormLogger(keras.callbacks.Callback):
@@ -27,7 +26,7 @@ class NormLogger(keras.callbacks.Callback):
 
     totals: tuple[str, ...] = ()
 
-    def __init__(self, path: str | os.PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100):
+    def __init__(self, path: PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
         super().__init__()
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise TypeError(f"`path` must be the path of a file to write. Received: path={path!r}.")
@@ -36,38 +35,40 @@ class NormLogger(keras.callbacks.Callback):
         self.per = check_choice("per", per, PERIODS)
         self.flush = check_integer("flush", flush, 1)
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self._start = self._rows = None
+    def on_train_begin(self, logs: Config | None = None) -> None:
+        self._start: int | None = None
+        self._is_open = False
         warn_of_earlier_reporters(self, self.totals)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         if self._start is None:  # not in on_train_begin, where other callbacks restore checkpoints
             last = self.last_iteration()
             self._start = epoch if self.per == "epoch" else last and last + 1
         self._open()
 
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
         if self._open():
             self.between_steps(batch)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
         totals = self.end_epoch(epoch) if self._open() else {}
         if logs is not None:
             logs.update(totals)
 
-    def _open(self):
+    def _open(self) -> bool:
         """Create or continue the file, and return whether it is open.
 
         On TensorFlow a model without an Input has no variables before its first step.
         """
-        if self._rows is None and self._is_built():
+        if not self._is_open and self._is_built():
             variables = self.logged_variables(self.model.trainable_variables)
             self._layers = Layers(self.model, variables, self.layers)
             self._rows = Rows(self.path, [self.per, *self.columns()], self._start)
+            self._is_open = True
             self.begin(variables)
-        return self._rows is not None
+        return self._is_open
 
-    def _is_built(self):
+    def _is_built(self) -> bool:
         if innermost(self.model.optimizer).built:  # it knows all variables that train
             return True
         return self.model.built and all(layer.built for layer in all_layers(self.model))
@@ -101,7 +102,7 @@ class NormLogger(keras.callbacks.Callback):
         raise NotImplementedError
 
 
-def innermost(optimizer):
+def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer that trains, inside loss scaling and recording, which count iterations in their own ways."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer

@@ -6,7 +6,10 @@ import io
 import os
 import shutil
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from keras_euler._types import PathLike
 
 
 class Rows:
@@ -29,12 +32,13 @@ class Rows:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, path, columns, start):
+    def __init__(self, path: PathLike, columns: list[str], start: int | None) -> None:
         self.path = Path(path).expanduser().absolute()  # now: the program may change its working directory
         self._is_special = self.path.exists() and not self.path.is_file()
         if not self._is_special:
             self.path = Path(os.path.realpath(self.path))  # writes through a symbolic link, which stays one
-        self.last, self.continues = None, False
+        self.last: int | None = None
+        self.continues = False
         self._header = _lines([columns])
         with self._naming_the_file():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ class Rows:
                 self._create()
             self._size = self.path.stat().st_size
 
-    def append(self, rows):
+    def append(self, rows: list[list[float]]) -> None:
         """Append rows, lists of numbers."""
         if not rows:
             return
@@ -65,7 +69,7 @@ class Rows:
             self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
 
-    def _write(self, data):
+    def _write(self, data: bytes) -> None:
         with open(self.path, "ab", buffering=0) as file:
             size = file.tell() if file.seekable() else None
             try:
@@ -77,7 +81,7 @@ class Rows:
                     file.truncate(size)
                 raise
 
-    def _check_is_log(self):
+    def _check_is_log(self) -> None:
         with open(self.path, "rb") as file:
             first = file.readline(len(self._header) + 1)
         if first != self._header:
@@ -86,7 +90,7 @@ class Rows:
                 f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. Delete it, or pass another path."
             )
 
-    def _create(self):
+    def _create(self) -> None:
         temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         try:
             temporary.write_bytes(self._header)
@@ -98,7 +102,7 @@ class Rows:
             temporary.unlink(missing_ok=True)
             raise
 
-    def _continue(self, start):
+    def _continue(self, start: int) -> None:
         self.continues = True
         with open(self.path, "rb+") as file:
             file.readline()
@@ -111,14 +115,14 @@ class Rows:
             file.truncate(end)
 
     @contextlib.contextmanager
-    def _naming_the_file(self):
+    def _naming_the_file(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
 
-def _lines(rows):
+def _lines(rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()

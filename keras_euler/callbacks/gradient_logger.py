@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_euler._types import Config
 from keras_euler.callbacks._norm_logger import NormLogger
 from keras_euler.optimizers import GradientRecorder
 
@@ -58,19 +59,20 @@ class GradientLogger(NormLogger):
         super().set_model(model)
         # Under mixed_float16 `compile` wraps the recorder in a LossScaleOptimizer.
         candidates = (model.optimizer, getattr(model.optimizer, "inner_optimizer", None))
-        self._recorder = next((o for o in candidates if isinstance(o, GradientRecorder)), None)
-        if self._recorder is None:
+        recorder = next((o for o in candidates if isinstance(o, GradientRecorder)), None)
+        if recorder is None:
             raise ValueError(
                 "GradientLogger needs a GradientRecorder as the optimizer. "
                 f"Received: optimizer={type(model.optimizer).__name__}. "
                 "Compile with model.compile(keras_euler.GradientRecorder(optimizer), ...)."
             )
-        if model.steps_per_execution > self._recorder.capacity:
+        if model.steps_per_execution > recorder.capacity:
             raise ValueError(
                 "The recorder's capacity must be at least `steps_per_execution`. "
-                f"Received: capacity={self._recorder.capacity}, steps_per_execution={model.steps_per_execution}. "
+                f"Received: capacity={recorder.capacity}, steps_per_execution={model.steps_per_execution}. "
                 f"Use GradientRecorder(optimizer, capacity={model.steps_per_execution}) or more."
             )
+        self._recorder = recorder
 
     def columns(self) -> list[str]:
         """Names of the columns after the first."""
@@ -85,12 +87,12 @@ class GradientLogger(NormLogger):
         return self._recorder.num_recorded
 
     def begin(self, variables: list[keras.Variable]) -> None:
-        self._norms = []  # one row per iteration of this epoch
+        self._norms: list[list[float]] = []  # one row per iteration of this epoch
         self._read_to = self.last_iteration() if self._start else 0
         if self.per == "iteration" and self._rows.continues:
             self._read_to = min(self._read_to, self._rows.last or 0)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self._last_batch = self._unread = 0
 
@@ -112,7 +114,7 @@ class GradientLogger(NormLogger):
             self._rows.append([[epoch, *means, *maxima]])
         return dict(zip(self.totals, (float(means[-1]), float(maxima[-1])), strict=True))
 
-    def _read(self):
+    def _read(self) -> None:
         self.model  # noqa: B018 (on JAX this copies the training state back to the variables)
         iterations, norms = self._recorder.recent(after=self._read_to)
         rows = [self._layers.norms(row[:-1]) for row in norms]

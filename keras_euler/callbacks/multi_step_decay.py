@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_euler._checks import check_integer, check_number
+from keras_euler._types import Config
 from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 
 
@@ -36,7 +37,7 @@ class MultiStepDecay(keras.callbacks.Callback):
     [1.0, 1.0, 0.1, 0.01, 0.01]
     """
 
-    def __init__(self, milestones: Sequence[int] = (40, 60), factor: float = 0.1, learning_rate: float | None = None):
+    def __init__(self, milestones: Sequence[int] = (40, 60), factor: float = 0.1, learning_rate: float | None = None) -> None:
         super().__init__()
         if not isinstance(milestones, (list, tuple)):
             raise TypeError(f"`milestones` must be a list of epoch numbers. Received: milestones={milestones!r}.")
@@ -66,19 +67,19 @@ class MultiStepDecay(keras.callbacks.Callback):
             self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Config | None = None) -> None:
         # TensorBoard asks the optimizer for the rate.
         warn_of_earlier_reporters(self, ["learning_rate"], informed=keras.callbacks.TensorBoard)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if self._has_trained:
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
+        if self._has_trained and self._base is not None:
             self._base /= self._decay(epoch - 1) or 1.0
             self._has_trained = False
         self.model.optimizer.learning_rate = self.rate(epoch)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
         if logs is not None:
             logs["learning_rate"] = self.rate(epoch)
 
-    def _decay(self, epoch):
+    def _decay(self, epoch: int) -> float:
         return self.factor ** sum(milestone <= epoch for milestone in self.milestones)

@@ -1,10 +1,11 @@
 """The reader of the logs of norms."""
 
 import csv
-import os
+
+from keras_euler._types import PathLike
 
 
-def read_log(path: str | os.PathLike) -> dict[str, list[float]]:
+def read_log(path: PathLike) -> dict[str, list[float]]:
     """Read a file of `GradientLogger` or `WeightLogger`.
 
     Args:

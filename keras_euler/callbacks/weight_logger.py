@@ -1,12 +1,12 @@
 """A log of the weight norms by layer."""
 
-import os
-
 import keras
 from keras import ops
 
 from keras_euler._backend import norm_reader
-from keras_euler.callbacks._norm_logger import NormLogger, Selection, innermost
+from keras_euler._types import PathLike, Tensor
+from keras_euler.callbacks._layers import Selection
+from keras_euler.callbacks._norm_logger import NormLogger, innermost
 
 
 class WeightLogger(NormLogger):
@@ -50,9 +50,9 @@ class WeightLogger(NormLogger):
 
     totals = ("weight_norm",)
 
-    def __init__(self, path: str | os.PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100):
+    def __init__(self, path: PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
         super().__init__(path, layers, per, flush)
-        self._reading = None
+        self._reading: list[int] = []
 
     def last_iteration(self) -> int:
         optimizer = self.model.optimizer
@@ -67,7 +67,7 @@ class WeightLogger(NormLogger):
         reading = [*map(id, variables), id(self._iterations)]
         if reading != self._reading:  # a second `fit` uses what the first has compiled
             self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations)
-        self._pending = []
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
     def between_steps(self, batch: int) -> None:
         if self.per == "iteration":
@@ -82,12 +82,12 @@ class WeightLogger(NormLogger):
             self._rows.append([[epoch, *row]])
         return dict(zip(self.totals, row[-1:], strict=True))
 
-    def _measure(self):
+    def _measure(self) -> None:
         self._pending.append(self._read())
 
-    def _write(self):
+    def _write(self) -> list[float]:
         """Read the pending norms, write those that are not in the file yet, and return the last row."""
-        rows = []
+        rows: list[list[float]] = []
         for iteration, norms in self._pending:
             number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))
             last = rows[-1][0] if rows else self._rows.last

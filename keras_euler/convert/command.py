@@ -11,15 +11,20 @@ needs torch); .safetensors need the package safetensors. The arrays do not tell 
 import argparse
 import os
 import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import keras
 
 from keras_euler import _backend
+from keras_euler._types import PathLike
 from keras_euler.convert.state_dict import unwrapped
 
 SUFFIXES = (".keras", ".weights.h5")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; exits with status 2 and one line where something is wrong."""
     parser = _parser()
     args = parser.parse_args(argv)
@@ -36,7 +41,7 @@ def main(argv=None):
     print(f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}")
 
 
-def read_state_dict(path):
+def read_state_dict(path: PathLike) -> dict[str, Any]:
     """The arrays of a `.pth`, `.pt` or `.safetensors` file as a dict of name -> array; no code in it is run.
 
     Raises:
@@ -70,7 +75,7 @@ def read_state_dict(path):
     return state
 
 
-def _decoded(path, read, expected):
+def _decoded(path: Path, read: Callable[[], Any], expected: str) -> Any:
     try:
         return read()
     except ImportError as error:
@@ -84,7 +89,7 @@ def _decoded(path, read, expected):
         raise ValueError(f"{path} can't be read as {expected}: {reason[0]}") from error
 
 
-def _build(args):
+def _build(args: argparse.Namespace) -> keras.Model:
     from keras_euler.models import EulerResNet, EulerVDCNN
 
     shared = dict(depth=args.depth, h=args.h, shortcut=args.shortcut, preactivation=args.preactivation)
@@ -103,13 +108,13 @@ def _build(args):
     )
 
 
-def _load(model, state_dict):
+def _load(model: keras.Model, state_dict: dict[str, Any]) -> None:
     from keras_euler.convert.state_dict import load_torch_state_dict
 
     load_torch_state_dict(model, state_dict)
 
 
-def _save(model, path):
+def _save(model: keras.Model, path: Path) -> None:
     """Write beside and rename: the file is there whole or not at all."""
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -119,14 +124,14 @@ def _save(model, path):
         beside.unlink(missing_ok=True)
 
 
-def _step_factor(text):
+def _step_factor(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
         return text  # a rule; the model says which there are
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m keras_euler.convert",
         description=__doc__,
@@ -134,7 +139,7 @@ def _parser():
         allow_abbrev=False,
     )
 
-    def add(*flags, text, **kwargs):
+    def add(*flags: str, text: str, **kwargs: Any) -> None:
         shown = " (default: %(default)s)" if kwargs.get("default") is not None else ""
         parser.add_argument(*flags, help=text + shown, **kwargs)
 

@@ -1,9 +1,13 @@
 """Fill a model from the arrays of a PyTorch checkpoint of the same network."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
+from keras_euler._types import Array
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, POSITIONS, EulerVDCNN
 
@@ -37,7 +41,7 @@ IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpar
 WITHIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 
 
-def load_torch_state_dict(model, state_dict):
+def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> None:
     """Fill a model with the arrays of a PyTorch checkpoint of the same network.
 
     Understands the names of the paper's authors (`stack1.0.conv1.weight`; of texts `layers.1.conv1.weight`) and of the common
@@ -73,13 +77,15 @@ def load_torch_state_dict(model, state_dict):
         if not isinstance(name, str):
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
     names = [name for name in state_dict if not name.endswith(IGNORED)]
+    path_of: Callable[[str], str | None]
     if isinstance(model, EulerResNet):
         path_of, example = _image_path, "layer1.0.conv1.weight"
     else:
         path_of, example = _text_path(model), "layers.1.conv1.weight"
     prefix = _shared_prefix(names, path_of)
     variables = {variable.path: variable for variable in model.weights}
-    values, sources = {}, {}
+    values: dict[str, Array] = {}
+    sources: dict[str, str] = {}
     for name in names:
         tensor, path = state_dict[name], path_of(name.removeprefix(prefix))
         if path is None:
@@ -111,7 +117,7 @@ def load_torch_state_dict(model, state_dict):
         variables[path].assign(value)
 
 
-def unwrapped(checkpoint):
+def unwrapped(checkpoint: Any) -> Any:
     """The innermost dict of a checkpoint that holds the arrays under one of the names in `WITHIN`."""
     while isinstance(checkpoint, dict):
         inner = [name for name in WITHIN if hasattr(checkpoint.get(name), "items")]
@@ -121,7 +127,7 @@ def unwrapped(checkpoint):
     return checkpoint
 
 
-def _shared_prefix(names, path_of):
+def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> str:
     """The longest prefix of whole words that all names share, as far as it keeps every one of them from being understood."""
     prefix = ""
     while names and not any(path_of(name.removeprefix(prefix)) for name in names):
@@ -132,29 +138,29 @@ def _shared_prefix(names, path_of):
     return prefix
 
 
-def _image_path(name):
+def _image_path(name: str) -> str | None:
     """`module.stack1.0.bn2.weight` -> `stage1_block1/norm2/gamma`; None for a name that is not understood."""
 
-    def numbers(groups):
+    def numbers(groups: Sequence[str]) -> list[Any]:
         return [int(group) + (i == 1) for i, group in enumerate(groups)]  # blocks count from 0 there
 
     return _path(name, IMAGE_LAYERS, numbers)
 
 
-def _text_path(model):
+def _text_path(model: keras.Model) -> Callable[[str], str | None]:
     """The function from `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for this depth."""
     places = ["stem_conv"]
     for stage, num_blocks in enumerate(BLOCKS[model.depth], start=1):
         places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [f"stage{stage}_pool"]
 
-    def names(groups):
-        place, *rest = groups or [0]
+    def names(groups: Sequence[str]) -> list[Any] | None:
+        place, *rest = groups or ["0"]
         return [places[int(place)], *rest] if int(place) < len(places) else None
 
     return lambda name: _path(name, TEXT_LAYERS, names)
 
 
-def _path(name, layers, resolve):
+def _path(name: str, layers: Sequence[tuple[str, str]], resolve: Callable[[Sequence[str]], list[Any] | None]) -> str | None:
     layer, _, array = re.sub(r"^((_orig_mod|module)\.)+", "", name).rpartition(".")
     for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
@@ -168,7 +174,7 @@ def _path(name, layers, resolve):
     return None
 
 
-def _numpy(name, tensor):
+def _numpy(name: str, tensor: Any) -> Array:
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu().float().numpy()
     value = np.asarray(tensor)
@@ -177,7 +183,7 @@ def _numpy(name, tensor):
     return value.astype("float32")
 
 
-def _keras_layout(path, value):
+def _keras_layout(path: str, value: Array) -> Array:
     """Convolutions (out, in, *size) -> (*size, in, out); dense (out, in) -> (in, out); embeddings as they are."""
     if path == "dense1/kernel" and value.ndim == 2 and value.shape[1] % POSITIONS == 0:
         # torch flattens (channels, positions), this network (positions, channels).

@@ -4,9 +4,13 @@ import io
 import pathlib
 import pickle
 import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets._tfds import decoding
 
 _ROWS = 10_000  # in each of the six official files
@@ -20,14 +24,14 @@ OFFICIAL = {
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
 
 
-def read_batches(folder, names):
+def read_batches(folder: Path, names: Sequence[str]) -> Splits:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
     return _join({name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names)
 
 
-def read_tar(path):
+def read_tar(path: Path) -> Splits:
     batches = {}
     # Member by member as they come: going back in a gzip stream would mean to decompress it again.
     for member, content in _tar_members(path):
@@ -42,21 +46,22 @@ def read_tar(path):
     raise ValueError(f"{path} holds no CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}.")
 
 
-def _tar_members(path):
+def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
     wanted = {name for names in OFFICIAL.values() for name in names}
     with decoding(path, "a gzipped tar archive"), tarfile.open(path, "r:gz") as archive:
         for member in archive:
-            if member.isfile() and pathlib.PurePosixPath(member.name).name in wanted:
-                yield member.name, archive.extractfile(member).read()
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream and pathlib.PurePosixPath(member.name).name in wanted:
+                yield member.name, stream.read()
 
 
-def _parse(name, file, content):
+def _parse(name: str, file: PathLike, content: bytes) -> tuple[Array, Array]:
     planes, labels = (_parse_bin if name.endswith(".bin") else _parse_py)(file, content)
     # Every image is stored as three planes, red, green and blue, each row by row.
     return planes.reshape(_ROWS, 3, 32, 32), checked_labels(file, labels, _ROWS)
 
 
-def _parse_bin(file, content):
+def _parse_bin(file: PathLike, content: bytes) -> tuple[Array, Array]:
     row = 1 + _PIXELS
     if len(content) != _ROWS * row:
         raise ValueError(
@@ -67,7 +72,7 @@ def _parse_bin(file, content):
     return rows[:, 1:], rows[:, 0]
 
 
-def _parse_py(file, content):
+def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
     with decoding(file, "a pickle of a CIFAR-10 batch"):
         # The official files were written by Python 2: their strings are bytes.
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
@@ -84,7 +89,7 @@ def _parse_py(file, content):
 class _ArrayUnpickler(pickle.Unpickler):
     """Builds NumPy arrays and Python's own containers. Any other global could run code, so it is refused."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         allowed = {
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
@@ -98,14 +103,14 @@ class _ArrayUnpickler(pickle.Unpickler):
         return allowed[module, name]
 
 
-def _join(batches, names):
+def _join(batches: Mapping[str, tuple[Array, Array]], names: Sequence[str]) -> Splits:
     *train, test = (batches[name] for name in names)
     x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
     channels_last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in (x_train, test[0])]
     return (channels_last[0], y_train), (channels_last[1], test[1])
 
 
-def checked_labels(file, labels, rows):
+def checked_labels(file: PathLike, labels: Any, rows: int) -> Array:
     try:
         y = np.asarray(labels)
     except ValueError:  # a ragged list
@@ -117,5 +122,5 @@ def checked_labels(file, labels, rows):
     return y.reshape(rows).astype("int64")
 
 
-def described(value):
+def described(value: object) -> str:
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

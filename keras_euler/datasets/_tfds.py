@@ -3,18 +3,22 @@
 import contextlib
 import importlib.util
 import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from keras_euler import _backend
+from keras_euler._types import Array
 
 SPLITS = ("train", "test")
 
 
-def is_installed():
+def is_installed() -> bool:
     """Whether TensorFlow Datasets is there."""
     return importlib.util.find_spec("tensorflow_datasets") is not None
 
 
-def find_folder(path, name):
+def find_folder(path: Path, name: str) -> Path | None:
     """The version folder of a prepared data set: `path` itself, or the newest in it or in its folder `name`; None without one."""
     for folders in ([path], path.glob("[0-9]*"), path.glob(f"{name}/[0-9]*")):
         prepared = [folder for folder in folders if (folder / "dataset_info.json").is_file()]
@@ -23,11 +27,11 @@ def find_folder(path, name):
     return None
 
 
-def _version(folder):
+def _version(folder: Path) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
 
 
-def read_folder(folder, name, features, splits=SPLITS):
+def read_folder(folder: Path, name: str, features: Sequence[str], splits: Sequence[str] = SPLITS) -> tuple[tuple[Array, ...], ...]:
     """Read the splits of a prepared folder, without any download.
 
     Args:
@@ -53,7 +57,7 @@ def read_folder(folder, name, features, splits=SPLITS):
         return _read(tfds, tfds.builder_from_directory(folder), features, splits)
 
 
-def download(name, features):
+def download(name: str, features: Sequence[str]) -> tuple[tuple[Array, ...], ...]:
     """Download and prepare a data set where that has not been done, and read it as `read_folder` does."""
     tfds = _import(name)
     builder = tfds.builder(name)
@@ -62,7 +66,7 @@ def download(name, features):
 
 
 @contextlib.contextmanager
-def decoding(file, expected):
+def decoding(file: object, expected: str) -> Iterator[None]:
     """Turn whatever a damaged file raises into a ValueError that names the file."""
     try:
         yield
@@ -72,7 +76,7 @@ def decoding(file, expected):
         raise ValueError(f"{file} can't be read as {expected}: {type(error).__name__}: {error}") from error
 
 
-def _import(source):
+def _import(source: object) -> Any:
     try:
         import tensorflow_datasets as tfds
 
@@ -85,7 +89,7 @@ def _import(source):
     return tfds
 
 
-def _read(tfds, builder, features, names):
+def _read(tfds: Any, builder: Any, features: Sequence[str], names: Sequence[str]) -> tuple[tuple[Array, ...], ...]:
     # A cache would be a second copy in memory of what is read once.
     config = tfds.ReadConfig(try_autocache=False)
     splits = []

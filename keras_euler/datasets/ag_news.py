@@ -1,9 +1,12 @@
 """AG-News from TensorFlow Datasets or the original CSV pair: texts and labels."""
 
 import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from keras_euler._types import Array, ArrayLike, PathLike, Splits
 from keras_euler.datasets import _tfds
 from keras_euler.datasets._folders import existing, without_known_layout
 
@@ -16,7 +19,7 @@ _COLUMNS = ("class 1 to 4", "title", "description")
 _HEADER = ["class index", "title", "description"]  # of the copy on Kaggle
 
 
-def load_data(data_dir=None):
+def load_data(data_dir: PathLike | None = None) -> Splits:
     """Read AG-News: news in four classes, named in `CLASS_NAMES`; 120,000 to train on and 7,600 to test on in the original.
 
     A text is `title + " " + description + " "`, lower-cased, as the paper's authors have it.
@@ -64,28 +67,29 @@ def load_data(data_dir=None):
             missing = [name for name in _CSV_NAMES if not (folder / name).is_file()]
             if missing:
                 raise FileNotFoundError(f"{folder} lacks {missing[0]}. Expected two files: {' and '.join(_CSV_NAMES)}.")
-            return tuple(_read_csv(folder / name) for name in _CSV_NAMES)
+            train, test = (_read_csv(folder / name) for name in _CSV_NAMES)
+            return train, test
     raise without_known_layout(path, "AG-News", _looked_for())
 
 
-def _looked_for():
+def _looked_for() -> str:
     return (
         f"Pass a TensorFlow Datasets folder ({_TFDS_NAME}/VERSION with dataset_info.json) or a folder with "
         f"{' and '.join(_CSV_NAMES)}."
     )
 
 
-def _text(title, description):
+def _text(title: str, description: str) -> str:
     return f"{title} {description} ".lower()
 
 
-def _split(texts, labels):
+def _split(texts: list[str], labels: ArrayLike) -> tuple[Array, Array]:
     x = np.empty(len(texts), object)
     x[:] = texts
     return x, np.asarray(labels, "int64")
 
 
-def _read_csv(path):
+def _read_csv(path: Path) -> tuple[Array, Array]:
     texts, labels = [], []
     rows = csv.reader(_lines(path), strict=True, skipinitialspace=True)
     line = 1  # of the row's beginning: a quoted text may hold line breaks
@@ -111,7 +115,7 @@ def _read_csv(path):
     return _split(texts, labels)
 
 
-def _lines(path):
+def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
@@ -120,15 +124,16 @@ def _lines(path):
                 raise ValueError(f"{path}, line {number}: {error.reason} at byte {error.start}; expected UTF-8.") from error
 
 
-def _expected():
+def _expected() -> str:
     return f"Expected rows of {len(_COLUMNS)} columns: {', '.join(_COLUMNS)}, quoted."
 
 
-def _from_tfds(source, splits):
-    return tuple(_decoded(f"{source}, {name}", *split) for name, split in zip(("train", "test"), splits, strict=True))
+def _from_tfds(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
+    train, test = (_decoded(f"{source}, {name}", *split) for name, split in zip(_tfds.SPLITS, splits, strict=True))
+    return train, test
 
 
-def _decoded(source, titles, descriptions, labels):
+def _decoded(source: str, titles: Array, descriptions: Array, labels: Array) -> tuple[Array, Array]:
     texts = []
     for row, pair in enumerate(zip(titles, descriptions, strict=True)):
         try:
@@ -140,7 +145,7 @@ def _decoded(source, titles, descriptions, labels):
     return _split(texts, labels)
 
 
-def _download():
+def _download() -> Splits:
     if not _tfds.is_installed():
         raise ImportError(
             "AG-News can be downloaded by TensorFlow Datasets only, which isn't installed. "

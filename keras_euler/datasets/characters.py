@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from keras_euler._checks import as_array, check_integer, check_number, is_array_like
+from keras_euler._types import Array, ArrayLike, Texts
 
 AUTHORS = (
     'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*'
@@ -20,7 +21,7 @@ UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 CHUNK = 4096  # rows worked on at once: bounds the memory
 
 
-def encode_characters(texts, length=1024, alphabet="authors"):
+def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors") -> Array:
     """Encode texts as ids of their characters, cut or padded with zeros to one length.
 
     The symbols of the alphabet have the ids 1, 2, ... in its order, everything else has the next one, and 0 is padding: with the
@@ -58,7 +59,7 @@ def encode_characters(texts, length=1024, alphabet="authors"):
     return ids
 
 
-def decode_characters(ids, alphabet="authors"):
+def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
     """Decode ids to the texts they stand for: padding vanishes, the unknown character becomes U+FFFD.
 
     Args:
@@ -83,7 +84,7 @@ def decode_characters(ids, alphabet="authors"):
     return ["".join(row) for row in characters[ids]]
 
 
-def vocabulary_size(alphabet="authors"):
+def vocabulary_size(alphabet: str = "authors") -> int:
     """How many ids there are: the alphabet's symbols, the unknown character and the padding.
 
     Example:
@@ -94,7 +95,7 @@ def vocabulary_size(alphabet="authors"):
     return len(_symbols(alphabet)) + 2
 
 
-def corrupt_characters(ids, rate, seed=None):
+def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> Array:
     """Replace characters once, as at loading time: the noise of the paper's authors (section 4.2, figure 8).
 
     In a text of n characters `int(rate * n)` positions are drawn **with** replacement, and each gets a letter, uniform in a..z. So
@@ -136,7 +137,7 @@ def corrupt_characters(ids, rate, seed=None):
     return ids
 
 
-def check_ids(ids, vocabulary_size=None, length=None):
+def check_ids(ids: ArrayLike, vocabulary_size: int | None = None, length: int | None = None) -> Array:
     """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a bad id for NaN, or for another one.
 
     Args:
@@ -169,7 +170,7 @@ def check_ids(ids, vocabulary_size=None, length=None):
     return ids
 
 
-def check_texts(texts):
+def check_texts(texts: Texts) -> list[str]:
     """Return texts as a list of strings, or raise. A table of one column is one text a row.
 
     Args:
@@ -188,17 +189,17 @@ def check_texts(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
     if not is_array_like(texts):
         raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
-    texts = as_array("texts", texts)
-    if texts.ndim == 2 and texts.shape[1] == 1:
-        texts = texts[:, 0]
-    texts = texts.tolist()
-    for i, text in enumerate(texts):
+    array = as_array("texts", texts)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    strings: list[str] = array.tolist()
+    for i, text in enumerate(strings):
         if not isinstance(text, str):
             raise TypeError(f"`texts` must be strings. Received: {text!r} at position {i}.")
-    return texts
+    return strings
 
 
-def _symbols(alphabet):
+def _symbols(alphabet: str) -> str:
     if not isinstance(alphabet, str):
         raise TypeError(f"`alphabet` must be a string. Received: alphabet={alphabet!r}.")
     symbols = ALPHABETS.get(alphabet, alphabet)
@@ -212,7 +213,7 @@ def _symbols(alphabet):
 
 
 @functools.lru_cache(maxsize=4)
-def _table(symbols):
+def _table(symbols: str) -> Array:
     """The id of every Unicode code point."""
     table = np.full(0x110000, len(symbols) + 1, "int32")
     table[[ord(symbol) for symbol in symbols]] = np.arange(1, len(symbols) + 1)

@@ -1,9 +1,14 @@
 """CIFAR-10 from any of the files it is usually kept in, as uint8 arrays."""
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_euler._checks import check_integer
+from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets import _tfds
 from keras_euler.datasets._cifar10_files import ARCHIVES, OFFICIAL, checked_labels, described, read_batches, read_tar
 from keras_euler.datasets._folders import existing, without_known_layout
@@ -18,7 +23,7 @@ STDDEV = tuple(255 * stddev for stddev in (0.2023, 0.1994, 0.2010))
 _NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_data(data_dir=None):
+def load_data(data_dir: PathLike | None = None) -> Splits:
     """Read CIFAR-10: 50,000 training and 10,000 test images in ten classes, named in `CLASS_NAMES`.
 
     Args:
@@ -70,7 +75,7 @@ def load_data(data_dir=None):
     return _read_folder(path)
 
 
-def resize(images, size):
+def resize(images: Array, size: int) -> Array:
     """Shrink images: each new pixel is the mean of a square of old ones, rounded half to even.
 
     Args:
@@ -103,7 +108,7 @@ def resize(images, size):
     return means.round().astype("uint8")
 
 
-def _read_folder(path):
+def _read_folder(path: Path) -> Splits:
     prepared = _tfds.find_folder(path, "cifar10")
     if prepared:
         return _read_tfds_folder(prepared)
@@ -117,7 +122,7 @@ def _read_folder(path):
     raise without_known_layout(path, "CIFAR-10", _looked_for())
 
 
-def _looked_for():
+def _looked_for() -> str:
     folders, archives = (", ".join(names) for names in (OFFICIAL, ARCHIVES))
     return (
         "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the folders "
@@ -128,7 +133,7 @@ def _looked_for():
 # --- .npz
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> Splits:
     # Given a path instead of a stream, np.load leaves a damaged file open.
     with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         found = list(archive.keys())
@@ -141,11 +146,11 @@ def _read_npz(path):
 # --- TensorFlow Datasets and downloads
 
 
-def _read_tfds_folder(folder):
+def _read_tfds_folder(folder: Path) -> Splits:
     return _checked_splits(folder, _tfds.read_folder(folder, "cifar10", ("image", "label")))
 
 
-def _download():
+def _download() -> Splits:
     try:
         if _tfds.is_installed():
             return _checked_splits("the download", _tfds.download("cifar10", ("image", "label")))
@@ -154,18 +159,19 @@ def _download():
         raise OSError(f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, where the files lie.") from error
 
 
-def _checked_splits(source, splits):
-    return tuple(_checked(f"{source}, {name}", *split) for name, split in zip(("train", "test"), splits, strict=True))
+def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
+    train, test = (_checked(f"{source}, {name}", *split) for name, split in zip(_tfds.SPLITS, splits, strict=True))
+    return train, test
 
 
 # --- checks
 
 
-def _checked(file, x, y):
+def _checked(file: str, x: Any, y: Any) -> tuple[Array, Array]:
     if not _are_images(x) or not len(x):
         raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {described(x)}.")
     return x, checked_labels(file, y, len(x))
 
 
-def _are_images(x):
+def _are_images(x: object) -> bool:
     return isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 4 and x.shape[1:] == (SIZE, SIZE, 3)

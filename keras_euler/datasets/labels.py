@@ -3,9 +3,10 @@
 import numpy as np
 
 from keras_euler._checks import as_numbers, check_integer, check_number
+from keras_euler._types import Array, ArrayLike
 
 
-def flip_labels(labels, rate, num_classes, seed=0):
+def flip_labels(labels: ArrayLike, rate: float, num_classes: int, seed: int = 0) -> Array:
     """Replace a share of the labels by other classes, each as likely as the next: symmetric label noise.
 
     Args:

@@ -3,9 +3,12 @@
 import functools
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from keras_euler._types import Array, PathLike
 from keras_euler.datasets import _tfds
 from keras_euler.datasets._folders import existing, without_known_layout
 from keras_euler.datasets._tfds import decoding
@@ -16,7 +19,7 @@ _HINT = (
 )
 
 
-def find(data_dir):
+def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     """The shifted test sets that lie in a folder, unread.
 
     Args:
@@ -46,7 +49,7 @@ def find(data_dir):
     (['fog 1', 'fog 2', 'fog 3', 'fog 4', 'fog 5'], (2, 32, 32, 3))
     """
     path = existing(data_dir, _HINT)
-    found = {}
+    found: dict[str, Callable[[], tuple[Array, Array]]] = {}
     if (path / "labels.npy").is_file():
         for file in sorted(path.glob("*.npy")):
             if file.name != "labels.npy" and not file.name.startswith("cifar10.1"):
@@ -63,14 +66,14 @@ def find(data_dir):
     return found
 
 
-def _name(info):
+def _name(info: Path) -> str:
     config = info.parent.parent.name
     if info.parent.parent.parent.name == "cifar10_1":
         return f"CIFAR-10.1 {config}"
     return re.sub(r"_(\d)$", r" \1", config)
 
 
-def _read_severity(file, labels, severity):
+def _read_severity(file: Path, labels: Path, severity: int) -> tuple[Array, Array]:
     x, y = _load(file), _load(labels)
     if len(x) != len(y) or len(x) % 5:
         raise ValueError(f"{file} must hold five severities of as many images as {labels}. Received: {len(x)}, {len(y)}.")
@@ -79,23 +82,23 @@ def _read_severity(file, labels, severity):
     return _checked(file, x[rows], y[rows])
 
 
-def _read_pair(file, labels):
+def _read_pair(file: Path, labels: Path) -> tuple[Array, Array]:
     return _checked(file, _load(file), _load(labels))
 
 
-def _read_prepared(folder):
+def _read_prepared(folder: Path) -> tuple[Array, Array]:
     with decoding(folder, "a prepared TensorFlow Datasets folder"):
         name = json.loads((folder / "dataset_info.json").read_text("utf-8"))["name"]
     ((x, y),) = _tfds.read_folder(folder, name, ("image", "label"), splits=("test",))
     return _checked(folder, x, y)
 
 
-def _load(file):
+def _load(file: Path) -> Array:
     with decoding(file, "an array of NumPy's"):
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
-def _checked(source, x, y):
+def _checked(source: Path, x: Array, y: Array) -> tuple[Array, Array]:
     if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or y.shape != (len(x),) or not len(x):
         raise ValueError(
             f"{source} must hold uint8 images (n, 32, 32, 3) and a label for each. "

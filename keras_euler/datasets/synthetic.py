@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_euler._checks import check_integer
+from keras_euler._types import Array, Splits
 
 TILE = 16  # period of an image texture, in pixels
 WAVES = (1, 3)  # waves per tile: fewest, most. More waves are harder
@@ -19,7 +20,7 @@ TEXT_WORDS = (12, 24)  # words in a text: fewest, most
 OWN, FOREIGN = (2, 4), 1  # how many of them are keywords: of the text's class, and of another one
 
 
-def images(num_train=2000, num_test=500, num_classes=10, image_size=32, seed=0):
+def images(num_train: int = 2000, num_test: int = 500, num_classes: int = 10, image_size: int = 32, seed: int = 0) -> Splits:
     """Make a set of images to classify, in the shapes and dtypes of `cifar10.load_data`.
 
     Each class is a smooth periodic random texture. An image shows its class' texture at a random shift, mirrored or
@@ -67,10 +68,11 @@ def images(num_train=2000, num_test=500, num_classes=10, image_size=32, seed=0):
         y = _labels(rng, check_integer(name, num, 1), num_classes)
         chunks = [_render(rng, textures, y[start : start + CHUNK], image_size) for start in range(0, num, CHUNK)]
         splits.append((np.concatenate(chunks), y))
-    return tuple(splits)
+    train, test = splits
+    return train, test
 
 
-def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
+def texts(num_train: int = 2000, num_test: int = 500, num_classes: int = 4, seed: int = 0) -> Splits:
     """Make a set of texts to classify, in the shapes and dtypes of `ag_news.load_data`.
 
     A text is a row of made-up words in lower case. Two to four of them are keywords of its class, one is a keyword of another
@@ -116,10 +118,11 @@ def texts(num_train=2000, num_test=500, num_classes=4, seed=0):
         x = np.empty(num, object)
         x[:] = [_sentence(rng, common, keywords, label) for label in y]
         splits.append((x, y))
-    return tuple(splits)
+    train, test = splits
+    return train, test
 
 
-def _generators(seed, num_classes):
+def _generators(seed: int, num_classes: int) -> list[np.random.Generator]:
     """Three independent generators: of the classes, of the training split and of the test split."""
     check_integer("seed", seed, 0)
     if check_integer("num_classes", num_classes, 2) > 256:
@@ -127,11 +130,11 @@ def _generators(seed, num_classes):
     return [np.random.default_rng([seed, stream]) for stream in range(3)]
 
 
-def _labels(rng, num, num_classes):
+def _labels(rng: np.random.Generator, num: int, num_classes: int) -> Array:
     return rng.permutation(np.arange(num, dtype="int64") % num_classes)
 
 
-def _textures(rng, num_classes):
+def _textures(rng: np.random.Generator, num_classes: int) -> Array:
     """Random periodic tiles `(num_classes, TILE, TILE, 3)`: mean 0 in each colour, standard deviation 1."""
     waves = np.fft.fftfreq(TILE, 1 / TILE)
     radius = np.hypot(waves[:, None], waves)
@@ -141,7 +144,7 @@ def _textures(rng, num_classes):
     return (tiles / tiles.std(axis=(1, 2, 3), keepdims=True)).astype("float32")
 
 
-def _render(rng, textures, labels, size):
+def _render(rng: np.random.Generator, textures: Array, labels: Array, size: int) -> Array:
     num = len(labels)
     others = (labels + rng.integers(1, len(textures), num)) % len(textures)
     texture = np.where(_squares(rng, num, size), _cover(rng, textures, others, size), _cover(rng, textures, labels, size))
@@ -151,7 +154,7 @@ def _render(rng, textures, labels, size):
     return np.clip(128 + 40 * x, 0, 255).astype("uint8")
 
 
-def _cover(rng, textures, labels, size):
+def _cover(rng: np.random.Generator, textures: Array, labels: Array, size: int) -> Array:
     """Each label's texture over a whole image, at a random shift, mirrored or not: `(n, size, size, 3)`."""
     num, pixels = len(labels), np.arange(size)
     mirror = rng.choice((-1, 1), (num, 1))
@@ -160,7 +163,7 @@ def _cover(rng, textures, labels, size):
     return textures[labels[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _squares(rng, num, size):
+def _squares(rng: np.random.Generator, num: int, size: int) -> Array:
     """Masks `(n, size, size, 1)`, true in a square at a random place."""
     side = int(DISTRACTOR * size)
     start = rng.integers(size - side + 1, size=(2, num, 1))
@@ -168,26 +171,26 @@ def _squares(rng, num, size):
     return (inside[0, :, :, None] & inside[1, :, None, :])[..., None]
 
 
-def _words(rng, num):
+def _words(rng: np.random.Generator, num: int) -> Array:
     """Made-up words of random letters, an array of strings."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     return np.array(["".join(rng.choice(letters, rng.integers(*WORD_LENGTH, endpoint=True))) for _ in range(num)])
 
 
-def _anagrams(rng, num_classes):
+def _anagrams(rng: np.random.Generator, num_classes: int) -> Array:
     """Keywords `(num_classes, KEYWORDS)`: those of a column are made of the same, all different, letters."""
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     columns = []
     for _ in range(KEYWORDS):
         chosen = rng.choice(letters, WORD_LENGTH[1] - 1, replace=False)  # 5040 anagrams: room for 256 classes
-        words = {}
+        words: dict[str, None] = {}
         while len(words) < num_classes:
             words["".join(rng.permutation(chosen))] = None
         columns.append(list(words))
     return np.array(columns).T
 
 
-def _sentence(rng, common, keywords, label):
+def _sentence(rng: np.random.Generator, common: Array, keywords: Array, label: int) -> str:
     other = (label + rng.integers(1, len(keywords))) % len(keywords)
     num_words, num_own = rng.integers(*TEXT_WORDS, endpoint=True), rng.integers(*OWN, endpoint=True)
     words = [

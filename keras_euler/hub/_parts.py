@@ -3,33 +3,36 @@
 import inspect
 import os
 import re
+from collections.abc import Iterable
+from typing import Any, Self
 
 import keras_hub
 
+from keras_euler._types import Config, Mixin, PathLike
 from keras_euler._version import __version__
-from keras_euler.models.network import deserialized
-from keras_euler.models.presets import list_presets
+from keras_euler.models.network import EulerNetwork, deserialized
+from keras_euler.models.presets import Preset, list_presets
 from keras_euler.models.weights import TOP
 
 # Arguments of a network that its backbone, which ends with the features, does not have.
 NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP)
 
 
-class FromZoo:
+class FromZoo(Mixin):
     """`from_preset` that knows the names of `keras_euler.list_presets()` beside what KerasHub takes. Abstract.
 
     A subclass has `network`, the class of the core, and `from_zoo(preset, load_weights, **kwargs)` of a `Preset`.
     """
 
     class _Presets:
-        def __get__(self, instance, owner):
+        def __get__(self, instance: object, owner: Any) -> dict[str, dict[str, str]]:
             presets = list_presets().items()
             return {name: {"description": p.description} for name, p in presets if p.network == owner.network.__name__}
 
     presets = _Presets()
 
     @classmethod
-    def from_preset(cls, preset, *args, **kwargs):
+    def from_preset(cls, preset: PathLike, *args: Any, **kwargs: Any) -> Self:
         """As KerasHub's, of a folder or a handle, and of a name in `keras_euler.list_presets()`."""
         known = list_presets().get(preset) if isinstance(preset, str) else None
         if known is None:
@@ -49,7 +52,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
         arguments: Dict of what the network was built with.
     """
 
-    def __init__(self, network, name=None, trainable=True):
+    def __init__(self, network: EulerNetwork, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable)
         owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
         self.arguments = {key: value for key, value in network.serialized_arguments().items() if key not in owned}
@@ -58,17 +61,17 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
         self.h = network.h
         self.data_format = network.data_format
 
-    def get_config(self):
+    def get_config(self) -> Config:
         replaced = self._replacements(trainable=self.trainable)
         return {**super().get_config(), **self.arguments, "replaced_layers": replaced}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         check_version(cls, config, {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters})
         return super().from_config({**config, "replaced_layers": deserialized(config.get("replaced_layers"))})
 
     @classmethod
-    def from_zoo(cls, preset, load_weights=True, **kwargs):
+    def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
         arguments = {name: value for name, value in preset.arguments.items() if name not in TOP}
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
@@ -86,7 +89,7 @@ class EulerTask(FromZoo):
     """
 
     @classmethod
-    def from_zoo(cls, preset, load_weights=True, **kwargs):
+    def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
         is_new = "num_classes" in kwargs  # then the head is not the trained one
         of_task, of_network = _arguments(cls), inspect.signature(cls.network).parameters
         of_backbone = {*of_network, "image_shape"} - {*NOT_OF_BACKBONES, "input_shape"}
@@ -110,12 +113,12 @@ class EulerTask(FromZoo):
         return task
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         check_version(cls, config, _arguments(cls))
         return super().from_config(config)
 
 
-def _arguments(cls):
+def _arguments(cls: Any) -> set[str]:
     """Names of the arguments that a class takes, and those it passes on to the classes that it extends."""
     classes = [base for base in cls.__mro__ if base.__module__.startswith(("keras_euler", "keras_hub"))]
     parameters = [p for base in classes for p in inspect.signature(base.__init__).parameters.values()]
@@ -123,7 +126,7 @@ def _arguments(cls):
     return named - {"self"} | {"name", "trainable", "dtype"}
 
 
-def check_version(cls, config, known):
+def check_version(cls: type, config: Config, known: Iterable[str]) -> None:
     """Raise a ValueError where a saved configuration has what this version of a class does not."""
     unknown = sorted(set(config) - set(known))
     if unknown:
@@ -133,7 +136,7 @@ def check_version(cls, config, known):
         )
 
 
-def check_backbone(backbone, kind):
+def check_backbone(backbone: object, kind: type) -> None:
     """Raise a TypeError unless this is a backbone of that class."""
     if not isinstance(backbone, kind):
         raise TypeError(f"`backbone` must be an {kind.__name__}. Received: {type(backbone).__name__}.")

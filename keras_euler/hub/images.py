@@ -1,10 +1,14 @@
 """EulerResNet as KerasHub's image classifier."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import keras_hub
 
+from keras_euler._types import Array, ArrayLike, Config, StepFactor
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
-from keras_euler.models import EulerResNet
+from keras_euler.models import EulerResNet, Preset
 from keras_euler.models.image_classifier import check_images, check_pixels
 from keras_euler.models.inputs import validates_inputs
 
@@ -37,7 +41,15 @@ class EulerResNetBackbone(EulerBackbone):
 
     network = EulerResNet
 
-    def __init__(self, depth=110, h=0.1, image_shape=None, name=None, trainable=True, **kwargs):
+    def __init__(
+        self,
+        depth: int = 110,
+        h: StepFactor = 0.1,
+        image_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
+    ) -> None:
         network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
         self.arguments["image_shape"] = self.arguments.pop("input_shape")
@@ -57,7 +69,7 @@ class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
 
     backbone_cls = EulerResNetBackbone
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "data_format": self.data_format}
 
 
@@ -77,13 +89,13 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
     image_converter_cls = EulerResNetImageConverter
 
     @classmethod
-    def for_backbone(cls, preset, backbone):
+    def for_backbone(cls, preset: Preset, backbone: EulerResNetBackbone) -> Self:
         """That of a preset, for images of the size that the backbone takes."""
         shape = backbone.image_shape
         return cls.from_zoo(preset, image_size=shape[1:] if backbone.data_format == "channels_first" else shape[:2])
 
     @classmethod
-    def from_zoo(cls, preset, image_size=None, **kwargs):
+    def from_zoo(cls, preset: Preset, image_size: Sequence[int] | None = None, **kwargs: Any) -> Self:
         mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
         converter = EulerResNetImageConverter(
             image_size=tuple(image_size or preset.arguments.get("input_shape", (32, 32, 3))[:2]),
@@ -122,11 +134,18 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     from_core = ("num_classes", "pooling")
     head = (("predictions", "logits"),)
 
-    def __init__(self, backbone, num_classes, preprocessor=None, head_dtype="float32", **kwargs):
+    def __init__(
+        self,
+        backbone: EulerResNetBackbone,
+        num_classes: int,
+        preprocessor: keras.layers.Layer | None = None,
+        head_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         check_backbone(backbone, EulerResNetBackbone)
         super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: ArrayLike) -> Array:
         """Check images that enter: that they are not scaled twice."""
         converter = getattr(self.preprocessor, "image_converter", None)
         if converter is None or converter.scale is None:

@@ -1,14 +1,17 @@
 """EulerVDCNN as KerasHub's text classifier."""
 
+from typing import Any, Self
+
 import keras
 import keras_hub
 import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Activation, Array, Config, StepFactor, Texts
 from keras_euler.datasets.characters import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
-from keras_euler.models import EulerVDCNN
+from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
 from keras_euler.models.inputs import validates_inputs
@@ -42,7 +45,9 @@ class EulerVDCNNBackbone(EulerBackbone):
 
     network = EulerVDCNN
 
-    def __init__(self, depth=29, h=0.1, name=None, trainable=True, **kwargs):
+    def __init__(
+        self, depth: int = 29, h: StepFactor = 0.1, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ) -> None:
         network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
 
@@ -77,36 +82,36 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
     backbone_cls = EulerVDCNNBackbone
     tokenizer_cls = None
 
-    def __init__(self, sequence_length=1024, alphabet="authors", **kwargs):
+    def __init__(self, sequence_length: int = 1024, alphabet: str = "authors", **kwargs: Any) -> None:
         kwargs = {key: value for key, value in kwargs.items() if key not in ("tokenizer", "truncate")}
         check_integer("sequence_length", sequence_length, 1)
         vocabulary_size(alphabet)
         super().__init__(tokenizer=None, sequence_length=sequence_length, **kwargs)
         self.alphabet = alphabet
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.built = True  # KerasHub's would make a packer of segments
 
-    def call(self, x, y=None, sample_weight=None):
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         if _backend.is_tensorflow_tensor(x):
             ids = _backend.on_strings_of_tensorflow(self._encoded, x, self.sequence_length)
         else:
             ids = self._encoded([x])[0] if isinstance(x, str) else self._encoded(x)
         return keras.utils.pack_x_y_sample_weight(ids, y, sample_weight)
 
-    def _encoded(self, texts):
+    def _encoded(self, texts: Texts) -> Array:
         return encode_characters(texts, self.sequence_length, self.alphabet)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "alphabet": self.alphabet}
 
     @classmethod
-    def for_backbone(cls, preset, backbone):
+    def for_backbone(cls, preset: Preset, backbone: EulerVDCNNBackbone) -> Self:
         """That of a preset, for as many characters as the backbone takes."""
         return cls.from_zoo(preset, sequence_length=backbone.arguments["sequence_length"])
 
     @classmethod
-    def from_zoo(cls, preset, **kwargs):
+    def from_zoo(cls, preset: Preset, **kwargs: Any) -> Self:
         length = preset.arguments.get("sequence_length", 1024)
         return cls(**{"sequence_length": length, **preset.preprocessing, **kwargs})
 
@@ -144,8 +149,16 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
-        self, backbone, num_classes, preprocessor=None, head_pooling="max", dense_units=1024, dropout=0.0, activation=None, **kwargs
-    ):
+        self,
+        backbone: EulerVDCNNBackbone,
+        num_classes: int,
+        preprocessor: keras.layers.Layer | None = None,
+        head_pooling: str = "max",
+        dense_units: int = 1024,
+        dropout: float = 0.0,
+        activation: Activation = None,
+        **kwargs: Any,
+    ) -> None:
         check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):
             given = preprocessor.sequence_length, vocabulary_size(preprocessor.alphabet)
@@ -180,12 +193,12 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         for name, value in settings.items():
             setattr(self, name, value)
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: Any) -> Array:
         """Check what enters: strings, or ids without a preprocessor."""
         if self.preprocessor is None:
             return check_ids(x, self.backbone.arguments["vocabulary_size"], self.backbone.arguments["sequence_length"])
         return np.array(check_texts(x), object)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         settings = {name: getattr(self, name) for name in self.from_core}
         return {**super().get_config(), **settings, "activation": keras.activations.serialize(self.activation)}

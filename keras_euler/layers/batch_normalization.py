@@ -1,9 +1,12 @@
 """Batch normalization with the paper's constants, fused on torch."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler import _backend
+from keras_euler._types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -29,10 +32,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     (0.9, 1e-05)
     """
 
-    def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         use_batch_statistics = bool(training and self.trainable)
         plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
         if not (plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)):

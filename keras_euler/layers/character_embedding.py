@@ -1,7 +1,11 @@
 """Embedding whose padding row is zero and stays so."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from keras_euler._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -25,18 +29,18 @@ class CharacterEmbedding(keras.layers.Embedding):
     (False, True)
     """
 
-    def __init__(self, input_dim, output_dim, **kwargs):
+    def __init__(self, input_dim: int, output_dim: int, **kwargs: Any) -> None:
         kwargs.setdefault("embeddings_initializer", keras.initializers.RandomNormal(stddev=1.0))
         super().__init__(input_dim, output_dim, **kwargs)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         super().build(input_shape)
         self._embeddings.assign(self._embeddings * self._is_character())
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         table = ops.cast(self.embeddings * self._is_character(), self.compute_dtype)
         return ops.take(table, ops.cast(inputs, "int32"), axis=0)
 
-    def _is_character(self):
+    def _is_character(self) -> Tensor:
         # int32 by name: the default dtype depends on `floatx`, and TensorFlow has no int16 range.
         return ops.cast(ops.arange(0, self.input_dim, dtype="int32") > 0, self.variable_dtype)[:, None]

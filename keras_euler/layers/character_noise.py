@@ -1,9 +1,12 @@
 """Random letters in place of characters, fresh at every step. (`datasets.characters.corrupt_characters` does it once.)"""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
+from keras_euler._types import Config, Tensor
 from keras_euler.datasets.characters import LETTERS, PADDING
 from keras_euler.layers.gaussian_noise import WHEN
 from keras_euler.layers.random_layer import RandomLayer
@@ -41,13 +44,13 @@ class RandomCharacters(RandomLayer):
     (True, 0)
     """
 
-    def __init__(self, rate, when="training", seed=None, **kwargs):
+    def __init__(self, rate: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_number("rate", rate, 0, 1)
         self.when = check_choice("when", when, WHEN)
         self.supports_masking = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if "int" not in dtype:
             raise TypeError(f"RandomCharacters takes integer ids. Received: inputs of {dtype}. Encode the texts first.")
@@ -59,8 +62,8 @@ class RandomCharacters(RandomLayer):
         is_replaced = ops.logical_and(draws < self.rate, ops.not_equal(inputs, PADDING))
         return ops.where(is_replaced, ops.cast(letters, dtype), inputs)
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "rate": self.rate, "when": self.when}

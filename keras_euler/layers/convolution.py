@@ -3,12 +3,13 @@
 import keras
 
 from keras_euler import _backend
+from keras_euler._types import Mixin, Tensor
 
 
-class _WithoutCopies:
+class _WithoutCopies(Mixin):
     """Takes the place of Keras' convolution where that copies its input between memory layouts: on torch in channels_last."""
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         odd = all(size % 2 for size in self.kernel_size)
         # else "same" pads one side more than the other
         symmetric = self.padding == "valid" or (self.padding == "same" and odd and set(self.strides) == {1})

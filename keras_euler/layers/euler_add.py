@@ -1,9 +1,13 @@
 """The Euler step itself. The only file where a branch is multiplied by h."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_step_factor
+from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")
 
@@ -40,15 +44,15 @@ class EulerAdd(keras.layers.Layer):
     [[1.5, 1.5, 1.5]]
     """
 
-    def __init__(self, h=0.1, trainable_h=None, data_format=None, **kwargs):
+    def __init__(self, h: float = 0.1, trainable_h: str | None = None, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
-        self.step_factor = None
+        self.step_factor: keras.Variable | None = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Shape]) -> None:
         shortcut, branch = _pair(input_shape)
         if shortcut != branch:
             raise ValueError(
@@ -62,12 +66,12 @@ class EulerAdd(keras.layers.Layer):
             shape = (branch[self.channel_axis],) if self.trainable_h == "channel" else ()
             self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         x, f = inputs
         if self.trainable_h is None:
             if self.h == 1:
                 return x + f
-            h = self.h
+            h: Any = self.h
         elif self.trainable_h == "scalar":
             h = self.step_factor
         else:
@@ -76,20 +80,20 @@ class EulerAdd(keras.layers.Layer):
             h = ops.reshape(self.step_factor, shape)
         return x + h * f
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None) -> Tensor:
         if mask is None or any(one is None for one in mask):
             return None
         return ops.logical_or(*mask)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return _pair(input_shape)[0]
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
         return {**super().get_config(), **config}
 
 
-def _pair(input_shape):
+def _pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
     if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
         raise ValueError(f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}.")
     return tuple(input_shape[0]), tuple(input_shape[1])

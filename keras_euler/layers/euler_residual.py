@@ -1,8 +1,11 @@
 """The residual block as one explicit Euler step, made of the layers of its branch and its shortcut."""
 
+from typing import Any, Self
+
 import keras
 
 from keras_euler import _backend
+from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
 from keras_euler.layers.euler_add import EulerAdd
 
 
@@ -43,7 +46,16 @@ class EulerResidual(keras.layers.Layer):
     [[2.5, 2.5, 2.5]]
     """
 
-    def __init__(self, branch, h=0.1, shortcut=None, activation=None, trainable_h=None, data_format=None, **kwargs):
+    def __init__(
+        self,
+        branch: LayerOrLayers,
+        h: float = 0.1,
+        shortcut: LayerOrLayers | None = None,
+        activation: Activation = None,
+        trainable_h: str | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         add = kwargs.pop("add", {})  # from a saved block: what was changed on its EulerAdd
         super().__init__(**kwargs)
         self.branch = _layers("branch", branch)
@@ -52,25 +64,25 @@ class EulerResidual(keras.layers.Layer):
         self.add = EulerAdd(h, trainable_h, data_format, **{"name": "add", "dtype": self.dtype_policy, **add})
 
     @property
-    def h(self):
+    def h(self) -> float:
         """The step factor; the start value where it is trained."""
         return self.add.h
 
     @property
-    def trainable_h(self):
+    def trainable_h(self) -> str | None:
         """None, `"scalar"` or `"channel"`."""
         return self.add.trainable_h
 
     @property
-    def data_format(self):
+    def data_format(self) -> str:
         """`"channels_last"` or `"channels_first"`."""
         return self.add.data_format
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         branch = self._build_chain(self.branch, input_shape)
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         # Keras hands `training` on to the layers inside by its call context.
         y = self._sum(inputs, mask)
         if isinstance(self.activation, keras.layers.Layer):
@@ -79,13 +91,13 @@ class EulerResidual(keras.layers.Layer):
         _backend.pass_mask(y, outputs)
         return outputs
 
-    def _sum(self, inputs, mask):
+    def _sum(self, inputs: Tensor, mask: Tensor) -> Tensor:
         with _backend.masked(inputs, mask):
             f = _run_chain(self.branch, inputs)
             x = _run_chain(self.shortcut or [], inputs)
             return self.add([x, f])
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         """The mask of the output for symbolic inputs, None for others: `call` attaches theirs."""
         if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
             return None
@@ -98,10 +110,10 @@ class EulerResidual(keras.layers.Layer):
             return None
         return mask
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._build_chain(self.branch, input_shape)
 
-    def _build_chain(self, layers, shape):
+    def _build_chain(self, layers: list[keras.layers.Layer], shape: Shape) -> Shape:
         """Build what is not built yet, and return the shape that comes out."""
         for layer in layers:
             if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
@@ -112,7 +124,7 @@ class EulerResidual(keras.layers.Layer):
             shape = layer.compute_output_shape(shape)
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {
             "branch": _serialized(self.branch),
             "h": self.h,
@@ -126,7 +138,7 @@ class EulerResidual(keras.layers.Layer):
         return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         config = dict(config)
         for name in ("branch", "shortcut"):
             if config[name] is not None:
@@ -134,24 +146,24 @@ class EulerResidual(keras.layers.Layer):
         return cls(**config)
 
 
-def _layers(name, value):
+def _layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
     if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
         raise TypeError(f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}.")
     return layers
 
 
-def _run_chain(layers, x):
+def _run_chain(layers: list[keras.layers.Layer], x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
 
 
-def _serialized(layers):
+def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
     return [keras.saving.serialize_keras_object(layer) for layer in layers]
 
 
-def _deserialized(config):
+def _deserialized(config: Config) -> keras.layers.Layer:
     """The layer, not yet built: the block builds it, so that its variables are named after the block."""
     if set(config.get("build_config") or ()) == {"input_shape"}:
         config = {name: value for name, value in config.items() if name != "build_config"}

@@ -1,10 +1,13 @@
 """Additive Gaussian noise, fresh at every step or once over an array (section 4.2 of the paper)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
+from keras_euler._types import Array, ArrayLike, Config, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
 WHEN = ("training", "always")
@@ -44,13 +47,13 @@ class AdditiveGaussianNoise(RandomLayer):
     0.0
     """
 
-    def __init__(self, stddev, when="training", seed=None, **kwargs):
+    def __init__(self, stddev: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = check_number("stddev", stddev, 0)
         self.when = check_choice("when", when, WHEN)
         self.supports_masking = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not keras.backend.is_float_dtype(inputs.dtype):
             inputs = ops.cast(inputs, self.compute_dtype)
         if self.stddev == 0 or not (training or self.when == "always"):
@@ -58,11 +61,11 @@ class AdditiveGaussianNoise(RandomLayer):
         noise = keras.random.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
         return inputs + self.stddev * noise
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "stddev": self.stddev, "when": self.when}
 
 
-def add_gaussian_noise(x, stddev, seed=None):
+def add_gaussian_noise(x: ArrayLike, stddev: ArrayLike, seed: int | None = None) -> Array:
     """Noise an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
 
     Args:

@@ -1,9 +1,12 @@
 """The shortcut without weights of He et al. (2016a), option A."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -33,14 +36,14 @@ class PaddingShortcut(keras.layers.Layer):
     (True, [0.0, 1.0, 0.0])
     """
 
-    def __init__(self, filters, strides=1, data_format=None, **kwargs):
+    def __init__(self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = check_integer("filters", filters, 1)
         self.strides = check_integer("strides", strides, 1)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         if self.filters < channels or (self.filters - channels) % 2:
             raise ValueError(
@@ -49,23 +52,22 @@ class PaddingShortcut(keras.layers.Layer):
             )
         self.zeros = (self.filters - channels) // 2
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         rank = len(inputs.shape)
         channel_axis = self._channel_axis(rank)
-        kept = slice(None, None, self.strides)
-        kept = tuple(slice(None) if axis in (0, channel_axis) else kept for axis in range(rank))
+        kept = tuple(slice(None, None, 1 if axis in (0, channel_axis) else self.strides) for axis in range(rank))
         zeros = [(self.zeros, self.zeros) if axis == channel_axis else (0, 0) for axis in range(rank)]
         return ops.pad(inputs[kept], zeros)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = [None if size is None else -(-size // self.strides) for size in input_shape]
         shape[0] = input_shape[0]
         shape[self._channel_axis(len(shape))] = self.filters
         return tuple(shape)
 
-    def _channel_axis(self, rank):
+    def _channel_axis(self, rank: int) -> int:
         return rank - 1 if self.data_format == "channels_last" else 1
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {"filters": self.filters, "strides": self.strides, "data_format": self.data_format}
         return {**super().get_config(), **config}

@@ -1,10 +1,13 @@
 """Poolings of the text network that Keras has not: padded on both sides, and the k largest in their order."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -32,12 +35,12 @@ class HalvingMaxPooling1D(keras.layers.Layer):
     [7.0, 6.0, 4.0, 2.0]
     """
 
-    def __init__(self, data_format=None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axis = 1 if self.data_format == "channels_last" else 2
         if _backend.has_fast_pooling():
             return _backend.halving_max_pool(inputs, axis)
@@ -48,13 +51,13 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         parts = [(slice(None),) * axis + (slice(start, end + start, 2),) for start in range(3)]
         return ops.maximum(ops.maximum(padded[parts[0]], padded[parts[1]]), padded[parts[2]])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = list(input_shape)
         axis = 1 if self.data_format == "channels_last" else 2
         shape[axis] = None if shape[axis] is None else -(-shape[axis] // 2)
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "data_format": self.data_format}
 
 
@@ -83,27 +86,27 @@ class KMaxPooling1D(keras.layers.Layer):
     [9.0, 5.0]
     """
 
-    def __init__(self, k=8, data_format=None, **kwargs):
+    def __init__(self, k: int = 8, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.k = check_integer("k", k, 1)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         length = input_shape[1 if self.data_format == "channels_last" else 2]
         if length is not None and length < self.k:
             raise ValueError(f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape {input_shape}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         x = ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs  # (batch, channels, length)
         positions = ops.sort(_backend.largest(x, self.k), axis=-1)
         largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
         return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = list(input_shape)
         shape[1 if self.data_format == "channels_last" else 2] = self.k
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "k": self.k, "data_format": self.data_format}

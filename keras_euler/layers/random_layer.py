@@ -1,8 +1,11 @@
 """What the random layers share: a seeded generator, and a clear error inside `tf.data` on other backends."""
 
+from typing import Any
+
 import keras
 
 from keras_euler import _backend
+from keras_euler._types import Config, Shape, Tensor
 
 
 class RandomLayer(keras.layers.Layer):
@@ -13,12 +16,12 @@ class RandomLayer(keras.layers.Layer):
         **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         backend = keras.backend.backend()
         if backend != "tensorflow" and _backend.is_tensorflow_graph_tensor(inputs):
             raise ValueError(
@@ -28,8 +31,8 @@ class RandomLayer(keras.layers.Layer):
             )
         return super().__call__(inputs, *args, **kwargs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "seed": self.seed}

@@ -1,9 +1,12 @@
 """Random crop after zero padding, by whole pixels and per image, inside the compiled step."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Config, Shape, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
 
@@ -41,13 +44,13 @@ class RandomPadCrop(RandomLayer):
     (True, [0, 7])
     """
 
-    def __init__(self, padding=4, seed=None, data_format=None, **kwargs):
+    def __init__(self, padding: int = 4, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.padding = check_integer("padding", padding, 0)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         image_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
         if len(input_shape) != 4 or None in [input_shape[axis] for axis in image_axes]:
             raise ValueError(
@@ -61,14 +64,14 @@ class RandomPadCrop(RandomLayer):
                 f"Received: padding={self.padding} for images of {height} x {width} pixels."
             )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if self.padding == 0 or not training:
             return inputs
         if self.data_format == "channels_first":
             return ops.transpose(self._crop(ops.transpose(inputs, (0, 2, 3, 1))), (0, 3, 1, 2))
         return self._crop(inputs)
 
-    def _crop(self, images):
+    def _crop(self, images: Tensor) -> Tensor:
         pad, batch, (height, width, channels) = self.padding, ops.shape(images)[0], images.shape[1:]
         padded_height, padded_width = height + 2 * pad, width + 2 * pad
         images = ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
@@ -81,8 +84,8 @@ class RandomPadCrop(RandomLayer):
         flat = ops.reshape(images, (-1, channels))
         return ops.reshape(ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels))
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras' own would announce a float for raw pixels
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}

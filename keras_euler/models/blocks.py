@@ -3,8 +3,12 @@
 What PyTorch does by default and Keras does not stands here: padding on both sides, and the first values of the weights.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
+from keras_euler._types import Config, DType, Initializer, LayerOrLayers
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 from keras_euler.models.step_factor import step_factors
 
@@ -27,7 +31,9 @@ class LayerMaker:
         data_format, dtype: As for every Keras layer.
     """
 
-    def __init__(self, rank, norm, use_bias, kernel_initializer, data_format, dtype):
+    def __init__(
+        self, rank: int, norm: str | None, use_bias: bool, kernel_initializer: Initializer, data_format: str, dtype: DType
+    ) -> None:
         self.rank = rank
         self.norm = norm
         self.use_bias = use_bias or norm is None
@@ -36,7 +42,9 @@ class LayerMaker:
         self.dtype = dtype
         self.num_kernels = 0
 
-    def convolution(self, channels, filters, size, strides=1, use_bias=None, name=None):
+    def convolution(
+        self, channels: int, filters: int, size: int, strides: int = 1, use_bias: bool | None = None, name: str | None = None
+    ) -> list[keras.layers.Layer]:
         """Layers for a convolution of `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
         pad = []
         if strides > 1 and size > 1:  # there Keras' "same" pads one side only: same shape, other numbers
@@ -56,7 +64,7 @@ class LayerMaker:
         )
         return [*pad, convolution]
 
-    def dense(self, channels, units, dtype=None, **kwargs):
+    def dense(self, channels: int, units: int, dtype: DType = None, **kwargs: Any) -> keras.layers.Layer:
         """A dense layer, as a layer."""
         return keras.layers.Dense(
             units,
@@ -66,7 +74,7 @@ class LayerMaker:
             **kwargs,
         )
 
-    def normalization(self, name, gamma_initializer="ones"):
+    def normalization(self, name: str, gamma_initializer: str = "ones") -> list[keras.layers.Layer]:
         """The norm, as a list of one layer; of none without a norm."""
         if self.norm is None:
             return []
@@ -76,11 +84,11 @@ class LayerMaker:
             return [BatchNormalization(**settings)]
         return [keras.layers.GroupNormalization(GROUPS[self.norm], **settings)]
 
-    def relu(self, name):
+    def relu(self, name: str) -> list[keras.layers.Layer]:
         """The activation, as a list of one layer."""
         return [keras.layers.Activation("relu", dtype=self.dtype, name=name)]
 
-    def initializer(self):
+    def initializer(self) -> keras.initializers.Initializer:
         """A new kernel initializer for each layer: one object used twice draws the same numbers twice."""
         self.num_kernels += 1
         if self.kernel_initializer is None:
@@ -95,13 +103,19 @@ class LayerMaker:
         return self.kernel_initializer.from_config(config)
 
 
-def bias_initializer(fan_in):
+def bias_initializer(fan_in: int) -> keras.initializers.Initializer:
     """PyTorch's: uniform in +-1/sqrt(fan_in), the fan_in of the kernel beside it."""
     bound = fan_in**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
 
 
-def residual_stages(make, arguments, blocks_per_stage, strides, between=None):
+def residual_stages(
+    make: LayerMaker,
+    arguments: Config,
+    blocks_per_stage: Sequence[int],
+    strides: int,
+    between: Callable[[str], keras.layers.Layer] | None = None,
+) -> list[keras.layers.Layer]:
     """The layers of all stages, in order; with preactivation a last norm and activation.
 
     Args:
@@ -128,7 +142,19 @@ def residual_stages(make, arguments, blocks_per_stage, strides, between=None):
     return layers
 
 
-def residual_block(make, channels, filters, strides, h, *, shortcut, preactivation, trainable_h, zero_gamma, name):
+def residual_block(
+    make: LayerMaker,
+    channels: int,
+    filters: int,
+    strides: int,
+    h: float,
+    *,
+    shortcut: str,
+    preactivation: bool,
+    trainable_h: str | None,
+    zero_gamma: bool,
+    name: str,
+) -> EulerResidual:
     """One block of `channels` to `filters` as an `EulerResidual`.
 
     F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a); with `preactivation` F is norm - relu - conv twice and
@@ -154,7 +180,9 @@ def residual_block(make, channels, filters, strides, h, *, shortcut, preactivati
     )
 
 
-def _shortcut(make, channels, filters, strides, shortcut, preactivation):
+def _shortcut(
+    make: LayerMaker, channels: int, filters: int, strides: int, shortcut: str, preactivation: bool
+) -> LayerOrLayers | None:
     if channels == filters and strides == 1:
         return None
     if shortcut == "padding":

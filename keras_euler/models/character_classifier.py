@@ -1,10 +1,14 @@
 """A model to call on strings: the encoding of characters before a network of ids."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import as_array
+from keras_euler._types import Array, Config, Texts
 from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
 from keras_euler.models.inputs import validates_inputs
 
@@ -43,7 +47,9 @@ class CharacterClassifier(keras.Model):
     1
     """
 
-    def __init__(self, network, alphabet="authors", class_names=None, **kwargs):
+    def __init__(
+        self, network: keras.Model, alphabet: str = "authors", class_names: Sequence[str] | None = None, **kwargs: Any
+    ) -> None:
         if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
             raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
         if len(network.output_shape) != 2:
@@ -70,7 +76,7 @@ class CharacterClassifier(keras.Model):
         self.class_names = None if class_names is None else tuple(class_names)
         self.num_classes = num_classes
 
-    def classify(self, texts, **kwargs):
+    def classify(self, texts: Texts, **kwargs: Any) -> list[str] | list[int]:
         """The most probable class of each text: its name, or its number without `class_names`.
 
         Args:
@@ -87,14 +93,14 @@ class CharacterClassifier(keras.Model):
         classes = self.predict(texts, **{"verbose": 0, **kwargs}).argmax(-1).tolist()
         return classes if self.class_names is None else [self.class_names[i] for i in classes]
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: Any) -> Array:
         """Strings as ids; ids are checked."""
         length = self.network.input_shape[1]
         if isinstance(x, str) or as_array("x", x).dtype.kind in "OUST":
             return encode_characters(x, length, self.alphabet)
         return check_ids(x, vocabulary_size(self.alphabet), length)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "network": keras.saving.serialize_keras_object(self.network),
             "alphabet": self.alphabet,
@@ -104,5 +110,5 @@ class CharacterClassifier(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Self:
         return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})

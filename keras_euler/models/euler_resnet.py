@@ -2,10 +2,13 @@
 
 import numbers
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Activation, Array, Config, DType, Initializer, PathLike, Shape, StepFactor
 from keras_euler.models.blocks import LayerMaker, residual_stages
 from keras_euler.models.image_classifier import check_images
 from keras_euler.models.inputs import validates_inputs
@@ -73,28 +76,28 @@ class EulerResNet(EulerNetwork):
 
     def __init__(
         self,
-        depth=110,
-        h=0.1,
-        num_classes=10,
-        input_shape=None,
+        depth: int = 110,
+        h: StepFactor = 0.1,
+        num_classes: int = 10,
+        input_shape: Sequence[int | None] | None = None,
         *,
-        widths=(16, 32, 64),
-        norm="batch",
-        shortcut="projection",
-        preactivation=False,
-        trainable_h=None,
-        zero_gamma=False,
-        kernel_initializer=None,
-        include_top=True,
-        pooling="avg",
-        classifier_activation=None,
-        data_format=None,
-        dtype=None,
-        trainable=True,
-        weights=None,
-        name=None,
-        replaced_layers=None,
-    ):
+        widths: Sequence[int] = (16, 32, 64),
+        norm: str | None = "batch",
+        shortcut: str = "projection",
+        preactivation: bool = False,
+        trainable_h: str | None = None,
+        zero_gamma: bool = False,
+        kernel_initializer: Initializer = None,
+        include_top: bool = True,
+        pooling: str | None = "avg",
+        classifier_activation: Activation = None,
+        data_format: str | None = None,
+        dtype: DType = None,
+        trainable: bool = True,
+        weights: PathLike | None = None,
+        name: str | None = None,
+        replaced_layers: dict[str, keras.layers.Layer] | None = None,
+    ) -> None:
         num_blocks = 3 * _blocks_per_stage(depth)
         arguments = checked(
             dict(
@@ -112,7 +115,7 @@ class EulerResNet(EulerNetwork):
         super().__init__(keras.Input(arguments["input_shape"], name="images"), arguments, weights)
 
     @staticmethod
-    def make_layers(arguments):
+    def make_layers(arguments: Config) -> list[keras.layers.Layer]:
         """The layers from the images to the outputs, in order, not yet built."""
         names = ("widths", "norm", "kernel_initializer", "data_format", "dtype", "pooling")
         widths, norm, kernel_initializer, data_format, dtype, pooling = (arguments[name] for name in names)
@@ -131,12 +134,12 @@ class EulerResNet(EulerNetwork):
             layers.append(make.dense(widths[-1], arguments["num_classes"], **settings))
         return layers
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: Any) -> Array:
         """Check that images that enter are numbers."""
         return check_images(x)
 
 
-def _blocks_per_stage(depth):
+def _blocks_per_stage(depth: int) -> int:
     hint = "Use 6n + 2: 8, 14, 20, ..., 56, ..., 110, ..., 218."
     depth = check_integer("depth", depth, hint=hint)
     blocks, rest = divmod(depth - 2, 6)
@@ -147,7 +150,7 @@ def _blocks_per_stage(depth):
     return blocks
 
 
-def _image_shape(input_shape, data_format):
+def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | None) -> Shape:
     """The shape as a tuple of ints, in the order of `data_format`; None is Keras' own setting."""
     order = data_format or keras.config.image_data_format()
     last = order == "channels_last"
@@ -164,7 +167,7 @@ def _image_shape(input_shape, data_format):
     if shape[-1 if last else 0] is None:
         raise ValueError(f"{problem} The number of channels must be known.")
     other = shape[1:] if last else shape[:2]  # height and width, if the order is the other one
-    if data_format is None and shape[0 if last else -1] in (1, 3) and other[0] == other[1] and other[0] > 4:
+    if data_format is None and shape[0 if last else -1] in (1, 3) and other[0] == other[1] and (other[0] or 0) > 4:
         warnings.warn(
             f"input_shape={shape} is read as {axes}, Keras' own order. "
             f"Pass data_format={'channels_first' if last else 'channels_last'!r} if it is the other, or data_format={order!r}.",

@@ -1,8 +1,12 @@
 """The paper's text network: a very deep convolutional network over characters."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_euler._checks import check_choice, check_integer, check_number
+from keras_euler._types import Activation, Array, Config, DType, Initializer, PathLike, StepFactor
 from keras_euler.datasets.characters import check_ids
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
 from keras_euler.models.blocks import LayerMaker, residual_stages
@@ -84,33 +88,33 @@ class EulerVDCNN(EulerNetwork):
 
     def __init__(
         self,
-        depth=29,
-        h=0.1,
-        num_classes=4,
-        sequence_length=1024,
-        vocabulary_size=70,
+        depth: int = 29,
+        h: StepFactor = 0.1,
+        num_classes: int = 4,
+        sequence_length: int = 1024,
+        vocabulary_size: int = 70,
         *,
-        embedding_dim=16,
-        widths=(64, 128, 256, 512),
-        norm="batch",
-        head_pooling="max",
-        dense_units=1024,
-        dropout=0.0,
-        shortcut="projection",
-        preactivation=False,
-        trainable_h=None,
-        zero_gamma=False,
-        kernel_initializer=None,
-        include_top=True,
-        pooling=None,
-        classifier_activation=None,
-        data_format=None,
-        dtype=None,
-        trainable=True,
-        weights=None,
-        name=None,
-        replaced_layers=None,
-    ):
+        embedding_dim: int = 16,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        norm: str | None = "batch",
+        head_pooling: str = "max",
+        dense_units: int = 1024,
+        dropout: float = 0.0,
+        shortcut: str = "projection",
+        preactivation: bool = False,
+        trainable_h: str | None = None,
+        zero_gamma: bool = False,
+        kernel_initializer: Initializer = None,
+        include_top: bool = True,
+        pooling: str | None = None,
+        classifier_activation: Activation = None,
+        data_format: str | None = None,
+        dtype: DType = None,
+        trainable: bool = True,
+        weights: PathLike | None = None,
+        name: str | None = None,
+        replaced_layers: dict[str, keras.layers.Layer] | None = None,
+    ) -> None:
         num_blocks = sum(_blocks_per_stage(depth))
         hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
         sequence_length = check_integer("sequence_length", sequence_length, SHORTEST, hint)
@@ -140,7 +144,7 @@ class EulerVDCNN(EulerNetwork):
         super().__init__(keras.Input((sequence_length,), dtype="int32", name="ids"), arguments, weights)
 
     @staticmethod
-    def make_layers(arguments):
+    def make_layers(arguments: Config) -> list[keras.layers.Layer]:
         """The layers from the ids to the outputs, in order, not yet built."""
         names = ("embedding_dim", "widths", "norm", "kernel_initializer", "data_format", "dtype")
         embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (arguments[name] for name in names)
@@ -162,12 +166,12 @@ class EulerVDCNN(EulerNetwork):
             layers.append(POOLINGS[arguments["pooling"]](data_format=data_format, dtype=dtype, name="pool"))
         return layers
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: Any) -> Array:
         """Check ids that enter."""
         return check_ids(x, self.vocabulary_size, self.sequence_length)
 
 
-def _blocks_per_stage(depth):
+def _blocks_per_stage(depth: int) -> tuple[int, ...]:
     depth = check_integer("depth", depth, hint=f"Use one of {', '.join(map(str, BLOCKS))}.")
     if depth not in BLOCKS:
         below = [known for known in BLOCKS if known < depth][-1:]
@@ -177,7 +181,7 @@ def _blocks_per_stage(depth):
     return BLOCKS[depth]
 
 
-def head(make, positions, width, arguments):
+def head(make: LayerMaker, positions: int, width: int, arguments: Config) -> list[keras.layers.Layer]:
     """The layers from the features to the logits: 8 positions of each channel, two hidden dense layers, the classes.
 
     Args:
@@ -200,7 +204,7 @@ def head(make, positions, width, arguments):
     return [*layers, make.dense(units, arguments["num_classes"], dtype="float32", activation=activation, name="logits")]
 
 
-def _head_pool(head_pooling, positions, data_format, dtype):
+def _head_pool(head_pooling: str, positions: int, data_format: str, dtype: DType) -> keras.layers.Layer:
     settings = dict(data_format=data_format, dtype=dtype, name="head_pool")
     if head_pooling == "k_max":
         return KMaxPooling1D(POSITIONS, **settings)

@@ -1,9 +1,12 @@
 """A model to call on raw pixels: a Sequential model that refuses images of another scale."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_euler._checks import as_array
+from keras_euler._types import Array
 from keras_euler.models.inputs import validates_inputs
 
 
@@ -41,14 +44,14 @@ class ImageClassifier(keras.Sequential):
     ValueError: Images must be raw pixels, whole numbers in 0..255. Received: float64 values from 0.501961 to 0.501961. Pass ...
     """
 
-    def prepare_inputs(self, x):
+    def prepare_inputs(self, x: Any) -> Array:
         """Check images that enter; where the `Input` is of uint8, pixels of another dtype become uint8."""
         dtype = self.inputs[0].dtype
         x = check_pixels(x, must_be_whole=keras.backend.is_int_dtype(dtype))
         return x.astype(dtype, copy=False) if dtype == "uint8" else x
 
 
-def check_images(x):
+def check_images(x: Any) -> Array:
     """Return images as an array, or raise unless they are real numbers."""
     if isinstance(x, str):
         raise TypeError(f"Images must be arrays of numbers. Received: the string {x!r}.")
@@ -58,7 +61,7 @@ def check_images(x):
     return x
 
 
-def check_pixels(x, must_be_whole=True):
+def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
     """Return images as an array, or raise if they are not in units of 0..255: if no number is above 1, but for black images.
 
     With `must_be_whole` each number must be whole and in 0..255, as a cast to uint8 needs it.

@@ -2,18 +2,21 @@
 
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import keras
 
 from keras_euler import _backend
 from keras_euler._checks import as_array, as_numbers, check_labels, is_array_like
+from keras_euler._types import Tensor
 
 OF_ALL_EXAMPLES = ("fit", "evaluate", "predict")
+ModelClass = TypeVar("ModelClass", bound=type[keras.Model])
 METHODS = (*OF_ALL_EXAMPLES, "train_on_batch", "test_on_batch", "predict_on_batch")
 
 
-def validates_inputs(cls):
+def validates_inputs(cls: ModelClass) -> ModelClass:
     """Class decorator: inputs pass the model's `prepare_inputs`, and labels of a sparse cross entropy must be classes.
 
     `prepare_inputs(x)` gets a NumPy array, or a single string, and returns what the network takes or raises. `fit`, `evaluate`,
@@ -26,7 +29,7 @@ def validates_inputs(cls):
     call = cls.__call__
 
     @functools.wraps(call)
-    def validating_call(self, *args, **kwargs):
+    def validating_call(self: keras.Model, *args: Any, **kwargs: Any) -> Any:
         validator = Validator(self, "__call__")
         if args:
             args = (validator.inputs(args[0]), *args[1:])
@@ -38,11 +41,11 @@ def validates_inputs(cls):
     return cls
 
 
-def _validating(method):
+def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(method)
 
     @functools.wraps(method)
-    def validating(*args, **kwargs):
+    def validating(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         given = bound.arguments
         validator = Validator(args[0], method.__name__)
@@ -79,18 +82,18 @@ class Validator:
         error: What was wrong with a batch of a data set; None so far.
     """
 
-    def __init__(self, model, method):
+    def __init__(self, model: keras.Model, method: str) -> None:
         self.model = model
         self.method = method
         self.of_all_examples = method in OF_ALL_EXAMPLES
-        self.error = None
+        self.error: Exception | None = None
 
-    def data(self, x):
+    def data(self, x: Any) -> Any:
         """Inputs, or a data set whose batches will be checked."""
         mapped = _backend.map_batches(x, self) if self.of_all_examples else None
         return self.inputs(x) if mapped is None else mapped
 
-    def inputs(self, x):
+    def inputs(self, x: Any) -> Any:
         """Inputs of one array, alone or in the structures that Keras takes; anything else passes as it is."""
         if not keras.ops.is_tensor(x):
             x = _only_one(x, len(self.model.input_shape))
@@ -108,7 +111,7 @@ class Validator:
             raise ValueError("There must be at least one example. Received: none.")
         return x
 
-    def labels(self, y):
+    def labels(self, y: Any) -> Any:
         """Labels; where the loss is a sparse cross entropy, checked to be classes of the model."""
         if isinstance(y, dict) and len(y) == 1:
             return {name: self.labels(value) for name, value in y.items()}
@@ -123,17 +126,17 @@ class Validator:
             check_labels(array, self.model.output_shape[-1], getattr(self.loss, "ignore_class", None))
         return y if is_tensor else array
 
-    def weights(self, sample_weight):
+    def weights(self, sample_weight: Any) -> Any:
         """Weights of the examples, as an array."""
         sample_weight = _only_one(sample_weight, 1)
         return as_array("sample_weight", sample_weight) if is_array_like(sample_weight) else sample_weight
 
     @property
-    def loss(self):
+    def loss(self) -> Any:
         """The sparse cross entropy that the model was compiled with, or None."""
         return sparse_loss(getattr(self.model, "loss", None))
 
-    def batch(self, batch):
+    def batch(self, batch: Any) -> tuple[Any, ...]:
         """A batch of a data set: a tuple of inputs, and of labels and weights where it has them."""
         is_texts = isinstance(batch, (list, tuple)) and all(isinstance(item, str) for item in batch)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight((batch,) if is_texts else batch)
@@ -142,7 +145,7 @@ class Validator:
         checked = self.inputs(x), self.labels(y), self.weights(sample_weight)
         return checked[: 3 if sample_weight is not None else 2 if y is not None else 1]
 
-    def guard(self, function, *args):
+    def guard(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)` inside a data set; what it raises is kept as `error`."""
         try:
             return function(*args)
@@ -150,7 +153,7 @@ class Validator:
             self.error = error
             raise
 
-    def _check_tensor(self, x):
+    def _check_tensor(self, x: Tensor) -> None:
         """Check the values of a tensor for a model of integers: of all examples, and floats that Keras would cast."""
         is_float = keras.backend.is_float_dtype(x.dtype)
         if not (self.of_all_examples or is_float) or not keras.backend.is_int_dtype(self.model.inputs[0].dtype):
@@ -161,7 +164,7 @@ class Validator:
             self.model.prepare_inputs(array.astype("int64") if is_whole else array)
 
 
-def _only_one(x, rank):
+def _only_one(x: Any, rank: int) -> Any:
     """The array in a list or dict of one, in which Keras takes it too."""
     if isinstance(x, dict) and len(x) == 1:
         return _only_one(next(iter(x.values())), rank)
@@ -171,7 +174,7 @@ def _only_one(x, rank):
     return x[0] if len(x[0].shape) >= rank or is_text else x  # else a list of one example
 
 
-def sparse_loss(losses):
+def sparse_loss(losses: Any) -> Any:
     """The sparse cross entropy among one or several losses or their names, or None."""
     for loss in keras.tree.flatten(losses):
         loss = keras.losses.get(loss)

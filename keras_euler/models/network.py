@@ -4,10 +4,13 @@ import difflib
 import inspect
 import numbers
 import random
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer
+from keras_euler._types import Config, PathLike
 from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS
 from keras_euler.models.presets import list_presets
 from keras_euler.models.step_factor import step_factors
@@ -41,11 +44,11 @@ class EulerNetwork(keras.Model):
         weights: Name of a preset, path of a file, or None.
     """
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         check_names(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
-    def __init__(self, inputs, arguments, weights):
+    def __init__(self, inputs: keras.KerasTensor, arguments: Config, weights: PathLike | None) -> None:
         outputs, replaced = inputs, dict(arguments["replaced_layers"] or {})
         for layer in self._made_layers(arguments):
             outputs = replaced.pop(layer.name, layer)(outputs)
@@ -67,14 +70,14 @@ class EulerNetwork(keras.Model):
             load_weights(self, arguments, preset.file() if preset else weights)
 
     @classmethod
-    def _made_layers(cls, arguments):
+    def _made_layers(cls, arguments: Config) -> list[keras.layers.Layer]:
         """The layers that `arguments` make, not yet built."""
         layers = cls.make_layers(arguments)
         for layer in layers:
             layer.trainable = arguments["trainable"]
         return layers
 
-    def _arguments(self):
+    def _arguments(self) -> Config:
         """Dict of the constructor arguments without `replaced_layers` and `weights`."""
         names = [name for name in self._argument_names if name not in ("input_shape", "dtype", "replaced_layers")]
         arguments = {name: getattr(self, name) for name in names} | {"dtype": self.dtype_policy}
@@ -82,12 +85,12 @@ class EulerNetwork(keras.Model):
             arguments["input_shape"] = self.input_shape[1:]
         return arguments
 
-    def serialized_arguments(self):
+    def serialized_arguments(self) -> Config:
         """Dict of the constructor arguments as plain values, without `replaced_layers` and `weights`."""
         arguments = self._arguments()
         return arguments | {name: serialize(arguments[name]) for name, serialize in SERIALIZE.items()}
 
-    def serialized_replacements(self, **arguments):
+    def serialized_replacements(self, **arguments: Any) -> Config | None:
         """The layers that differ from what the arguments make: dict from name to configuration, or None if all are the same.
 
         Args:
@@ -103,20 +106,20 @@ class EulerNetwork(keras.Model):
                 replaced[old.name] = config
         return replaced or None
 
-    def get_config(self):
+    def get_config(self) -> Config:
         replaced = self.serialized_replacements()
         # A saved network brings its own weights.
         return {**self.serialized_arguments(), "replaced_layers": replaced, "weights": None}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
         layers = deserialized(config.get("replaced_layers"), custom_objects)
         return super().from_config({**config, "replaced_layers": layers}, custom_objects)
 
 
-def check_names(cls, kwargs):
+def check_names(cls: type, kwargs: Config) -> None:
     """Raise a TypeError that names the right keyword argument of a class where one is unknown."""
-    parameters = inspect.signature(cls.__init__).parameters
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     unknown = [name for name in kwargs if name not in parameters]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         name = unknown[0]
@@ -125,7 +128,7 @@ def check_names(cls, kwargs):
         raise TypeError(f"{cls.__name__} has no argument `{name}`. {hint}")
 
 
-def deserialized(layers, custom_objects=None):
+def deserialized(layers: Config | None, custom_objects: Config | None = None) -> dict[str, keras.layers.Layer] | None:
     """Dict from name to layer, from what `EulerNetwork.serialized_replacements` returns."""
     if layers is None:
         return None
@@ -133,7 +136,7 @@ def deserialized(layers, custom_objects=None):
     return {name: deserialize(layer, custom_objects) for name, layer in layers.items()}
 
 
-def _comparable(config):
+def _comparable(config: Any) -> Any:
     """A serialized layer without the marks of one object: the shape it was built for, the identity Keras gives shared objects."""
     if isinstance(config, dict):
         marks = ("build_config", "shared_object_id")
@@ -141,7 +144,7 @@ def _comparable(config):
     return [_comparable(value) for value in config] if isinstance(config, (list, tuple)) else config
 
 
-def checked(arguments, num_blocks, num_stages):
+def checked(arguments: Config, num_blocks: int, num_stages: int) -> Config:
     """Return the constructor arguments with the shared ones validated and in their final form."""
     given = dict(arguments)
     h_per_block = step_factors(given["h"], num_blocks)
@@ -170,7 +173,7 @@ def checked(arguments, num_blocks, num_stages):
     return given
 
 
-def _check_replaced_layers(layers):
+def _check_replaced_layers(layers: Any) -> None:
     problem = "`replaced_layers` must be a dict from a layer's name to the Keras layer that takes its place."
     if layers is None:
         return
@@ -180,11 +183,11 @@ def _check_replaced_layers(layers):
         raise ValueError(f"{problem} Received: one layer for two names. Pass a layer for each.")
 
 
-def _widths(widths, norm, num_stages):
+def _widths(widths: Sequence[int], norm: str | None, num_stages: int) -> tuple[int, ...]:
     if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
         raise ValueError(f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}.")
     widths = tuple(check_integer("widths", width, 1) for width in widths)
-    groups = GROUPS.get(norm, 1)
+    groups = GROUPS.get(norm or "", 1)
     if any(width % groups for width in widths):
         raise ValueError(f"With norm={norm!r} each width must be a multiple of {groups}. Received: widths={widths!r}.")
     return widths

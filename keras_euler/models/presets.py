@@ -156,7 +156,7 @@ def matching(table: Mapping[str, Value], pattern: str) -> dict[str, Value]:
     return {name: value for name, value in table.items() if fnmatch.fnmatchcase(name, pattern)}
 
 
-def _class_of(name):
+def _class_of(name: str) -> Any:
     from keras_euler import models  # which needs this module
 
     return getattr(models, name)

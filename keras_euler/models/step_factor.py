@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_euler._checks import check_step_factor
+from keras_euler._types import StepFactor
 
 # L is the number of residual blocks.
 RULES = {
@@ -11,7 +12,7 @@ RULES = {
 }
 
 
-def step_factors(h, num_blocks):
+def step_factors(h: StepFactor, num_blocks: int) -> list[float]:
     """Return one step factor per residual block, as a list of floats.
 
     Args:

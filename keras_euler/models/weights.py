@@ -11,12 +11,15 @@ import time
 import uuid
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import h5py
 import keras
 
+from keras_euler._types import Config, PathLike, StepFactor
 from keras_euler.layers import EulerResidual
 from keras_euler.models.step_factor import step_factors
 
@@ -32,7 +35,7 @@ FREE = (
 TOP = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")
 
 
-def weights_file(source, sha256):
+def weights_file(source: str, sha256: str) -> Path:
     """The file of a preset's weights, downloaded where it must be, with the expected content.
 
     A download goes into Keras' home (`~/.keras`, or KERAS_HOME; where that cannot be written, Keras' place in the temporary
@@ -63,17 +66,17 @@ def weights_file(source, sha256):
     return file
 
 
-def _can_be_written(folder):
+def _can_be_written(folder: Path) -> bool:
     """Whether files can be made in a folder, or in that of its parents which is there."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return os.access(there, os.W_OK)
 
 
-def _is(file, sha256):
+def _is(file: Path, sha256: str) -> bool:
     return file.is_file() and _sha256(file) == sha256
 
 
-def _download(url, sha256, home, file):
+def _download(url: str, sha256: str, home: Path, file: Path) -> None:
     beside = file.with_name(f".{uuid.uuid4().hex}.{file.name}")  # threads share a process
     for old in file.parent.glob(f".*.{file.name}"):  # what a kill left
         with contextlib.suppress(OSError):
@@ -95,12 +98,12 @@ def _download(url, sha256, home, file):
             beside.unlink()
 
 
-def _sha256(file):
+def _sha256(file: Path) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def different_arguments(network, given, trained):
+def different_arguments(network: keras.Model, given: Mapping[str, Any], trained: Mapping[str, Any]) -> list[str]:
     """How arguments of a network differ from those that weights were trained with, as a list of words.
 
     Args:
@@ -120,7 +123,7 @@ def different_arguments(network, given, trained):
     ]
 
 
-def _are_same_steps(one, other, num_blocks):
+def _are_same_steps(one: StepFactor, other: StepFactor, num_blocks: int) -> bool:
     """Whether two ways to write h say the same, such as a number and a rule."""
     try:
         return step_factors(one, num_blocks) == step_factors(other, num_blocks)
@@ -128,7 +131,7 @@ def _are_same_steps(one, other, num_blocks):
         return False
 
 
-def load_weights(network, given, file):
+def load_weights(network: keras.Model, given: Config, file: PathLike) -> None:
     """Fill a network from a file of weights, or raise a ValueError that names it.
 
     Args:
@@ -166,7 +169,7 @@ def load_weights(network, given, file):
 
 
 @contextlib.contextmanager
-def _of_another_model(network, file):
+def _of_another_model(network: keras.Model, file: PathLike) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Keras and h5py raise whatever a damaged file makes of them
@@ -176,20 +179,21 @@ def _of_another_model(network, file):
         ) from error
 
 
-def _read(file):
+def _read(file: PathLike) -> tuple[list[str], Config | None]:
     """Names of the arrays in a file of weights, and of a `.keras` file of a network of ours its arguments, else None."""
-    trained = None
+    trained: Config | None = None
+    source: PathLike | io.BytesIO = file
     if Path(file).suffix == ".keras":
         with zipfile.ZipFile(file) as archive:
             model = json.loads(archive.read("config.json"))
-            file = io.BytesIO(archive.read("model.weights.h5"))
+            source = io.BytesIO(archive.read("model.weights.h5"))
         if model.get("registered_name") in ("keras_euler>EulerResNet", "keras_euler>EulerVDCNN"):
             trained = model["config"]
-    names = []
-    with h5py.File(file, "r") as opened:
+    names: list[str] = []
+    with h5py.File(source, "r") as opened:
         opened.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return [name for name in names if not name.startswith(("optimizer", "_optimizer"))], trained
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

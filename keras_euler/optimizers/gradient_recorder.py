@@ -1,6 +1,7 @@
 """An optimizer that records the norms of the gradients it applies."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ from keras import ops
 
 from keras_euler._backend import l2_norms, sum_over_replicas, wide_dtype
 from keras_euler._checks import check_integer
+from keras_euler._types import Array, Config, Tensor
 
 TOTAL = "total"
 
@@ -50,7 +52,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
     (['sequential.../dense/kernel', 'total'], [1], [[10.0, 10.0]])
     """
 
-    def __init__(self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, name: str | None = None):
+    def __init__(self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, name: str | None = None) -> None:
         inner_optimizer = keras.optimizers.get(inner_optimizer)
         if inner_optimizer is None:
             raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
@@ -75,7 +77,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
         self._maximum = self.add_variable((width,), name="maximum", **settings)
         super().build(variables)
 
-    def apply(self, grads: Iterable, trainable_variables: Iterable[keras.Variable] | None = None) -> None:
+    def apply(self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None) -> None:
         """Record the norms of `grads` and apply them with the inner optimizer."""
         grads = list(grads)
         if not grads:
@@ -88,7 +90,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
         self._record(grads, trainable_variables or self._trainable_variables)
         self.inner_optimizer.apply(grads, trainable_variables)
 
-    def _record(self, grads, variables):
+    def _record(self, grads: list[Tensor], variables: list[keras.Variable]) -> None:
         gradient_of = dict(zip(map(self._var_key, variables), grads, strict=True))
         grads = [gradient_of.get(self._var_key(variable)) for variable in self._trainable_variables]
         norms = ops.cast(l2_norms(sum_over_replicas(grads)), self._ring.dtype)
@@ -118,7 +120,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
         """Number of recorded iterations."""
         return int(ops.convert_to_numpy(self._iterations))
 
-    def recent(self, after: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def recent(self, after: int = 0) -> tuple[Array, Array]:
         """Numbers and norms of the iterations in the ring buffer, oldest first.
 
         Args:
@@ -153,7 +155,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     # Keras and other callbacks read and set the following on the outer optimizer; it all belongs to the inner one.
 
-    def exclude_from_weight_decay(self, var_list: list | None = None, var_names: list[str] | None = None) -> None:
+    def exclude_from_weight_decay(self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None) -> None:
         """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
@@ -166,35 +168,37 @@ class GradientRecorder(keras.optimizers.Optimizer):
         return self.inner_optimizer.iterations
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
-    def loss_scale_factor(self):
+    def loss_scale_factor(self) -> float | None:
         return self.inner_optimizer.loss_scale_factor
 
     @loss_scale_factor.setter
-    def loss_scale_factor(self, factor):  # LossScaleOptimizer sets None
+    def loss_scale_factor(self, factor: float | None) -> None:  # LossScaleOptimizer sets None
         if getattr(self, "inner_optimizer", None):  # missing while the constructor of the base class runs
             self.inner_optimizer.loss_scale_factor = factor
 
     @property
-    def _model_variables_moving_average(self):  # SwapEMAWeights reads it from the optimizer or its inner optimizer
+    def _model_variables_moving_average(
+        self,
+    ) -> list[keras.Variable]:  # SwapEMAWeights reads it from the optimizer or its inner optimizer
         return self.inner_optimizer._model_variables_moving_average
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> Config:
         inner_optimizer = keras.optimizers.serialize(self.inner_optimizer)
         return {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "GradientRecorder":
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> "GradientRecorder":
         config = dict(config)
         inner_optimizer = keras.optimizers.deserialize(config.pop("inner_optimizer"), custom_objects)
         return cls(inner_optimizer, **config)

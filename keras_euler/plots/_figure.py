@@ -1,10 +1,16 @@
 """What all figures share: colours, size and axes."""
 
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Okabe and Ito's palette, safe for colour-blind eyes; its first two are near the paper's red (h = 1) and blue (h = 0.1).
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def new_figure(**kwargs):
+def new_figure(**kwargs: Any) -> "Figure":
     """Make an empty figure in the size and layout of the package's, apart from `matplotlib.pyplot` and its windows.
 
     Args:
@@ -29,7 +35,7 @@ def new_figure(**kwargs):
     return Figure(layout="constrained", dpi=150, **kwargs)
 
 
-def colours_of(labels, pinned):
+def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, str]:
     """A colour for each label; those of `pinned` ones are for these alone."""
     taken = set(pinned.values())
     left = [colour for i, colour in enumerate(COLOURS) if i not in taken] * len(labels)
@@ -37,7 +43,7 @@ def colours_of(labels, pinned):
     return {label: COLOURS[pinned[label]] if label in pinned else next(free) for label in labels}
 
 
-def finished(figure):
+def finished(figure: "Figure") -> "Figure":
     """Give the axes of a figure the look of the package's: a light grid, no frame at the top and at the right.
 
     Args:

@@ -1,14 +1,29 @@
 """Figure of a classifier's evaluation."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from keras_euler._types import Array, ArrayLike
 from keras_euler.plots._figure import COLOURS, finished, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
 MOST_NAMED = 20  # classes whose names fit on an axis
 
 
-def evaluation(confusion, class_names=None, noise=None, shifted=None, title="", noise_label="noise"):
+def evaluation(
+    confusion: ArrayLike,
+    class_names: Sequence[str] | None = None,
+    noise: Mapping[float, float] | None = None,
+    shifted: Mapping[str, float] | None = None,
+    title: str = "",
+    noise_label: str = "noise",
+) -> "Figure":
     """The confusion matrix of a classifier, its accuracy against noise, and on shifted test sets.
 
     Args:
@@ -53,12 +68,12 @@ def evaluation(confusion, class_names=None, noise=None, shifted=None, title="", 
     return figure
 
 
-def _draw_confusion(axes, confusion, class_names):
+def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] | None) -> None:
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     size = len(confusion)
     if size <= MOST_NAMED:
-        names = list(range(size)) if class_names is None else list(class_names)
+        names = [*map(str, range(size))] if class_names is None else list(class_names)
         axes.set_xticks(range(size), names, rotation=90)
         axes.set_yticks(range(size), names)
         for i, row in enumerate(share):
@@ -68,9 +83,9 @@ def _draw_confusion(axes, confusion, class_names):
     axes.set(xlabel="taken for", ylabel="class", title="% of each class")
 
 
-def _draw_shifted(axes, shifted):
+def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
     """A line over the severities for each corruption, a level for each test set without them."""
-    lines = {}
+    lines: dict[str, dict[int, float]] = {}
     for name, accuracy in shifted.items():
         kind, _, severity = name.rpartition(" ")
         if kind and severity.isdigit():

@@ -1,9 +1,16 @@
 """Figures of the paper's propositions and of the choice of h."""
 
+from typing import TYPE_CHECKING
+
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def growths(runs, ylabel):
+    from keras_euler.analysis import Growth, Suggestion
+
+
+def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     """What was measured along the blocks, and beside it the same with its bound (dashed), a colour a run.
 
     Args:
@@ -45,7 +52,7 @@ def growths(runs, ylabel):
     return finished(figure)
 
 
-def suggestions(runs):
+def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     """Growth of the gradients against h, and the limit. A circle marks the advice, a cross `1/sqrt(L)` where that is another.
 
     Args:
@@ -86,7 +93,7 @@ def suggestions(runs):
     return finished(figure)
 
 
-def _check_runs(runs, kind):
+def _check_runs(runs: object, kind: str) -> None:
     if not isinstance(runs, dict):
         raise TypeError(f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: {type(runs).__name__}.")
     if not runs:

@@ -1,11 +1,24 @@
 """Figures of many trainings, and of noise."""
 
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from keras_euler._types import Array
 from keras_euler.plots._figure import colours_of, finished, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
+
+def accuracies(
+    panels: Mapping[str, Mapping[str, Mapping[Any, Sequence[tuple[float, bool]]]]],
+    xlabel: str,
+    note: str = "",
+    logarithmic: bool = False,
+    pinned: Mapping[str, int] | None = None,
+) -> "Figure":
     """Median test accuracy along an axis, with the standard deviation over seeds as bars; failed trainings as crosses.
 
     Args:
@@ -39,13 +52,13 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
             xs, colour = sorted(points), colours[label]
             values = [[accuracy for accuracy, _ in points[x]] for x in xs]
             spread = [statistics.pstdev(v) for v in values]
-            style = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
+            style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
             axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
             failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
             if failed:
                 axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
         axes.set(title=title, xlabel=xlabel)
-        axes.xaxis.get_major_locator().set_params(integer=all(isinstance(x, int) for xs in lines.values() for x in xs))
+        axes.locator_params("x", integer=all(isinstance(x, int) for xs in lines.values() for x in xs))
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
@@ -61,7 +74,7 @@ def accuracies(panels, xlabel, note="", logarithmic=False, pinned=None):
     return finished(figure)
 
 
-def accuracy_curves(panels, note=""):
+def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], note: str = "") -> "Figure":
     """Test accuracy over the epochs, the median over seeds: a plot a panel, a colour from dark to light a line (figure 13).
 
     Args:
@@ -96,12 +109,12 @@ def accuracy_curves(panels, note=""):
             axes.plot(range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label)
         axes.set(title=title, xlabel="epoch (from 0)", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
     figure.supxlabel(f"Medians over seeds. {note}".strip(), fontsize="x-small", wrap=True)
     return finished(figure)
 
 
-def _grid(num_panels, width, height):
+def _grid(num_panels: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
     """A figure with as many plots, at most three in a row."""
     columns = min(num_panels, 3)
     rows = -(-num_panels // columns)
@@ -112,7 +125,7 @@ def _grid(num_panels, width, height):
     return figure, grid[:num_panels]
 
 
-def noisy_images(images, levels, stddev):
+def noisy_images(images: Array, levels: Sequence[float], stddev: Sequence[float]) -> "Figure":
     """Images under Gaussian noise: a row an image, a column a level (figure 17).
 
     Args:

@@ -3,17 +3,27 @@
 import csv
 import fnmatch
 import math
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from keras_euler._types import PathLike
 from keras_euler.callbacks import read_log
 from keras_euler.plots._figure import COLOURS, finished, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Columns = Mapping[str, Sequence[float]]
+Log = PathLike | Columns | None  # a file, or what it holds
 
 LINES = ("-", "--", ":", "-.")  # one per seed
 ORDINALS = ("first", "second", "third", "fourth")
 MOST = 4  # layers that are drawn unless named
 
 
-def training_curves(histories, metric=None):
+def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]], metric: str | None = None) -> "Figure":
     """Loss and one more metric, on training and test data, over the epochs: one colour per run.
 
     Args:
@@ -60,7 +70,9 @@ def training_curves(histories, metric=None):
     return finished(figure)
 
 
-def gradient_dynamics(runs, layers=None, title=""):
+def gradient_dynamics(
+    runs: dict[str, Sequence[tuple[Log, Log]]], layers: str | Sequence[str] | None = None, title: str = ""
+) -> "Figure":
     """Weight norms above and gradient norms below, logarithmic, over the iterations (figures 2, 10 and 11 of the paper).
 
     A column a layer, a colour a label, a line style a seed.
@@ -93,7 +105,7 @@ def gradient_dynamics(runs, layers=None, title=""):
     kinds = [i for i in range(2) if any(pair[i] is not None for pair in pairs)]
     if not kinds:
         raise ValueError("`runs` must hold at least one log. Received none.")
-    layers = _chosen(layers, next(pair[kinds[0]] for pair in pairs if pair[kinds[0]] is not None))
+    layers = _chosen(layers, next(columns for pair in pairs if (columns := pair[kinds[0]]) is not None))
     figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 2.5 * len(kinds)))
     grid = figure.subplots(len(kinds), len(layers), sharex=True, sharey="row", squeeze=False)
     for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
@@ -122,7 +134,7 @@ def gradient_dynamics(runs, layers=None, title=""):
     return finished(figure)
 
 
-def _draw(row, columns, layers, label, style):
+def _draw(row: Any, columns: Columns | None, layers: Sequence[str], label: str, style: dict[str, Any]) -> None:
     """A line of each layer in its plot."""
     if columns is None:
         return
@@ -135,7 +147,7 @@ def _draw(row, columns, layers, label, style):
         axes.set_xlabel(counted if axes.get_subplotspec().is_last_row() else "")
 
 
-def _checked_runs(runs):
+def _checked_runs(runs: Any) -> Any:
     pairs = [pair for pairs in runs.values() for pair in pairs] if isinstance(runs, dict) else None
     if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
         raise TypeError(
@@ -147,7 +159,7 @@ def _checked_runs(runs):
     return runs
 
 
-def _chosen(layers, columns):
+def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
     """Names of the layers to draw, of those that a log has."""
     names = [*columns][1:-1]
     if not layers:
@@ -160,12 +172,12 @@ def _chosen(layers, columns):
     return list(dict.fromkeys(found))
 
 
-def _columns(log):
+def _columns(log: Log) -> Columns | None:
     """A CSV file as dict of name -> list of floats; a dict, or None, as it is."""
-    return read_log(log) if isinstance(log, (str, Path)) else log
+    return read_log(log) if isinstance(log, (str, os.PathLike)) else log
 
 
-def _rows(history):
+def _rows(history: Any) -> list[dict[str, float]]:
     if isinstance(history, (str, Path)):
         with open(history, newline="") as file:
             history = list(csv.DictReader(file))
@@ -177,7 +189,7 @@ def _rows(history):
     return [{name: float(value) if value not in ("", None) else math.nan for name, value in row.items()} for row in history]
 
 
-def _metric_of(row):
+def _metric_of(row: Mapping[str, float]) -> str | None:
     """The metric to draw beside the loss, None without one."""
     names = [name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")]
     return "accuracy" if "accuracy" in names else next(iter(names), None)

@@ -3,13 +3,16 @@
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_euler._checks import check_choice, check_integer, check_number
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 SAMPLERS = ("tpe", "gp")
 Point = dict[str, Any]
@@ -64,7 +67,7 @@ class Search:
     sampler: str = "tpe"
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_number("low", self.low)
         check_number("high", self.high)
         check_integer("num_trials", self.num_trials, 1)
@@ -73,7 +76,7 @@ class Search:
             raise ValueError(f"`low` must be below `high`. Received: low={self.low}, high={self.high}.")
 
 
-def checked_points(points):
+def checked_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
     """The points with one type per setting.
 
     Raises:
@@ -83,7 +86,7 @@ def checked_points(points):
     points = list(points)
     if not points or not all(isinstance(point, Mapping) for point in points):
         raise TypeError("`points` must be a list of dicts of setting -> value, or a Search. See keras_euler.studies.grid.")
-    columns = {name: [] for name in points[0]}
+    columns: dict[str, list[Any]] = {name: [] for name in points[0]}
     for point in points:
         if set(point) != set(columns):
             raise ValueError(f"All points must have the same settings. Received: {sorted(columns)} and {sorted(point)}.")
@@ -93,11 +96,11 @@ def checked_points(points):
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def distributions(points, choices):
+def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]]) -> dict[str, "BaseDistribution"]:
     """Optuna's domain of each setting: wide, so that a study can grow; of texts the `choices`, or those of the points."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found = {}
+    found: dict[str, BaseDistribution] = {}
     for name in points[0]:
         values = list(dict.fromkeys(point[name] for point in points))
         if name in choices or not _are_numbers(values):
@@ -109,7 +112,7 @@ def distributions(points, choices):
     return found
 
 
-def space(search):
+def space(search: Search) -> dict[str, "BaseDistribution"]:
     """Optuna's domain of each setting of a search: one between two numbers, the others fixed."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
@@ -120,17 +123,17 @@ def space(search):
     return {**fixed, search.name: FloatDistribution(search.low, search.high, log=search.low > 0)}
 
 
-def key(params):
+def key(params: Mapping[str, Any]) -> str:
     """What tells one point from another."""
     return json.dumps(params, sort_keys=True)
 
 
-def described(params):
+def described(params: Mapping[str, Any]) -> str:
     """A point in words."""
     return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
 
 
-def _column(name, values, repeated=False):
+def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     if not values:
         raise ValueError(f"`{name}` must have at least one value. Received: none.")
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
@@ -146,5 +149,5 @@ def _column(name, values, repeated=False):
     return values
 
 
-def _are_numbers(values):
+def _are_numbers(values: Iterable[object]) -> bool:
     return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)

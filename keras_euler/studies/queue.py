@@ -7,13 +7,15 @@ share: its own loop, three workers on SQLite, trained 1 of 30 trials twice and e
 import contextlib
 import json
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import optuna
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from keras_euler.studies.points import key
+from keras_euler.studies.points import Point, key
 from keras_euler.studies.storage import requeue
 
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
@@ -21,7 +23,7 @@ TAKEN = (*UNFINISHED, TrialState.COMPLETE)
 COUNTED = (*TAKEN, TrialState.PRUNED)
 
 
-def open_study(storage, name, definition, **kwargs):
+def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapping[str, Any], **kwargs: Any) -> optuna.Study:
     """The study of this name, made where there is none.
 
     Args:
@@ -50,7 +52,7 @@ def open_study(storage, name, definition, **kwargs):
     return study
 
 
-def enqueue(study, points, distributions):
+def enqueue(study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> int:
     """Queue the points that are not waiting, running or complete; return how many."""
     taken = {key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
     new = {key(point): point for point in points if key(point) not in taken}
@@ -64,13 +66,13 @@ def enqueue(study, points, distributions):
         ) from error
 
 
-def _queued(study, points, distributions):
+def _queued(study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> int:
     waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in points]
     study.add_trials(waiting)  # when all of them are valid
     return len(points)
 
 
-def propose(study, num_trials):
+def propose(study: optuna.Study, num_trials: int) -> int:
     """Queue trials of a search, whose parameters the sampler chooses when they begin, until there are `num_trials` that have not
     failed; return how many."""
     new = max(0, num_trials - len(study.get_trials(deepcopy=False, states=COUNTED)))
@@ -87,14 +89,14 @@ class Claims:
         points: List of points: take these only; None for all that are queued.
     """
 
-    def __init__(self, study, points=None):
+    def __init__(self, study: optuna.Study, points: Sequence[Point] | None = None) -> None:
         self.study = study
         self.wanted = None if points is None else {key(point) for point in points}
-        self.postponed = {}  # key of a point -> when it may be claimed again
+        self.postponed: dict[str, float] = {}  # key of a point -> when it may be claimed again
 
-    def next(self):
+    def next(self) -> optuna.Trial | None:
         """The first waiting trial that no other worker gets, begun ones before new ones; None without one."""
-        now, storage = time.monotonic(), self.study._storage
+        now, storage = time.monotonic(), cast(Any, self.study._storage)
         waiting = [t for t in self.of(TrialState.WAITING) if self.postponed.get(key(t.params), 0) <= now]
         for trial in sorted(waiting, key=lambda trial: ("failed_trial" not in trial.system_attrs, trial.number)):
             with contextlib.suppress(UpdateFinishedTrialError):
@@ -104,37 +106,38 @@ class Claims:
                     return optuna.trial.Trial(self.study, trial._trial_id)
         return None
 
-    def unfinished(self):
+    def unfinished(self) -> list[FrozenTrial]:
         """The trials that wait or run."""
         return self.of(*UNFINISHED)
 
-    def of(self, *states):
+    def of(self, *states: TrialState) -> list[FrozenTrial]:
         """The wanted trials in these states."""
         trials = self.study.get_trials(deepcopy=False, states=states)
         return [trial for trial in trials if self.wanted is None or key(trial.params) in self.wanted]
 
-    def postpone(self, trial, seconds):
+    def postpone(self, trial: optuna.Trial, seconds: float) -> None:
         """Put a trial back and leave it to others for a while."""
         self.postponed[key(trial.params)] = time.monotonic() + seconds
         self.put_back(trial)
 
-    def put_back(self, trial):
+    def put_back(self, trial: optuna.Trial) -> None:
         """End a trial and put it back into the queue."""
         with contextlib.suppress(UpdateFinishedTrialError, ValueError):  # another worker has it
             self.study.tell(trial, state=TrialState.FAIL)
             requeue(self.study, self.study.trials[trial.number])
 
-    def is_repeated(self, trial):
+    def is_repeated(self, trial: optuna.Trial) -> bool:
         """Whether another trial is the same: an earlier one, as two workers that start at once may both fill the queue, or a
         finished one that was imported after this one was queued."""
         others = [other for other in self.of(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)]
         return any(other.number < trial.number or other.state == TrialState.COMPLETE for other in others)
 
 
-def suggest(trial, name, domain):
+def suggest(trial: optuna.Trial, name: str, domain: BaseDistribution) -> Any:
     """Let the sampler choose a parameter of a trial."""
     if isinstance(domain, CategoricalDistribution):
         return trial.suggest_categorical(name, domain.choices)
     if isinstance(domain, IntDistribution):
         return trial.suggest_int(name, domain.low, domain.high)
+    assert isinstance(domain, FloatDistribution)
     return trial.suggest_float(name, domain.low, domain.high, log=domain.log)

@@ -5,8 +5,11 @@ import os
 import time
 import warnings
 import zlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from keras_euler.studies.optional import optuna, sqlalchemy
+from keras_euler._types import PathLike
+from keras_euler.studies.optional import JournalFileOpenLock, optuna, sqlalchemy
 
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 LOCKS = {  # of a number, until it is released
@@ -18,9 +21,11 @@ DRIVERS = {"postgresql": "psycopg[binary]", "mysql": "mysqlclient", "mariadb": "
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 MAX_RETRIES = 5  # of a trial whose process died: it may be the trial that kills it
 
+Result = TypeVar("Result")
+
 
 @contextlib.contextmanager
-def no_experimental_warnings():
+def no_experimental_warnings() -> Iterator[None]:
     """Optuna warns at every use that heartbeats are experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -32,7 +37,7 @@ with no_experimental_warnings():
     requeue_stale = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
 
 
-def storage_url(storage: str | os.PathLike) -> str:
+def storage_url(storage: PathLike) -> str:
     """The database URL of a storage: a URL as it is, a path as that of a SQLite file.
 
     Example:
@@ -44,7 +49,7 @@ def storage_url(storage: str | os.PathLike) -> str:
     return storage if "://" in storage else f"sqlite:///{storage}"
 
 
-def open_storage(url, heartbeat=60):
+def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
     """The storage at a URL of SQLAlchemy's.
 
     Args:
@@ -74,7 +79,7 @@ def open_storage(url, heartbeat=60):
         ) from error
 
 
-def check_exists(url):
+def check_exists(url: str) -> None:
     """Raise a ValueError where a SQLite file is missing: opening it to read would make it."""
     address = sqlalchemy.make_url(url)
     file = address.database or ""
@@ -108,30 +113,30 @@ def hide_password(url: str) -> str:
     return sqlalchemy.make_url(url).render_as_string(hide_password=True)
 
 
-def _opened(url, heartbeat, is_sqlite, attempts=10):
-    for attempt in range(attempts):
-        try:
-            with no_experimental_warnings():
-                return optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
-                    heartbeat_interval=heartbeat,
-                    grace_period=3 * heartbeat,
-                    heartbeat_stale_trial_callback=requeue_stale,
-                )
-        except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all make the tables
-            raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
-            if not raced or attempt == attempts - 1:
-                raise
-            time.sleep(0.5)
+def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "optuna.storages.RDBStorage":
+    try:
+        with no_experimental_warnings():
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
+                heartbeat_interval=heartbeat,
+                grace_period=3 * heartbeat,
+                heartbeat_stale_trial_callback=requeue_stale,
+            )
+    except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all create the tables
+        has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
+        if not has_raced or attempts == 1:
+            raise
+    time.sleep(0.5)
+    return _opened(url, heartbeat, is_sqlite, attempts - 1)
 
 
 @contextlib.contextmanager
-def exclusive(storage, url, name):
+def exclusive(storage: "optuna.storages.RDBStorage", url: str, name: str) -> Iterator[None]:
     """One process at a time runs this block for a study: several that start at once would all fill its queue."""
     address = sqlalchemy.make_url(url)
-    if address.get_backend_name() == "sqlite" and os.path.isfile(address.database or ""):
-        lock = optuna.storages.journal.JournalFileOpenLock(address.database)
+    if address.get_backend_name() == "sqlite" and address.database and os.path.isfile(address.database):
+        lock = JournalFileOpenLock(address.database)
         lock.acquire()
         try:
             yield
@@ -150,7 +155,7 @@ def exclusive(storage, url, name):
 
 
 @contextlib.contextmanager
-def storage_errors(url):
+def storage_errors(url: str) -> Iterator[None]:
     """Turn what a database says while it is used (full, read-only, gone) into one sentence."""
     try:
         yield
@@ -161,21 +166,18 @@ def storage_errors(url):
         raise ValueError(f"The storage {describe_storage(url)} failed: {reason}.{again}") from error
 
 
-def retried(call, attempts=5):
+def retried(call: Callable[[], Result], attempts: int = 5) -> Result:
     """Call a function that writes to a storage; where that fails, try again for some 15 seconds."""
-    for attempt in range(attempts):
+    for attempt in range(attempts - 1):
         try:
             return call()
         except STORAGE_ERRORS:
-            if attempt == attempts - 1:
-                raise
             time.sleep(2**attempt)
+    return call()
 
 
-def _reason(error):
+def _reason(error: BaseException) -> str:
     """The database's own words, below what Optuna and SQLAlchemy make of them."""
-    while error is not None:
-        if getattr(error, "orig", None):
-            return str(error.orig).splitlines()[0].rstrip(".")
-        last, error = error, error.__cause__ or error.__context__
-    return str(last).splitlines()[0].rstrip(".")
+    while not getattr(error, "orig", None) and (cause := error.__cause__ or error.__context__):
+        error = cause
+    return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")

@@ -7,12 +7,13 @@ import pickle
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
 
 from keras_euler._checks import check_integer
+from keras_euler._types import PathLike
 from keras_euler.studies.points import Point, Search, checked_points, distributions, space
 from keras_euler.studies.queue import UNFINISHED, enqueue, open_study, propose
 from keras_euler.studies.storage import exclusive, open_storage, storage_errors, storage_url
@@ -23,14 +24,16 @@ from keras_euler.training.interrupts import Interruptible, terminate_as_interrup
 if TYPE_CHECKING:
     import pandas as pd
 
+Objective = Callable[..., float | Mapping[str, Any]]
+Cost = Callable[[Point], float] | None
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 def run(
-    objective: Callable[..., float | Mapping[str, Any]],
+    objective: Objective,
     points: Sequence[Point] | Search,
-    storage: str | os.PathLike,
+    storage: PathLike,
     *,
     name: str = "study",
     workers: int = 1,
@@ -38,7 +41,7 @@ def run(
     definition: Mapping[str, Any] | None = None,
     attributes: Mapping[str, Any] | None = None,
     choices: Mapping[str, Sequence[Any]] | None = None,
-    cost: Callable[[Point], float] | None = None,
+    cost: Cost = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
     """Run every point of a grid once, or a search, whoever works, dies or starts again; return the results as a table.
@@ -101,7 +104,9 @@ def run(
             return results(url, name)
 
 
-def _queue(study, name, points, choices, say):
+def _queue(
+    study: optuna.Study, name: str, points: list[Point] | Search, choices: Mapping[str, Sequence[Any]], say: Callable[[str], None]
+) -> None:
     if isinstance(points, Search):
         new = propose(study, points.num_trials)
         say(f"search {name}: {points.num_trials} trials, {new} of them new")
@@ -113,41 +118,47 @@ def _queue(study, name, points, choices, say):
         say(f"{others} more trials wait in this study, of other values than these: left to another command")
 
 
-def _work(study, objective, points, heartbeat, cost, say):
+def _work(
+    study: optuna.Study, objective: Objective, points: list[Point] | Search, heartbeat: int, cost: Cost, say: Callable[[str], None]
+) -> None:
     domains = space(points) if isinstance(points, Search) else {}
     progress = lambda: _progress(study, bool(domains), cost)  # noqa: E731
-    Worker(study, objective, heartbeat, None if domains else points, domains, say, progress).work()
+    Worker(study, objective, heartbeat, None if isinstance(points, Search) else points, domains, say, progress).work()
 
 
-def _progress(study, is_search, cost):
+def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
     """How many trials are done, and an estimate of the time left from the time that the others took."""
-    state, cost = optuna.trial.TrialState, cost or (lambda point: 1.0)
+    state, cost_of = optuna.trial.TrialState, cost or (lambda point: 1.0)
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
+    seconds = [t.duration.total_seconds() for t in done if t.duration]
     pruned = is_search * sum(t.state == state.PRUNED for t in trials)
     left = [t for t in trials if t.state in UNFINISHED]
     if not left or not done:
         return f" ({len(done) + pruned} done, {len(left)} to do)"
-    pace = sum(t.duration.total_seconds() for t in done) / sum(cost(t.params) for t in done)
-    costs = [cost(t.params) if t.params else sum(cost(d.params) for d in done) / len(done) for t in left]
-    minutes = pace * sum(costs) / max(1, sum(t.state == state.RUNNING for t in left)) / 60
+    done_cost = sum(cost_of(t.params) for t in done)
+    costs = [cost_of(t.params) if t.params else done_cost / len(done) for t in left]
+    minutes = sum(seconds) / done_cost * sum(costs) / max(1, sum(t.state == state.RUNNING for t in left)) / 60
     about = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
     return f" ({len(done) + pruned} done, {len(left)} to do, {about})"
 
 
-def _sampling(points):
+def _sampling(points: list[Point] | Search) -> dict[str, Any]:
     """Sampler and pruner of Optuna; a grid needs neither."""
     if not isinstance(points, Search):
         return {"pruner": optuna.pruners.NopPruner()}
     # Without a seed, so that workers differ. TPE counts running trials as bad ones, so that workers keep apart.
-    make = {"tpe": lambda: optuna.samplers.TPESampler(constant_liar=True), "gp": optuna.samplers.GPSampler}
+    make: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),
+        "gp": optuna.samplers.GPSampler,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = make[points.sampler]()
     return {"sampler": sampler, "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)}
 
 
-def _spawn(workers, arguments):
+def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
     """Run workers as processes with their share of the cores; raise where one of them died."""
     try:
         pickle.dumps(arguments)
@@ -170,14 +181,17 @@ def _spawn(workers, arguments):
                 process.terminate()
             for process in started:
                 process.join()
-    killed = [signal.Signals(-process.exitcode).name for process in processes if process.exitcode < 0]
+    exit_codes = [process.exitcode or 0 for process in processes]
+    killed = [signal.Signals(-code).name for code in exit_codes if code < 0]
     if killed:
         raise RuntimeError(f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. The same command goes on.")
-    if any(process.exitcode for process in processes):
+    if any(exit_codes):
         raise RuntimeError("A worker stopped, as said above. The same command goes on.")
 
 
-def _work_in_process(objective, points, url, name, heartbeat, cost, verbose):
+def _work_in_process(
+    objective: Objective, points: list[Point] | Search, url: str, name: str, heartbeat: int, cost: Cost, verbose: bool
+) -> None:
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # an interrupt of the terminal comes by way of the parent, and once
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
@@ -193,7 +207,7 @@ def _work_in_process(objective, points, url, name, heartbeat, cost, verbose):
 
 
 @contextlib.contextmanager
-def _environment(defaults):
+def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for child processes, unless they are set."""
     new = {name: value for name, value in defaults.items() if name not in os.environ}
     os.environ.update(new)

@@ -1,10 +1,10 @@
 """What a study has measured so far, as a table; finished trials to and from a file."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_euler._types import PathLike
 from keras_euler.studies.optional import optuna
 from keras_euler.studies.points import key
 from keras_euler.studies.queue import open_study
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFERENCE = ("complete", "pruned", "running", "waiting", "failed", "interrupted")
 
 
-def study_names(storage: str | os.PathLike) -> list[str]:
+def study_names(storage: PathLike) -> list[str]:
     """The names of the studies in a storage.
 
     Example:
@@ -36,7 +36,7 @@ def study_names(storage: str | os.PathLike) -> list[str]:
         return optuna.get_all_study_names(opened)
 
 
-def read_study(storage: str | os.PathLike, name: str) -> dict[str, Any]:
+def read_study(storage: PathLike, name: str) -> dict[str, Any]:
     """A study as a dict that JSON can hold.
 
     Args:
@@ -63,7 +63,8 @@ def read_study(storage: str | os.PathLike, name: str) -> dict[str, Any]:
     with storage_errors(url):
         trials = study.get_trials(deepcopy=False)
         attributes = dict(study.user_attrs)
-    states, rows = {}, {}
+    states: dict[str, int] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for trial in trials:
         row = _row(trial)
         states[row["state"]] = states.get(row["state"], 0) + 1
@@ -75,7 +76,7 @@ def read_study(storage: str | os.PathLike, name: str) -> dict[str, Any]:
     return {"name": name, "definition": definition, "attributes": attributes, "trials": states, "rows": list(rows.values())}
 
 
-def results(storage: str | os.PathLike, name: str = "study") -> "pd.DataFrame":
+def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
     """The results of a study so far, finished or not.
 
     Args:
@@ -109,7 +110,7 @@ def results(storage: str | os.PathLike, name: str = "study") -> "pd.DataFrame":
     return table[[*first, *(name for name in table.columns if name not in first)]] if rows else table
 
 
-def export_trials(storage: str | os.PathLike, file: str | os.PathLike) -> int:
+def export_trials(storage: PathLike, file: PathLike) -> int:
     """Write the finished trials of all studies in a storage to a JSON file, to go on in another storage.
 
     Args:
@@ -149,7 +150,7 @@ def export_trials(storage: str | os.PathLike, file: str | os.PathLike) -> int:
     return sum(len(study["trials"]) for study in studies.values())
 
 
-def import_trials(file: str | os.PathLike, storage: str | os.PathLike) -> int:
+def import_trials(file: PathLike, storage: PathLike) -> int:
     """Add the trials of a file of `export_trials` to a storage; those that it has already are left out.
 
     Args:
@@ -193,7 +194,7 @@ def import_trials(file: str | os.PathLike, storage: str | os.PathLike) -> int:
     return count
 
 
-def _loaded(url, name):
+def _loaded(url: str, name: str) -> "optuna.Study":
     check_exists(url)
     opened = open_storage(url)
     with storage_errors(url):
@@ -203,7 +204,7 @@ def _loaded(url, name):
         return optuna.load_study(study_name=name, storage=opened)
 
 
-def _row(trial):
+def _row(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
     state, error = trial.state.name.lower(), trial.user_attrs.get("error")
     if state == "fail":
         state = "failed" if error else "interrupted"
@@ -217,7 +218,7 @@ def _row(trial):
     }
 
 
-def _created(trial):
+def _created(trial: dict[str, Any]) -> "optuna.trial.FrozenTrial":
     return optuna.create_trial(
         state=optuna.trial.TrialState.COMPLETE,
         params=trial["params"],

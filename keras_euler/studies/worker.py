@@ -7,13 +7,15 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 
-from keras_euler.studies.points import described
+from keras_euler.studies.points import Point, described
 from keras_euler.studies.queue import Claims, suggest
 from keras_euler.studies.storage import STORAGE_ERRORS, no_experimental_warnings, retried
 from keras_euler.training.interrupts import raise_pending_interrupt
@@ -38,14 +40,23 @@ class Worker:
         progress: Function that returns words on how far the study is.
     """
 
-    def __init__(self, study, objective, heartbeat, points=None, domains=None, say=print, progress=lambda: ""):
+    def __init__(
+        self,
+        study: optuna.Study,
+        objective: Callable[..., Any],
+        heartbeat: int,
+        points: Sequence[Point] | None = None,
+        domains: Mapping[str, BaseDistribution] | None = None,
+        say: Callable[[str], None] = print,
+        progress: Callable[[], str] = lambda: "",
+    ) -> None:
         self.study, self.heartbeat = study, heartbeat
         self.objective = objective
         self.reports = "report" in inspect.signature(objective).parameters
         self.claims, self.domains = Claims(study, points), domains or {}
         self.say, self.progress = say, progress
 
-    def work(self):
+    def work(self) -> int:
         """Run trials until none is left; return how many failed."""
         num_failed, waited = 0, False
         while True:
@@ -67,7 +78,7 @@ class Worker:
                 )
             time.sleep(min(self.heartbeat, 5))
 
-    def _claimed(self, trial):
+    def _claimed(self, trial: optuna.Trial) -> bool:
         """Run a claimed trial; return whether it failed."""
         with self._beating(trial):
             try:
@@ -78,7 +89,7 @@ class Worker:
                 self.say(f"given up: {described(trial.params)}: without a sign of life it went to another worker")
                 return False
 
-    def _run(self, trial):
+    def _run(self, trial: optuna.Trial) -> bool:
         try:
             if not self.domains and self.claims.is_repeated(trial):
                 raise optuna.TrialPruned
@@ -104,10 +115,10 @@ class Worker:
             raise
         return False
 
-    def _result(self, trial):
+    def _result(self, trial: optuna.Trial) -> tuple[float, dict[str, Any]]:
         """The value of a trial and all that the objective returned."""
 
-        def report(value, step):
+        def report(value: float, step: int) -> None:
             retried(lambda: trial.report(float(value), step))
             if retried(trial.should_prune):
                 self.say(f"{described(trial.params)}: given up after step {step}")
@@ -122,7 +133,7 @@ class Worker:
             raise ValueError("The objective returned NaN. Return the least value that a hopeless point may have.")
         return float(record["value"]), {name: value for name, value in record.items() if name != "value"}
 
-    def _failed(self, trial, error):
+    def _failed(self, trial: optuna.Trial, error: Exception) -> bool:
         if self.study.trials[trial.number].state.is_finished():
             raise UpdateFinishedTrialError from error
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
@@ -135,16 +146,16 @@ class Worker:
         return True
 
     @contextlib.contextmanager
-    def _beating(self, trial):
+    def _beating(self, trial: optuna.Trial) -> Iterator[None]:
         """Give signs of life while a trial runs."""
         over = threading.Event()
 
-        def beat():
+        def beat() -> None:
             last = 0.0
             while not over.wait(min(self.heartbeat, 1.0)):  # short, so that a machine that slept gives a sign at once
                 if time.time() - last >= self.heartbeat:
                     with contextlib.suppress(*STORAGE_ERRORS):  # the next one may get through
-                        self.study._storage.record_heartbeat(trial._trial_id)
+                        cast(Any, self.study._storage).record_heartbeat(trial._trial_id)
                         last = time.time()
 
         thread = threading.Thread(target=beat, daemon=True)
@@ -156,7 +167,7 @@ class Worker:
             thread.join()
 
 
-def _plain(value):
+def _plain(value: object) -> Any:
     """What JSON can hold of a NumPy number or array."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -9,7 +10,9 @@ from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, i
 from keras_euler.surgery.residual_connections import is_addition, opaque_layers, residual_connections
 
 
-def eulerize(model, h=0.1, shortcuts=None, verbose=True):
+def eulerize(
+    model: keras.Model, h: StepFactor = 0.1, shortcuts: dict[str, int | None] | None = None, verbose: bool = True
+) -> keras.Model:
     """A copy of a functional Keras ResNet in which each residual connection is an explicit Euler step, `y = x + h * F(x)`.
 
     What the model adds by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same name (equation 3 of the

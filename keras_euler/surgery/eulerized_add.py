@@ -1,7 +1,11 @@
 """The Euler step that takes the place of an addition in a model's graph."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from keras_euler._types import Config, Shape, Tensor
 from keras_euler.layers import EulerAdd
 
 
@@ -28,24 +32,24 @@ class EulerizedAdd(EulerAdd):
     [[1.5, 1.5, 1.5]]
     """
 
-    def __init__(self, h=0.1, branch_index=1, keep_mask=True, **kwargs):
+    def __init__(self, h: float = 0.1, branch_index: int = 1, keep_mask: bool = True, **kwargs: Any) -> None:
         if type(branch_index) is not int or branch_index not in (0, 1):
             raise ValueError(f"`branch_index` must be 0 or 1. Received: branch_index={branch_index!r}.")
         super().__init__(h, **kwargs)
         self.branch_index = branch_index
         self.keep_mask = keep_mask
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[Shape]) -> None:
         super().build(self._shortcut_first(input_shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return super().call(self._shortcut_first(inputs))
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None) -> Tensor:
         return super().compute_mask(inputs, mask) if self.keep_mask else None
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "branch_index": self.branch_index, "keep_mask": self.keep_mask}
 
-    def _shortcut_first(self, pair):
+    def _shortcut_first(self, pair: Any) -> Any:
         return pair if self.branch_index == 1 else pair[::-1]

@@ -8,7 +8,7 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
 
 
-def block_features(model):
+def block_features(model: keras.Model) -> keras.Model:
     """A model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
 
     Blocks are the `EulerResidual` layers of a model and of the models within it, and `EulerAdd` layers that stand in their

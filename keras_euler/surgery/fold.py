@@ -17,7 +17,7 @@ LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.l
 NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
-def fold(model):
+def fold(model: keras.Model) -> keras.Model:
     """A copy of a model for inference, with batch norm, h and ReLU folded into the convolutions.
 
     In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so is a convolution or dense
@@ -221,7 +221,7 @@ def _arrays(layer):
     return kernel, _numpy(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
 
 
-def num_filters(layer):
+def num_filters(layer: keras.layers.Layer) -> int:
     """How many channels a linear layer's output has."""
     return math.prod(_filters(layer))
 

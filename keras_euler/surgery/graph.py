@@ -1,11 +1,14 @@
 """What a functional model calls, in order: found by walking it through Keras' own `clone_model`."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from keras_euler import _backend
+from keras_euler._types import Config, Tensor
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,12 @@ class Call:
         outputs: List of those that come out.
     """
 
-    operation: object
-    inputs: list
-    outputs: list
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
 
 
-def functional(model):
+def functional(model: keras.Model) -> keras.Model:
     """A functional model of the same layers: what `clone_model` can walk, which knows no calls in Sequential ones.
 
     Raises:
@@ -45,7 +48,7 @@ def functional(model):
         ) from error
 
 
-def is_graph(operation):
+def is_graph(operation: object) -> bool:
     """Whether this is a model within a model whose own graph can be walked."""
     if not isinstance(operation, keras.Model):
         return False
@@ -56,12 +59,14 @@ def is_graph(operation):
     return True
 
 
-def is_of_keras(operation):
+def is_of_keras(operation: object) -> bool:
     """Whether a layer or operation is one of Keras' own."""
     return type(operation).__module__.partition(".")[0] == "keras"
 
 
-def walk(graph, call, layer=lambda layer: layer, inputs=None):
+def walk(
+    graph: keras.Model, call: Callable[..., Any], layer: Callable[[Any], Any] = lambda layer: layer, inputs: Any = None
+) -> keras.Model:
     """A copy of a functional model in which each call is `call(operation, *args, **kwargs)`.
 
     Args:
@@ -76,7 +81,7 @@ def walk(graph, call, layer=lambda layer: layer, inputs=None):
     return keras.models.clone_model(graph, input_tensors=inputs, clone_function=layer, call_function=call)
 
 
-def calls(graph):
+def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
     """The `Call`s of a functional model, in order, models within it being one call each, and the tensors that come out of it.
 
     Returns:
@@ -84,7 +89,7 @@ def calls(graph):
     """
     found = []
 
-    def call(operation, *args, **kwargs):
+    def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         outputs = operation(*args, **kwargs)
         found.append(Call(operation, tensors((args, kwargs)), tensors(outputs)))
         return outputs
@@ -93,18 +98,18 @@ def calls(graph):
     return found, tensors(copy.output)
 
 
-def rebuilt(layer, config):
+def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
     """A new layer of the class of `layer`, without its weights."""
     if isinstance(layer, keras.layers.Lambda):
         return type(layer).from_config(config, safe_mode=False)  # its code is that of this process
     return type(layer).from_config(config)
 
 
-def copy_state(old, new):
+def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Give a built layer all that another one of the same configuration has learned: weights, statistics, vocabularies."""
     with tempfile.TemporaryDirectory() as folder:
         for one, other in zip(_backend.all_layers(old), _backend.all_layers(new), strict=True):
-            values = {}
+            values: dict[str, Tensor] = {}
             one.save_own_variables(values)
             if values:
                 other.load_own_variables({name: keras.ops.convert_to_numpy(value) for name, value in values.items()})
@@ -113,11 +118,11 @@ def copy_state(old, new):
                 other.load_assets(folder)
 
 
-def _same_input(tensor, layer):
+def _same_input(tensor: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
     settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=layer.optional)
     return keras.Input(batch_shape=tensor.shape, name=layer.name, **settings)
 
 
-def tensors(structure):
+def tensors(structure: Any) -> list[keras.KerasTensor]:
     """The symbolic tensors in a structure of arguments or outputs, in order."""
     return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, keras.KerasTensor)]

@@ -1,13 +1,14 @@
 """The residual connections of any functional Keras model: which additions they are, and which input is the shortcut."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import keras
 
 from keras_euler import _backend
 from keras_euler.layers import EulerResidual
-from keras_euler.surgery.graph import calls, functional, is_graph, is_of_keras
+from keras_euler.surgery.graph import Call, calls, functional, is_graph, is_of_keras
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Residual:
     num_calls: int = 1
 
 
-def residual_connections(model, shortcuts=None):
+def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | None = None) -> list[Residual]:
     """The additions of a functional model: which are residual connections, and which of the two inputs is the shortcut.
 
     The order of the inputs is no evidence. Where one input is computed from the other, that other is the shortcut; else it is the
@@ -65,7 +66,7 @@ def residual_connections(model, shortcuts=None):
     wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
-    found = []
+    found: list[Residual] = []
     passed = _find(functional(model), "", shortcuts, found, {})
     found = [replace(residual, num_calls=passed[i]) for i, residual in enumerate(found)]
     unknown = set(shortcuts) - {residual.name for residual in found} - set(opaque_layers(model))
@@ -75,7 +76,7 @@ def residual_connections(model, shortcuts=None):
     return found
 
 
-def is_addition(operation, inputs):
+def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor]) -> bool:
     """Whether a call adds tensors, and nothing else: a subclass may do something else."""
     # The operation behind `keras.ops.add` and `+` is called Add too, but has no public name.
     is_layer = isinstance(operation, keras.layers.Layer)
@@ -83,7 +84,9 @@ def is_addition(operation, inputs):
     return (is_function or type(operation) is keras.layers.Add) and len(inputs) > 1
 
 
-def _find(graph, prefix, shortcuts, found, models):
+def _find(
+    graph: keras.Model, prefix: str, shortcuts: dict[str, int | None], found: list[Residual], models: dict[int, Counter[int]]
+) -> Counter[int]:
     """Append the additions of a graph and of the models within it to `found`, in the order of their first calls.
 
     Args:
@@ -96,7 +99,8 @@ def _find(graph, prefix, shortcuts, found, models):
     Returns:
         Counter of positions in `found`: how often x passes each addition in one call of the graph.
     """
-    passed, lineage, names = Counter(), _Lineage(), []
+    passed: Counter[int] = Counter()
+    lineage, names = _Lineage(), []
     for call in calls(graph)[0]:
         name = prefix + call.operation.name
         if is_graph(call.operation):
@@ -117,17 +121,17 @@ def _find(graph, prefix, shortcuts, found, models):
 class _Lineage:
     """What each tensor of a graph is computed from."""
 
-    def __init__(self):
-        self.above = {}  # id of a tensor -> ids of the tensors that it is computed from, and its own
-        self.calls = {}  # id of a tensor -> the call that it comes out of
+    def __init__(self) -> None:
+        self.above: dict[int, frozenset[int]] = {}  # id of a tensor -> ids of the tensors that it is computed from, and its own
+        self.calls: dict[int, Call] = {}  # id of a tensor -> the call that it comes out of
 
-    def add(self, call):
+    def add(self, call: Call) -> None:
         above = frozenset().union(*map(self._of, call.inputs))
         for tensor in call.outputs:
             self.above[id(tensor)] = above | {id(tensor)}
             self.calls[id(tensor)] = call
 
-    def shortcut_of(self, name, call):
+    def shortcut_of(self, name: str, call: Call) -> tuple[int | None, str]:
         """The pair of the shortcut, 0, 1 or None, and the reason."""
         if len(call.inputs) != 2:
             return None, f"adds {len(call.inputs)} tensors, not two"
@@ -153,15 +157,15 @@ class _Lineage:
         fewer = int(weights[1] < weights[0])
         return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
 
-    def _of(self, tensor):
+    def _of(self, tensor: keras.KerasTensor) -> frozenset[int]:
         return self.above.get(id(tensor), frozenset({id(tensor)}))
 
-    def _num_weighted(self, tensors):
+    def _num_weighted(self, tensors: Iterable[int]) -> int:
         operations = {id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors}
         return sum(map(_num_weighted_layers, operations.values()))
 
 
-def _num_weighted_layers(operation):
+def _num_weighted_layers(operation: keras.Operation) -> int:
     """Layers with weights of their own: one, none, or those within a model or a layer made of layers."""
     if not isinstance(operation, keras.layers.Layer):
         return 0
@@ -170,12 +174,12 @@ def _num_weighted_layers(operation):
     return own + sum(map(_num_weighted_layers, inner))
 
 
-def opaque_layers(model, prefix=""):
+def opaque_layers(model: keras.Model, prefix: str = "") -> dict[str, str]:
     """Layers made of layers, whose calls are no part of the graph and may add: dict of name -> class.
 
     Keras' own (attention, recurrence) are known to add nothing; those that wrap another layer are as opaque as that one.
     """
-    found = {}
+    found: dict[str, str] = {}
     for layer in model.layers:
         if is_graph(layer):
             found |= opaque_layers(layer, f"{prefix}{layer.name}/")
@@ -184,7 +188,7 @@ def opaque_layers(model, prefix=""):
     return found
 
 
-def _may_hide(layer):
+def _may_hide(layer: keras.layers.Layer) -> bool:
     within = _backend.inner_layers(layer)
     if not within or isinstance(layer, EulerResidual):
         return False

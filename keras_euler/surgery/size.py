@@ -2,12 +2,15 @@
 
 import math
 
+import keras
+
+from keras_euler._types import Shape
 from keras_euler.layers import EulerResidual
 from keras_euler.surgery.fold import LINEAR, num_filters
 from keras_euler.surgery.graph import calls, functional, is_graph
 
 
-def multiply_adds(model):
+def multiply_adds(model: keras.Model) -> int:
     """Multiplications, each with its addition, of the convolutions (Conv1D to Conv3D, depthwise ones) and dense layers for one
     example.
 
@@ -37,7 +40,7 @@ def multiply_adds(model):
     return sum(_of(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
 
 
-def _of(operation, shape):
+def _of(operation: keras.Operation, shape: Shape) -> int:
     if isinstance(operation, EulerResidual):
         return sum(_of_chain(chain, shape) for chain in (operation.branch, operation.shortcut or []))
     if is_graph(operation):
@@ -48,7 +51,7 @@ def _of(operation, shape):
     return math.prod(operation.kernel.shape) * math.prod(outputs[1:]) // num_filters(operation)
 
 
-def _of_chain(layers, shape):
+def _of_chain(layers: list[keras.layers.Layer], shape: Shape) -> int:
     total = 0
     for layer in layers:
         total += _of(layer, shape)

@@ -1,9 +1,12 @@
 """The data of a run in an order that is a function of (seed, epoch)."""
 
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
+
+from keras_euler._types import Array, Config
 
 
 class ShuffledBatches(keras.utils.PyDataset):
@@ -14,18 +17,18 @@ class ShuffledBatches(keras.utils.PyDataset):
         batch_size: Examples per batch; the last batch has what is left.
     """
 
-    def __init__(self, arrays, batch_size):
+    def __init__(self, arrays: tuple[Any, ...], batch_size: int) -> None:
         super().__init__()
         self.arrays, self.batch_size = arrays, batch_size
         self.order = np.arange(num_examples(arrays))
 
-    def shuffle(self, rng):
+    def shuffle(self, rng: np.random.Generator) -> None:
         self.order = rng.permutation(len(self.order))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return keras.tree.map_structure(lambda array: array[rows], self.arrays)
 
@@ -33,29 +36,29 @@ class ShuffledBatches(keras.utils.PyDataset):
 class ShuffledDataset(keras.utils.PyDataset):
     """The batches of another PyDataset, in the order of `shuffle`."""
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: keras.utils.PyDataset) -> None:
         workers = dict(workers=dataset.workers, use_multiprocessing=dataset.use_multiprocessing)
         super().__init__(**workers, max_queue_size=dataset.max_queue_size)
         self.dataset = dataset
         self.order = np.arange(dataset.num_batches)
 
-    def shuffle(self, rng):
+    def shuffle(self, rng: np.random.Generator) -> None:
         self.order = rng.permutation(len(self.order))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         return self.dataset[int(self.order[index])]
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.dataset.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.dataset.on_epoch_end()
 
 
-def checked_data(name, data):
+def checked_data(name: str, data: Any) -> Any:
     """The data as a PyDataset, or as a tuple of structures of NumPy arrays of one length.
 
     Raises:
@@ -80,11 +83,11 @@ def checked_data(name, data):
     return arrays
 
 
-def num_examples(arrays):
+def num_examples(arrays: Any) -> int:
     return len(keras.tree.flatten(arrays)[0])
 
 
-def fingerprint(data) -> dict:
+def fingerprint(data: Any) -> Config:
     """What tells one data set from another: the number of examples and a checksum of each array.
 
     Args:
@@ -104,11 +107,11 @@ def fingerprint(data) -> dict:
     return {"examples": len(arrays[0]), "crc32": [_checksum(array) for array in arrays]}
 
 
-def _checksum(array):
+def _checksum(array: Array) -> int:
     if array.dtype == object:  # strings
         return zlib.crc32("\0".join(map(str, array.ravel())).encode())
-    return zlib.crc32(np.ascontiguousarray(array))
+    return zlib.crc32(np.ascontiguousarray(array).data)
 
 
-def _array(value):
+def _array(value: Any) -> Array:
     return value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)

@@ -4,6 +4,7 @@ import contextlib
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,7 +49,7 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager]:
+def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]:
     """Prepare data-parallel training over several devices.
 
     Call it before anything else starts TensorFlow: CPU devices are split only then. Build, compile and train the model within
@@ -123,6 +124,6 @@ def package_versions() -> dict[str, str]:
     }
 
 
-def _check_available(num_devices, names):
+def _check_available(num_devices: int, names: list[str]) -> None:
     if num_devices > len(names):
         raise ValueError(f"{num_devices} devices are wanted, but there are {len(names)}: {', '.join(names)}.")

@@ -2,11 +2,15 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
+from keras_euler._types import Array, Config
+from keras_euler.training.batches import ShuffledBatches, ShuffledDataset
 from keras_euler.training.interrupts import raise_pending_interrupt
+from keras_euler.training.run_folder import Memory, Row, RunFolder
 
 # Logs that are no metrics of the training data.
 NO_METRICS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
@@ -18,11 +22,11 @@ class SeededEpochs(keras.callbacks.Callback):
     Keras saves no state of random layers, and `fit` shuffles by a global generator.
     """
 
-    def __init__(self, batches, seed):
+    def __init__(self, batches: ShuffledBatches | ShuffledDataset, seed: int) -> None:
         super().__init__()
         self.batches, self.seed = batches, seed
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         # SeedSequence mixes the numbers: torch adds seed and counter, so that neighbouring seeds would draw the same.
         self.batches.shuffle(np.random.default_rng([self.seed, epoch]))
         # On torch Keras' dropout draws from the global generator.
@@ -45,21 +49,29 @@ class Checkpoint(keras.callbacks.Callback):
         monitor: Column that every row must have, or None.
     """
 
-    def __init__(self, folder, rows, memory, others, after_epoch, monitor=None):
+    def __init__(
+        self,
+        folder: RunFolder,
+        rows: list[Row],
+        memory: Memory,
+        others: list[keras.callbacks.Callback],
+        after_epoch: Callable[[list[Row]], object],
+        monitor: str | None = None,
+    ) -> None:
         super().__init__()
         self.folder, self.rows, self.memory, self.others, self.after_epoch = folder, rows, memory, others, after_epoch
         self.monitor = monitor
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Config | None = None) -> None:
         # Callbacks such as EarlyStopping begin anew when training begins; this one stands behind them.
         self.at_start = [_numbers(callback) for callback in self.others]
         for callback, numbers in zip(self.others, (self.memory or {}).get("callbacks", []), strict=False):
             vars(callback).update(numbers)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         self.start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
         seconds = time.perf_counter() - self.start
         row = {"epoch": epoch, **_row(logs, self.model), "seconds": seconds}
         if "train_loss" not in row:
@@ -92,25 +104,25 @@ class RaiseDropped(keras.callbacks.Callback):
     ...     history = model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[RaiseDropped()])
     """
 
-    def _raise(self, *_, logs=None):
+    def _raise(self, *_: object, logs: Config | None = None) -> None:
         raise_pending_interrupt()
 
     # Not at the end of a batch: a hook there makes Keras wait for the device.
     on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise
 
 
-def state(model):
+def state(model: keras.Model) -> list[keras.Variable]:
     """All variables that a run carries from one step to the next."""
     others = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]  # of a custom train_step
     optimizers = {id(optimizer): optimizer for optimizer in (model.optimizer, *others)}
     return [*model.variables, *(variable for optimizer in optimizers.values() for variable in optimizer.variables)]
 
 
-def has_diverged(rows):
+def has_diverged(rows: list[Row]) -> bool:
     return bool(rows) and not math.isfinite(rows[-1]["train_loss"])
 
 
-def _row(logs, model):
+def _row(logs: Config | None, model: keras.Model) -> Row:
     """The measurements of an epoch: Keras' `loss` and `val_loss` become `train_loss` and `test_loss`."""
     logs = {name: np.asarray(value).item() for name, value in (logs or {}).items() if np.size(value) == 1}  # no vectors by class
     row = {"learning_rate": logs.pop("learning_rate", None)}
@@ -122,7 +134,7 @@ def _row(logs, model):
     return {**row, **trained, **tested, **logged}
 
 
-def _numbers(callback):
+def _numbers(callback: keras.callbacks.Callback) -> dict[str, float]:
     """The public numbers among a callback's attributes: what EarlyStopping and the like remember is what changes of them."""
     found = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
     found = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
@@ -130,6 +142,6 @@ def _numbers(callback):
     return {name: value for name, value in found.items() if isinstance(value, (int, float)) and name != "min_delta"}
 
 
-def _savable(array):
+def _savable(array: Array) -> Array:
     # .npz files know none of the low-precision floats that NumPy itself lacks.
     return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array

@@ -12,12 +12,13 @@ from typing import Any
 import keras
 
 from keras_euler._checks import check_integer
+from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, checked_data, fingerprint
 from keras_euler.training.devices import device_name, num_replicas, package_versions
 from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
 from keras_euler.training.interrupts import Interruptible
-from keras_euler.training.run_folder import RunFolder
+from keras_euler.training.run_folder import Memory, Row, RunFolder
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class TrainingResult:
     """
 
     folder: Path
-    history: list[dict[str, float]]
-    summary: dict[str, Any]
+    history: list[Row]
+    summary: Config
     resumed: bool = False
 
     @property
@@ -52,7 +53,7 @@ def fit(
     model: keras.Model,
     train: Any,
     test: Any,
-    folder: str | os.PathLike,
+    folder: PathLike,
     *,
     epochs: int,
     batch_size: int | None = None,
@@ -61,7 +62,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     monitor: str | None = None,
     test_batch_size: int | None = None,
-    after_epoch: Callable[[list[dict]], object] | None = None,
+    after_epoch: Callable[[list[Row]], object] | None = None,
     verbose: int | str = 1,
 ) -> TrainingResult:
     """Train a compiled model in a folder; the same call again resumes what a kill left and ends with the same numbers.
@@ -161,7 +162,7 @@ def fit(
     return TrainingResult(run.path, rows, finished, True)
 
 
-def _training_batches(train, batch_size):
+def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:
     train = checked_data("train", train)
     if isinstance(train, keras.utils.PyDataset):
         if batch_size is not None:
@@ -170,13 +171,13 @@ def _training_batches(train, batch_size):
     return ShuffledBatches(train, check_integer("batch_size", batch_size, 1))
 
 
-def _test_batches(test, batch_size):
+def _test_batches(test: Any, batch_size: int) -> Any:
     if test is None or isinstance(test, keras.utils.PyDataset):
         return test
     return ShuffledBatches(test, check_integer("test_batch_size", batch_size, 1))
 
 
-def _build(model, batches):
+def _build(model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
     """Build what is not built yet, by one batch: the checkpoint needs all variables."""
     if not model.built:
         x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
@@ -188,7 +189,9 @@ def _build(model, batches):
         model.optimizer.build(model.trainable_variables)
 
 
-def _config(model, batches, test, epochs, seed, settings):
+def _config(
+    model: keras.Model, batches: ShuffledBatches | ShuffledDataset, test: Any, epochs: int, seed: int, settings: Any
+) -> Config:
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
     if settings is None:
@@ -212,14 +215,14 @@ def _config(model, batches, test, epochs, seed, settings):
         raise TypeError(f"`settings` must be what JSON can hold: {error}. Received: settings={settings!r}.") from error
 
 
-def _without_names(config):
+def _without_names(config: Any) -> Any:
     """A configuration without the names that Keras counts up from model to model."""
     if not isinstance(config, dict):
         return config
     return {key: _without_names(value) for key, value in config.items() if key != "name"}
 
 
-def _restore(model, run):
+def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
     """Load the last checkpoint into the model; return its history and what callbacks remember."""
     rows, arrays, memory = run.load_checkpoint()
     if rows:
@@ -233,7 +236,7 @@ def _restore(model, run):
     return rows, memory
 
 
-def _finish(model, run, rows, monitor):
+def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None) -> Config:
     diverged = has_diverged(rows)
     if not diverged:
         try:
@@ -255,7 +258,7 @@ def _finish(model, run, rows, monitor):
     return finite
 
 
-def _best_and_last(rows, monitor):
+def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
     last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
     monitor = monitor or next(name for name in ("test_accuracy", "test_loss", "train_loss") if name in last)
     if monitor not in last:

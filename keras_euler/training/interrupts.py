@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 
 class Interruptible:
@@ -36,7 +37,7 @@ class Interruptible:
                 sys.unraisablehook = self._skip_interrupts
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._is_active:
             return
         signal.signal(signal.SIGINT, self._handler)
@@ -47,7 +48,7 @@ class Interruptible:
         if interrupted and kind is not SystemExit:
             raise KeyboardInterrupt
 
-    def _skip_interrupts(self, unraisable):
+    def _skip_interrupts(self, unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             self._report(unraisable)
 
@@ -63,7 +64,7 @@ def raise_pending_interrupt() -> None:
         raise KeyboardInterrupt
 
 
-def record_interrupt(*_) -> None:
+def record_interrupt(*_: object) -> None:
     """Record an interrupt and raise it: a signal handler."""
     Interruptible.interrupted = True
     raise KeyboardInterrupt

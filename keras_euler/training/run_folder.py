@@ -6,13 +6,18 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_euler._types import Array, Config, PathLike
+
 LEFTOVER = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # of a writer that was killed
 LOCK = ".lock"
+Row = dict[str, Any]  # what was measured in an epoch
+Memory = dict[str, Any] | None  # what callbacks remember
 START_ANEW = "Restore it, or delete the folder to start the run anew"
 
 
@@ -26,7 +31,7 @@ class FolderInUse(OSError):
     """
 
 
-def write_atomically(file: str | os.PathLike, save: Callable[[Path], object]) -> None:
+def write_atomically(file: PathLike, save: Callable[[Path], object]) -> None:
     """Write a file by `save(path)` beside it and rename: it is there whole or not at all, and a failure leaves the old one.
 
     Args:
@@ -75,12 +80,12 @@ class RunFolder:
     [{'epoch': 0, 'train_loss': 1.5, 'seconds': 2.0}]
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: PathLike) -> None:
         self.path = Path(path).expanduser()
         self.checkpoint = self.path / "checkpoint.npz"
 
     @contextlib.contextmanager
-    def owned(self, config: dict) -> Iterator[None]:
+    def owned(self, config: Config) -> Iterator[None]:
         """Own the folder within the context: make it for `config`, or check that it holds the run of the same settings and data.
 
         Raises:
@@ -99,7 +104,7 @@ class RunFolder:
                 self.write_json("config.json", config)
             yield
 
-    def check(self, config: dict) -> None:
+    def check(self, config: Config) -> None:
         """Raise a ValueError unless the folder is free or holds the run of this configuration; nothing is written."""
         file = self.path / "config.json"
         if not file.exists():
@@ -128,7 +133,7 @@ class RunFolder:
         """Write a value as JSON."""
         self.write(name, lambda path: path.write_text(json.dumps(value, indent=2) + "\n"))
 
-    def write_history(self, rows: list[dict]) -> None:
+    def write_history(self, rows: list[Row]) -> None:
         """Write `history.csv`: a row per epoch, a column per measurement."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -136,21 +141,21 @@ class RunFolder:
         writer.writerows(rows)
         self.write("history.csv", lambda path: path.write_text(text.getvalue()))
 
-    def save_checkpoint(self, rows: list[dict], arrays: list[np.ndarray], memory: object = None) -> None:
+    def save_checkpoint(self, rows: list[Row], arrays: list[Array], memory: Memory = None) -> None:
         """Write the state after an epoch: the history so far, all arrays of model and optimizer, and what JSON can hold."""
-        named = {f"array{i}": array for i, array in enumerate(arrays)}
-        texts = {"history": np.array(json.dumps(rows)), "memory": np.array(json.dumps(memory))}
+        named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
+        texts: dict[str, Any] = {"history": np.array(json.dumps(rows)), "memory": np.array(json.dumps(memory))}
         self.write("checkpoint.npz", lambda path: np.savez(path, **texts, **named))
         self.write_history(rows)
 
-    def load_checkpoint(self) -> tuple[list[dict], list[np.ndarray] | None, object]:
-        """Return `(rows, arrays, memory)` of the last whole checkpoint, `([], None, None)` without one.
+    def load_checkpoint(self) -> tuple[list[Row], list[Array], Memory]:
+        """Return `(rows, arrays, memory)` of the last whole checkpoint, `([], [], None)` without one.
 
         Raises:
             ValueError: The file is damaged.
         """
         if not self.checkpoint.exists():
-            return [], None, None
+            return [], [], None
         try:
             with open(self.checkpoint, "rb") as file, np.load(file) as saved:
                 rows, memory = (json.loads(str(saved[name])) for name in ("history", "memory"))
@@ -163,11 +168,11 @@ class RunFolder:
             ) from error
         return rows, arrays, memory
 
-    def history(self) -> list[dict]:
+    def history(self) -> list[Row]:
         """The rows of the last checkpoint: a dict of measurements per epoch."""
         return self.load_checkpoint()[0]
 
-    def config(self) -> dict:
+    def config(self) -> Config:
         """What the run was started with; empty where there is no run."""
         config = _read_json(self.path / "config.json", ("settings", "data"))
         for part in ("settings", "data"):
@@ -175,7 +180,7 @@ class RunFolder:
                 raise ValueError(f"{self.path / 'config.json'} is damaged: {part!r} is not an object. {START_ANEW}.")
         return config
 
-    def result(self) -> dict | None:
+    def result(self) -> Config | None:
         """The result of a finished run, else None; one without its checkpoint says nothing of the model."""
         if not self.checkpoint.exists():
             return None
@@ -186,7 +191,7 @@ class RunFolder:
         return result or None
 
     @contextlib.contextmanager
-    def _locked(self):
+    def _locked(self) -> Iterator[None]:
         try:
             from filelock import FileLock, Timeout
         except ImportError as error:
@@ -202,7 +207,7 @@ class RunFolder:
             lock.release()
 
 
-def _are_rows(rows):
+def _are_rows(rows: object) -> bool:
     """Whether this is a history: the epochs from 0 on, each with its loss and its duration."""
     numbers = ("epoch", "train_loss", "seconds")
     return isinstance(rows, list) and all(
@@ -211,11 +216,11 @@ def _are_rows(rows):
     )
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _read_json(file, required):
+def _read_json(file: Path, required: Iterable[str]) -> Config:
     """An object of JSON with the required keys; empty where there is no file."""
     if not file.exists():
         return {}
