@@ -1,5 +1,19 @@
 """Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch.
 
+A residual block is one explicit Euler step of size $h$:
+
+$$x_{n+1} = I(x_n + h F(x_n))$$
+
+Here $x_n$ is the input of block $n$, $F$ its residual branch and $I$ its activation. The ordinary ResNet has $h = 1$. With a small
+step factor such as $h = 0.1$, a network of a hundred layers learns at once where the ordinary one is stuck.
+
+>>> model = keras_euler.EulerResNet(depth=20, h=0.1)  # an image network
+>>> model.output_shape
+(None, 10)
+>>> resnet = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3))
+>>> euler = keras_euler.eulerize(resnet, h=0.1)  # your own network, converted
+resnet50: scaled 16 branches by h = 0.1: conv2_block1_add, ..., conv5_block3_add.
+
 The subpackages `hub`, `plots`, `studies` and `training` are imported at their first use, such as `keras_euler.plots.growths`.
 """
 

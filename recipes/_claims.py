@@ -1,15 +1,15 @@
-"""What the paper claims, and whether the trials of a study show it.
+"""Verdicts on the claims of the paper from the trials of a study.
 
-A claim has parts; each is shown, not shown, or not yet measured. The rules, which are ours (the paper gives none):
+A claim has parts; each is shown, not shown, or not yet measured. The paper gives no rules; ours are:
 
 - A training has failed where it diverged or its best test accuracy stayed below 1.5 times chance.
-- Three seeds are the least that say anything. Medians are of the best test accuracy over seeds.
+- A point is judged from three seeds on. Medians are of the best test accuracy over seeds.
 - One median is above another where the difference exceeds one point and twice its standard error.
 - It trains: no seed failed, and the median is at least twice chance.
 - It spreads less: its standard deviation is less than two thirds of the other.
 
 Where a part compares two settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
-randomization test for pairs): with five seeds 1/32 at best. It stands beside the verdict and does not enter it.
+randomization test for pairs): with five seeds 1/32 at best. It is shown beside the verdict, which does not depend on it.
 """
 
 import itertools
@@ -78,9 +78,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Part:
-    """One sentence of a claim: whether it is shown, None where that is not measured, the evidence, and p of its paired test."""
+    """One part of a claim: whether it is shown (None: not measured), the evidence, and the p-value of its paired test."""
 
-    words: str
+    text: str
     shown: bool | None
     evidence: str
     p: float | None = None
@@ -173,10 +173,12 @@ def _learning_rate(cells):
     parts = []
     for panel, (where, row) in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.1}
-        stood = [rate for rate, (one, small) in large.items() if not any(small.failed) and (any(one.failed) or small.is_above(one))]
-        words = f"{where}h = 0.1 stands rates above 0.1 that h = 1 does not"
-        which = f"{', '.join(f'{rate:g}' for rate in stood) or 'none'}. "
-        parts.append((words, bool(stood) if large else None, which + _against("rate", row) if row else ""))
+        tolerated = [
+            rate for rate, (one, small) in large.items() if not any(small.failed) and (any(one.failed) or small.is_above(one))
+        ]
+        text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
+        which = f"{', '.join(f'{rate:g}' for rate in tolerated) or 'none'}. "
+        parts.append((text, bool(tolerated) if large else None, which + _against("rate", row) if row else ""))
         early = [_first_half(cells[panel, SMALL, rate]) for rate in (0.1, 0.3) if (panel, SMALL, rate) in cells]
         shown, p = (early[1].is_above(early[0]), early[1].p_above(early[0])) if len(early) == 2 else (None, None)
         numbers = f"mean test accuracy over the first half of the epochs: {', '.join(map(str, early))}"
@@ -190,11 +192,11 @@ def _first_half(cell):
     return Cell(means, means, cell.failed, chance=cell.chance, seeds=cell.seeds)
 
 
-def _fails_and_trains(row, name, words):
+def _fails_and_trains(row, name, text):
     if not row:
-        return [(words, None, "")]
+        return [(text, None, "")]
     return [
-        (f"{words} ({name} {value:g})", any(one.failed) and small.trains, _against(name, {value: (one, small)}), small.p_above(one))
+        (f"{text} ({name} {value:g})", any(one.failed) and small.trains, _against(name, {value: (one, small)}), small.p_above(one))
         for value, (one, small) in row.items()
     ]
 
@@ -241,8 +243,8 @@ def _h(cells):
             outside = [cell for h, cell in by_h.items() if not low <= h <= high]
             measured = inside and min(by_h) < low and max(by_h) > high
             shown = measured and any(all(cell.is_above(other) for other in outside) for cell in inside)
-            words = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
-            parts.append((words, shown if measured else None, f"best: {best:g}. {evidence}"))
+            text = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
+            parts.append((text, shown if measured else None, f"best: {best:g}. {evidence}"))
         smallest = by_h.get(0.001)
         shown, p = (by_h[best].is_above(smallest), by_h[best].p_above(smallest)) if smallest else (None, None)
         parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence, p))
@@ -250,8 +252,8 @@ def _h(cells):
         if depth in (*TEXT_DEPTHS, 110):
             failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]
             shown = 2 * sum(failed) >= len(failed) if failed else None
-            words = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
-            parts.append((words, shown, f"{sum(failed)} of {len(failed)}"))
+            text = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
+            parts.append((text, shown, f"{sum(failed)} of {len(failed)}"))
     return parts or [("the best h is near 0.1 for deep networks", None, "")]
 
 
@@ -261,7 +263,7 @@ def judge_dynamics(runs):
     Args:
         runs: Rows of gradient_dynamics.py's summary.json.
     """
-    words = "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean weight norm of h = 0.1"
+    text = "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean weight norm of h = 0.1"
     by_seed = {}
     for row in runs:
         by_seed.setdefault(row["seed"], {})[float(row["h"])] = row
@@ -271,7 +273,7 @@ def judge_dynamics(runs):
         for one, small in pairs
         for name, factor in (("largest_gradient", 10), ("mean_weight", 2))
     ]
-    return Part(words, all(exploded) if exploded else None, f"n {len(pairs)}")
+    return Part(text, all(exploded) if exploded else None, f"n {len(pairs)}")
 
 
 BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot

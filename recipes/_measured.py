@@ -1,4 +1,4 @@
-"""What studies have measured so far, from their storages or from a report.json, and in which words it is told."""
+"""What studies have measured so far, from their storages or from a report.json, and how a report describes it."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def read(source, is_one_of_several=False):
 
 
 def read_json(file, kind, keys):
-    """What a JSON file holds; a ValueError unless it is of this kind and each object in it has the keys."""
+    """What a JSON file holds; a ValueError unless it is of this type and each object in it has the keys."""
     try:
         found = json.loads(Path(file).read_text())
     except ValueError as error:
@@ -77,17 +77,17 @@ def cells(study):
 
 
 def ordinary_first(plan, table):
-    """The cells of a table, those of the ordinary h = 1 before those of smaller ones."""
+    """The cells of a table, h = 1 before smaller values."""
     return sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0)
 
 
 def described_cuts(study):
-    """What differs from the paper's settings, which of them are our choice, and what is unfinished, in sentences."""
+    """Sentences on what differs from the paper's settings, which values are our choice, and what is unfinished."""
     plan, states = study["plan"], study["trials"]
     cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
     sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
     if plan.get("our_choice"):
-        sentences.append(f"The paper names no values of {words(plan['axis'])}: they are our choice.")
+        sentences.append(f"The paper names no values of {spelled_out(plan['axis'])}: they are our choice.")
     left = sum(states.get(state, 0) for state in ("waiting", "running"))
     if left:
         total = len(study["rows"]) + left
@@ -98,16 +98,16 @@ def described_cuts(study):
 
 
 def seeds_of(study):
-    """Over how many seeds the points of a study are measured: a number, or the least and the most."""
-    found = sorted({cell.n for cell in cells(study).values()}) or [0]
-    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    """The number of seeds per point of a study, or the range of the numbers, as text."""
+    counts = sorted({cell.n for cell in cells(study).values()}) or [0]
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def label(name, value):
     """`h = 0.1`, or `norm none`."""
-    return f"{words(name)} = {value:g}" if isinstance(value, (int, float)) else f"{words(name)} {value}"
+    return f"{spelled_out(name)} = {value:g}" if isinstance(value, (int, float)) else f"{spelled_out(name)} {value}"
 
 
-def words(name):
-    """The name of a setting in words."""
+def spelled_out(name):
+    """The name of a setting without underscores."""
     return name.replace("_", " ")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ag_news
 import cifar10
-from _paper import SCALED, STUDIES
+from _paper import SCALED, SCALED_STUDIES, STUDIES
 from _settings import LOGS, Execution, Settings, flag, identity, run_folder
 
 RECIPES = {"cifar10": cifar10.RECIPE, "ag_news": ag_news.RECIPE}
@@ -104,6 +104,10 @@ def make_plan(parser, options, given, execution):
         execution: The execution.
     """
     paper, recipe = STUDIES[options.study, options.dataset], RECIPES[options.dataset]
+    if options.scaled and options.dataset not in SCALED:
+        parser.error(f"--scaled: there is no scaled setting for {options.dataset}")
+    if options.scaled:
+        paper = dataclasses.replace(paper, **SCALED_STUDIES[options.study, options.dataset])
     roles = _roles(parser, options, paper, recipe.settings)
     varied = {name: role for role, (name, _) in roles.items()}
     if "seed" in given:
@@ -114,8 +118,6 @@ def make_plan(parser, options, given, execution):
             parser.error(f"{flag(name)}: this study varies {name}; choose its values by {how}")
         if isinstance(paper.fixed.get(name), str):
             parser.error(f"{flag(name)}: this study is the one with {name} {paper.fixed[name]}")
-    if options.scaled and options.dataset not in SCALED:
-        parser.error(f"--scaled: there is no scaled setting for {options.dataset}")
     values = {**(SCALED[options.dataset] if options.scaled else {}), **(recipe.quick if options.quick else {})}
     values |= {"dataset": "synthetic"} if options.quick and execution.data_dir is None else {}
     values |= {name: value for name, value in paper.fixed.items() if name not in varied} | given

@@ -19,7 +19,7 @@ from pathlib import Path
 import _claims
 import _cli
 import _paper
-from _measured import cells, described_cuts, label, ordinary_first, read, read_json, seeds_of, words
+from _measured import cells, described_cuts, label, ordinary_first, read, read_json, seeds_of, spelled_out
 from _plan import ROLES
 
 # What the noise on characters is shown on.
@@ -41,7 +41,7 @@ def main(argv=None):
     missing = [source for source in args.storages if "://" not in source and not Path(source).exists()]
     if missing:
         parser.error(
-            f"STORAGE must be the folder of a study, a database URL or a report.json. Received: {missing[0]}, which is not there."
+            f"STORAGE must be the folder of a study, a database URL or a report.json. Received: {missing[0]}, which does not exist."
         )
     with _cli.errors_in_one_line(parser):
         studies = [study for storage in args.storages for study in read(storage, len(args.storages) > 1)]
@@ -83,7 +83,7 @@ def figure(study, ending="best"):
         title = "" if panel is None else label(plan["panel"], panel)
         panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
     numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
-    drawn = plots.accuracies(panels, words(plan["axis"]), described_cuts(study), numbers, PINNED)
+    drawn = plots.accuracies(panels, spelled_out(plan["axis"]), described_cuts(study), numbers, PINNED)
     drawn.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
     return drawn
 
@@ -117,7 +117,7 @@ def overview(studies, summaries):
 
 
 def verdicts(parts):
-    """The verdicts on the parts of a claim in a few words."""
+    """A summary of the verdicts on the parts of a claim."""
     measured = [part.shown for part in parts if part.shown is not None]
     if not measured:
         return "not yet measured"
@@ -141,14 +141,17 @@ def section(study, figures):
     ]
     if plan["study"] in _paper.CLAIMS:
         lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | p | measured |", "| --- | --- | --- | --- |"]
-        said = set()
+        shown_before = set()
         for part in _claims.judge(plan, table):
-            evidence = "as above" if part.evidence and part.evidence in said else part.evidence
+            evidence = "as above" if part.evidence and part.evidence in shown_before else part.evidence
             p = "" if part.p is None else f"{part.p:.3f}"
-            lines.append(f"| {part.words} | **{part.verdict}** | {p} | {evidence} |")
-            said.add(part.evidence)
+            lines.append(f"| {part.text} | **{part.verdict}** | {p} | {evidence} |")
+            shown_before.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
-    lines += ["", "| " + " | ".join(words(plan[role]) for role in roles) + " | n | best, median | ± | last, median | ± | failed |"]
+    lines += [
+        "",
+        "| " + " | ".join(spelled_out(plan[role]) for role in roles) + " | n | best, median | ± | last, median | ± | failed |",
+    ]
     lines += ["| --- " * (len(roles) + 6) + "|"]
     for key, cell in table.items():
         values = [f"{part:.4g}" if isinstance(part, float) else str(part) for part in key if part is not None]
@@ -174,7 +177,7 @@ def dynamics(summaries):
             parts = [depth, row["h"], row["seed"], row["iterations"], *numbers]
             lines.append("| " + " | ".join(map(str, parts)) + " |")
         part = _claims.judge_dynamics(summary["runs"])
-        lines.append(f"\nDepth {depth}: {part.words}: **{part.verdict}** ({part.evidence})\n")
+        lines.append(f"\nDepth {depth}: {part.text}: **{part.verdict}** ({part.evidence})\n")
     return lines
 
 

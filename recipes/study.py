@@ -2,7 +2,7 @@
 
     python recipes/study.py depth --quick                                # two minutes on two CPU cores, nothing to download
     python recipes/study.py depth --dataset cifar10 --seeds 5            # figure 3, as the paper has it
-    python recipes/study.py depth --scaled --depths 20 56 110 218 --data-dir DATA        # small images and networks, for a CPU
+    python recipes/study.py depth --scaled --data-dir DATA        # small images and networks, for a CPU
     python recipes/study.py depth --storage postgresql://user:password@host/studies      # on as many machines as you like
     python recipes/study.py h --depths 56 --sampler tpe --trials 30      # choose h by Bayesian optimization instead of a grid
 

@@ -118,7 +118,7 @@ def study_section(study):
     text.append(markdown(" | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows))
     judged = [part for part in _claims.judge(plan, table) if part.shown is not None]
     if judged:
-        text.append(markdown("part of the claim | verdict | p", [(part.words, f"**{part.verdict}**", part.p) for part in judged]))
+        text.append(markdown("part of the claim | verdict | p", [(part.text, f"**{part.verdict}**", part.p) for part in judged]))
     return "\n\n".join([*text, f"![{study['name']}]({figure_name(study)})"])
 
 

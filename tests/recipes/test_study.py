@@ -270,6 +270,25 @@ def test_scaled_study_says_so(pretended, tmp_path):
 
 
 @once
+@pytest.mark.parametrize(
+    ("name", "depths", "trials"),
+    [
+        ("depth", {20, 56, 110, 218}, 40),
+        ("no-norm", {20, 56, 110}, 30),
+        ("learning-rate", {110}, 30),
+        ("adam", {110}, 30),
+        ("noise", {110}, 30),
+        ("h", {20, 110}, 80),
+        ("initialization", {56}, 60),
+    ],
+)
+def test_scaled_studies_have_values_of_their_own_at_the_depths_of_the_claims(name, depths, trials):
+    plan = _plan.make_plan(*study.parse([name, "--scaled", "--backend", BACKEND]))
+    assert math.prod(map(len, plan.varied.values())) == trials
+    assert set(plan.varied.get("depth", (plan.base.depth,))) == depths and plan.base.image_size == 16
+
+
+@once
 def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
     arguments = ["depth", *TINY, "--depths", 8, "--seeds", 1]
     assert run(*arguments, "--out", tmp_path / "here") == 0
