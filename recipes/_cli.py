@@ -1,4 +1,4 @@
-"""From dataclasses to flags: parsing, the choice of the backend, and errors in one line. No import of keras before it must be."""
+"""Command lines from dataclasses: flags, the choice of the backend, and errors in one line. Keras is imported late."""
 
 import argparse
 import contextlib
@@ -13,7 +13,7 @@ from _settings import BACKENDS, Execution, flag
 
 
 def command(doc, epilog=None):
-    """A parser for a recipe with this docstring."""
+    """Return a parser for a recipe with this docstring."""
     name = Path(sys.argv[0]).name
     return argparse.ArgumentParser(
         prog=name if name.endswith(".py") else None,
@@ -25,19 +25,19 @@ def command(doc, epilog=None):
 
 
 def add_flags(parser, cls, leave_out=()):
-    """A flag for each field of a dataclass made of `setting`s; a flag that is not given leaves no trace in the namespace."""
+    """Add a flag for each field of a dataclass of `setting`s; a missing flag adds nothing to the namespace."""
     groups = {group.title: group for group in parser._action_groups}
-    for one in dataclasses.fields(cls):
-        limits, default = one.metadata, one.default
-        if one.name in leave_out:
+    for option in dataclasses.fields(cls):
+        limits, default = option.metadata, option.default
+        if option.name in leave_out:
             continue
         title = limits.get("group")
         if title not in groups:
             groups[title] = parser.add_argument_group(title) if title else parser
-        names, kwargs = [flag(one.name)], {"dest": one.name, "default": argparse.SUPPRESS, "help": limits["help"]}
+        names, kwargs = [flag(option.name)], {"dest": option.name, "default": argparse.SUPPRESS, "help": limits["help"]}
         if isinstance(default, bool):
             kwargs["action"] = "store_false" if default else "store_true"
-            names = [flag(f"no_{one.name}")] if default else names
+            names = [flag(f"no_{option.name}")] if default else names
         else:
             kwargs |= {"type": limits.get("parse", type(default)), "metavar": limits.get("metavar")}
             kwargs |= {name: limits[name] for name in ("choices",) if name in limits}
@@ -53,44 +53,44 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None):
     """Parse the flags of dataclasses.
 
     Args:
-        parser: Of `command`; it may have arguments of its own.
+        parser: A parser from `command`, which may have further arguments.
         classes: List of dataclasses.
-        argv: Arguments; default those of the process.
+        argv: Arguments. Default: those of the process.
         leave_out: Names of fields without a flag.
-        quick: Dict of defaults under `--quick`, which is added; a flag beside it still holds. None: no such flag.
+        quick: Dict of defaults under the flag `--quick`, which other flags override. None: there is no such flag.
 
     Returns:
-        The parser's own namespace, and an instance of each class. Wrong arguments end the process with status 2 and one line.
+        The namespace, and an instance of each class. Wrong arguments end the process with status 2 and one line.
     """
     for cls in classes:
         add_flags(parser, cls, leave_out)
     if quick is not None:
-        text = "small: a minute or two on two CPU cores, on synthetic data unless --data-dir is given"
+        text = "small run: a minute or two on two CPU cores, with synthetic data unless --data-dir is given"
         parser.add_argument("--quick", action="store_true", help=text)
-    own = parser.parse_args(argv)
-    given = vars(own)
+    namespace = parser.parse_args(argv)
+    given = vars(namespace)
     defaults = quick if given.get("quick") else {}
-    if given.get("quick") and given.get("data_dir") is None and any("dataset" in names(cls) for cls in classes):
+    if given.get("quick") and given.get("data_dir") is None and any("dataset" in field_names(cls) for cls in classes):
         defaults = {"dataset": "synthetic", **defaults}
-    return own, *(make(parser, cls, {**defaults, **given}) for cls in classes)
+    return namespace, *(make(parser, cls, {**defaults, **given}) for cls in classes)
 
 
 def make(parser, cls, values):
-    """An instance of a dataclass from those of the values that are its fields; wrong ones end the process."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in names(cls)}
+    """Make an instance of a dataclass from the values of its fields; wrong values end the process."""
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in field_names(cls)}
     try:
         return cls(**values)
     except ValueError as error:
         parser.error(str(error))
 
 
-def names(cls):
-    """Names of the fields of a dataclass."""
-    return [one.name for one in dataclasses.fields(cls)]
+def field_names(cls):
+    """Return the names of the fields of a dataclass."""
+    return [option.name for option in dataclasses.fields(cls)]
 
 
 def choose_backend(parser, execution=None):
-    """Fix the Keras backend before keras is imported and say which and why; return the execution with its name."""
+    """Choose the Keras backend before keras is imported, print the choice, and return the execution with it."""
     execution = execution or Execution()
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     sources = {
@@ -110,7 +110,7 @@ def choose_backend(parser, execution=None):
         parser.error("--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow")
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # A second start of the same network skips the compilation.
+    # With this cache, a second start of the same network skips the compilation.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_keras_home() / "jax_compilation_cache"))
     if execution.devices > 1:
         virtual = f"--xla_force_host_platform_device_count={execution.devices}"
@@ -121,7 +121,7 @@ def choose_backend(parser, execution=None):
 
 @contextlib.contextmanager
 def errors_in_one_line(parser, resumes=False):
-    """End the process with status 2 and a sentence where an argument or a file is wrong, with 130 where it is interrupted."""
+    """End the process with status 2 and one line if an argument or a file is wrong, or with 130 if it is interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from keras_euler.training import Interruptible  # imports keras
@@ -129,8 +129,8 @@ def errors_in_one_line(parser, resumes=False):
         with Interruptible():
             yield
     except KeyboardInterrupt:
-        goes_on = " The same command goes on from the last finished epoch." if resumes else ""
-        print(f"\nInterrupted.{goes_on}", file=sys.stderr)
+        hint = " Run the same command again to resume after the last finished epoch." if resumes else ""
+        print(f"\nInterrupted.{hint}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -138,7 +138,7 @@ def errors_in_one_line(parser, resumes=False):
 
 
 def write_results(file, options, results):
-    """Write what a recipe without a run folder found, with the options and versions behind it."""
+    """Write the results of a recipe without a run folder, with its options and package versions."""
     from keras_euler import training
 
     settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()}
@@ -148,7 +148,7 @@ def write_results(file, options, results):
 
 
 def save_figure(file, draw):
-    """Write a figure, or a note where matplotlib is missing."""
+    """Write a figure, or print a note if matplotlib is missing."""
     from keras_euler import training
 
     try:

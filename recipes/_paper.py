@@ -1,6 +1,6 @@
-"""The paper's studies and claims as data: which figure, along which axis, with which values and fixed settings; and what it says.
+"""The paper's studies and claims as data: the figure, axis, values and fixed settings of each study, and each claim.
 
-Names of axes and settings are the fields of `ImageSettings` and `TextSettings`. A study of your own is one more entry.
+Names of axes and settings are fields of `ImageSettings` and `TextSettings`. To add a study, add an entry.
 """
 
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from _settings import INITIALIZERS
 
 PAPER_H = (1.0, 0.1)
-# Depths of the authors' plot script; figures use 44, 110 and 218 too.
+# Depths in the authors' plot script; figures also use 44, 110 and 218.
 IMAGE_DEPTHS = (20, 38, 44, 56, 110, 134, 152, 182, 242, 302, 326, 434, 542, 650)
 TEXT_DEPTHS = (9, 17, 29, 49)
-# The paper's figures name no values of these axes: they are our choice.
+# The paper's figures name no values of these axes, so they are our choice.
 LEARNING_RATES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 ADAM_RATES = (0.001, 0.01, 0.1, 0.3, 0.5)
 IMAGE_NOISE = (0.0, 0.1, 0.3, 0.5, 1.0)
@@ -22,15 +22,15 @@ TEXT_H = IMAGE_H[:9]
 
 @dataclass(frozen=True)
 class Study:
-    """One figure of the paper on one data set: every panel x line x axis value x seed is a training.
+    """One figure of the paper on one data set, with a training for each panel, line, axis value and seed.
 
     Attributes:
         figures: Numbers of the paper's figures.
-        axis: Pair of a setting and its values: the horizontal axis.
-        line: The same: a colour each.
-        panel: The same, or None: a plot each.
+        axis: Horizontal axis: a pair of a setting and its values.
+        line: Lines: a pair of a setting and its values, with one colour each.
+        panel: Plots: a pair of a setting and its values, with one plot each; or None.
         fixed: Settings that differ from the recipe's defaults.
-        our_choice: Whether the paper does not name the values of the axis.
+        our_choice: Whether the values of the axis are not from the paper.
     """
 
     figures: str
@@ -75,8 +75,8 @@ SCALED = {
     }
 }
 
-# What `--scaled` changes of the studies: fewer values, and depth 110 for 218. With seeds 7 to 11, and 1, 2, 5 and 11 minutes for a
-# training of depth 20, 56, 110 and 218 on one core, all of them take about 18 core hours.
+# Changes of the studies under `--scaled`: fewer values, and depth 110 instead of 218. One training of depth 20, 56, 110 and 218
+# takes 1, 2, 5 and 11 minutes on one core. With seeds 7 to 11 all studies take about 18 core hours.
 SCALED_STUDIES = {
     ("depth", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
     ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110))},
@@ -89,11 +89,11 @@ SCALED_STUDIES = {
 
 # For each depth the interval in which the paper finds the best h.
 BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17: (0.3, 0.8)}
-# What the paper says, in the order of its claims; the first, of gradients and weights, is that of `judge_dynamics`.
+# The claims in the paper's order; `judge_dynamics` tests the first one, about gradients and weights.
 DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
 CLAIMS = {
     "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
-    "learning-rate": "h = 0.1 stands learning rates that h = 1 does not; it converges faster with a larger one (0.3).",
+    "learning-rate": "h = 0.1 stands learning rates that h = 1 doesn't; it converges faster with a larger one (0.3).",
     "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
     "adam": "With Adam at a start rate above 0.3 h = 1 fails, h = 0.1 trains (ResNet-218).",
     "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",

@@ -1,4 +1,4 @@
-"""From a study of the paper and the command line to the settings of every trial."""
+"""Plan a study: from the paper and the command line to the settings of every trial."""
 
 import argparse
 import dataclasses
@@ -16,12 +16,12 @@ ROLES = ("panel", "line", "axis")
 
 
 def family_of(parser, argv):
-    """The data set that the command line names, on which the other flags depend."""
+    """Return the data set in the command line, on which the other flags depend."""
     parser.add_argument("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--dataset", default="cifar10")
     family = first.parse_known_args(argv)[0].dataset
-    return family if family in RECIPES else "cifar10"  # the parser itself refuses others
+    return family if family in RECIPES else "cifar10"  # the parser itself rejects others
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Plan:
 
     Attributes:
         study, family: Key of the study in `STUDIES`.
-        base: Settings of all trials, but for what is varied.
+        base: Settings of all trials, except those that vary.
         roles: Dict of panel, line and axis -> pair of a setting and its values.
         seeds: The seeds.
-        execution: How each trial is carried out; its folder is that of the study.
-        scaled: Whether it is at the scale of `SCALED`.
+        execution: How each trial is carried out, with the folder of the study.
+        scaled: Whether the study has the scale of `SCALED`.
     """
 
     study: str
@@ -51,33 +51,33 @@ class Plan:
 
     @property
     def varied(self):
-        """Dict of setting -> values. Seed after seed, h beside h: an unfinished study compares too."""
+        """Dict of setting -> values. Trials are ordered by seed, so that an unfinished study compares values of h."""
         ordered = [self.roles[role] for role in ("panel", "axis", "line") if role in self.roles]
         return {"seed": self.seeds, **dict(ordered)}
 
     def settings(self, point):
-        """The settings of a trial."""
+        """Return the settings of a trial."""
         return dataclasses.replace(self.base, **point)
 
     def trial_execution(self, settings):
-        """How a trial is carried out, in a folder of its own."""
+        """Return the execution of a trial, in its own folder."""
         named = dataclasses.replace(self.execution, out=None)
         folder = self.execution.out / "runs" / run_folder(settings, named).name
         return dataclasses.replace(named, out=folder, verbose=0)
 
     def definition(self):
-        """What all trials share, as a dict that JSON can hold."""
+        """Return what all trials share, as a JSON-serializable dict."""
         shared = identity(self.base, self.execution) | {"backend": self.execution.backend}
         fixed = {name: value for name, value in shared.items() if name not in self.varied}
         return {"study": self.study, "recipe": self.family, **self._names(), **fixed}
 
     def description(self):
-        """What a report needs to know, the paper's settings among it."""
+        """Return what a report needs to know, including the paper's settings."""
         paper = STUDIES[self.study, self.family]
         full = identity(self.recipe.settings(**paper.fixed), Execution())
-        spread = dict(pair for pair in (paper.panel, paper.line, paper.axis) if pair)
-        ignored = ("seed", "jit", "devices", *(one.name for one in dataclasses.fields(self.base) if is_log(one)))
-        one_each = {name: [value] for name, value in full.items() if name not in ignored}
+        varied = dict(pair for pair in (paper.panel, paper.line, paper.axis) if pair)
+        ignored = ("seed", "jit", "devices", *(option.name for option in dataclasses.fields(self.base) if is_log(option)))
+        fixed = {name: [value] for name, value in full.items() if name not in ignored}
         return {
             "study": self.study,
             "dataset": self.family,
@@ -86,7 +86,7 @@ class Plan:
             "scaled": self.scaled,
             **self._names(),
             "settings": {n: v for n, v in self.definition().items() if n not in ("study", "recipe", *ROLES)},
-            "paper": {**one_each, **{name: list(values) for name, values in spread.items()}},
+            "paper": {**fixed, **{name: list(values) for name, values in varied.items()}},
             "our_choice": paper.our_choice,
         }
 
@@ -95,12 +95,12 @@ class Plan:
 
 
 def make_plan(parser, options, given, execution):
-    """The plan that the command line describes; wrong arguments end the process.
+    """Return the plan that the command line describes; wrong arguments end the process.
 
     Args:
-        parser: Of study.py.
-        options: Its own options.
-        given: Dict of the settings that have a flag on the command line.
+        parser: The parser of study.py.
+        options: The options of study.py.
+        given: Dict of the settings in the command line.
         execution: The execution.
     """
     paper, recipe = STUDIES[options.study, options.dataset], RECIPES[options.dataset]
@@ -111,13 +111,13 @@ def make_plan(parser, options, given, execution):
     roles = _roles(parser, options, paper, recipe.settings)
     varied = {name: role for role, (name, _) in roles.items()}
     if "seed" in given:
-        parser.error("--seed: every trial has its own; see --seeds")
+        parser.error("--seed: every trial has its own seed; see --seeds")
     for name in given:
         if name in varied:
-            how = "--depths ..." if name == "depth" else f"--{varied[name]} {name} ..."
-            parser.error(f"{flag(name)}: this study varies {name}; choose its values by {how}")
+            flags = "--depths ..." if name == "depth" else f"--{varied[name]} {name} ..."
+            parser.error(f"{flag(name)}: this study varies {name}; choose its values by {flags}")
         if isinstance(paper.fixed.get(name), str):
-            parser.error(f"{flag(name)}: this study is the one with {name} {paper.fixed[name]}")
+            parser.error(f"{flag(name)}: this study always has {name} {paper.fixed[name]}")
     values = {**(SCALED[options.dataset] if options.scaled else {}), **(recipe.quick if options.quick else {})}
     values |= {"dataset": "synthetic"} if options.quick and execution.data_dir is None else {}
     values |= {name: value for name, value in paper.fixed.items() if name not in varied} | given
@@ -132,20 +132,20 @@ def make_plan(parser, options, given, execution):
 
 
 def _check_points(plan):
-    """Raise one ValueError that names every value that no trial can have."""
-    refused = {}
+    """Raise one ValueError that names all invalid values."""
+    invalid = {}
     for combination in itertools.product(*plan.varied.values()):
         try:
             plan.settings(dict(zip(plan.varied, combination, strict=True)))
         except ValueError as error:
-            refused[str(error)] = refused.get(str(error), 0) + 1
-    if refused:
-        listed = "; ".join(f"{count} trials: {message}" for message, count in refused.items())
-        raise ValueError(f"Nothing was run. Refused: {listed}")
+            invalid[str(error)] = invalid.get(str(error), 0) + 1
+    if invalid:
+        listed = "; ".join(f"{count} trials: {message}" for message, count in invalid.items())
+        raise ValueError(f"Nothing was run. Invalid: {listed}")
 
 
 def _roles(parser, options, paper, cls):
-    """Dict of panel, line and axis -> pair of a setting and its values: the paper's, or the command line's."""
+    """Return a dict of panel, line and axis -> pair of a setting and its values, from the paper or the command line."""
     given = {role: getattr(options, role) for role in ROLES}
     roles = {role: _role(parser, role, given[role], cls) if given[role] else getattr(paper, role) for role in ROLES}
     if options.depths:
@@ -154,14 +154,14 @@ def _roles(parser, options, paper, cls):
                 parser.error(f"--depths and --{role} depth both name depths; pass one of them")
         role = next((role for role, pair in roles.items() if pair and pair[0] == "depth"), "panel")
         if roles[role] and roles[role][0] != "depth":
-            parser.error("--depths: this study's plots are of another setting; see --panel")
+            parser.error("--depths: the plots of this study vary another setting; see --panel")
         roles[role] = ("depth", options.depths)
     roles = {role: pair for role, pair in roles.items() if pair}
     names = [name for name, _ in roles.values()]
     for role, (name, values) in roles.items():
         if names.count(name) > 1:
             several = " and ".join(f"--{other}" for other in roles if roles[other][0] == name)
-            parser.error(f"{name} has two parts in this study, {several}. Give one of them another setting")
+            parser.error(f"{name} has two roles in this study, {several}. Use another setting for one of them")
         if len(set(values)) < len(values):
             parser.error(f"{name} names a value twice. Received: {' '.join(map(str, values))}")
         if any(isinstance(value, (str, tuple)) for value in values) and name == "h":
@@ -170,58 +170,58 @@ def _roles(parser, options, paper, cls):
     return roles
 
 
-def _role(parser, role, words, cls):
-    name, *values = words
+def _role(parser, role, arguments, cls):
+    name, *values = arguments
     name = name.replace("-", "_")
     if not values:
         parser.error(f"--{role} needs a setting and its values, such as --{role} batch_size 32 64")
-    known = {one.name: one for one in dataclasses.fields(cls) if "many" not in one.metadata and not is_log(one)}
-    known = {n: one for n, one in known.items() if n not in ("seed", "dataset") and not isinstance(one.default, bool)}
+    known = {option.name: option for option in dataclasses.fields(cls) if "many" not in option.metadata and not is_log(option)}
+    known = {n: option for n, option in known.items() if n not in ("seed", "dataset") and not isinstance(option.default, bool)}
     if name not in known:
-        what = "is no axis" if name in (*cls.__dataclass_fields__, *Execution.__dataclass_fields__) else "is unknown"
-        parser.error(f"the setting {name!r} {what}. Axes are: {', '.join(known)}")
-    one = known[name]
+        problem = "cannot be an axis" if name in (*cls.__dataclass_fields__, *Execution.__dataclass_fields__) else "is unknown"
+        parser.error(f"the setting {name!r} {problem}. Axes are: {', '.join(known)}")
+    option = known[name]
     try:
-        return name, tuple(one.metadata.get("parse", type(one.default))(value) for value in values)
+        return name, tuple(option.metadata.get("parse", type(option.default))(value) for value in values)
     except ValueError:
         parser.error(f"--{role} {name}: wrong value. Received: {' '.join(values)}")
 
 
-def is_log(one):
-    """Whether a field only says what is logged."""
-    return one.metadata.get("group") == LOGS
+def is_log(option):
+    """Return whether a field only determines what is logged."""
+    return option.metadata.get("group") == LOGS
 
 
 def choices(plan):
-    """Dict of varied setting -> all values it may take, where it is no number."""
-    kinds = {one.name: one.metadata["choices"] for one in dataclasses.fields(plan.base) if "choices" in one.metadata}
-    return {name: kinds[name] for name in plan.varied if name in kinds and isinstance(kinds[name][0], str)}
+    """Return a dict of varied setting -> all its possible values, for settings that are strings."""
+    all_choices = {option.name: option.metadata.get("choices", ()) for option in dataclasses.fields(plan.base)}
+    return {name: all_choices[name] for name in plan.varied if isinstance(next(iter(all_choices[name]), None), str)}
 
 
 def cuts(description, points):
-    """What differs from the paper, as a list of strings such as `epochs 2 (80)`.
+    """List the differences from the paper, as strings such as `epochs 2 (80)`.
 
     Args:
-        description: Of a plan.
+        description: Description of a plan.
         points: List of the points of the trials that count.
     """
-    there = {name: [value] for name, value in description["settings"].items()}
+    actual = {name: [value] for name, value in description["settings"].items()}
     for name in ("seed", *description["paper"]):
         if points and name in points[0]:
-            there[name] = sorted({point[name] for point in points})
+            actual[name] = sorted({point[name] for point in points})
     if "search" in description:
         low, high = description["search"]
-        there[description["axis"]] = [f"searched from {low:g} to {high:g}"]
+        actual[description["axis"]] = [f"searched from {low:g} to {high:g}"]
     found = [
-        f"{name} {_words(there[name])} ({_words(values)})"
+        f"{name} {_listed(actual[name])} ({_listed(values)})"
         for name, values in sorted(description["paper"].items())
-        if name in there and any(value not in there[name] for value in values)
+        if name in actual and any(value not in actual[name] for value in values)
     ]
-    num_seeds = len(there.get("seed", ()))
+    num_seeds = len(actual.get("seed", ()))
     return found + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
 
 
-def _words(values):
+def _listed(values):
     if len(values) > 5:
         return f"{len(values)} values from {values[0]} to {values[-1]}"
     return ", ".join("all" if value is None else str(value) for value in values)

@@ -1,6 +1,5 @@
-"""One training of a recipe: settings, data and model, then `keras_euler.training.fit`."""
+"""Train one run of a recipe: settings, data and model, then `keras_euler.training.fit`."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from _settings import Execution, Settings, identity, run_folder
 
 @dataclass(frozen=True)
 class Recipe:
-    """What images and texts have of their own.
+    """The parts in which images and texts differ.
 
     Attributes:
         settings: Subclass of `Settings`.
@@ -26,7 +25,7 @@ class Recipe:
 
 
 def main(recipe, doc, argv=None):
-    """Train as the command line says, print the result."""
+    """Train according to the command line and print the result."""
     parser = _cli.command(doc)
     _, settings, execution = _cli.parse(parser, [recipe.settings, Execution], argv, quick=recipe.quick)
     check_together(parser, settings, execution)
@@ -34,29 +33,28 @@ def main(recipe, doc, argv=None):
     with _cli.errors_in_one_line(parser, resumes=True):
         result = train(recipe, settings, execution)
         if result.resumed:
-            print("This run was trained before, in part or whole; its results:")
+            print("This run was trained before, in part or completely. Its results:")
         report(result)
 
 
 def check_together(parser, settings, execution):
-    """End the process with a sentence where settings and execution do not fit each other."""
+    """End the process with a sentence if settings and execution do not fit each other."""
     if settings.dataset == "synthetic" and execution.data_dir is not None:
-        parser.error("--dataset synthetic takes no --data-dir: its examples are made")
+        parser.error("--dataset synthetic takes no --data-dir: its examples are generated")
     if settings.batch_size % execution.devices:
         parser.error(
-            f"with --devices {execution.devices} the batch size must be a multiple of it. "
-            f"Received: --batch-size {settings.batch_size}"
+            f"--batch-size must be a multiple of --devices {execution.devices}. Received: --batch-size {settings.batch_size}"
         )
 
 
 def train(recipe, settings, execution, data=None, after_epoch=None):
-    """Train, resume what a kill left, and return the `TrainingResult`.
+    """Train or resume a run, and return the `TrainingResult`.
 
     Args:
         recipe: A `Recipe`.
-        settings: Its settings.
-        execution: How to carry it out; its backend is chosen.
-        data: What `recipe.load_data` gives, where it is read already.
+        settings: Settings of the run.
+        execution: How to carry out the run, with a backend.
+        data: Result of `recipe.load_data`, if it is already loaded.
         after_epoch: As for `keras_euler.training.fit`.
     """
     import keras
@@ -65,13 +63,13 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
 
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.dtype)
-    scope = training.data_parallel(execution.devices)  # before anything else starts TensorFlow, which reads data too
-    train, test = prepared(recipe, settings, execution, data)
+    scope = training.data_parallel(execution.devices)  # before TensorFlow starts, which also reads data
+    train, test = prepare_data(recipe, settings, execution, data)
     _check_divisible(settings, execution, len(train[1]), len(test[1]))
     schedule = MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)
     folder = run_folder(settings, execution)
     with scope():
-        model = compiled(recipe.build_model(settings), settings, execution.jit)
+        model = compile_model(recipe.build_model(settings), settings, execution.jit)
         return training.fit(
             model,
             train,
@@ -88,8 +86,8 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
         )
 
 
-def prepared(recipe, settings, execution, data=None):
-    """Training and test data of a run: subsets of the right size, with label noise."""
+def prepare_data(recipe, settings, execution, data=None):
+    """Return the training and test data of a run: subsets of the right sizes, with label noise."""
     from keras_euler import datasets
 
     train, test = data or recipe.load_data(settings, execution.data_dir)
@@ -98,8 +96,8 @@ def prepared(recipe, settings, execution, data=None):
     return (train[0], datasets.flip_labels(train[1], settings.label_noise, num_classes, settings.seed)), test
 
 
-def compiled(model, settings, jit="auto"):
-    """The model, compiled for classification by logits."""
+def compile_model(model, settings, jit="auto"):
+    """Compile a model for classification by logits, and return it."""
     import keras
 
     import keras_euler
@@ -121,7 +119,7 @@ def report(result):
     summary = result.summary
     print()
     if result.diverged:
-        print(f"diverged             in epoch {summary['epochs']}: the loss is no longer a number")
+        print(f"diverged             in epoch {summary['epochs']}: the loss is not finite")
     print(f"best test accuracy   {summary['best_test_accuracy']:.4f} (epoch {summary['best_epoch']}, counted from 0)")
     print(f"last test accuracy   {summary['last_test_accuracy']:.4f}")
     if not result.diverged:
@@ -132,14 +130,14 @@ def report(result):
 
 
 def subset(data, size, name):
-    """As many rows of `(x, y)`, the same ones for every seed of a run; all without a size."""
+    """Return `size` rows of `(x, y)`, the same for every seed of a run; None returns all rows."""
     import numpy as np
 
     available = len(data[1])
     if size is None:
         return data
     if not 1 <= size <= available:
-        raise ValueError(f"{name} must be between 1 and the {available} examples there are. Received: {size}.")
+        raise ValueError(f"{name} must be between 1 and {available}, the number of examples. Received: {size}.")
     rows = np.random.default_rng(0).permutation(available)[:size]
     return tuple(array[rows] for array in data)
 
@@ -159,11 +157,6 @@ def _check_divisible(settings, execution, num_train, num_test):
     for what, number in (("last batch", num_train % settings.batch_size), ("test set", num_test)):
         if number % devices:
             raise ValueError(
-                f"With --devices {devices} the {what} must be a multiple of it. Received: {number} examples. "
+                f"With --devices {devices}, the size of the {what} must be a multiple of {devices}. Received: {number} examples. "
                 "Change --batch-size, --train-size or --test-size."
             )
-
-
-def without(settings, *names):
-    """The settings as a dict, some left out."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in names}

@@ -1,7 +1,7 @@
-"""What a run computes and how it is carried out, as frozen dataclasses.
+"""Frozen dataclasses of what a run computes and how it is carried out.
 
-Flags, config.json, the identity of a run, the grid of a study and the differences between two runs are all derived from
-their fields. Values are checked here, before keras is imported: a wrong one is answered at once.
+Flags, config.json, the identity of a run, the grid of a study and the differences between two runs are derived from their fields.
+Values are checked here, before keras is imported, so that errors appear at once.
 """
 
 import hashlib
@@ -20,47 +20,47 @@ NUM_GROUPS = {"group": 8}
 
 
 def setting(default, help, **metadata):
-    """A field that is a flag.
+    """Make a dataclass field that becomes a flag.
 
     Args:
-        default: Its value without the flag.
-        help: For `--help`.
-        **metadata: Any of `group`, `choices`, `parse` (function of a word), `many` (number of words, `"*"` or `"+"`),
-            `metavar`, and of a number `minimum`, `above`, `maximum`, `below`; of a path `suffix`.
+        default: Value without the flag.
+        help: Text for `--help`.
+        **metadata: Any of `group`, `choices`, `parse` (function of an argument), `many` (number of arguments, `"*"` or `"+"`) and
+            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix`.
     """
     return field(default=default, metadata={"help": help, **metadata})
 
 
 def flag(name):
-    """The flag of a field."""
+    """Return the flag of a field."""
     return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Base of all arguments of a command: its fields are checked by their metadata."""
+    """Base class of the options of a command, which checks fields by their metadata."""
 
     def __post_init__(self):
-        for one in fields(self):
-            check(one, getattr(self, one.name))
+        for option in fields(self):
+            check(option, getattr(self, option.name))
 
 
-def check(one, value):
-    """Raise a ValueError that names the flag unless the value of a field is what its metadata allow."""
-    limits = one.metadata
+def check(option, value):
+    """Raise a ValueError that names the flag unless the metadata of a field allow its value."""
+    limits = option.metadata
     for part in value if isinstance(value, tuple) else (value,):
         if part is None:
             continue
         if "choices" in limits and part not in limits["choices"]:
-            raise ValueError(f"{flag(one.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}.")
-        bounds = [(words.format(f"{limits[name]:g}"), holds, limits[name]) for name, words, holds in BOUNDS if name in limits]
-        wrong = [words for words, holds, bound in bounds if not holds(part, bound)]
+            raise ValueError(f"{flag(option.name)} must be one of {', '.join(map(str, limits['choices']))}. Received: {part}.")
+        bounds = [(text.format(f"{limits[name]:g}"), holds, limits[name]) for name, text, holds in BOUNDS if name in limits]
+        wrong = [text for text, holds, bound in bounds if not holds(part, bound)]
         if bounds and not math.isfinite(part):
             wrong = ["finite"]
         if wrong:
-            raise ValueError(f"{flag(one.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
+            raise ValueError(f"{flag(option.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
-            raise ValueError(f"{flag(one.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
+            raise ValueError(f"{flag(option.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
 
 
 BOUNDS = (
@@ -71,18 +71,18 @@ BOUNDS = (
 )
 
 
-def step_factor(word):
-    """The value of `--h`: a number, a tuple of numbers, or the text of a rule."""
+def step_factor(text):
+    """Parse the value of `--h`: a number, a tuple of numbers, or a rule."""
     try:
-        numbers = tuple(float(part) for part in word.split(","))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
-        return word
-    return numbers if "," in word else numbers[0]
+        return text
+    return numbers if "," in text else numbers[0]
 
 
-def layer(word):
-    """A layer by position or name."""
-    return int(word) if word.isdecimal() else word
+def layer(text):
+    """Parse a layer: a position or a name."""
+    return int(text) if text.isdecimal() else text
 
 
 NETWORK, TRAINING, DATA, LOGS, MACHINE = "the network", "training", "data", "logs", "the machine"
@@ -90,19 +90,22 @@ NETWORK, TRAINING, DATA, LOGS, MACHINE = "the network", "training", "data", "log
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """Everything that decides what a training run computes. Abstract: images and texts have their own."""
+    """Everything that determines what a training run computes. Abstract: images and texts have subclasses."""
 
     depth: int = setting(0, "number of layers with weights", group=NETWORK)
     h: object = setting(
         0.1, "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas", group=NETWORK, parse=step_factor
     )
     norm: str = setting("batch", "normalization", group=NETWORK, choices=("batch", "group", "layer", "none"))
-    initializer: str = setting("torch", "first values of the kernels", group=NETWORK, choices=INITIALIZERS)
+    initializer: str = setting("torch", "initial values of the kernels", group=NETWORK, choices=INITIALIZERS)
     shortcut: str = setting(
-        "projection", "where the width changes: He et al.'s option B or A", group=NETWORK, choices=("projection", "padding")
+        "projection",
+        "shortcut where the width changes: He et al.'s option B or A",
+        group=NETWORK,
+        choices=("projection", "padding"),
     )
     preactivation: bool = setting(False, "normalization and ReLU before the convolutions", group=NETWORK)
-    trainable_h: str = setting("none", "train h, from its value on", group=NETWORK, choices=("none", "scalar", "channel"))
+    trainable_h: str = setting("none", "train h, starting from its value", group=NETWORK, choices=("none", "scalar", "channel"))
     zero_gamma: bool = setting(False, "start the branch's last gamma at zero", group=NETWORK)
     widths: tuple = setting((), "filters of each stage", group=NETWORK, parse=int, minimum=1)
     epochs: int = setting(0, "epochs", group=TRAINING, minimum=1)
@@ -114,18 +117,22 @@ class Settings(Options):
     seed: int = setting(7, "seed of everything random", group=TRAINING, minimum=0, maximum=2**31 - 1)
     dtype: str = setting("float32", "dtype policy", group=TRAINING, choices=DTYPES)
     dataset: str = setting("synthetic", "data set", group=DATA)
-    label_noise: float = setting(0.0, "flip this share of the training labels to other classes", group=DATA, minimum=0, maximum=1)
+    label_noise: float = setting(
+        0.0, "flip this fraction of the training labels to other classes", group=DATA, minimum=0, maximum=1
+    )
     train_size: int | None = setting(None, "train on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
     test_size: int | None = setting(None, "test on this many examples only", group=DATA, parse=int, minimum=1, metavar="N")
     log_gradients: tuple | None = setting(
         None,
-        "write the norms of the gradients to gradients.csv: of all layers, or of those named: 2, stage1_block1/conv1, 'stage1_*'",
+        "write gradient norms to gradients.csv, of all layers or of those named, such as 2, stage1_block1/conv1 or 'stage1_*'",
         group=LOGS, parse=layer, many="*", metavar="LAYER",
     )  # fmt: skip
-    log_weights: tuple | None = setting(None, "the norms of the weights", group=LOGS, parse=layer, many="*", metavar="LAYER")
-    log_per: str = setting("iteration", "what a row of these files is", group=LOGS, choices=("iteration", "epoch"))
+    log_weights: tuple | None = setting(
+        None, "write weight norms to weights.csv", group=LOGS, parse=layer, many="*", metavar="LAYER"
+    )
+    log_per: str = setting("iteration", "period of a row in these files", group=LOGS, choices=("iteration", "epoch"))
 
-    family: ClassVar[str]  # the data set of the paper, by which runs and studies are named
+    family: ClassVar[str]  # the paper's data set, which names runs and studies
 
     def __post_init__(self):
         super().__post_init__()
@@ -148,16 +155,16 @@ class Settings(Options):
         if any(width % groups for width in self.widths):
             raise ValueError(f"--widths must be multiples of {groups} with --norm {self.norm}. Received: {self.widths}.")
         if self.zero_gamma and (self.norm == "none" or self.preactivation):
-            raise ValueError("--zero-gamma needs a norm at the end of the branch: no --norm none, no --preactivation.")
+            raise ValueError("--zero-gamma needs a norm at the end of the branch: leave out --norm none and --preactivation.")
         if self.log_per == "epoch" and self.log_gradients is None and self.log_weights is None:
             raise ValueError("--log-per epoch needs --log-gradients or --log-weights")
 
     def num_blocks(self):
-        """L, the number of residual blocks; raises a ValueError where the depth is none of the family's."""
+        """Return L, the number of residual blocks, or raise a ValueError if the depth is invalid."""
         raise NotImplementedError
 
     def network_arguments(self):
-        """The arguments that all networks share, by their names in the package."""
+        """Return the arguments that all networks share, by their names in the package."""
         none_or = {"none": None, "torch": None}
         names = ("depth", "h", "shortcut", "preactivation", "zero_gamma", "widths")
         optional = {"norm": self.norm, "trainable_h": self.trainable_h, "kernel_initializer": self.initializer}
@@ -166,7 +173,7 @@ class Settings(Options):
 
 @dataclass(frozen=True)
 class ImageSettings(Settings):
-    """A training of `EulerResNet`; the defaults are the paper's."""
+    """The settings of a training of `EulerResNet`; the defaults are the paper's."""
 
     depth: int = setting(110, "number of layers with weights", group=NETWORK)
     widths: tuple = setting((16, 32, 64), "filters of each stage", group=NETWORK, parse=int, many=3, minimum=1)
@@ -180,7 +187,7 @@ class ImageSettings(Settings):
     augmentation: bool = setting(True, "no random crops and flips", group=DATA)
     noise: float = setting(0.0, "standard deviation of Gaussian noise on normalized pixels", group=DATA, minimum=0)
     noise_mode: str = setting(
-        "training", "fresh noise in training, in testing too, or once for each training image",
+        "training", "new noise at every step of training; also in testing; or once for each training image",
         group=DATA, choices=("training", "always", "static"),
     )  # fmt: skip
 
@@ -197,24 +204,24 @@ class ImageSettings(Settings):
 
 @dataclass(frozen=True)
 class TextSettings(Settings):
-    """A training of `EulerVDCNN`; the defaults are the paper's."""
+    """The settings of a training of `EulerVDCNN`; the defaults are the paper's."""
 
     depth: int = setting(29, "number of layers with weights", group=NETWORK)
     widths: tuple = setting((64, 128, 256, 512), "filters of each stage", group=NETWORK, parse=int, many=4, minimum=1)
     embedding_dim: int = setting(16, "numbers per character", group=NETWORK, minimum=1)
     head_pooling: str = setting(
-        "max", "the largest of each eighth, or the 8 largest, of a channel", group=NETWORK, choices=("max", "k_max")
+        "max", "the largest number of each eighth of a channel, or its 8 largest", group=NETWORK, choices=("max", "k_max")
     )
     dense_units: int = setting(1024, "units of the two hidden dense layers", group=NETWORK, minimum=1)
-    dropout: float = setting(0.0, "rate after each of them", group=NETWORK, minimum=0, below=1)
+    dropout: float = setting(0.0, "rate after each hidden dense layer", group=NETWORK, minimum=0, below=1)
     epochs: int = setting(15, "epochs", group=TRAINING, minimum=1)
     batch_size: int = setting(64, "examples per step", group=TRAINING, minimum=1)
     dataset: str = setting("ag_news", "data set", group=DATA, choices=("ag_news", "synthetic"))
-    sequence_length: int = setting(1024, "characters of a text, cut or padded", group=DATA, minimum=64)
-    alphabet: str = setting("authors", "symbols with ids of their own", group=DATA, choices=("authors", "zhang"))
-    noise: float = setting(0.0, "share of the characters that become random letters", group=DATA, minimum=0, maximum=1)
+    sequence_length: int = setting(1024, "characters per text, truncated or padded", group=DATA, minimum=64)
+    alphabet: str = setting("authors", "symbols that have their own id", group=DATA, choices=("authors", "zhang"))
+    noise: float = setting(0.0, "fraction of the characters that become random letters", group=DATA, minimum=0, maximum=1)
     noise_mode: str = setting(
-        "static", "once for each training text, as the authors do it; or fresh in training, or in testing too",
+        "static", "once for each training text, as the authors do; or new at every step of training; also in testing",
         group=DATA, choices=("static", "training", "always"),
     )  # fmt: skip
 
@@ -229,26 +236,26 @@ class TextSettings(Settings):
 
 @dataclass(frozen=True)
 class Execution(Options):
-    """How and where a run is carried out: no part of what it computes."""
+    """How and where a run is carried out; this does not affect its result."""
 
     data_dir: Path | None = setting(
-        None, "folder or file of the data; without it they are downloaded", parse=Path, group=DATA, metavar="PATH"
+        None, "folder or file of the data (default: download them)", parse=Path, group=DATA, metavar="PATH"
     )
     backend: str | None = setting(
-        None, "Keras backend; default: KERAS_BACKEND, else keras.json's, else the first installed",
+        None, "Keras backend (default: KERAS_BACKEND, else that of keras.json, else the first installed)",
         parse=str, group=MACHINE, choices=BACKENDS,
     )  # fmt: skip
     jit: str = setting(
-        "auto", "compile the step; auto is Keras' own choice, on is XLA, on torch torch.compile (minutes)",
+        "auto", "compile the step: auto is Keras' choice, on uses XLA, or torch.compile on torch (takes minutes)",
         group=MACHINE, choices=("auto", "on", "off"),
     )  # fmt: skip
     devices: int = setting(
-        1, "train data parallel on this many GPUs, or virtual CPU devices", group=MACHINE, minimum=1, metavar="N"
+        1, "number of GPUs, or virtual CPU devices, for data-parallel training", group=MACHINE, minimum=1, metavar="N"
     )
     out: Path | None = setting(
-        None, "run folder; default: runs/ and a name made of the settings", parse=Path, group="the run", metavar="FOLDER"
+        None, "run folder (default: runs/ and a name made of the settings)", parse=Path, group="the run", metavar="FOLDER"
     )
-    verbose: int = setting(1, "progress: 1 bar, 2 a line per epoch, 0 none", group="the run", choices=(0, 1, 2))
+    verbose: int = setting(1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", group="the run", choices=(0, 1, 2))
 
     def __post_init__(self):
         super().__post_init__()
@@ -257,12 +264,12 @@ class Execution(Options):
 
 
 def identity(settings, execution):
-    """What tells one run from another, as a dict that JSON can hold."""
+    """Return what identifies a run, as a JSON-serializable dict."""
     return json.loads(json.dumps({**asdict(settings), "jit": execution.jit, "devices": execution.devices}))
 
 
 def run_folder(settings, execution):
-    """`--out`, or a folder named by the settings: the same command finds its run again, another one has its own."""
+    """Return `--out`, or a folder named after the settings, so that the same command finds its run again."""
     text = json.dumps({**identity(settings, execution), "backend": execution.backend}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     h = "list" if isinstance(settings.h, tuple) else str(settings.h).replace("/", "_")

@@ -1,12 +1,12 @@
-"""Train an EulerVDCNN on AG-News as the paper does (sections 4.1 and 4.2, figures 3 to 6 and 8, one run of them).
+"""Train an EulerVDCNN on AG-News as the paper does: one run of figures 3 to 6 and 8 (sections 4.1 and 4.2).
 
     python recipes/ag_news.py --quick                                 # a minute on two CPU cores, nothing to download
     python recipes/ag_news.py --depth 29 --h 0.1                      # the paper's run: 15 epochs, texts of 1024 characters
-    python recipes/ag_news.py --depth 29 --h 1.0                      # the ordinary network beside it
+    python recipes/ag_news.py --depth 29 --h 1.0                      # the ordinary network, for comparison
     python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 --data-dir DATA     # for a CPU
 
-The defaults are the paper's: batch 64, SGD with momentum 0.9, a constant learning rate of 0.1 (its noise study takes 0.01). The
-same command again resumes a killed run and ends with the same numbers.
+The defaults are the paper's: batch 64, SGD with momentum 0.9, a constant learning rate of 0.1 (0.01 in the noise study).
+Repeating the command resumes a killed run and ends with the same numbers.
 The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes strings), curves.png, result.json.
 """
 
@@ -26,7 +26,7 @@ QUICK = {
 
 
 def load_data(settings, data_dir=None):
-    """The texts as ids in uint8, a quarter of the bytes of int32."""
+    """Load the texts as ids of dtype uint8, which take a quarter of the memory of int32."""
     from keras_euler import corrupt_characters, datasets
 
     splits = datasets.synthetic.texts() if settings.dataset == "synthetic" else datasets.ag_news.load_data(data_dir)
@@ -38,7 +38,7 @@ def load_data(settings, data_dir=None):
 
 
 def build_model(settings):
-    """From ids, or strings, to logits; fresh noise runs inside the compiled step."""
+    """Build the model from ids or strings to logits, with the noise of `noise_mode` inside the compiled step."""
     import keras
 
     import keras_euler

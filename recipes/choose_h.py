@@ -1,12 +1,12 @@
-"""Which h for which depth: how much the gradients of untrained networks grow over the blocks, h by h.
+"""Choose h for a depth: measure how much the gradients of untrained networks grow over the blocks.
 
     python recipes/choose_h.py --quick                                # under a minute on two CPU cores, no download
     python recipes/choose_h.py --depths 20 56 110 --data-dir DATA     # images; depth 20 in 10 s, 110 in 51 s, on one core
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
 
-Nothing is trained: `keras_euler.suggest_h` builds each network with the same first weights and takes the gradients of one batch.
-Beside the flags below it takes those of cifar10.py and ag_news.py: --data-dir, --backend, --seed, --norm, --initializer, ... The
-folder gets suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75), torch, seed 7): gradients do not explode up to
+Nothing is trained: `keras_euler.suggest_h` builds each network with the same initial weights and takes the gradients of one batch.
+The flags of cifar10.py and ag_news.py apply too: --data-dir, --backend, --seed, --norm, --initializer, ... The folder gets
+suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75), torch, seed 7): gradients do not explode up to
 h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110, where 1/sqrt(L) is 0.33, 0.19 and 0.14.
 """
 
@@ -26,14 +26,14 @@ QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
 
 @dataclass(frozen=True)
 class ChoiceOptions(Options):
-    """What this recipe has beside the flags of a training."""
+    """The options of this recipe in addition to the flags of a training."""
 
-    depths: tuple = setting((), "default: 20 56 110, or 9 17 29 49 for texts", parse=int, many="+")
+    depths: tuple = setting((), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, many="+")
     candidates: tuple = setting(
         (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", parse=float, many="+", above=0
     )
-    limit: float = setting(10.0, "growth up to which an h is taken", above=0)
-    examples: int = setting(64, "examples in the batch", minimum=1)
+    limit: float = setting(10.0, "largest accepted growth of the gradients", above=0)
+    examples: int = setting(64, "number of examples in the batch", minimum=1)
 
 
 def main(argv=None):
@@ -55,7 +55,7 @@ def main(argv=None):
         from keras_euler import plots, training
 
         x, y = subset(recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
-        found = {}
+        suggestions = {}
         for depth, network in networks.items():
             training.raise_pending_interrupt()
 
@@ -63,22 +63,22 @@ def main(argv=None):
                 return recipe.build_model(dataclasses.replace(network, h=h))
 
             suggestion = keras_euler.suggest_h(build, x, y, options.candidates, options.limit, seed=settings.seed)
-            found[f"depth {depth}"] = suggestion
+            suggestions[f"depth {depth}"] = suggestion
             print(f"\n=== depth {depth}\n{suggestion}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         summary = {
             "settings": identity(settings, execution) | {"backend": execution.backend, "examples": options.examples},
             "data": training.fingerprint((x, y)),
             "versions": training.package_versions(),
-            "suggestions": {label: as_json(one) for label, one in found.items()},
+            "suggestions": {label: as_json(suggestion) for label, suggestion in suggestions.items()},
         }
         training.RunFolder(folder).write_json("suggestions.json", summary)
-        _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(found))
+        _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(suggestions))
         print(f"wrote {folder}")
 
 
 def as_json(suggestion):
-    """A `Suggestion` as a dict that JSON can hold: it knows no infinity."""
+    """Return a `Suggestion` as a JSON-serializable dict, with None for infinity."""
     growths = {h: growth if math.isfinite(growth) else None for h, growth in suggestion.growths.items()}
     return {**vars(suggestion), "growths": growths}
 

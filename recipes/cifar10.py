@@ -1,12 +1,12 @@
-"""Train an EulerResNet on CIFAR-10 as the paper does (sections 4.1 and 4.2, figures 3 to 6 and 8, one run of them).
+"""Train an EulerResNet on CIFAR-10 as the paper does: one run of figures 3 to 6 and 8 (sections 4.1 and 4.2).
 
     python recipes/cifar10.py --quick                                  # a minute on two CPU cores, nothing to download
     python recipes/cifar10.py --depth 110 --h 0.1                      # the paper's main run: 80 epochs
-    python recipes/cifar10.py --depth 110 --h 1.0                      # the ordinary ResNet beside it
-    python recipes/cifar10.py --depth 20 --epochs 5 --data-dir DATA    # data that lie here already
+    python recipes/cifar10.py --depth 110 --h 1.0                      # the ordinary ResNet, for comparison
+    python recipes/cifar10.py --depth 20 --epochs 5 --data-dir DATA    # local data
 
-The defaults are the paper's: batch 128, SGD with momentum 0.9, learning rate 0.1, a tenth of it from epoch 40 and a hundredth
-from epoch 60, crops and flips. The same command again resumes a killed run and ends with the same numbers.
+The defaults are the paper's: batch 128, SGD with momentum 0.9, learning rate 0.1, divided by 10 at epochs 40 and 60, crops and
+flips. Repeating the command resumes a killed run and ends with the same numbers.
 The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes raw uint8 images), curves.png, result.json.
 """
 
@@ -17,7 +17,7 @@ QUICK = {"depth": 8, "epochs": 5, "batch_size": 64, "milestones": (4,), "train_s
 
 
 def load_data(settings, data_dir=None):
-    """The images as uint8, or as floats in the same units where they carry static noise."""
+    """Load the images as uint8, or with static noise as floats in the same units."""
     from keras_euler import add_gaussian_noise, datasets
 
     splits = datasets.synthetic.images() if settings.dataset == "synthetic" else datasets.cifar10.load_data(data_dir)
@@ -29,7 +29,7 @@ def load_data(settings, data_dir=None):
 
 
 def build_model(settings):
-    """From raw pixels to logits: augmentation, normalization and noise run inside the compiled step."""
+    """Build the model from raw pixels to logits, with augmentation, normalization and noise inside the compiled step."""
     import keras
 
     import keras_euler

@@ -1,10 +1,10 @@
-"""Euler's method with several step factors beside the exact solution (figure 1 of the paper).
+"""Compare Euler's method at several step factors with the exact solution (figure 1 of the paper).
 
     python recipes/euler_method.py                 # seconds, with --quick too
 
-The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). A step is `x + h * F(x)`, that of a residual block, with
-F(x) = -2.3 x: it decays without oscillating for h < 1/2.3 = 0.43, decays for h < 2/2.3 = 0.87, and explodes beyond.
-Writes euler_method.png and prints the error at the end of each line.
+The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). As in a residual block, a step is
+`x + h * F(x)`, with F(x) = -2.3 x. It decays without oscillating for h < 1/2.3 = 0.43, decays for h < 2/2.3 = 0.87, and explodes
+for a larger h. The recipe writes euler_method.png and prints the final error for each h.
 """
 
 import math
@@ -22,8 +22,8 @@ class EulerOptions(Options):
     """The options of this recipe."""
 
     h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=float, many="+", above=0)
-    end: float = setting(5.0, "end of the time, which begins at 0", above=0)
-    out: Path = setting(Path("euler_method.png"), "the figure", parse=Path, metavar="FILE", suffix=".png")
+    end: float = setting(5.0, "end time; the start is 0", above=0)
+    out: Path = setting(Path("euler_method.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png")
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,7 +45,7 @@ def main(argv=None):
 
 
 def euler(h, end):
-    """Times and values of x_{n+1} = x_n + h * F(x_n)."""
+    """Return the times and values of x_{n+1} = x_n + h * F(x_n)."""
     t, x = [0.0], [1.0]
     for n in range(1, int(end / h + 1e-9) + 1):
         t.append(n * h)
@@ -54,7 +54,7 @@ def euler(h, end):
 
 
 def draw(lines, end):
-    """The figure."""
+    """Draw the figure."""
     from keras_euler.plots import COLOURS, finished, new_figure
 
     figure = new_figure(figsize=(6.5, 4))

@@ -1,11 +1,11 @@
-"""A recurrent cell as an Euler step, s_{t+1} = s_t + h * F(s_t, x_t), on the adding problem (the paper's future work).
+"""Train a recurrent cell with Euler steps, s_{t+1} = s_t + h * F(s_t, x_t), on the adding problem (the paper's future work).
 
     python recipes/euler_rnn.py                    # about two minutes on two CPU cores, no download
     python recipes/euler_rnn.py --quick            # shorter sequences, fewer epochs
 
-Sequences of random numbers in [0, 1], two of which are marked; the sum of the two is to be given at the end. F is tanh of an
-affine map of state and input. Answering 1 always has a mean squared error of 0.167. Prints, for each h, the norm of the
-first gradient of the recurrent kernel and the mean squared error on test sequences; both go into a JSON file too.
+An input is a sequence of random numbers in [0, 1], two of which are marked, and the target is their sum. F is tanh of an affine
+map of state and input. The constant answer 1 has a mean squared error of 0.167. For each h the recipe prints the norm of the first
+gradient of the recurrent kernel and the mean squared error on test sequences, and writes both to a JSON file.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class RnnOptions(Options):
     """The options of this recipe."""
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
-    length: int = setting(50, "length of the sequences; with --quick 20", minimum=2)
-    epochs: int = setting(10, "epochs; with --quick 2", minimum=1)
-    train_size: int = setting(2000, "sequences", minimum=1)
+    length: int = setting(50, "length of the sequences (with --quick 20)", minimum=2)
+    epochs: int = setting(10, "epochs (with --quick 2)", minimum=1)
+    train_size: int = setting(2000, "number of training sequences", minimum=1)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("euler_rnn.json"), "the results", parse=Path, metavar="FILE", suffix=".json")
+    out: Path = setting(Path("euler_rnn.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json")
 
 
 def main(argv=None):
@@ -43,7 +43,7 @@ def main(argv=None):
         train = adding(options.train_size, options.length, options.seed)
         test = adding(500, options.length, options.seed + 1)
         print(f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length {options.length})")
-        found = {}
+        results = {}
         for h in options.h:
             keras.utils.set_random_seed(options.seed)
             cell = euler_cell(32, h)
@@ -56,13 +56,13 @@ def main(argv=None):
             first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
             error = model.evaluate(*test, verbose=0)
             print(f"{h:6g} {first:15.4g} {error:11.4f}", flush=True)
-            found[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
-        _cli.write_results(options.out, options, found)
+            results[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
+        _cli.write_results(options.out, options, results)
         print(f"wrote {options.out}")
 
 
 def euler_cell(units, h):
-    """A cell for `keras.layers.RNN` whose state takes Euler steps."""
+    """Make a cell for `keras.layers.RNN` whose state takes Euler steps."""
     import keras
 
     import keras_euler
@@ -90,7 +90,7 @@ def euler_cell(units, h):
 
 
 def adding(num_sequences, length, seed):
-    """Sequences `(n, length, 2)` of numbers and marks, and the sums `(n, 1)` of the two marked numbers."""
+    """Make sequences `(n, length, 2)` of numbers and marks, and the sums `(n, 1)` of the two marked numbers."""
     rng = np.random.default_rng(seed)
     numbers, marks = rng.uniform(size=(num_sequences, length)), np.zeros((num_sequences, length))
     for row in marks:

@@ -1,11 +1,11 @@
-"""The first iterations of a Keras ResNet50 and of the same network made Euler, from the same weights and batches.
+"""Compare the first iterations of a Keras ResNet50 before and after `eulerize`, from the same weights and batches.
 
     python recipes/eulerize_resnet.py --quick                         # 8 synthetic batches, a minute on two CPU cores
     python recipes/eulerize_resnet.py --data-dir DATA                 # 30 batches of CIFAR-10
 
-`keras.applications.ResNet50(weights=None)` on images of 32 x 32 pixels, SGD with momentum 0.9. Prints how long `eulerize` took,
-what it changed, and for h = 1 and h = 0.1 the gradient norm of the first convolution and the training loss over the iterations;
-all go into a JSON file too.
+`keras.applications.ResNet50(weights=None)` on images of 32 x 32 pixels, SGD with momentum 0.9. It prints how long
+`eulerize` takes and what it changes, and for h = 1 and h = 0.1 the gradient norm of the first convolution and the training loss.
+A JSON file gets all of it.
 """
 
 import time
@@ -23,17 +23,19 @@ class EulerizeOptions(Options):
     """The options of this recipe."""
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
-    iterations: int = setting(30, "iterations; with --quick 8", minimum=1)
+    iterations: int = setting(30, "number of iterations (with --quick 8)", minimum=1)
     batch_size: int = setting(32, "examples per step", minimum=1)
     learning_rate: float = setting(0.1, "learning rate", above=0)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
-    data_dir: Path | None = setting(None, "CIFAR-10; without it, and without --quick, it is downloaded", parse=Path, metavar="PATH")
+    data_dir: Path | None = setting(
+        None, "CIFAR-10 (default: download it, or with --quick synthetic images)", parse=Path, metavar="PATH"
+    )
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("eulerize_resnet.json"), "the results", parse=Path, metavar="FILE", suffix=".json")
+    out: Path = setting(Path("eulerize_resnet.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json")
 
 
 def main(argv=None):
-    """Make the networks Euler, train them for some iterations, print a table."""
+    """Convert the network with each h, train it for some iterations, print a table."""
     parser = _cli.command(__doc__)
     own, options = _cli.parse(parser, [EulerizeOptions], argv, quick={"iterations": 8})
     _cli.choose_backend(parser, Execution(backend=options.backend))
@@ -50,7 +52,7 @@ def main(argv=None):
         keras.utils.set_random_seed(options.seed)
         shape = dict(input_shape=(32, 32, 3), classes=10)
         resnet = keras.applications.ResNet50(weights=None, classifier_activation=None, **shape)
-        found = {}
+        results = {}
         for h in options.h:
             raise_pending_interrupt()
             start = time.perf_counter()
@@ -62,13 +64,13 @@ def main(argv=None):
                 norm, loss = rows[i]
                 print(f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {norm:.4g}, loss {loss:.4g}", flush=True)
             norms, losses = zip(*rows, strict=True)
-            found[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
-        _cli.write_results(options.out, options, found)
+            results[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
+        _cli.write_results(options.out, options, results)
         print(f"wrote {options.out}")
 
 
 def train(network, x, y, options):
-    """The gradient norm of the first convolution and the loss, batch by batch."""
+    """Return the gradient norm of the first convolution and the loss for each batch."""
     import keras
 
     import keras_euler

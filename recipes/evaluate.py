@@ -1,12 +1,12 @@
-"""How good a trained classifier is: on clean test data, class by class, under the paper's noise, and on shifted test sets.
+"""Evaluate a trained classifier: on clean test data, for each class, under the paper's noise, and on shifted test sets.
 
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA
     python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --data-dir DATA --shifted CIFAR-10-C
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset ag_news --data-dir DATA --noise 0.1 0.2 0.4
 
 MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise is Gaussian on normalized
-pixels, or the share of characters that become random letters. --shifted is a folder with CIFAR-10-C, CIFAR-10.1, or what
-TensorFlow Datasets prepared of them. The folder gets evaluation.json and evaluation.png.
+pixels, or the fraction of characters that become random letters. --shifted is a folder with CIFAR-10-C or CIFAR-10.1, as
+published or prepared by TensorFlow Datasets. The folder gets evaluation.json and evaluation.png.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from _plan import family_of
 from _settings import BACKENDS, Execution, Options, setting
 
 LEVELS = {"cifar10": (0.1, 0.2, 0.5, 1.0), "ag_news": (0.05, 0.1, 0.2, 0.4)}
-NOISE = {"cifar10": "noise, standard deviation of normalized pixels", "ag_news": "characters drawn anew"}
+NOISE = {"cifar10": "standard deviation of the noise on normalized pixels", "ag_news": "fraction of characters replaced"}
 
 
 @dataclass(frozen=True)
 class EvaluationOptions(Options):
     """The options of an evaluation."""
 
-    data_dir: Path | None = setting(None, "folder or file of the data; without it they are downloaded", parse=Path, metavar="PATH")
+    data_dir: Path | None = setting(None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH")
     noise: tuple | None = setting(
-        None, "levels (default: 0.1 0.2 0.5 1 for images, 0.05 0.1 0.2 0.4 for texts)", parse=float, many="*", above=0
+        None, "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", parse=float, many="*", above=0
     )
-    shifted: Path | None = setting(None, "CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER")
-    test_size: int | None = setting(None, "the first N test examples only", parse=int, minimum=1, metavar="N")
+    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER")
+    test_size: int | None = setting(None, "only the first N test examples", parse=int, minimum=1, metavar="N")
     batch_size: int = setting(250, "examples per batch", minimum=1)
     seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
@@ -88,7 +88,7 @@ def main(argv=None):
 
 
 def parse(argv):
-    """The options and their parser."""
+    """Return the options and their parser."""
     parser = _cli.command(__doc__)
     parser.add_argument("model", metavar="MODEL", help="a model.keras, or the name of a preset")
     family = family_of(parser, argv)
@@ -98,7 +98,7 @@ def parse(argv):
     values = {"noise": LEVELS[family], **(quick if own.quick else {}), **vars(own)}
     options = _cli.make(parser, EvaluationOptions, values)
     if options.model.endswith(".keras") and not Path(options.model).is_file():
-        parser.error(f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, which is not there.")
+        parser.error(f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, which does not exist.")
     if family == "ag_news" and max(options.noise, default=0) > 1:
         parser.error(f"--noise of texts must be at most 1. Received: {max(options.noise):g}.")
     if options.shifted and family != "cifar10":
@@ -107,7 +107,7 @@ def parse(argv):
 
 
 def load(name):
-    """The model, and the names of its classes or None."""
+    """Load the model; return it with the names of its classes, or None."""
     import keras
 
     import keras_euler
@@ -118,17 +118,17 @@ def load(name):
     if not Path(name).is_file():
         raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
     try:
-        model = keras.models.load_model(name, compile=False)  # code within is refused: Keras' safe mode
-    except Exception as error:  # Keras raises whatever a damaged file makes of it
+        model = keras.models.load_model(name, compile=False)  # Keras' safe mode rejects code in the file
+    except Exception as error:  # Keras raises errors of many types for damaged files
         reason = " ".join(str(error).split())[:300]
         if "keras_hub" in reason or "Could not locate class" in reason:
-            reason = f"it has layers of another package. Of KerasHub's models pass a preset or a run's model.keras. ({reason})"
+            reason = f"it has layers of another package; pass no KerasHub model, but a preset or a run's model.keras ({reason})"
         raise ValueError(f"MODEL cannot be read as a .keras file: {name}: {reason}") from error
     return model, getattr(model, "class_names", None)
 
 
 def test_data(options, model):
-    """The test images, or texts, and their labels."""
+    """Load the test images or texts, and their labels."""
     from keras_euler import datasets
 
     kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[options.dataset]
@@ -139,13 +139,13 @@ def test_data(options, model):
     num_classes = model.output_shape[-1]
     if len(model.output_shape) != 2 or y.max() >= num_classes:
         raise ValueError(
-            f"MODEL must give a number for each of the {int(y.max()) + 1} classes. Received: the output {model.output_shape}."
+            f"MODEL must give one number for each of the {int(y.max()) + 1} classes. Received: the output {model.output_shape}."
         )
     return x[: options.test_size], y[: options.test_size]
 
 
 def images_predictor(model, options):
-    """Function of images and a level of noise that gives the predicted classes."""
+    """Return a function from images and a level of noise to the predicted classes."""
     import keras
 
     from keras_euler.datasets.cifar10 import MEAN, STDDEV
@@ -155,20 +155,20 @@ def images_predictor(model, options):
     if tuple(inputs.shape[1:]) != (32, 32, 3):
         raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
     if keras.backend.is_float_dtype(inputs.dtype) and not any(isinstance(layer, scaling) for layer in model.layers):
-        print("note: MODEL has no layer that scales pixels: they are normalized as cifar10.py does it")
+        print("note: MODEL has no layer that scales pixels, so they are normalized like in cifar10.py")
         variance = [stddev**2 for stddev in STDDEV]
         scale = keras.layers.Normalization(mean=MEAN, variance=variance, dtype="float32")
         model = keras.Sequential([keras.Input(inputs.shape[1:]), scale, model])
-    made = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
+    models = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
 
     def predict(x, level):
-        return made[level].predict(x, batch_size=options.batch_size, verbose=0).argmax(-1)
+        return models[level].predict(x, batch_size=options.batch_size, verbose=0).argmax(-1)
 
     return predict
 
 
 def with_noise(model, level, seed):
-    """The model with noise where pixels are normalized: behind its Normalization, or at its inputs where it has none."""
+    """Return the model with noise on normalized pixels: after its Normalization, or at its inputs if it has none."""
     import keras
 
     import keras_euler
@@ -176,26 +176,28 @@ def with_noise(model, level, seed):
     noise = keras_euler.AdditiveGaussianNoise(level, "always", seed=seed, dtype="float32")
     found = []
 
-    def call(layer, *options, **kwoptions):
-        y = layer(*options, **kwoptions)
+    def call(layer, *args, **kwargs):
+        y = layer(*args, **kwargs)
         if found or not isinstance(layer, keras.layers.Normalization):
             return y
         found.append(layer)
         return noise(y)
 
-    graph = keras.Model(model.inputs, model.outputs)  # a Sequential one has no calls to walk
+    graph = keras.Model(model.inputs, model.outputs)  # the calls of a Sequential model cannot be walked
     noisy = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
     if found:
         return noisy
     inputs = model.inputs[0]
-    hidden = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
-    if hidden or not keras.backend.is_float_dtype(inputs.dtype):
-        raise ValueError("MODEL must have a Normalization layer in its graph for noise to be added. Pass --noise alone.")
+    is_nested = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
+    if is_nested or not keras.backend.is_float_dtype(inputs.dtype):
+        raise ValueError(
+            "MODEL must have a Normalization layer in its graph so that noise can be added. Pass --noise without levels."
+        )
     return keras.Sequential([keras.Input(inputs.shape[1:], dtype=inputs.dtype), noise, model])
 
 
 def texts_predictor(model, options):
-    """Likewise of texts, some of whose characters become random letters."""
+    """Return a function from texts and a fraction of characters to replace to the predicted classes."""
     import keras_euler
 
     if not isinstance(model, keras_euler.CharacterClassifier):
@@ -209,31 +211,31 @@ def texts_predictor(model, options):
 
 
 def shifted_sets(options):
-    """Dict of name -> function that reads a shifted test set; empty without the flag."""
+    """Return a dict of name -> function that reads a shifted test set; it is empty without the flag."""
     from keras_euler.datasets import shifted
 
     return shifted.find(options.shifted) if options.shifted else {}
 
 
 def confusion_matrix(y, predicted, num_classes):
-    """Array `(num_classes, num_classes)`: examples of class i that were taken for class j."""
+    """Return an array `(num_classes, num_classes)`: the number of examples of class i that were classified as j."""
     matrix = np.zeros((num_classes, num_classes), "int64")
     np.add.at(matrix, (y, predicted), 1)
     return matrix
 
 
 def class_accuracy(confusion):
-    """Of each class the share that was recognized; None for a class without examples."""
+    """Return the accuracy of each class; None for a class without examples."""
     return [float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)]
 
 
 def accuracy(y, predicted):
-    """Share of the labels that were predicted."""
+    """Return the fraction of correct predictions."""
     return float(np.mean(y == predicted))
 
 
 def print_means(shifted):
-    """The mean accuracy over the severities of each corruption, and over all of them."""
+    """Print the mean accuracy over the severities of each corruption, and over all corruptions."""
     kinds = {}
     for name, value in shifted.items():
         kind, _, severity = name.rpartition(" ")
@@ -247,12 +249,12 @@ def print_means(shifted):
 
 
 def print_classes(confusion, class_names):
-    """The accuracy of each class, and for which other one it is taken most."""
-    print(f"{'class':<16}{'examples':>9}{'accuracy':>10}  most often taken for")
-    for i, (name, share) in enumerate(zip(class_names, class_accuracy(confusion), strict=True)):
+    """Print the accuracy of each class, and the class that it is most often mistaken for."""
+    print(f"{'class':<16}{'examples':>9}{'accuracy':>10}  most often mistaken for")
+    for i, (name, fraction) in enumerate(zip(class_names, class_accuracy(confusion), strict=True)):
         others = np.where(np.arange(len(confusion)) == i, -1, confusion[i])
         most = class_names[int(others.argmax())] if others.max() > 0 else ""
-        shown = "" if share is None else f"{share:.4f}"
+        shown = "" if fraction is None else f"{fraction:.4f}"
         print(f"{name:<16}{confusion[i].sum():>9}{shown:>10}  {most}")
     print(f"{'all':<16}{confusion.sum():>9}{np.trace(confusion) / confusion.sum():>10.4f}", flush=True)
 

@@ -1,13 +1,13 @@
-"""Weights and gradients of chosen layers over the iterations, h against h (figures 2, 10 and 11 of the paper).
+"""Compare weights and gradients of chosen layers over the iterations for several h (figures 2, 10 and 11 of the paper).
 
     python recipes/gradient_dynamics.py --quick                       # depth 110, about two minutes on two CPU cores, no download
     python recipes/gradient_dynamics.py --depth 110 --data-dir DATA   # the first 200 iterations with two seeds
     python recipes/gradient_dynamics.py --depth 218 --epochs 80       # the paper's figure 2
 
-Each h and seed is a training run of cifar10.py; the same seed means the same batches and first weights. The folder gets a run
-folder for each, with weights.csv and gradients.csv, then gradient_dynamics.png and summary.json. The same command again goes
-on from the last finished epoch, which --iterations are one of, and trains no finished run again.
-The paper's mean weight norm of layer 2, depth 218 over 80 epochs: 51.12 and 105.63 with h = 1, 4.54 and 4.10 with h = 0.1.
+Each h and seed is a training run of cifar10.py; runs of the same seed have the same batches and initial weights. The folder gets a
+run folder for each, with weights.csv and gradients.csv, then gradient_dynamics.png and summary.json. Repeating the command resumes
+after the last finished epoch; --iterations make one epoch. It does not train finished runs again.
+In the paper (depth 218, 80 epochs) the mean weight norm of layer 2 is 51.12 and 105.63 with h = 1, 4.54 and 4.10 with h = 0.1.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from _run import check_together, train
 from _settings import Execution, ImageSettings, Options, identity, setting, step_factor
 
 LAYER_2 = "stage1_block1/conv1"
-# Columns of the table: norms of layer 2.
+# Columns of the table, mostly norms of layer 2.
 TABLE = {
     "first_gradient": "first grad.",
     "largest_gradient": "largest",
@@ -39,19 +39,19 @@ TABLE = {
 
 @dataclass(frozen=True)
 class DynamicsOptions(Options):
-    """What this recipe has beside the flags of a training."""
+    """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=step_factor, many="+")
-    seeds: tuple = setting((), "default: 7 8; with --quick 7", parse=int, many="+", minimum=0, maximum=2**31 - 1)
-    iterations: int | None = setting(None, "batches, as one epoch (default: 200; with --quick 40)", parse=int, minimum=1)
-    layers: tuple = setting((), "beside layer 2 (default: one each of stages 2 and 3)", parse=str, many="+")
+    seeds: tuple = setting((), "seeds (default: 7 8; with --quick 7)", parse=int, many="+", minimum=0, maximum=2**31 - 1)
+    iterations: int | None = setting(None, "number of batches, in one epoch (default: 200; with --quick 40)", parse=int, minimum=1)
+    layers: tuple = setting((), "layers in addition to layer 2 (default: one of stage 2 and one of stage 3)", parse=str, many="+")
 
     def __post_init__(self):
         super().__post_init__()
         for name in ("h", "seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"--{name} must differ. Received: {' '.join(map(str, values))}.")
+                raise ValueError(f"--{name} must have distinct values. Received: {' '.join(map(str, values))}.")
 
 
 def main(argv=None):
@@ -73,8 +73,8 @@ def main(argv=None):
 
 
 def parse(argv):
-    """The parser, the recipe's own options, the settings of all runs, and the execution with its folder."""
-    parser = _cli.command(__doc__, "Flags of cifar10.py hold too, such as --depth, --norm, --data-dir and --backend.")
+    """Return the parser, the options of this recipe, the settings of all runs, and the execution with its folder."""
+    parser = _cli.command(__doc__, "The flags of cifar10.py apply too, such as --depth, --norm, --data-dir and --backend.")
     _cli.add_flags(parser, DynamicsOptions)
     left_out = ("h", "seed", "train_size", "log_gradients", "log_weights", "log_per")
     _cli.add_flags(parser, ImageSettings, left_out)
@@ -87,13 +87,13 @@ def parse(argv):
     values |= {"dataset": "synthetic"} if own.quick and execution.data_dir is None else {}
     values |= {name: value for name, value in given.items() if name != "h"}
     if "epochs" in given and options.iterations:
-        parser.error("--epochs and --iterations both name a length; pass one of them")
+        parser.error("--epochs and --iterations both set the length; pass one of them")
     if "epochs" not in given:
         values |= {"epochs": 1, "train_size": iterations * values.get("batch_size", 128)}
     settings = _cli.make(parser, ImageSettings, values)
     others = options.layers or ("stage2_block1/conv1", f"stage3_block{settings.num_blocks() // 3}/conv2")
     layers = (LAYER_2, *others)
-    for h in options.h:  # before hours of training with the others
+    for h in options.h:  # before hours of training with other values
         _cli.make(parser, ImageSettings, {**vars(settings), "h": h})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
@@ -104,20 +104,20 @@ def parse(argv):
 
 
 def summarize(runs, folder):
-    """Print a row for each run, and write `summary.json` and the figure."""
+    """Print one row per run, and write `summary.json` and the figure."""
     from keras_euler import plots, training
 
     summary = training.RunFolder(next(iter(runs.values()))).config()
     settings = summary["settings"]
     title = f"depth {settings['depth']}, {settings['dataset']}, {settings['backend']}"
-    del settings["h"], settings["seed"]  # each run has its own
+    del settings["h"], settings["seed"]  # they differ between runs
     summary["runs"], logs = [], {}
     print(f"\nlayer 2 ({LAYER_2})")
-    print(f"{'h':>6} {'seed':>4} " + " ".join(f"{words:>11}" for words in TABLE.values()))
+    print(f"{'h':>6} {'seed':>4} " + " ".join(f"{title:>11}" for title in TABLE.values()))
     for (h, seed), path in runs.items():
         row = {"h": h, "seed": seed, **measurements(path)}
         numbers = {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
-        summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON knows no NaN
+        summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON has no NaN
         logs.setdefault(f"h = {h}", []).append((path / "weights.csv", path / "gradients.csv"))
         print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     training.RunFolder(folder).write_json("summary.json", summary)
@@ -126,7 +126,7 @@ def summarize(runs, folder):
 
 
 def measurements(path):
-    """The numbers of a run: norms of layer 2, and the results of the last epoch."""
+    """Return the measurements of a run: norms of layer 2, and the results of the last epoch."""
     from keras_euler import callbacks, training
 
     gradients, weights = (callbacks.read_log(path / name)[LAYER_2] for name in ("gradients.csv", "weights.csv"))

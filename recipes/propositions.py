@@ -1,13 +1,12 @@
-"""The paper's two propositions measured on a network: gradients and input noise block by block, beside their bounds.
+"""Test the paper's two propositions on a network: gradients and input noise for each block, with their bounds.
 
     python recipes/propositions.py --quick                                          # depth 20, a minute on two CPU cores
     python recipes/propositions.py --depth 110 --data-dir DATA                      # at initialization
     python recipes/propositions.py --models runs/A/model.keras runs/B/model.keras --data-dir DATA      # after training
 
-Networks are untrained ones, batch norm calibrated on the batch, or those of `model.keras` files of cifar10.py's run folders.
-Beside the flags below it takes those of cifar10.py: --depth, --data-dir, --backend, --seed, --norm, ... Gradients and noise are
-those of normalized images without augmentation; W is the largest over the blocks, of the worst image. The folder gets
-gradients.png, noise.png and propositions.json.
+The networks are untrained, with batch norm calibrated on the batch, or come from `model.keras` files in run folders of cifar10.py.
+The flags of cifar10.py apply too: --depth, --data-dir, --backend, --seed, --norm, ... The images are normalized and not augmented;
+W is the maximum over blocks and images. The folder gets gradients.png, noise.png and propositions.json.
 """
 
 import dataclasses
@@ -22,13 +21,13 @@ from _settings import Execution, ImageSettings, Options, identity, setting
 
 @dataclass(frozen=True)
 class PropositionOptions(Options):
-    """What this recipe has beside the flags of a training."""
+    """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
-    models: tuple = setting((), "model.keras files, instead of untrained networks", parse=Path, many="+", metavar="FILE")
-    examples: int = setting(16, "images in the batch", minimum=1)
+    models: tuple = setting((), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE")
+    examples: int = setting(16, "number of images in the batch", minimum=1)
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
-    iterations: int = setting(20, "iterations of the power method", minimum=1)
+    iterations: int = setting(20, "number of power iterations", minimum=1)
 
 
 def main(argv=None):
@@ -69,7 +68,7 @@ def main(argv=None):
 
 
 def networks(options, settings):
-    """Pairs of a label and a function from a batch to a network of normalized images."""
+    """Return pairs of a label and a function from a batch to a network for normalized images."""
     import keras
 
     import keras_euler
@@ -100,7 +99,7 @@ def networks(options, settings):
 
 
 def trained_label(file):
-    """`h = 0.1, seed 7` where the run folder says so, else the name of folder and file."""
+    """Return a label such as `h = 0.1, seed 7` from the run folder, else the name of folder and file."""
     from keras_euler import training
 
     try:
@@ -111,7 +110,7 @@ def trained_label(file):
 
 
 def columns(growth):
-    """A `Growth` as a dict that JSON can hold."""
+    """Return a `Growth` as a JSON-serializable dict."""
     rows = {name: getattr(growth, name) for name in ("measured", "bound", "branches", "shortcut_norms", "steps")}
     rows = {name: [None if v != v else v for v in map(float, row)] for name, row in rows.items()}
     return {"blocks": growth.names, "W": growth.W, **rows}

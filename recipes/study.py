@@ -1,4 +1,4 @@
-"""A figure of the paper as a study: every value of its axes, every seed, on one machine or many, killed and started again.
+"""Run a figure of the paper as a study: all values of its axes and all seeds, on one machine or many, resumable at any time.
 
     python recipes/study.py depth --quick                                # two minutes on two CPU cores, nothing to download
     python recipes/study.py depth --dataset cifar10 --seeds 5            # figure 3, as the paper has it
@@ -6,12 +6,12 @@
     python recipes/study.py depth --storage postgresql://user:password@host/studies      # on as many machines as you like
     python recipes/study.py h --depths 56 --sampler tpe --trials 30      # choose h by Bayesian optimization instead of a grid
 
-Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend,
-...). The grid is queued once in the storage (default: study.db in the folder), workers claim its trials, a dead worker's
-trial goes to another after three missed heartbeats, and the same command again adds only what is missing. A trial goes on
-from its last epoch where its run folder is: machines that share a storage should share --out too, else a dead machine's
-trial begins anew. Without a shared database, --export FILE writes the finished trials and --import FILE adds them elsewhere.
-What differs from the paper's settings is written in every table and figure. `python recipes/report.py FOLDER` draws them.
+Each trial is a training run of cifar10.py or ag_news.py and takes their flags (--epochs, --train-size, --norm, --backend, ...).
+The grid is queued once in the storage (default: study.db in the folder), and workers claim its trials. After three missed
+heartbeats another worker takes over a trial. Repeating the command runs only what is missing. A trial resumes after its last
+epoch if its run folder exists, so machines that share a storage should also share --out; otherwise the trial of a dead machine
+starts over. Without a shared database, --export FILE writes the finished trials, and --import FILE adds them elsewhere.
+Every table and figure states the differences from the paper's settings. `python recipes/report.py FOLDER` draws them.
 """
 
 import dataclasses
@@ -28,36 +28,36 @@ from _run import check_together, train
 from _settings import Execution, Options, flag, setting
 
 QUICK_DEPTHS = {"cifar10": (8, 14), "ag_news": (9,)}
-EPILOG = "All other flags are those of cifar10.py or ag_news.py, for every trial."
+EPILOG = "All other flags are those of cifar10.py or ag_news.py and apply to every trial."
 
 
 @dataclass(frozen=True)
 class StudyOptions(Options):
-    """What study.py has beside the flags of a training."""
+    """The options of study.py in addition to the flags of a training."""
 
-    seeds: int | None = setting(None, f"how many, from {SEED} on (default: 5; with --quick 2)", parse=int, minimum=1)
-    depths: tuple = setting((), "these depths only", parse=int, many="+")
+    seeds: int | None = setting(None, f"number of seeds, from {SEED} on (default: 5; with --quick 2)", parse=int, minimum=1)
+    depths: tuple = setting((), "only these depths", parse=int, many="+")
     axis: tuple = setting(
-        (), "other horizontal axis than the paper's: a setting and its values", parse=str, many="+", metavar="PART"
+        (), "horizontal axis instead of the paper's: a setting and its values", parse=str, many="+", metavar="PART"
     )
-    line: tuple = setting((), "other lines than the paper's", parse=str, many="+", metavar="PART")
-    panel: tuple = setting((), "other plots than the paper's", parse=str, many="+", metavar="PART")
-    scaled: bool = setting(False, "small images and networks, few epochs: each claim at its depth on a CPU")
+    line: tuple = setting((), "lines instead of the paper's", parse=str, many="+", metavar="PART")
+    panel: tuple = setting((), "plots instead of the paper's", parse=str, many="+", metavar="PART")
+    scaled: bool = setting(False, "small images and networks and few epochs, to test each claim at its depth on a CPU")
     storage: str | None = setting(None, "database of the trials (default: study.db in the folder)", parse=str, metavar="URL")
     name: str | None = setting(None, "name of the study (default: study and data set)", parse=str)
     workers: int = setting(1, "processes on this machine", minimum=1)
-    heartbeat: int = setting(60, "seconds between signs of life", minimum=1, metavar="SECONDS")
-    sampler: str = setting("grid", "tpe and gp search along the axis", choices=("grid", "tpe", "gp"))
-    trials: int | None = setting(None, "how many with tpe and gp (default: 30)", parse=int, minimum=1)
-    export: Path | None = setting(None, "write the finished trials to this file, run nothing", parse=Path, suffix=".json")
-    import_: Path | None = setting(None, "add the finished trials of such a file first", parse=Path, suffix=".json")
+    heartbeat: int = setting(60, "seconds between heartbeats of a worker", minimum=1, metavar="SECONDS")
+    sampler: str = setting("grid", "grid, or a search along the axis by tpe or gp", choices=("grid", "tpe", "gp"))
+    trials: int | None = setting(None, "number of trials with tpe and gp (default: 30)", parse=int, minimum=1)
+    export: Path | None = setting(None, "only write the finished trials to this file", parse=Path, suffix=".json")
+    import_: Path | None = setting(None, "first add the finished trials of a file of --export", parse=Path, suffix=".json")
     study: str = ""
     dataset: str = ""
     quick: bool = False
 
 
 def main(argv=None):
-    """Queue the trials of a study and work on them."""
+    """Queue the trials of a study and run them."""
     parser, options, given, execution = parse(argv)
     plan = make_plan(parser, options, given, execution)
     check_together(parser, plan.base, execution)
@@ -99,16 +99,18 @@ def main(argv=None):
         print(f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}")
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
-            sys.exit(f"study.py: {failed} trials failed; the report names their errors. The same command tries again.")
+            sys.exit(f"study.py: {failed} trials failed; the report shows their errors. Run the same command again to retry them.")
 
 
 def parse(argv):
-    """The parser, the study's own options, the settings given for its trials, and the execution."""
+    """Return the parser, the options of the study, the settings in the command line, and the execution."""
     parser = _cli.command(__doc__, EPILOG)
     parser.add_argument("study", choices=sorted({name for name, _ in STUDIES}), help="what is varied")
     cls = RECIPES[family_of(parser, argv)].settings
     _cli.add_flags(parser, StudyOptions, ("study", "dataset", "quick", "import_"))
-    parser.add_argument("--import", dest="import_", type=Path, metavar="FILE", help="add the finished trials of such a file first")
+    parser.add_argument(
+        "--import", dest="import_", type=Path, metavar="FILE", help="first add the finished trials of a file of --export"
+    )
     _cli.add_flags(parser, cls, ("dataset",))
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     options = _cli.make(parser, StudyOptions, vars(own))
@@ -118,23 +120,23 @@ def parse(argv):
     if options.sampler != "grid" and options.seeds not in (None, 1):
         parser.error(f"--seeds: --sampler trains each value once. Received: {options.seeds}.")
     if options.sampler == "grid" and options.trials is not None:
-        parser.error("--trials is how many a search has; see --sampler")
+        parser.error("--trials is for a search; see --sampler")
     if options.import_ and not options.import_.is_file():
         parser.error(f"--import must be a file of --export. Received: {options.import_}.")
     if options.storage == "":
-        parser.error("--storage must be a database URL such as sqlite:///study.db. Received: an empty text")
+        parser.error("--storage must be a database URL such as sqlite:///study.db. Received: an empty string")
     seeds = options.seeds or (1 if options.sampler != "grid" else 2 if options.quick else 5)
     scaled = "-scaled" if options.scaled else ""
     searched = "" if options.sampler == "grid" else f"-{options.sampler}"
     name = options.name or f"{options.study}-{options.dataset}{scaled}{searched}"
     depths = options.depths or (QUICK_DEPTHS[options.dataset] if options.quick else ())
     options = dataclasses.replace(options, seeds=seeds, name=name, depths=depths)
-    given = {name: value for name, value in vars(own).items() if name in _cli.names(cls) and name != "dataset"}
+    given = {name: value for name, value in vars(own).items() if name in _cli.field_names(cls) and name != "dataset"}
     return parser, options, given, dataclasses.replace(execution, out=execution.out or Path("runs") / name)
 
 
 def run_trial(plan, point, report):
-    """Train one trial and return its value and record: the objective of the study."""
+    """Objective of the study: train one trial and return its value and record."""
     import keras
 
     from keras_euler import training
@@ -142,9 +144,9 @@ def run_trial(plan, point, report):
     settings = plan.settings(point)
     execution = plan.trial_execution(settings)
     keras.backend.clear_session()
-    begun = len(training.RunFolder(execution.out).history())
-    if begun:
-        print(f"goes on after epoch {begun} of {settings.epochs}", flush=True)
+    num_done = len(training.RunFolder(execution.out).history())
+    if num_done:
+        print(f"resumes after epoch {num_done} of {settings.epochs}", flush=True)
 
     def after_epoch(rows):
         if len(rows) < settings.epochs:
@@ -164,7 +166,7 @@ def run_trial(plan, point, report):
 
 
 def data_settings(settings):
-    """The settings on which the data depend, the others at their defaults: trials that have the same share them."""
+    """Return the settings that the data depend on, with defaults for the others, so that trials can share data."""
     static = settings.noise > 0 and settings.noise_mode == "static"
     names = ["dataset", *(("noise", "noise_mode", "seed") if static else ())]
     names += [name for name in ("image_size", "sequence_length", "alphabet") if hasattr(settings, name)]
@@ -173,28 +175,28 @@ def data_settings(settings):
 
 @functools.lru_cache(maxsize=1)
 def load_data(family, settings, data_dir):
-    """The data of a trial, read once for all trials that have the same."""
+    """Return the data of a trial, loaded once for all trials that share them."""
     return RECIPES[family].load_data(settings, data_dir)
 
 
 def _check_sizes(plan):
-    """Raise a ValueError before anything runs where more examples are asked for than there are."""
+    """Raise a ValueError before anything runs if there are too few examples."""
     splits = load_data(plan.family, data_settings(dataclasses.replace(plan.base, noise=0.0)), plan.execution.data_dir)
     for name, (_, labels) in zip(("train_size", "test_size"), splits, strict=True):
         for size in plan.varied.get(name, (getattr(plan.base, name),)):
             if size is not None and size > len(labels):
                 raise ValueError(
-                    f"Nothing was run. {flag(name)} must be between 1 and the {len(labels)} examples there are. Received: {size}."
+                    f"Nothing was run. {flag(name)} must be between 1 and {len(labels)}, the number of examples. Received: {size}."
                 )
 
 
 def _search_range(parser, options, plan):
-    """For a search the setting, its bounds and the others' values; else None."""
+    """Return the setting of a search, its bounds and the values of the others; None for a grid."""
     if options.sampler == "grid":
         return None
     name, values = plan.roles["axis"]
     if not isinstance(values[0], float) or min(values) == max(values):
-        parser.error(f"--sampler searches along numbers: {name} has {sorted(set(values))}. See --axis.")
+        parser.error(f"--sampler searches along numbers: {name} has the values {sorted(set(values))}. See --axis.")
     others = {other: found for other, found in plan.varied.items() if other != name}
     several = [f"{other} ({', '.join(map(str, found))})" for other, found in others.items() if len(found) > 1]
     if several:
@@ -203,15 +205,15 @@ def _search_range(parser, options, plan):
 
 
 def _depth(default, point):
-    """The relative duration of a trial."""
+    """Return the relative duration of a trial."""
     return point.get("depth", default)
 
 
 def _best(table, name):
-    """The best value of a search, in words."""
+    """Describe the best value of a search."""
     done = table[table.state == "complete"] if len(table) else table
     if not len(done):
-        return "none, for no trial came to its end"
+        return "none, because no trial is complete"
     row = done.loc[done.value.idxmax()]
     return f"{name} = {row[name]:.4g}, test accuracy {row.value:.4f}"
 

@@ -1,13 +1,13 @@
-"""Features of two noisy moons through the blocks of a residual network, h = 1 above h = 0.1 (figure 7 of the paper).
+"""Draw the features of two noisy moons in the blocks of a residual network, for h = 1 and h = 0.1 (figure 7 of the paper).
 
     python recipes/two_moons.py                    # about a minute on two CPU cores, no download
     python recipes/two_moons.py --quick            # 40 epochs instead of 200
 
-The network is a chain of residual blocks with two affine maps and a ReLU between them, 2 features wide at both ends, without
-norm, and I the identity; a linear classifier stands on the last block. It is trained on moons with Gaussian noise. Below each
-picture of a block stands which share of the points the best straight line puts on the right side. The accuracies on noisy and
-on clean test points are printed, and written beside the picture as JSON. The paper gives no sizes: 20 blocks, 16 hidden units,
-400 points, noise 0.25, Adam at 0.01 and 200 epochs are ours.
+The network is a chain of residual blocks and a linear classifier. A block has 2 features, two affine maps with a ReLU in between,
+no norm, and the identity as I. It is trained on moons with Gaussian noise. The label of each plot is the accuracy of the best
+straight line for the features of a block. The recipe prints the accuracies on noisy and clean test points and writes them to a
+JSON file beside the figure. The paper gives no sizes: 20 blocks, 16 hidden units, 400 points, noise 0.25, Adam at 0.01 and 200
+epochs are our choice.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import _cli
 import numpy as np
 from _settings import BACKENDS, Execution, Options, setting
 
-SHOWN = 5  # pictures of blocks, the input beside them
+SHOWN = 5  # plots of blocks, in addition to the input
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class MoonsOptions(Options):
     h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
     blocks: int = setting(20, "residual blocks", minimum=1)
     noise: float = setting(0.25, "standard deviation of the noise", minimum=0)
-    epochs: int = setting(200, "epochs; with --quick 40", minimum=1)
+    epochs: int = setting(200, "epochs (with --quick 40)", minimum=1)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("two_moons.png"), "the figure", parse=Path, metavar="FILE", suffix=".png")
+    out: Path = setting(Path("two_moons.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png")
 
 
 def main(argv=None):
@@ -42,23 +42,23 @@ def main(argv=None):
         import keras
 
         noisy, clean = moons(400, options.noise, options.seed + 1), moons(400, 0.0, options.seed + 2)
-        setting_words = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
-        print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({setting_words})")
-        pictures, found = {}, {}
+        conditions = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
+        print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({conditions})")
+        pictures, results = {}, {}
         for h in options.h:
             keras.utils.set_random_seed(options.seed)
             model = train(h, options)
             accuracy = [model.evaluate(x, y, verbose=0)[1] for x, y in (noisy, clean)]
             print(f"{h:6g} {accuracy[0]:11.4f} {accuracy[1]:11.4f}", flush=True)
             pictures[f"h = {h:g}"] = features(model, noisy[0])
-            found[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
+            results[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
         draw(pictures, noisy[1]).savefig(options.out)
-        _cli.write_results(options.out.with_suffix(".json"), options, found)
+        _cli.write_results(options.out.with_suffix(".json"), options, results)
         print(f"wrote {options.out}")
 
 
 def moons(num_points, noise, seed):
-    """Two half circles of points that lock into each other, and their classes."""
+    """Make points on two interleaved half circles, and their classes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, num_points)
     angles = rng.uniform(0, np.pi, num_points)
@@ -68,7 +68,7 @@ def moons(num_points, noise, seed):
 
 
 def train(h, options):
-    """A network with this h, trained on noisy moons."""
+    """Train a network with this h on noisy moons."""
     import keras
 
     import keras_euler
@@ -88,17 +88,17 @@ def train(h, options):
 
 
 def features(model, x):
-    """Dict of title -> points `(n, 2)`: the input, and some blocks up to the last."""
+    """Return a dict of title -> points `(n, 2)`: the input, and the outputs of some blocks."""
     import keras_euler
 
-    found = keras_euler.block_features(model).predict(x, verbose=0)
-    names = list(found)
+    outputs = keras_euler.block_features(model).predict(x, verbose=0)
+    names = list(outputs)
     shown = [names[i] for i in sorted({round(i) for i in np.linspace(0, len(names) - 1, SHOWN)})]
-    return {"input": x, **{name: found[name] for name in shown}}
+    return {"input": x, **{name: outputs[name] for name in shown}}
 
 
 def separable(points, labels, num_directions=360):
-    """Accuracy of the best straight line: of all thresholds along each of some directions."""
+    """Return the accuracy of the best straight line, over all thresholds along a number of directions."""
     points = np.where(np.isfinite(points), points, 0).astype("float64")
     points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-12)
     best = 0
@@ -106,15 +106,15 @@ def separable(points, labels, num_directions=360):
         along = points @ [np.cos(angle), np.sin(angle)]
         order = np.argsort(along)
         ones_below = np.append(0, np.cumsum(labels[order]))
-        # below a threshold class 0, above it class 1, or the other way round
+        # class 0 below a threshold and class 1 above it, or the reverse
         correct = np.arange(len(labels) + 1) - ones_below + labels.sum() - ones_below
-        between = np.concatenate([[True], np.diff(along[order]) > 0, [True]])  # not through equal points
+        between = np.concatenate([[True], np.diff(along[order]) > 0, [True]])  # a threshold cannot separate equal points
         best = max(best, correct[between].max(), (len(labels) - correct[between]).max())
     return best / len(labels)
 
 
 def draw(pictures, labels):
-    """A row an h, a column a block, a colour a class."""
+    """Draw one row per h, one column per block and one colour per class."""
     from keras_euler.plots import COLOURS, new_figure
 
     columns = max(map(len, pictures.values()))

@@ -1,7 +1,7 @@
 """The paper's CIFAR ResNet and text network with a step factor, written directly in JAX: a reference for `run.py`.
 
-Independent of Keras. Pure functions of dictionaries of arrays, NHWC and NLC, and one jitted training step that donates its state.
-Arrays are named as keras_euler names its variables (`stage2_block1/conv1/kernel`). `blocks` is the number of residual blocks
+It is independent of Keras: pure functions of dictionaries of arrays, NHWC and NLC, and one jitted training step that donates its
+state. Arrays have the names of keras_euler's variables (`stage2_block1/conv1/kernel`). `blocks` is the number of residual blocks
 of each stage.
 """
 
@@ -19,7 +19,7 @@ DIMENSIONS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}  # by rank:
 
 
 RNG = np.random.default_rng(0)
-INITIAL = {  # values of new arrays by the last part of their name, otherwise zeros; kernels are `(..., in, out)`
+INITIAL = {  # initial values by the last part of a name, else zeros; kernels are `(..., in, out)`
     "embeddings": RNG.standard_normal,
     "kernel": lambda shape: RNG.uniform(-1, 1, shape) * math.prod(shape[:-1]) ** -0.5,
     "gamma": np.ones,
@@ -28,34 +28,34 @@ INITIAL = {  # values of new arrays by the last part of their name, otherwise ze
 
 
 class Layers:
-    """Layers by name, for one pass through a network in training.
+    """Layers by name, for one training pass through a network.
 
-    `arrays` are the parameters and moving statistics; missing ones are added. `new_statistics` are the moving statistics after it.
+    `arrays` are the parameters and moving statistics; missing ones are added. `new_statistics` are the updated moving statistics.
     """
 
     def __init__(self, arrays, dtype):
         self.arrays, self.dtype, self.new_statistics = arrays, dtype, {}
 
     def get(self, name, *shape):
-        """The array of this name, made where it is missing."""
+        """Return the array of this name, and create it if it is missing."""
         if name not in self.arrays:
             self.arrays[name] = INITIAL.get(name.rpartition("/")[2], np.zeros)(shape).astype("float32")
         return self.arrays[name]
 
     def conv(self, x, name, size, width, stride=1):
-        """Convolution, padded by `size // 2` on every side; only that of texts with size 3 has a bias."""
+        """Convolve, with padding `size // 2` on every side; only convolutions of texts with size 3 have a bias."""
         rank, padding = x.ndim - 2, [(size // 2, size // 2)]
         kernel = self.get(f"{name}/kernel", *(size,) * rank, x.shape[-1], width).astype(self.dtype)
         y = jax.lax.conv_general_dilated(x, kernel, (stride,) * rank, padding * rank, dimension_numbers=DIMENSIONS[rank])
         return y + self.get(f"{name}/bias", width).astype(self.dtype) if rank == 1 and size == 3 else y
 
     def dense(self, x, name, units, dtype):
-        """Dense layer in a dtype of its own: the last one stays in float32."""
+        """Apply a dense layer in the given dtype: the last one uses float32."""
         kernel, bias = self.get(f"{name}/kernel", x.shape[-1], units), self.get(f"{name}/bias", units)
         return x.astype(dtype) @ kernel.astype(dtype) + bias.astype(dtype)
 
     def norm(self, x, name):
-        """Batch norm in float32."""
+        """Apply batch norm in float32."""
         x, axes, channels = x.astype(jnp.float32), tuple(range(x.ndim - 1)), x.shape[-1]
         mean, variance = x.mean(axes), x.var(axes)
         for path, new in ((f"{name}/moving_mean", mean), (f"{name}/moving_variance", variance)):
@@ -72,7 +72,7 @@ class Layers:
         return jax.nn.relu(x + h * f)
 
     def stages(self, x, widths, blocks, h):
-        """All blocks. After the first stage, a stride halves images and a max pool halves texts."""
+        """Apply all blocks. After the first stage, a stride halves images and a max pool halves texts."""
         for stage, (width, num_blocks) in enumerate(zip(widths, blocks, strict=True), 1):
             stride = 2 if stage > 1 else 1
             if x.ndim == 3 and stage > 1:
@@ -83,22 +83,22 @@ class Layers:
 
 
 def max_pool(x, size, stride, padding=0):
-    """Max pool over the positions of texts `(batch, length, channels)`, padded on both sides."""
+    """Apply max pooling over the positions of texts `(batch, length, channels)`, padded on both sides."""
     window, strides, paddings = (1, size, 1), (1, stride, 1), ((0, 0), (padding, padding), (0, 0))
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, paddings)
 
 
 def resnet(layers, images, blocks, h=0.1, num_classes=10, widths=(16, 32, 64)):
-    """Stem, three stages of blocks, global average pool, dense. Logits of images `(batch, 32, 32, 3)`."""
+    """Return logits of images `(batch, 32, 32, 3)`: stem, three stages of blocks, global average pool, dense."""
     x = jax.nn.relu(layers.norm(layers.conv(images.astype(layers.dtype), "stem_conv", 3, widths[0]), "stem_norm"))
     x = layers.stages(x, widths, blocks, h).astype(jnp.float32).mean((1, 2))  # (batch, 64)
     return layers.dense(x, "logits", num_classes, jnp.float32)
 
 
 def vdcnn(layers, ids, blocks, h=0.1, num_classes=4, vocabulary_size=70, dense_units=1024, widths=(64, 128, 256, 512)):
-    """Embedding, stem, four stages of blocks, max pool to 8 positions, three dense. Logits of ids `(batch, multiple of 64)`."""
+    """Return logits of ids `(batch, multiple of 64)`: embedding, stem, four stages, max pool to 8 positions, three dense layers."""
     table = jnp.asarray(layers.get("embedding/embeddings", vocabulary_size, 16), layers.dtype)
-    x = table.at[0].set(0)[ids]  # no value and no gradient for the padding
+    x = table.at[0].set(0)[ids]  # the padding is zero and gets no gradient
     x = layers.stages(layers.conv(x, "stem_conv", 3, widths[0]), widths, blocks, h)
     size = x.shape[1] // 8
     x = max_pool(x, size, size).reshape(len(x), -1)  # (batch, 8 * 512)
@@ -110,7 +110,7 @@ def vdcnn(layers, ids, blocks, h=0.1, num_classes=4, vocabulary_size=70, dense_u
 class Trainer:
     """Train a network, a function of `Layers` and inputs, with SGD (learning rate 0.1, momentum 0.9).
 
-    `inputs` give the shape of an example; `dtype` is the name of Keras' dtype policy.
+    `inputs` have the shape of an example; `dtype` is the name of a Keras dtype policy.
     """
 
     def __init__(self, network, inputs, dtype="float32"):

@@ -1,12 +1,12 @@
-"""Time a training step of keras_euler on each backend against the same network written in PyTorch and in JAX.
+"""Compare the training step of keras_euler on each backend with the same network written in PyTorch and in JAX.
 
     python recipes/benchmark/run.py --depth 20 56 110 --out benchmark.json
     python recipes/benchmark/run.py --network vdcnn --depth 9 29 --sequence-length 1024
-    python recipes/benchmark/run.py --inference --depth 20 --steps 4          # predictions, with batch norm folded away
+    python recipes/benchmark/run.py --inference --depth 20 --steps 4          # predictions, with folded batch norm
 
-Each contestant has its own process. Rounds of a few steps alternate between them, so that a noisy machine slows all of them
-alike. A round of keras_euler is an epoch of `model.fit`. Ratios are of median step times, above 1 where keras_euler is slower.
-A GPU is used where there is one. On two CPU cores `--depth 20 --steps 4` takes about four minutes.
+Each contestant has its own process. Rounds of a few steps alternate between them, so that a busy machine slows all of them
+equally. A round of keras_euler is an epoch of `model.fit`. Ratios are those of median step times, above 1 if keras_euler is slower.
+A GPU is used if available. On two CPU cores `--depth 20 --steps 4` takes about four minutes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 OURS, AUGMENTED, LOGGED = "keras_euler", "keras_euler + augmentation", "keras_euler + logs of gradients and weights"
 # Blocks of each stage of the text network by depth.
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
-NETWORKS = {  # depths that exist and their blocks, defaults, and the hand-written references with their names
+NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-written references
     "resnet": {
         "depths": "6n+2 and at least 8",
         "blocks": lambda depth: ((depth - 2) // 6,) * 3 if depth % 6 == 2 and depth >= 8 else None,
@@ -45,10 +45,10 @@ NETWORKS = {  # depths that exist and their blocks, defaults, and the hand-writt
         "references": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
     },
 }
-MODES = {  # what is measured, its two contestants on every backend, and what is said of the second one
-    "augmentation": ("the share of the input pipeline in the step", OURS, AUGMENTED, "share_percent"),
+MODES = {  # measurement, its two contestants on every backend, and the column that compares them
+    "augmentation": ("the fraction of the step that the input pipeline takes", OURS, AUGMENTED, "share_percent"),
     "inference": ("predictions, plain and folded (keras_euler.fold)", "predict", "predict, folded", "speedup"),
-    "logging": ("the share of GradientLogger and WeightLogger in the step", OURS, LOGGED, "share_percent"),
+    "logging": ("the fraction of the step that GradientLogger and WeightLogger take", OURS, LOGGED, "share_percent"),
     "second_start": ("the first step on JAX without and with its compilation cache", OURS, OURS, "ratio"),
 }
 COMPARISONS = {
@@ -73,25 +73,25 @@ COLUMNS = {  # of the table: name, key and format
 
 
 def option(default, text, **flag):
-    """A field of the settings with the arguments of its flag."""
+    """Make a field of the settings with the arguments of its flag."""
     text += "" if default in (None, False) else " (default: %(default)s)"
     return dataclasses.field(default=default, metadata={"help": text, **flag})
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is measured. Every field is a flag; None stands for the network's default."""
+    """The settings of a measurement. Every field is a flag; None is the network's default."""
 
     network: str = option("resnet", "images or texts", choices=tuple(NETWORKS))
-    depth: tuple = option(None, "default: 20 56 110; vdcnn: 9 29", type=int, nargs="+")
-    sequence_length: int = option(None, "of vdcnn, a multiple of 64 (default: 1024)", type=int)
+    depth: tuple = option(None, "depths (default: 20 56 110, for vdcnn 9 29)", type=int, nargs="+")
+    sequence_length: int = option(None, "for vdcnn, a multiple of 64 (default: 1024)", type=int)
     h: float = option(0.1, "step factor", type=float)
-    batch_size: int = option(None, "default: 128; vdcnn: 64", type=int)
+    batch_size: int = option(None, "examples per step (default: 128, for vdcnn 64)", type=int)
     steps: int = option(10, "steps per round", type=int)
     rounds: int = option(5, "rounds per contestant", type=int)
-    backends: tuple = option(None, "default: the installed ones", choices=BACKENDS, nargs="+")
+    backends: tuple = option(None, "backends (default: the installed ones)", choices=BACKENDS, nargs="+")
     dtype: str = option("float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16"))
-    data_format: str = option("auto", "of images", choices=("auto", "channels_last", "channels_first"))
+    data_format: str = option("auto", "data format of images", choices=("auto", "channels_last", "channels_first"))
     jit_compile: str = option("auto", "argument of `model.compile`", choices=("auto", "true", "false"))
     augmentation: bool = option(False, f"measure {MODES['augmentation'][0]} instead", action="store_true")
     inference: bool = option(False, f"measure {MODES['inference'][0]} instead", action="store_true")
@@ -100,7 +100,7 @@ class Settings:
 
 
 def parse(argv=None):
-    """The settings and the path of the JSON file; wrong arguments end the process with status 2."""
+    """Return the settings and the path of the JSON file; wrong arguments end the process with status 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_mutually_exclusive_group()
     for field in dataclasses.fields(Settings):
@@ -129,13 +129,13 @@ def parse(argv=None):
     for name in settings.backends or BACKENDS:
         check(name in installed, "--backends must be installed: pip install tensorflow, jax or torch", name)
         check(name == "jax" or not settings.second_start, "--second-start needs --backends jax", name)
-    writable = not out or (os.access(out.absolute().parent, os.W_OK) and not out.is_dir())
-    check(writable, "--out must be a file in a folder that can be written", out)
+    is_writable = not out or (os.access(out.absolute().parent, os.W_OK) and not out.is_dir())
+    check(is_writable, "--out must be a file in a writable folder", out)
     return settings, out
 
 
 def measure(contestants, depth, settings):
-    """A result of each contestant; every other turn of rounds goes backwards, so that none always follows the same one."""
+    """Return one result per contestant. Every second turn runs in reverse, so that no contestant always follows the same one."""
     spec = dataclasses.asdict(settings) | {"depth": depth, "blocks": NETWORKS[settings.network]["blocks"](depth)}
     context, running = multiprocessing.get_context("spawn"), []
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +159,7 @@ def measure(contestants, depth, settings):
 
 
 def receive(connection, log):
-    """What a contestant sends; where it failed, this process ends with the end of its log."""
+    """Receive a message of a contestant; if it failed, end this process with the end of its log."""
     try:
         return connection.recv()
     except EOFError:
@@ -169,20 +169,20 @@ def receive(connection, log):
 
 
 def progress(text):
-    """Write over the last line of a terminal."""
+    """Overwrite the last line of a terminal."""
     if sys.stderr.isatty():
         print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
 
 
 def references(settings):
-    """Names of the hand-written networks to compare with by `(backend, contestant)`; that of TensorFlow is PyTorch's."""
-    wanted = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
+    """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is compared with PyTorch."""
+    needed = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
     known = NETWORKS[settings.network]["references"]
-    return {key: name for key, name in known.items() if key[0] in wanted and importlib.util.find_spec(key[0])}
+    return {key: name for key, name in known.items() if key[0] in needed and importlib.util.find_spec(key[0])}
 
 
 def compare(depth, settings):
-    """Results of keras_euler on each backend, with its ratios to the hand-written networks, and results of these."""
+    """Return results of keras_euler on each backend, with ratios to the hand-written networks, and the results of these."""
     known = references(settings)
     results = measure([*((backend, OURS) for backend in settings.backends), *known], depth, settings)
     times = {(result["backend"], result["contestant"]): result["step_ms"] for result in results}
@@ -192,18 +192,18 @@ def compare(depth, settings):
 
 
 def compare_pairs(depth, settings, first, second, comparison):
-    """Results of two contestants on each backend, the second with its comparison to the first; of predictions PyTorch's too."""
+    """Return results of two contestants on each backend, the second compared with the first; for predictions also of PyTorch."""
     contestants = [(backend, name) for backend in settings.backends for name in (first, second)]
     if settings.inference and importlib.util.find_spec("torch"):
         contestants += [("torch", "eval"), ("torch", "eval, fused")]
     results = measure(contestants, depth, settings)
-    for one, other in zip(results[::2], results[1::2], strict=True):
-        other[comparison] = COMPARISONS[comparison](one, other)
+    for base, other in zip(results[::2], results[1::2], strict=True):
+        other[comparison] = COMPARISONS[comparison](base, other)
     return results
 
 
 def table(results, known):
-    """The header and the rows, without columns that have no value."""
+    """Yield the header and the rows, without empty columns."""
     columns = COLUMNS | {f"/ {name}": (name, ".3f") for name in known.values()}
     rows = [columns]
     for result in results:
@@ -214,7 +214,7 @@ def table(results, known):
 
 
 def main(argv=None):
-    """Measure, print the table, write the file."""
+    """Measure, print the table, and write the file."""
     settings, out = parse(argv)
     pair = next((pair for name, (_, *pair) in MODES.items() if getattr(settings, name)), None)
     results = []

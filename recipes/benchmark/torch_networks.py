@@ -1,6 +1,6 @@
 """The paper's CIFAR ResNet and text network with a step factor, written directly in PyTorch: a reference for `run.py`.
 
-Independent of Keras. NCHW and NCL as in the authors' code, with names that `keras_euler.load_torch_state_dict` reads.
+It is independent of Keras. NCHW and NCL as in the authors' code, with names that `keras_euler.load_torch_state_dict` reads.
 `blocks` is the number of residual blocks of each stage.
 """
 
@@ -18,7 +18,7 @@ NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
 
 def conv3(rank, in_channels, out_channels, stride=1):
-    """A convolution of size 3 with padding 1; only that of texts has a bias."""
+    """Make a convolution of size 3 with padding 1; only for texts it has a bias."""
     return CONVOLUTION[rank](in_channels, out_channels, 3, stride, padding=1, bias=rank == 1)
 
 
@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 
 def stages(rank, widths, blocks, h):
-    """The layers of every stage. After the first one, a stride halves images and a max pool halves texts."""
+    """Yield the layers of every stage. After the first stage, a stride halves images and a max pool halves texts."""
     channels = widths[0]
     for stage, (width, num_blocks) in enumerate(zip(widths, blocks, strict=True)):
         layers = [nn.MaxPool1d(3, 2, padding=1)] if stage and rank == 1 else []
@@ -87,7 +87,7 @@ class VDCNN(nn.Module):
 
 
 def fuse(network):
-    """Fold the batch norms of a network in eval mode into the convolutions before them, with torch's own function."""
+    """Fold the batch norms of a network in eval mode into the preceding convolutions, with torch's own function."""
     for module in list(network.modules()):
         for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2")):
             if hasattr(module, norm):
@@ -112,7 +112,7 @@ class Runner:
         self.scaler = torch.amp.GradScaler(self.device, enabled=dtype == "mixed_float16")
 
     def logits(self, inputs):
-        """The network's output, computed in the chosen dtype."""
+        """Return the network's output, computed in the chosen dtype."""
         inputs = torch.from_numpy(inputs).to(self.device, memory_format=self.memory_format)
         with torch.autocast(self.device, self.compute_dtype, enabled=self.compute_dtype is not None):
             return self.network(inputs)
@@ -127,6 +127,6 @@ class Runner:
         return loss.detach()
 
     def predict(self, inputs):
-        """Logits as a NumPy array."""
+        """Return logits as a NumPy array."""
         with torch.inference_mode():
             return self.logits(inputs).float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""One contestant of `run.py`, alone in its process so that its memory and its threads are its own."""
+"""One contestant of `run.py`, in its own process so that it shares neither memory nor threads."""
 
 import functools
 import importlib.metadata
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def make_data(spec, channels_first, uint8=False):
-    """Seeded inputs and labels for one round: ids, or images as normalized float32 or as uint8 pixels."""
+    """Make seeded inputs and labels for one round: ids, or images as normalized float32 or uint8 pixels."""
     rng = np.random.default_rng(0)
     size = spec["steps"] * spec["batch_size"]
     if spec["network"] == "vdcnn":
@@ -27,7 +27,7 @@ def make_data(spec, channels_first, uint8=False):
 
 
 def keras_network(spec, augmented):
-    """The network of keras_euler; `augmented` puts the input pipeline in front."""
+    """Build the network of keras_euler; `augmented` prepends the input pipeline."""
     import keras
 
     import keras_euler
@@ -51,7 +51,7 @@ def keras_network(spec, augmented):
 
 
 def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False):
-    """Epochs of `model.fit`, at whose end Keras waits for the device, or calls of `model.predict`."""
+    """Return a function that times `model.fit`, where Keras waits for the device after an epoch, or `model.predict`."""
     import keras
 
     import keras_euler
@@ -92,7 +92,7 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
 
 
 def rounds(spec, step, data, wait):
-    """A function that takes a number of steps over the batches, waits for the device and returns the seconds."""
+    """Return a function that takes a number of steps over the batches, waits for the device and returns the seconds."""
 
     def run(num_steps):
         start = time.perf_counter()
@@ -105,7 +105,7 @@ def rounds(spec, step, data, wait):
 
 
 def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
-    """Steps of the network written in PyTorch, or its predictions, with batch norm fused into the convolutions if asked."""
+    """Return a function that times training steps or predictions of the PyTorch network, optionally with fused batch norm."""
     import torch_networks
 
     network = {"resnet": torch_networks.ResNet, "vdcnn": torch_networks.VDCNN}[spec["network"]]
@@ -118,7 +118,7 @@ def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
 
 
 def jax_rounds(spec):
-    """Steps of the network written in JAX."""
+    """Return a function that times training steps of the JAX network."""
     import jax
     import jax_networks
 
@@ -144,7 +144,7 @@ CONTESTANTS = {
 
 
 def device(backend):
-    """Name of the backend's GPU, or else of the CPU, with the peak memory there and the versions of packages."""
+    """Return the name of the backend's GPU or else the CPU, its peak memory, and the versions of packages."""
     framework = sys.modules[backend]
     cpuinfo, unit = pathlib.Path("/proc/cpuinfo"), 1 if sys.platform == "darwin" else 2**10  # of ru_maxrss
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
@@ -163,11 +163,11 @@ def device(backend):
 
 
 def serve(connection, spec, log):
-    """Build a contestant and take its first step, then a round for each message "round"; at another one send the result.
+    """Build a contestant and take its first step, then one round per message "round"; at any other message send the result.
 
     Args:
-        connection: To `run.py`. It gets None when the first step and when a round is done.
-        spec: The settings, which are part of the result.
+        connection: Connection to `run.py`, which gets None after the first step and after each round.
+        spec: The settings, which become part of the result.
         log: Path of the log, in a folder that the contestants share.
     """
     with log.open("a") as file:
@@ -196,7 +196,7 @@ def serve(connection, spec, log):
 
 
 def medians(rounds, spec):
-    """Wall and processor time of a step in milliseconds, from the seconds of rounds."""
+    """Return the wall and processor time of a step in milliseconds, from the seconds of rounds."""
     if not rounds:
         return {}
     times, cpu_times = ([1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True))

@@ -157,7 +157,7 @@ def test_interrupt_ends_with_one_sentence(data, tmp_path):
     kill_when((folder / "history.csv").exists, process, signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
-    assert "The same command goes on" in errors and "Traceback" not in errors
+    assert "Run the same command again to resume" in errors and "Traceback" not in errors
 
 
 def test_divergence_is_a_result(data, tmp_path, capsys):
@@ -191,7 +191,7 @@ BAD = [
     (["--h", "1/D"], "Received: h='1/D'"),
     (["--h", "0.1,0.2"], "Received: 2 numbers"),
     (["--noise", "-1"], "--noise must be at least 0. Received: -1."),
-    (["--train-size", "1000"], "--train-size must be between 1 and the 60 examples there are. Received: 1000."),
+    (["--train-size", "1000"], "--train-size must be between 1 and 60, the number of examples. Received: 1000."),
     (["--milestones", "60", "40"], "`milestones` must increase"),
     (["--learning-rate", "-1"], "--learning-rate must be more than 0. Received: -1."),
     (["--data-dir", "nowhere"], "nowhere"),
@@ -242,9 +242,9 @@ def test_defaults_are_the_papers():
     args = vars(settings_of(cifar10))
     assert {name: args[name] for name in expected} == expected
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(10)])
-    _run.compiled(model, settings_of(cifar10))
+    _run.compile_model(model, settings_of(cifar10))
     assert (model.optimizer.momentum, round(float(model.optimizer.learning_rate), 6)) == (0.9, 0.1)
-    _run.compiled(model, settings_of(cifar10, "--optimizer", "adam", "--learning-rate", "0.3"))
+    _run.compile_model(model, settings_of(cifar10, "--optimizer", "adam", "--learning-rate", "0.3"))
     assert model.optimizer.name == "adam"
 
 
@@ -276,7 +276,7 @@ def test_label_noise_is_that_of_training_labels():
     flags = ["--depth", 8, "--dataset", "synthetic", "--train-size", 100, "--test-size", 50]
     labels = []
     for rate in (0, 0.2):
-        train, test = _run.prepared(cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution())
+        train, test = _run.prepare_data(cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution())
         labels.append((train[1], test[1]))
     assert (labels[0][0] != labels[1][0]).sum() == 20
     assert (labels[0][1] == labels[1][1]).all()

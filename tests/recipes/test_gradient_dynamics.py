@@ -41,9 +41,9 @@ def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsy
 
 BAD = [
     (["--iterations", "0"], "--iterations must be at least 1"),
-    (["--seeds", "7", "7"], "--seeds must differ. Received: 7 7."),
+    (["--seeds", "7", "7"], "--seeds must have distinct values. Received: 7 7."),
     (["--seeds", "-1"], "--seeds must be at least 0. Received: -1."),
-    (["--epochs", "2"], "both name a length"),
+    (["--epochs", "2"], "both set the length"),
     (["--seed=1"], "unrecognized arguments: --seed"),
     (["--seed", "1"], "unrecognized arguments: --seed"),
     (["--h", "-1"], "`h` must be a finite number >= 0"),

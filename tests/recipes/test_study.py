@@ -208,25 +208,25 @@ BAD = [
     (["adam", "--dataset", "ag_news"], "the paper has no study adam on ag_news"),
     (["depth", "--seeds", "0"], "--seeds must be at least 1. Received: 0."),
     (["depth", "--axis", "colour", "red"], "the setting 'colour' is unknown. Axes are: depth, h"),
-    (["depth", "--line", "backend", "jax", "torch"], "the setting 'backend' is no axis"),
-    (["depth", "--line", "milestones", "1", "2"], "the setting 'milestones' is no axis"),
+    (["depth", "--line", "backend", "jax", "torch"], "the setting 'backend' cannot be an axis"),
+    (["depth", "--line", "milestones", "1", "2"], "the setting 'milestones' cannot be an axis"),
     (["depth", "--h", "0.5"], "--h: this study varies h; choose its values by --line h ..."),
     (["depth", "--depth", "20"], "--depth: this study varies depth; choose its values by --depths ..."),
-    (["no-norm", "--norm", "batch"], "--norm: this study is the one with norm none"),
-    (["depth", "--seed=3"], "--seed: every trial has its own; see --seeds"),
-    (["depth", "--trials", "3"], "--trials is how many a search has; see --sampler"),
+    (["no-norm", "--norm", "batch"], "--norm: this study always has norm none"),
+    (["depth", "--seed=3"], "--seed: every trial has its own seed; see --seeds"),
+    (["depth", "--trials", "3"], "--trials is for a search; see --sampler"),
     (
         ["depth", "--axis", "momentum", "0.9", "2", "--line", "h", "0.1", "--depths", "8"],
         "--momentum must be at most 1. Received: 2.",
     ),
     (["depth", "--axis", "depth", "20", "--depths", "8"], "both name depths"),
-    (["depth", "--axis", "h", "1", "0.1"], "h has two parts in this study, --line and --axis"),
+    (["depth", "--axis", "h", "1", "0.1"], "h has two roles in this study, --line and --axis"),
     (["depth", "--line", "h", "0.1", "0.10"], "h names a value twice. Received: 0.1 0.1"),
     (["learning-rate", "--axis", "learning_rate", "nan"], "--learning-rate must be finite. Received: nan."),
     (["h", "--depths", "8", "--sampler", "tpe", "--seeds", "3"], "--sampler trains each value once. Received: 3."),
     (["depth", "--axis", "depth"], "--axis needs a setting and its values"),
-    (["depth", "--seed", "3"], "--seed: every trial has its own; see --seeds"),
-    (["depth", "--depths", "21", "8"], "Nothing was run. Refused: 2 trials: `depth` must be 6n + 2"),
+    (["depth", "--seed", "3"], "--seed: every trial has its own seed; see --seeds"),
+    (["depth", "--depths", "21", "8"], "Nothing was run. Invalid: 2 trials: `depth` must be 6n + 2"),
     (["depth", "--line", "h", "-1", "0.1"], "trials: `h` must be a finite number >= 0. Received: h=-1.0."),
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
@@ -251,7 +251,7 @@ def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, m
 def test_size_that_is_no_size_is_refused_before_anything_runs(pretended, tmp_path, capsys):
     arguments = ["--quick", "--depths", 8, "--axis", "train_size", 0, 32, "--seeds", 1, "--backend", BACKEND]
     assert run("depth", *arguments, "--out", tmp_path / "study") == 2
-    message = "Refused: 2 trials: --train-size must be at least 1. Received: 0."
+    message = "Invalid: 2 trials: --train-size must be at least 1. Received: 0."
     assert message in capsys.readouterr().err and not pretended
 
 

@@ -47,6 +47,6 @@ def test_killed_study_goes_on_from_the_checkpoint(tmp_path):
         process.communicate()
     done = subprocess.run(command, env=environment, check=False, **pipes)
     assert done.returncode == 0, done.stderr
-    assert "goes on after epoch" in done.stdout or "1 to do" not in done.stdout
+    assert "resumes after epoch" in done.stdout or "1 to do" not in done.stdout
     states = [trial.state.name for trial in trials(folder)]
     assert states.count("COMPLETE") == 1 and len(list(folder.glob("runs/*/result.json"))) == 1

@@ -34,8 +34,8 @@ def run(benchmark_folder):
         (["--backends", "theano"], "--backends: invalid choice"),
         (["--augmentation", "--second-start"], "not allowed with"),
         (["--second-start", "--backends", "torch"], "--second-start needs --backends jax. Received: torch."),
-        (["--out", "no/such/folder.json"], "--out must be a file in a folder that can be written"),
-        (["--out", "."], "--out must be a file in a folder that can be written. Received: ."),
+        (["--out", "no/such/folder.json"], "--out must be a file in a writable folder"),
+        (["--out", "."], "--out must be a file in a writable folder. Received: ."),
     ],
 )
 def test_wrong_arguments_end_with_status_2(run, arguments, words, capsys):
