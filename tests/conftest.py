@@ -1,4 +1,4 @@
-"""Fixtures of all tests. The backend under test is KERAS_BACKEND's."""
+"""Fixtures of all tests. KERAS_BACKEND selects the backend."""
 
 import os
 
@@ -13,13 +13,13 @@ if EXPECTED and keras.backend.backend() != EXPECTED:
 
 @pytest.fixture(autouse=True, scope="module")
 def _fresh_session():
-    """Every file starts without what others left; for every test it would take longer than most of them."""
+    """Clear Keras' state before every file; before every test it would take longer than most tests."""
     keras.backend.clear_session()
 
 
 @pytest.fixture(autouse=True)
 def _fresh_keras():
-    """Every test starts from the same seed and Keras' default settings."""
+    """Start every test from the same seed and Keras' default settings."""
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_floatx("float32")
@@ -29,5 +29,5 @@ def _fresh_keras():
 
 @pytest.fixture
 def rng():
-    """A seeded generator of NumPy's."""
+    """A seeded NumPy generator."""
     return np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A small Euler network of dense layers whose gradients NumPy knows."""
+"""A small Euler network of dense layers, with its gradients in NumPy."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ LAYERS = ["block/a", "block/b", "c"]
 
 
 def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
-    """`logits = (x + h relu(x A) B) C`, compiled."""
+    """Build and compile `logits = (x + h relu(x A) B) C`."""
     keras.utils.set_random_seed(3)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
@@ -46,7 +46,7 @@ def gradients(kernels, x, y):
 
 
 def norms_of(arrays):
-    """L2 norms of the arrays, and that of all together."""
+    """The L2 norms of the arrays and of all arrays together."""
     each = [np.linalg.norm(array) for array in arrays]
     return [*each, np.linalg.norm(each)]
 

@@ -1,4 +1,4 @@
-"""The networks' arithmetic in NumPy, float64, written from the formulas of the paper. The judge of every backend."""
+"""The networks' arithmetic in NumPy, float64, from the formulas of the paper: the reference for every backend."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def batch_norm(x, gamma, beta, mean, variance):
 
 
 def group_norm(x, gamma, beta, groups):
-    """The same with the statistics of each example's groups of channels."""
+    """Normalize with the statistics of each example's groups of channels."""
     grouped = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
     mean = grouped.mean((1, 3), keepdims=True)
     variance = grouped.var((1, 3), keepdims=True)
@@ -35,7 +35,7 @@ def relu(x):
 
 
 def halving_max(x):
-    """The largest of x[2i - 1], x[2i], x[2i + 1], of those that are there: (n, l, c) -> (n, ceil(l / 2), c)."""
+    """The largest of x[2i - 1], x[2i], x[2i + 1], where they exist: (n, l, c) -> (n, ceil(l / 2), c)."""
     length = x.shape[1]
     return np.stack([x[:, max(2 * i - 1, 0) : 2 * i + 2].max(1) for i in range(-(-length // 2))], axis=1)
 
@@ -48,13 +48,13 @@ def adaptive_max(x, positions=8):
 
 
 def k_max(x, k=8):
-    """The k largest of each channel, in the order in which they come."""
+    """The k largest of each channel, in their order."""
     rows = np.sort(np.argsort(-x, axis=1, kind="stable")[:, :k], axis=1)
     return np.take_along_axis(x, rows, axis=1)
 
 
 class Network:
-    """What both networks share: the block of equation 3; `weights` maps a variable's path to its array.
+    """The block of equation 3, which both networks share; `weights` maps a variable's path to its array.
 
     With `training` the batch's own statistics normalize, and `moving` collects the updated moving ones.
     """

@@ -1,4 +1,4 @@
-"""How the package is cut: imports go downward, private names stay where they are, files are short, public names documented."""
+"""The architecture: imports go downward, private names stay private, files are short, public names are annotated and documented."""
 
 import ast
 import graphlib
@@ -34,7 +34,7 @@ def relative(path):
 
 
 def imported(tree):
-    """Pairs of the parts of a dotted name behind `keras_euler` that a file imports, and of the name that it is bound to."""
+    """Yield pairs of the parts of an imported dotted name and the name that it is bound to."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -46,7 +46,7 @@ def imported(tree):
 
 
 def imports_of(path):
-    """Those of `imported` that are of the package."""
+    """Return the imports of the package, without the leading `keras_euler`."""
     found = imported(ast.parse(path.read_text()))
     return [(parts[1:], name) for parts, name in found if parts[0] == "keras_euler"]
 
@@ -60,7 +60,7 @@ def is_private(name):
 
 
 def private_names(path, own=None):
-    """Names with an underscore that a file takes from the package, but for its own folder and the shared base."""
+    """Yield the private names that a file takes from other folders of the package, except the shared base."""
     bound = {}
     for parts, name in imports_of(path):
         folder = parts[0] if parts else ""
@@ -112,7 +112,7 @@ def test_no_file_is_long(folder):
 
 
 def public_members(module):
-    """Pairs of dotted name and member: of `__all__`, or what a module defines; those of modules within it too."""
+    """Yield pairs of dotted name and member, from `__all__` or the definitions of a module, including inner modules."""
     own = (name for name, member in vars(module).items() if getattr(member, "__module__", "") == module.__name__)
     for name in getattr(module, "__all__", None) or [name for name in own if not name.startswith("_")]:
         member = getattr(module, name)
@@ -122,7 +122,7 @@ def public_members(module):
 
 
 def own_functions(member):
-    """A function, or the methods and properties that a class defines itself and that are public or its constructor."""
+    """Return a dict of a function, or of the constructor and the public methods and properties that a class itself defines."""
     if not inspect.isclass(member):
         return {"": member} if inspect.isfunction(member) else {}
     own = {name: getattr(value, "fget", getattr(value, "__func__", value)) for name, value in vars(member).items()}
@@ -130,7 +130,7 @@ def own_functions(member):
 
 
 def unannotated(function):
-    """Names of the arguments without an annotation, and "return"."""
+    """Return the names of the arguments without an annotation, and "return" if the result has none."""
     signature = inspect.signature(inspect.unwrap(function))
     missing = [name for name, p in signature.parameters.items() if p.annotation is p.empty and name not in ("self", "cls")]
     return missing + ["return"] * (signature.return_annotation is signature.empty)
@@ -162,7 +162,7 @@ def test_public_names_are_documented_with_an_example(subpackage):
 
 
 def test_a_wrong_import_is_found(tmp_path):
-    """The walk itself: functions are searched too, and names that are reached by an attribute."""
+    """The checks also search functions, and names that are reached by an attribute."""
     path = tmp_path / "wrong.py"
     path.write_text(
         "from keras_euler import plots, _backend\n"

@@ -1,4 +1,4 @@
-"""Examples in any container, as arrays; labels that are classes."""
+"""Argument checks: examples in any container become arrays, and labels must be classes."""
 
 from collections import deque
 
@@ -12,7 +12,7 @@ NUMBERS = [3, 0, 2]
 
 
 class Column:
-    """A sequence as Hugging Face's data sets have it: neither a list nor an array."""
+    """A sequence like a column of a Hugging Face data set, neither a list nor an array."""
 
     def __init__(self, items):
         self.items = list(items)

@@ -60,7 +60,7 @@ def for_dtypes(pairs):
 
 
 def numpy(tensor):
-    """By way of float32 where it is a scalar in bfloat16, which NumPy cannot read from TensorFlow."""
+    """Convert to NumPy through float32, because NumPy cannot read TensorFlow's bfloat16 scalars."""
     dtype = "float64" if "float64" in str(tensor.dtype) else "float32"
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, dtype)).astype("float64")
 
@@ -71,7 +71,7 @@ def assert_equal_weights(model, other):
 
 
 def train(model, folder, epoch=0):
-    """One epoch of two batches, logged; returns what the files hold."""
+    """Train one epoch of two batches with logs; return the contents of the files."""
     folder.mkdir(exist_ok=True)
     gradients, weights, epochs = (folder / name for name in ("g.csv", "w.csv", "e.csv"))
     logs = [GradientLogger(gradients, flush=1), WeightLogger(weights, flush=2), GradientLogger(epochs, per="epoch")]
@@ -186,7 +186,7 @@ ANALYSES = {
 
 @pytest.fixture(scope="module")
 def in_float32():
-    """Weights, and what each analysis gives with them in float32."""
+    """Return weights, and the result of each analysis with them in float32."""
     model = network()
     return model.get_weights(), {name: analyse(model) for name, analyse in ANALYSES.items()}
 
@@ -212,7 +212,7 @@ def test_eulerized_model_is_a_step_of_h(dtypes):
 
 @for_dtypes(SOME)
 def test_spectral_norm_of_a_large_input(dtypes):
-    """Of 70,000 numbers, more than float16 has room for in the sum of squares."""
+    """The sum of squares of 70,000 numbers exceeds the range of float16."""
     inputs = np.ones((1, 70_000), keras.config.dtype_policy().compute_dtype)
     found = analysis.spectral_norm(lambda x: 3 * x, inputs, num_iterations=2)
     np.testing.assert_allclose(found, 3, rtol=dtypes[1])

@@ -1,4 +1,4 @@
-"""What stands on Keras' private names gives what Keras shows in public, and has a fallback where they are missing."""
+"""Functions that use Keras' private names agree with Keras' public behaviour and have a fallback."""
 
 import types
 

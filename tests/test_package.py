@@ -71,7 +71,7 @@ def run(code, **environment):
 
 
 def test_import_is_light():
-    """At most 0.1 s of the processor over `import keras`, and none of the optional packages."""
+    """It takes at most 0.1 s of processor time beyond `import keras`, and imports no optional package."""
     code = (
         "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import keras_euler;"
         "print(time.process_time() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
@@ -115,7 +115,7 @@ print("alone")
 
 @pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_one_backend_is_enough(backend, tmp_path):
-    """In a copy of the environment, by links, that has no other framework and none of the extras."""
+    """This runs in a linked copy of the environment, without other frameworks and extras."""
     if backend != keras.backend.backend():
         pytest.skip("each backend's own run tests it")
     absent = {*FRAMEWORKS, "tensorflow_datasets", "matplotlib", "PIL"} - {backend}

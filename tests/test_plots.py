@@ -1,4 +1,4 @@
-"""Figures: what they say of wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
+"""Figures and their errors for wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
 
 import dataclasses
 import math

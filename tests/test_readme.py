@@ -1,4 +1,4 @@
-"""The README's words: its code and its commands are executed."""
+"""Run the code and the commands of the README."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def test_code_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("recipe", "least"), [("cifar10", 0.3), ("ag_news", 0.5)])  # chance is 0.1 and 0.25
 def test_quick_start_runs(recipe, least, tmp_path):
-    """The commands of the quick start, as they stand but for the installation; about a minute each on two cores."""
+    """Run the commands of the quick start except the installation; each takes about a minute on two cores."""
     (command,) = {line for line in RECIPES if line.startswith(f"recipes/{recipe}.py --quick")}
     command = ["python", *command.split()]
     assert command[1:] == [f"recipes/{recipe}.py", "--quick"]

@@ -1,4 +1,4 @@
-"""Growth of gradients and noise on linear blocks, where everything is known, and on the package's networks."""
+"""Growth of gradients and noise in linear blocks, where it is known, and in the package's networks."""
 
 import keras
 import numpy as np
@@ -185,7 +185,7 @@ def test_bad_input_gets_a_clear_error(call, error, message):
 
 
 def between(activation, x, h=0.5):
-    """Two blocks x + h * x with a layer between them, and noise that moves every feature by one."""
+    """There are two blocks x + h * x with a layer in between, and noise that changes every feature by one."""
     network = keras.Sequential([keras.Input((3,))])
     for i in range(2):
         identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
@@ -196,7 +196,7 @@ def between(activation, x, h=0.5):
 
 
 def test_noise_that_leaves_the_dead_side_of_a_relu_stays_within_the_bound():
-    """Where ReLU's derivative is 0 and its difference to the noisy point is not."""
+    """ReLU's derivative is 0 at the point, but its difference to the noisy point is not."""
     growth = between("relu", -0.1)
     assert growth.measured[-1] > 1 and (growth.measured <= growth.bound * 1.001).all()
 

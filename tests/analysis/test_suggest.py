@@ -1,4 +1,4 @@
-"""The advice on h, on blocks whose growth is known and on the paper's network."""
+"""The suggested h, for blocks of known growth and for the paper's network."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which layers a log has, and how they are named."""
+"""The layers of a log and their names."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""Callbacks that report the logs of an epoch and come before those that add to them."""
+"""Callbacks that report the logs of an epoch and precede those that add to them."""
 
 import warnings
 
@@ -13,14 +13,14 @@ callbacks = keras.callbacks
 
 
 class Reporter(callbacks.Callback):
-    """As a tracking service has it."""
+    """A callback like that of a tracking service."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.seen = list(logs)
 
 
 class Counter(callbacks.Callback):
-    """Overrides the hook and leaves the logs alone."""
+    """A callback that overrides the hook and ignores the logs."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch = epoch
@@ -77,7 +77,7 @@ def test_other_callbacks_may_come_first(tmp_path):
 
 
 class Board(callbacks.TensorBoard):
-    """Writes nothing: that takes a package of its own."""
+    """A TensorBoard callback that writes nothing, because writing needs another package."""
 
     def do_nothing(self, *args, **kwargs):
         pass

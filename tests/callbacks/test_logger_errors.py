@@ -1,4 +1,4 @@
-"""What the loggers refuse, and in which words."""
+"""What the loggers reject, and their messages."""
 
 import pytest
 

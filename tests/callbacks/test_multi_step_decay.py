@@ -1,4 +1,4 @@
-"""The learning rate of an epoch depends on its number alone, resumed or not."""
+"""The learning rate of an epoch depends only on its number, resumed or not."""
 
 import keras
 import numpy as np

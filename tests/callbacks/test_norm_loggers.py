@@ -1,4 +1,4 @@
-"""The loggers' files: right numbers, whole lines, no iteration twice."""
+"""The loggers' files: correct numbers, no partial lines, no iteration twice."""
 
 import csv
 
@@ -15,19 +15,19 @@ SEVERAL = [1, 3] if BACKEND != "torch" else [1]  # steps per execution; torch re
 
 
 def columns(path):
-    """A log as dict of name -> list of floats."""
+    """Read a log as a dict of name -> list of floats."""
     with open(path, newline="") as file:
         header, *rows = csv.reader(file)
     return {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def train(model, *callbacks, epochs=2, start=0):
-    """Four batches an epoch."""
+    """Train on four batches per epoch."""
     return model.fit(dense.X, dense.Y, 8, epochs, initial_epoch=start, verbose=0, shuffle=False, callbacks=list(callbacks))
 
 
 def by_hand(epochs, rate=0.1):
-    """Gradient and weight norms of every iteration, from NumPy's gradients."""
+    """Return gradient and weight norms of every iteration, from NumPy's gradients."""
     kernels = [kernel.astype("float64") for kernel in dense.weights(dense.network())]
     gradients, weights = [], [dense.norms_of(kernels)]
     for _ in range(epochs):
@@ -87,7 +87,7 @@ def test_mixed_precision(tmp_path, dtype):
 
 
 def test_model_without_an_input(tmp_path):
-    """TensorFlow has no variables before its first step, and none to log before that."""
+    """On TensorFlow the model has no variables before its first step, and none to log before that."""
     model = dense.network(GradientRecorder(SGD(0.1)), inputs=False)
     train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
     assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
@@ -111,7 +111,7 @@ def test_subclassed_model_with_weights_of_its_own(tmp_path):
 
 
 class Tuned(keras.Model):
-    """A new head, made first, on layers that are built already."""
+    """A model with a new head on layers that are already built."""
 
     def __init__(self):
         super().__init__()
@@ -123,7 +123,7 @@ class Tuned(keras.Model):
 
 
 def test_model_of_which_a_part_is_built(tmp_path):
-    """TensorFlow builds the rest in the first step."""
+    """TensorFlow builds the other layers in the first step."""
     keras.utils.set_random_seed(3)
     model = Tuned()
     model.compile(GradientRecorder("sgd"), "mse")
@@ -187,7 +187,7 @@ def test_link_stays_a_link(tmp_path):
 
 
 class Stop(keras.callbacks.Callback):
-    """A kill at the beginning of an epoch."""
+    """A callback that kills the process at the beginning of an epoch."""
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:

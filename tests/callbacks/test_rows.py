@@ -1,4 +1,4 @@
-"""The file of a log: what is never overwritten, and what is left after a full disk."""
+"""The file of a log: what it never overwrites, and what remains after a full disk."""
 
 import os
 import resource
@@ -77,7 +77,7 @@ def test_file_without_write_permission_is_left_as_it_is(tmp_path):
 
 
 def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
-    """A pipe here; for root /dev/null can be replaced just so."""
+    """The test uses a pipe, because root could really replace /dev/null."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     rows = Rows(tmp_path / "pipe", ["iteration", "a"], 0)
@@ -108,7 +108,7 @@ def test_file_that_was_taken_away_or_changed(tmp_path):
 
 
 def test_full_disk_leaves_whole_lines(tmp_path):
-    """A limit on the size of files stands for it: both write a part and then fail."""
+    """A limit on the size of files simulates a full disk: both write a part and then fail."""
     rows = Rows(tmp_path / "rows.csv", ["iteration", "a"], 0)
     rows.append([[1, 1.5], [2, float("nan")]])
     before = (tmp_path / "rows.csv").read_bytes()

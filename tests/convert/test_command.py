@@ -1,4 +1,4 @@
-"""The command that turns PyTorch checkpoints into Keras models."""
+"""The command that converts PyTorch checkpoints to Keras models."""
 
 import re
 
@@ -15,7 +15,7 @@ from tests.convert.test_state_dict import checkpoint, text_checkpoint
 
 
 class Trainer:
-    """What some scripts save whole."""
+    """An object that some scripts save as a whole."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints: every naming, every array exactly once, and the same outputs."""
+"""PyTorch checkpoints: all naming schemes, every array used exactly once, and the same outputs."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ NAMINGS = {  # stage, shortcut, dense layer, prefix
 
 
 def checkpoint(rng, naming="authors", depth=8, option_a=False, norm=True):
-    """Arrays named and shaped as PyTorch's state_dict() has them, written from the definition of the network."""
+    """Make arrays with the names and shapes of PyTorch's state_dict(), from the definition of the network."""
     stage_name, shortcut, dense, prefix = NAMINGS[naming]
     arrays = {}
 
@@ -74,7 +74,7 @@ def test_loaded_model_computes_what_the_checkpoint_says(naming, shortcut, norm, 
 
 
 def text_checkpoint(rng, norm=True, prefix=""):
-    """Arrays named and shaped as the authors' text network of depth 17 has them, with widths 8, 16, 24, 32 and 16 dense units."""
+    """Make arrays like those of the authors' text network of depth 17, with widths 8, 16, 24, 32 and 16 dense units."""
     arrays = {}
 
     def put(name, *shape, low=-0.3, high=0.3):

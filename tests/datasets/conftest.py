@@ -1,4 +1,4 @@
-"""Fixtures of the data sets' tests: folders and files as others keep them."""
+"""Fixtures of the data sets' tests: folders and files as published."""
 
 import importlib.machinery
 import io
@@ -18,7 +18,7 @@ import pytest
 
 @pytest.fixture
 def tfds_folder():
-    """A function that makes the version folder of a prepared data set, without its rows."""
+    """Return a function that makes the version folder of a prepared data set, without its rows."""
 
     def make(root, name="cifar10", version="3.0.2", named=None):
         folder = root / name / version
@@ -31,7 +31,7 @@ def tfds_folder():
 
 @pytest.fixture
 def fake_tfds(monkeypatch):
-    """TensorFlow Datasets without TensorFlow: `hold` gives it the arrays, `asked` notes what is asked of it."""
+    """A fake of TensorFlow Datasets without TensorFlow: `hold` sets its arrays, and `asked` records the calls."""
     asked, tensors, counts = [], {}, {}
 
     def hold(**splits):
@@ -61,7 +61,7 @@ def fake_tfds(monkeypatch):
 
 
 class Official:
-    """Both official folders of CIFAR-10 in one, `root`, with made-up images."""
+    """Both official folders of CIFAR-10 in the folder `root`, with synthetic images."""
 
     rows = 10_000
     kinds: typing.ClassVar = {
@@ -89,12 +89,12 @@ class Official:
 
     @staticmethod
     def pixel(file, image, row, column, channel):
-        """The value that the made files hold at one place; `file` counts the six files."""
+        """Return the value of the synthetic files at one place; `file` counts the six files."""
         return (60 * channel + 5 * row + column + 7 * image + 11 * file) % 256
 
     @classmethod
     def batch(cls, file):
-        """One file's content as stored, channel by channel: uint8 (10000, 3072), and its labels."""
+        """Return one file's content as stored, channel by channel: uint8 (10000, 3072), and its labels."""
         channel, row, column = np.ogrid[:3, :32, :32]
         plane = cls.pixel(file, 0, row, column, channel).reshape(1, 3072).astype("uint8")
         image = np.arange(cls.rows)
@@ -102,7 +102,7 @@ class Official:
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes every string as Python 2 did, which wrote the official files."""
+    """Write strings like Python 2, which wrote the official files."""
 
     def save_string(self, text):
         content = text.encode("latin1") if isinstance(text, str) else text
@@ -120,7 +120,7 @@ def python2_pickle(value):
 
 @pytest.fixture(scope="session")
 def official(tmp_path_factory):
-    """The official folders of CIFAR-10, made once."""
+    """The official folders of CIFAR-10, created once."""
     root = tmp_path_factory.mktemp("official")
     yield Official(root)
     shutil.rmtree(root)  # 370 MB, which pytest would keep
@@ -128,7 +128,7 @@ def official(tmp_path_factory):
 
 @pytest.fixture
 def with_file(official, tmp_path):
-    """A function that makes an official folder in which one file is another, or is missing."""
+    """Return a function that makes an official folder in which one file is replaced or missing."""
     folders = tmp_path / "with_file"
 
     def make(kind, name, content):

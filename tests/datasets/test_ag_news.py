@@ -1,4 +1,4 @@
-"""keras_euler.datasets.ag_news."""
+"""Tests of `keras_euler.datasets.ag_news`."""
 
 import collections
 import os
@@ -15,7 +15,7 @@ GOOD = '"3","Title","Some text."\n'
 
 @pytest.fixture
 def csv_folder(tmp_path):
-    """A function that makes a folder with the pair; what is not given is one good row, None leaves a file out."""
+    """Return a function that makes a folder with the two files; the default is one valid row, and None leaves a file out."""
 
     def make(train=GOOD, test=GOOD, folder=tmp_path):
         folder.mkdir(exist_ok=True)
@@ -29,7 +29,7 @@ def csv_folder(tmp_path):
 
 @pytest.fixture
 def news(fake_tfds):
-    """TensorFlow Datasets that holds a few news, as bytes."""
+    """Replace TensorFlow Datasets by a fake with a few news, as bytes."""
 
     def split(labels, *texts):
         titles, descriptions = (np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True))

@@ -1,4 +1,4 @@
-"""keras_euler.datasets.characters."""
+"""Tests of `keras_euler.datasets.characters`."""
 
 import string
 import time
@@ -29,7 +29,7 @@ DIGIT = 27  # the id of "0": no letter, so each draw upon it changes it
 
 
 def naive(texts, length, symbols):
-    """One character after the other, lower-cased as a whole text."""
+    """Encode one character after the other, with texts lower-cased as a whole."""
     ids = np.zeros((len(texts), length), "int32")
     for row, text in enumerate(texts):
         for place, character in enumerate(text.lower()[:length]):
@@ -38,7 +38,7 @@ def naive(texts, length, symbols):
 
 
 def random_texts(rng, num, most):
-    """Texts of 0 to `most` characters: the authors' symbols, capitals and strangers."""
+    """Make texts of 0 to `most` characters: the authors' symbols, capitals and unknown characters."""
     pool = np.array([*AUTHORS, *string.ascii_uppercase, *"'^~`@", *map(chr, (0xE9, 0x130, 0x20AC, 0x1F600))])
     return ["".join(rng.choice(pool, rng.integers(most + 1))) for _ in range(num)]
 
@@ -149,7 +149,7 @@ def test_12000_texts_of_240_characters_are_encoded_in_under_3_seconds(rng):
 
 
 def test_no_text_changes_in_more_places_than_are_drawn_and_some_in_all():
-    """`int(rate * n)` positions for a text of n characters."""
+    """The noise draws `int(rate * n)` positions for a text of n characters."""
     for size in (0, 1, 2, 3, 10, 40):
         ids = np.full((3000, 50), 0)
         ids[:, :size] = DIGIT
@@ -180,7 +180,7 @@ def test_all_letters_and_all_places_are_equally_likely():
 
 
 def test_padding_never_changes_and_counts_for_no_character(rng):
-    """At the end, at the beginning and in the middle: 10 characters among 30 ids."""
+    """Padding lies at the end, at the beginning and in the middle: 10 characters among 30 ids."""
     ids = np.zeros((3000, 30), int)
     for row, places in zip(ids, (rng.permutation(30)[:10] for _ in ids), strict=True):
         row[places] = DIGIT

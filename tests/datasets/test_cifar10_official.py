@@ -45,7 +45,7 @@ def test_the_official_archive_is_read_without_unpacking(official, tmp_path, kind
 
 
 def test_batches_written_by_python_3_are_read_too(official, with_file):
-    """In protocol 2 Python 3 hides bytes in calls of `_codecs.encode`; protocol 4 is its default."""
+    """In protocol 2, Python 3 writes bytes as calls of `_codecs.encode`; protocol 4 is its default."""
     contents = []
     for file, protocol in ((0, 2), (5, 4)):
         data, labels = official.batch(file)
@@ -99,7 +99,7 @@ def test_a_missing_file_is_named(official, with_file, kind):
 
 
 class Reduced:
-    """Pickles as a call of `function`."""
+    """An object that pickles as a call of `function`."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments

@@ -1,4 +1,4 @@
-"""Symmetric label noise, counted."""
+"""Counts of symmetric label noise."""
 
 import numpy as np
 import pytest

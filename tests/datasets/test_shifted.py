@@ -1,4 +1,4 @@
-"""CIFAR-10-C and CIFAR-10.1 in their files, made small."""
+"""Small versions of the files of CIFAR-10-C and CIFAR-10.1."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""keras_euler.datasets.synthetic."""
+"""Tests of `keras_euler.datasets.synthetic`."""
 
 import re
 import string
@@ -64,7 +64,7 @@ def test_a_linear_model_on_the_pixels_or_the_mean_colour_is_poor():
 
 
 def test_the_texture_that_made_an_image_can_be_found_in_it():
-    """The judge knows the textures: it tries every shift and both mirrorings and takes the best match."""
+    """A classifier that knows the textures tries every shift and mirroring and takes the best match."""
     _, (x, y) = synthetic.images(1, 100)
     for augment in (lambda x: x, lambda x: x[:, :, ::-1], lambda x: np.roll(x, (4, -3), (1, 2))):
         assert (_matched_classes(augment(x)) == y).mean() > 0.8
@@ -176,7 +176,7 @@ def test_a_bad_argument_is_named(make, wrong, error, words):
 
 
 def _linear_accuracy(x, y, x_test, y_test, penalty=10.0):
-    """Test accuracy of the better of two linear models: ridge regression to one-hot labels, nearest class mean."""
+    """Return the test accuracy of the better of two linear models: ridge regression to one-hot labels, and nearest class mean."""
     mean, std = x.mean(0), x.std(0)
     a, b = (np.c_[(z - mean) / std, np.ones(len(z))] for z in (x, x_test))
     kernel = a @ a.T + penalty * a.shape[1] / 100 * np.eye(len(a))

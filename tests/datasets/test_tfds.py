@@ -14,7 +14,7 @@ from tests.small_sets import small
 
 @pytest.fixture
 def fake_tfds(fake_tfds):
-    """TensorFlow Datasets that holds a few images."""
+    """Replace TensorFlow Datasets by a fake with a few images."""
     arrays = small()
     fake_tfds.hold(**{name: {"image": arrays[f"x_{name}"], "label": arrays[f"y_{name}"]} for name in ("train", "test")})
     return fake_tfds

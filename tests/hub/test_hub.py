@@ -1,4 +1,4 @@
-"""KerasHub's classes around the networks of the core: same numbers, presets saved, found and loaded, raw inputs."""
+"""The KerasHub models: the same numbers as the networks, presets saved, found and loaded, raw inputs."""
 
 import json
 import warnings

@@ -1,4 +1,4 @@
-"""Our batch norm against Keras' own: the same numbers in every mode, fused or not."""
+"""Our batch norm compared with Keras' own: the same numbers in every mode, fused or not."""
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def test_mixed_precision(policy, rng):
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
 def test_every_shape_that_keras_normalizes(shape, axis, rng):
-    """Batches of one value per channel, empty ones, every axis."""
+    """This covers batches of one value per channel, empty batches and every axis."""
     x = rng.normal(2, 3, size=shape).astype("float32")
     for training in (False, True):
         outcomes = []

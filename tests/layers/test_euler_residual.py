@@ -29,7 +29,7 @@ def test_block_is_equation_3(rng):
 
 @pytest.mark.parametrize("h", [0, 0.5, 1])
 def test_the_input_is_left_as_it_was_where_the_activation_takes_its_memory(h, rng):
-    """Also where the branch hands its input on, and nothing keeps torch from computing in place."""
+    """The branch may return its input, and torch could then compute in place."""
     x = rng.normal(size=(5, 4)).astype("float32")
     tensor = keras.ops.convert_to_tensor(x)
     features = keras.Input((4,))
@@ -161,7 +161,7 @@ def test_file_round_trip(tmp_path, rng):
 
 
 def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp_path):
-    """What was changed on the addition within a block too; and variables are named after their block."""
+    """This includes changes of the addition in a block; and variables are named after their block."""
     inputs = keras.Input((3,))
     blocks = [EulerResidual(dense(name="F"), 0.2, dense(name="S"), None, "scalar", name=name) for name in ("a", "b")]
     model = keras.Model(inputs, blocks[1](blocks[0](inputs)))
@@ -180,7 +180,7 @@ def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp
 
 
 class Twice(keras.layers.Layer):
-    """Says nothing about shapes."""
+    """A layer without `compute_output_shape`."""
 
     def call(self, x):
         return 2 * x

@@ -1,4 +1,4 @@
-"""Masks through an EulerResidual: those that the same layers give when they are joined by hand with `keras.layers.Add`."""
+"""Masks of an EulerResidual equal those of the same layers joined by `keras.layers.Add`."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def numpy_of(tensor):
 
 
 class EverySecond(layers.Layer):
-    """Positions 0, 2, 4, ... and their mask: a strided layer that supports masking."""
+    """A strided layer that supports masking: it keeps positions 0, 2, 4, ... and their mask."""
 
     def call(self, x):
         return x[:, ::2]
@@ -92,7 +92,7 @@ def test_mask_of_a_tensor_is_that_of_add(name, activation):
 
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_layers_behind_get_the_mask_of_add(name):
-    """In a compiled model: a pooling and a recurrent layer, which take masks."""
+    """The model is compiled and has a pooling and a recurrent layer, which take masks."""
     ids = keras.Input((8,), dtype="int32")
     x = layers.Embedding(9, CHANNELS, mask_zero=True)(ids)
     block, length = make(name)
@@ -161,7 +161,7 @@ def test_training_reaches_the_layers_inside_beside_a_mask():
 
 
 class LessMean(layers.Layer):
-    """The distance to the mean of the positions that the mask leaves."""
+    """Subtract the mean of the unmasked positions."""
 
     def __init__(self):
         super().__init__()
@@ -172,7 +172,7 @@ class LessMean(layers.Layer):
 
 
 def test_gradients_of_a_masked_model_are_those_without_the_padding():
-    """Layers that leave masked positions out make a padded text as good as one without padding."""
+    """With layers that ignore masked positions, a padded text gives the same result as one without padding."""
     seeded = [keras.initializers.RandomNormal(seed=seed) for seed in range(4)]
 
     def model(length):

@@ -127,7 +127,7 @@ def test_array_noise_is_the_same_arithmetic(images):
 
 
 def shifted(image, a, b):
-    """The image that stands `a` rows up and `b` columns left, zeros where nothing was."""
+    """Shift an image by `a` rows up and `b` columns left, and fill with zeros."""
     height, width, _ = image.shape
     pad = max(abs(a), abs(b))
     padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))

@@ -14,7 +14,7 @@ ARRAY = keras.ops.convert_to_numpy
 
 @pytest.fixture
 def ids(rng):
-    """Texts of all lengths up to 250, zeros after them."""
+    """Make texts of all lengths up to 250, followed by zeros."""
     return np.where(np.arange(250) < rng.integers(0, 251, (400, 1)), rng.integers(1, 70, (400, 250)), 0)
 
 
@@ -28,7 +28,7 @@ def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
 @pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(("when", "training"), [("training", True), ("always", False)])
 def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(rate, when, training, ids):
-    """A character that is no letter changes with probability rate, a letter with rate * 25 / 26."""
+    """A character other than a letter changes with probability rate, a letter with rate * 25 / 26."""
     noisy = ARRAY(RandomCharacters(rate, when, seed=0)(ids, training=training))
     np.testing.assert_array_equal(noisy[ids == 0], 0)
     changed = noisy != ids
@@ -73,7 +73,7 @@ def test_embedding_is_the_table_without_its_first_row(rng):
     ("make", "judge"), [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))]
 )
 def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
-    """On numbers of both signs, so that padding with zeros would show."""
+    """The numbers have both signs, so that padding with zeros would show."""
     if data_format == "channels_first" and keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow has no channels_first pooling on the CPU")
     x = rng.normal(-2, 1, size=(2, length, 3)).astype("float32")
@@ -140,7 +140,7 @@ def test_convolution_and_its_gradients_equal_the_plain_keras_twin(ours, twin, sh
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="only torch has memory formats")
 def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch):
-    """A copy to another layout is invisible in the numbers, and slows every layer after it."""
+    """A copy to another layout does not change the numbers, but slows every later layer."""
     network, calls = vdcnn(), []
     plain = _backend.convolution
     monkeypatch.setattr(_backend, "convolution", lambda x, *rest: calls.append(x.is_contiguous()) or plain(x, *rest))

@@ -1,4 +1,4 @@
-"""Small classifiers, of which each takes another kind of input. A new one joins `INPUTS`."""
+"""Small classifiers for different kinds of input. Add new ones to `INPUTS`."""
 
 import keras
 import pytest
@@ -12,7 +12,7 @@ LENGTH = 6
 
 
 def texts_model(loss=None, units=4):
-    """Dense layers on embedded characters; its answer depends on each of them."""
+    """Make a classifier of dense layers on embedded characters, whose answer depends on each of them."""
     layers = [keras.layers.Embedding(70, 3), keras.layers.Flatten(), keras.layers.Dense(units)]
     network = keras.Sequential([keras.Input((LENGTH,), dtype="int32"), *layers])
     return compiled(keras_euler.CharacterClassifier(network), loss)

@@ -1,4 +1,4 @@
-"""The two networks in a size for tests, what goes in, and what is shared by their tests. A new network joins `NETWORKS`."""
+"""Small versions of the two networks, their inputs and helpers for their tests. Add new networks to `NETWORKS`."""
 
 import math
 
@@ -38,7 +38,7 @@ ORACLES = {"resnet": oracle.ResNet, "vdcnn": oracle.VDCNN}
 
 
 def inputs(model, rng, n=4):
-    """What a user gives to `model`: normalized pixels, or ids with padding at their end."""
+    """Make inputs of `model`: normalized pixels, or ids that end with padding."""
     if isinstance(model, keras_euler.EulerResNet):
         return rng.normal(size=(n, *model.input_shape[1:])).astype("float32")
     length = model.input_shape[1]
@@ -47,17 +47,17 @@ def inputs(model, rng, n=4):
 
 
 def count(model):
-    """Trainable parameters."""
+    """Return the number of trainable parameters."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def arrays(model):
-    """Every variable's value by its path."""
+    """Return a dict of path -> value of every variable."""
     return {variable.path: ARRAY(variable) for variable in model.weights}
 
 
 def scramble(model, rng):
-    """Random values everywhere, so that no gamma = 1 or beta = 0 hides a mistake."""
+    """Set random values everywhere, so that no gamma = 1 or beta = 0 hides a mistake."""
     for variable in model.weights:
         name = variable.path.rpartition("/")[2]
         if name in ("gamma", "moving_variance"):

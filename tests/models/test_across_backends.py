@@ -1,4 +1,4 @@
-"""A model written on one backend opens on the others and gives the same outputs."""
+"""A model saved on one backend loads on the others and gives the same outputs."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""A misspelt argument is told by its right name."""
+"""The error of a misspelt argument names the right one."""
 
 import pytest
 

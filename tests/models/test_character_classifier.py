@@ -1,4 +1,4 @@
-"""Strings in, classes out, on every backend and after saving."""
+"""Classification of strings on every backend and after saving."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def model():
 
 
 class Series:
-    """As much of pandas' as is asked for."""
+    """A column with the methods of pandas that the model uses."""
 
     def __init__(self, texts):
         self.texts = texts

@@ -1,4 +1,4 @@
-"""Data sets of every kind: they train as their arrays do, and a bad batch is one sentence."""
+"""Data sets of every kind train like their arrays, and the error of a bad batch is one sentence."""
 
 import keras
 import numpy as np
@@ -91,7 +91,7 @@ def test_bad_label_in_a_data_set_is_one_sentence_and_the_model_can_go_on(build, 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 @pytest.mark.parametrize("num_good", [0, 1, 3])
 def test_model_keeps_its_weights_when_a_batch_is_bad(method, num_good):
-    """Keras on JAX loses them where the first batch of `evaluate` or `predict` raises an error."""
+    """Keras on JAX loses the weights if the first batch of `evaluate` or `predict` raises an error."""
 
     class Breaking(Sequence):
         def __len__(self):

@@ -1,4 +1,4 @@
-"""The image network alone: its parameters, names and shapes."""
+"""The image network: parameters, names and shapes."""
 
 import keras
 import pytest

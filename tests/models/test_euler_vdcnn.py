@@ -1,4 +1,4 @@
-"""The text network alone: its parameters, names, poolings and shapes, and the ids that enter."""
+"""The text network: parameters, names, poolings, shapes and checks of ids."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def test_parameters_without_norm(depth):
 @pytest.mark.parametrize("head_pooling", ["max", "k_max"])
 @pytest.mark.parametrize("length", [64, 65, 100, 128, 333])
 def test_any_length_is_the_formula(length, head_pooling, rng):
-    """The halvings of odd lengths, and heads whose windows overlap."""
+    """This covers odd lengths and heads with overlapping windows."""
     model = vdcnn(sequence_length=length, head_pooling=head_pooling)
     judge = oracle.VDCNN(scramble(model, rng), 9, 0.1)
     x = rng.integers(1, 70, (2, length))  # without padding, whose equal features rounding makes unequal

@@ -1,4 +1,4 @@
-"""Exported networks in the programs that run them, on another number of examples than they were exported with."""
+"""Exported networks in other runtimes, with another number of examples than at export."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Raw pixels in, classes out; images of another scale are refused by every entrance, also after saving."""
+"""Classification of raw pixels; every method rejects images of another scale, also after saving."""
 
 import keras
 import numpy as np
@@ -107,7 +107,7 @@ def test_pixels_stay_bytes_on_their_way_to_the_device(images):
 
 
 def test_tensors_of_bytes_are_not_read(images, monkeypatch):
-    """Reading one waits for the device, which must not happen in every step."""
+    """Reading a tensor waits for the device, which must not happen in every step."""
     model, x = build(), keras.ops.convert_to_tensor(images)
     read = []
     monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda x: read.append(x))

@@ -1,4 +1,4 @@
-"""What users hand to a model: every container gives what arrays give, and what is wrong is one sentence."""
+"""Inputs of a model: every container gives the results of arrays, and errors are one sentence."""
 
 import keras
 import numpy as np

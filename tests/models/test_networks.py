@@ -1,4 +1,4 @@
-"""What holds for both networks: numbers against the formulas, first values, names, precision, errors."""
+"""Properties of both networks: numbers from the formulas, initial values, names, precision, errors."""
 
 import math
 
@@ -18,7 +18,7 @@ def network(request):
 
 @pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
 def test_forward_pass_is_the_formula(network, build, rng):
-    """In inference and then in training mode, with the moving statistics that training leaves."""
+    """This compares inference, training mode, and the moving statistics after training."""
     model = NETWORKS[network](**build)
     weights, x = scramble(model, rng), inputs(model, rng)
     for training in (False, True):

@@ -90,7 +90,7 @@ def test_preset_of_another_network_is_refused():
 
 
 def test_accuracy_of_the_preset_is_the_measured_one():
-    """On the first thousand test images: within four standard errors."""
+    """The accuracy on the first thousand test images is within four standard errors."""
     if "KERAS_EULER_DATA" not in os.environ:
         pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/cifar10")
     _, (x, y) = keras_euler.datasets.cifar10.load_data(Path(os.environ["KERAS_EULER_DATA"], "tfds"))
@@ -134,7 +134,7 @@ def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path)
 
 
 def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
-    """Keras takes what it finds and leaves the rest."""
+    """Keras itself would load the arrays that it finds and skip the others."""
     file = PRESETS[NAME].file()
     with pytest.raises(ValueError, match=r"of another network: they have 107 arrays, .* has 97"):
         keras_euler.EulerResNet(20, shortcut="padding", weights=file)
@@ -165,7 +165,7 @@ def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """A preset whose weights lie on a server of this machine; the folder it serves, and Keras' home."""
+    """A preset with weights on a local server, the folder of this server, and Keras' home."""
     folder, home = tmp_path / "server", tmp_path / "home"
     folder.mkdir()
     home.mkdir()

@@ -1,4 +1,4 @@
-"""A network keeps what was changed on its layers wherever a plain functional model of the same layers keeps it."""
+"""A network keeps changes of its layers wherever a functional model of the same layers keeps them."""
 
 import copy
 import pickle
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quanti
 
 
 def parts(model):
-    """The network within a classifier, its first block and its last layer."""
+    """Return the network inside a classifier, its first block and its last layer."""
     network = model.layers[1] if isinstance(model.layers[1], keras.Model) else model
     return network, network.get_layer("stage1_block1"), network.get_layer("logits")
 
@@ -103,7 +103,7 @@ CASES = [
 
 
 def plain(model):
-    """A functional model of Keras' own around the layers of another network like this one."""
+    """Make a plain functional model with the layers of another network like this one."""
     again = keras.models.clone_model(model)
     if isinstance(model, keras_euler.CharacterClassifier):
         network = keras.models.clone_model(model.network)
@@ -114,7 +114,7 @@ def plain(model):
 
 
 def described(model):
-    """Dicts of the configuration of each layer, and of each variable's settings and value, by their paths."""
+    """Return dicts of the configuration of each layer, and of the settings and value of each variable, by path."""
     layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)]
     configs = [
         (layer.name, layer.trainable, None if isinstance(layer, keras.Model) else comparable(layer.get_config()))

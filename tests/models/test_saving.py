@@ -1,4 +1,4 @@
-"""Networks to files, configurations and copies, and back."""
+"""Networks saved to files, configurations and copies, and restored."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""The recorder against gradients from NumPy, and against the optimizer without it, in every mode of training."""
+"""The recorder compared with NumPy's gradients and with the bare optimizer, in every mode of training."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def batches():
 
 @pytest.mark.parametrize(("mode", "optimizer"), CASES)
 def test_norms_are_those_of_the_gradients_before_anything_is_done_to_them(mode, optimizer):
-    """With a rate of 0 the weights stay, so that the gradient of every batch is known."""
+    """With a rate of 0 the weights are constant, so that the gradient of every batch is known."""
     model = dense.network(GradientRecorder(OPTIMIZERS[optimizer](0.0), capacity=5), **MODES[mode])
     expected = np.array([dense.norms(dense.weights(model), x, y) for x, y in batches()] * 2)
     train(model)

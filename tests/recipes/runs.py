@@ -1,4 +1,4 @@
-"""Recipes run by the tests: in this process, which is fast, and cut short as a kill would."""
+"""Run recipes in the test process, which is fast, and interrupt them."""
 
 import _cli
 import _run
@@ -32,7 +32,7 @@ def run_one_epoch(module, monkeypatch, *arguments):
 
 
 def settings_of(module, *arguments):
-    """The settings that a command line describes."""
+    """Return the settings that a command line describes."""
     _, settings, _ = _cli.parse(
         _cli.command(""), [module.RECIPE.settings, _run.Execution], [*map(str, arguments)], quick=module.RECIPE.quick
     )

@@ -1,4 +1,4 @@
-"""The recipe of texts: its defaults, its noise, its files; killed and resumed. What it shares is tested with the images."""
+"""The recipe of texts: defaults, noise, files, kill and resume. test_cifar10.py tests the shared parts."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ SMALL = [*TINY, "--train-size", "32", "--test-size", "16"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """40 training and 20 test rows in the CSV pair."""
+    """Write 40 training and 20 test rows in a pair of CSV files."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for name, rows in (("train", 40), ("test", 20)):
         with open(folder / f"{name}.csv", "w", newline="") as file:

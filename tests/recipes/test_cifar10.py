@@ -1,4 +1,4 @@
-"""The recipe as a user runs it: as a command, killed and resumed, with wrong arguments."""
+"""The recipe of images as a command: runs, kill and resume, wrong arguments."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """60 training and 30 test images in an .npz."""
+    """Write 60 training and 30 test images to an .npz file."""
     rng = np.random.default_rng(0)
     arrays = {
         f"{name}_{split}": rng.integers(0, high, size=shape).astype(dtype)
@@ -114,7 +114,7 @@ def kill_when(condition, process, how=signal.SIGKILL, timeout=300):
 
 
 def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
-    """Killed once in the middle of a save and once within an epoch, then finished: the difference is 0.0."""
+    """A run killed once during a save and once during an epoch ends with a difference of 0.0."""
     folder = tmp_path / "run"
     arguments = ("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
     with subprocess.Popen(**command(*arguments)) as process:
@@ -236,7 +236,7 @@ def test_bad_flags_end_before_keras_is_imported(arguments, message, monkeypatch)
 
 
 def test_defaults_are_the_papers():
-    """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, a tenth at 40 and 60, BN, torch's first values."""
+    """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, divided by 10 at 40 and 60, BN, torch's initial values."""
     expected = dict(depth=110, h=0.1, batch_size=128, epochs=80, optimizer="sgd", momentum=0.9, learning_rate=0.1)
     expected |= dict(milestones=(40, 60), norm="batch", initializer="torch", shortcut="projection", augmentation=True)
     args = vars(settings_of(cifar10))

@@ -60,7 +60,7 @@ def test_noise_is_that_of_normalized_pixels(rng):
 
 
 def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
-    """As `keras_euler.convert` writes it."""
+    """A model file as `keras_euler.convert` writes it."""
     preset = keras_euler.list_presets()[NAME]
     keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
     found = [run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)]

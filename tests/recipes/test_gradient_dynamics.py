@@ -1,4 +1,4 @@
-"""The recipe of gradients and weights over iterations: its numbers, its files, its resume, its errors."""
+"""The recipe of gradients and weights over iterations: numbers, files, resume, errors."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Studies as a user runs them: the grid, the cuts, the report, a kill, wrong arguments.
+"""Studies as commands: the grid, the differences from the paper, the report, a kill, wrong arguments.
 
 Networks are tiny, most trainings pretended.
 """
@@ -35,7 +35,7 @@ def run(*arguments):
 
 @pytest.fixture
 def pretended(monkeypatch):
-    """Trainings that only say what they would do; the accuracy is best at h = 0.1, and h = 5 diverges."""
+    """Replace trainings by records of their settings; the accuracy is best at h = 0.1, and h = 5 diverges."""
     trained = []
 
     def pretend(recipe, settings, execution, data=None, after_epoch=None):
@@ -51,7 +51,7 @@ def pretended(monkeypatch):
 
 
 def trials(folder):
-    """The trials of the folder's study."""
+    """Return the trials of the study in a folder."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
     (name,) = optuna.get_all_study_names(storage)
     found = optuna.load_study(study_name=name, storage=storage).trials

@@ -1,4 +1,4 @@
-"""Studies with real trainings, of tiny networks: from the grid to the report, and a kill between."""
+"""Studies with real trainings of tiny networks, from the grid to the report, and with a kill."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The small examples: Euler's method, the two moons, a recurrent cell, a ResNet50 made Euler."""
+"""The small recipes: Euler's method, the two moons, a recurrent cell, an eulerized ResNet50."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, where one is installed."""
+"""A PostgreSQL server for tests, if one is installed."""
 
 import contextlib
 import getpass
@@ -14,7 +14,7 @@ import pytest
 
 @contextlib.contextmanager
 def postgresql(folder):
-    """A server on a free port of the loopback address, with the URL to reach it; it refuses to run as root."""
+    """Start a server on a free port of the loopback address and return its URL; it refuses to run as root."""
     found = [shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")]
     programs = next((Path(file).parent for file in found if file), None)
     if programs is None:

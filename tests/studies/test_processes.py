@@ -1,4 +1,4 @@
-"""Workers in processes of their own, on SQLite and PostgreSQL: every trial once, though one of them is killed."""
+"""Workers in separate processes, on SQLite and PostgreSQL: every trial runs once, although one worker is killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`studies.run` as a user calls it: a grid, a search, the table, processes, files of trials."""
+"""`studies.run` from the outside: a grid, a search, the table, processes, files of trials."""
 
 import json
 import math

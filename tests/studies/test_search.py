@@ -1,4 +1,4 @@
-"""A search along an axis: as many trials as were asked for, with values of the sampler's."""
+"""A search along an axis: the requested number of trials, with values of the sampler."""
 
 import keras
 import optuna

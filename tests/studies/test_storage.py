@@ -1,4 +1,4 @@
-"""Storages of studies: what cannot be used is one sentence, and no password is printed."""
+"""Storages of studies: errors are one sentence, and no password is printed."""
 
 import contextlib
 

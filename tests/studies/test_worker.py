@@ -1,4 +1,4 @@
-"""The engine of studies: every trial once, whoever works, dies or starts again. Trials are a line in a file here."""
+"""Workers of studies: every trial runs once, although workers die and restart."""
 
 import contextlib
 import signal
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the 
 
 
 def work(study, objective, points=None, domains=None):
-    """Work as one worker of `studies.run` does; return how many trials failed."""
+    """Work like one worker of `studies.run`; return how many trials failed."""
     return Worker(study, objective, 1, points, domains).work()
 
 
 @contextlib.contextmanager
 def opened(url):
-    """A storage whose connections are closed in the end."""
+    """A storage whose connections are closed at the end."""
     storage = storages.open_storage(url, 1)
     yield storage
     storage.remove_session()

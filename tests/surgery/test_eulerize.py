@@ -1,4 +1,4 @@
-"""Any Keras ResNet made Euler: real networks, the same numbers with h = 1, and graphs that are hard to read."""
+"""Conversion of Keras ResNets: real networks, the same numbers with h = 1, and difficult graphs."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def numpy_of(tensor):
 
 
 def dense_block(x, name, order=(0, 1), units=4):
-    """x + Dense(relu(Dense(x))), the pair in the given order."""
+    """Add x and Dense(relu(Dense(x))), in the given order."""
     f = layers.Dense(units, name=f"{name}_b")(layers.Dense(units, "relu", name=f"{name}_a")(x))
     return layers.Add(name=name)([(x, f)[i] for i in order])
 

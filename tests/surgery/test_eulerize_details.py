@@ -1,4 +1,4 @@
-"""What a copy must keep beside its weights: masks, statistics, sharing, precision, names; and what it must not touch."""
+"""What a copy keeps besides weights: masks, statistics, sharing, precision, names; and what it leaves unchanged."""
 
 import keras
 import numpy as np

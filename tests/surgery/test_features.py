@@ -1,4 +1,4 @@
-"""The outputs of the blocks against each block called by hand."""
+"""The outputs of the blocks, compared with calling each block by hand."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras_euler import block_features
 
 
 def by_hand(network, x):
-    """What comes out of each block where one layer is called after the other."""
+    """Return the output of each block when the layers are called one after the other."""
     outputs = {}
     for layer in network.layers[1:]:
         x = layer(x)
@@ -38,7 +38,7 @@ def test_output_of_every_block(network, rng):
 
 
 def test_blocks_come_in_order_from_ten_on(rng):
-    """torch would sort the names."""
+    """The order of the names is kept; torch would sort a plain dict."""
     network = keras_euler.EulerResNet(68, input_shape=(8, 8, 3), widths=(1, 1, 1))
     features = block_features(network)
     names = [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in range(1, 12)]

@@ -1,4 +1,4 @@
-"""Folded networks against the ones they came from, with random values in every variable."""
+"""Folded networks compared with the originals, with random values in every variable."""
 
 import keras
 import numpy as np
@@ -99,7 +99,7 @@ def test_channels_first(rng):
 
 
 def test_network_of_a_recipe(rng):
-    """uint8 images, augmentation and normalization before a network."""
+    """A model of uint8 images, with augmentation and normalization before a network."""
     network = NETWORKS["resnet"](input_shape=(16, 16, 3))
     scramble(network, rng)
     first = [keras_euler.RandomPadCrop(2), keras.layers.Rescaling(1 / 255)]
@@ -120,7 +120,7 @@ def test_classifier_of_strings(rng):
 
 
 def test_resnet_made_euler(rng):
-    """Convolutions and norms that lie in the graph itself, h in `EulerAdd`s."""
+    """A model with convolutions, norms and `EulerAdd`s in its graph."""
 
     def unit(x, filters, strides=1, activation=None):
         x = keras.layers.Conv2D(filters, 3, strides, padding="same", use_bias=filters > 4)(x)
@@ -143,7 +143,7 @@ def test_resnet_made_euler(rng):
 
 
 def test_depthwise_convolutions(rng):
-    """Two outputs for each channel of the input, in one dimension and in two."""
+    """Depthwise convolutions with two outputs per channel, in one dimension and in two."""
     images = keras.Input((6, 6, 3))
     x = NORMS()(keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(images))
     x = keras.layers.Reshape((12, 18))(x)

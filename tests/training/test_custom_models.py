@@ -1,4 +1,4 @@
-"""`training.fit` with training steps and callbacks of a user's own."""
+"""`training.fit` with custom training steps and callbacks."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ BACKEND = keras.backend.backend()
 
 
 class Halving(keras.callbacks.Callback):
-    """Remembers under the name of its argument."""
+    """Keep a number in an attribute named like its argument."""
 
     def __init__(self, rate=0.1):
         super().__init__()

@@ -1,4 +1,4 @@
-"""`training.fit` with models of a user's own: exact resume, its files, its owner, its errors."""
+"""`training.fit` with custom models: exact resume, files, ownership, errors."""
 
 import json
 import multiprocessing
@@ -259,7 +259,7 @@ EXAMPLE = ROOT / "tests" / "training" / "user_script.py"
 
 
 def test_script_of_a_user_survives_kills(tmp_path):
-    """Twenty lines with a model of one's own, killed at random moments: the numbers are those of an uninterrupted run."""
+    """A custom script of twenty lines, killed at random moments, ends with the numbers of an uninterrupted run."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(EXAMPLE)]
     assert len(EXAMPLE.read_text().splitlines()) <= 20

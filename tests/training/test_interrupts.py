@@ -1,4 +1,4 @@
-"""Interrupts that are dropped on their way."""
+"""Interrupts that a framework drops."""
 
 import argparse
 import contextlib
@@ -18,14 +18,14 @@ from keras_euler.training.epochs import RaiseDropped
 
 @pytest.fixture(autouse=True)
 def interrupts():
-    """As in a terminal: a shell starts jobs in the background with the interrupt ignored, and children inherit that."""
+    """Restore the interrupt handler, as in a terminal: background jobs of a shell ignore interrupts, and children inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 class Swallower(keras.callbacks.Callback):
-    """Drops an interrupt, as JAX does where it comes within a callback of JAX' own."""
+    """Drop an interrupt, like JAX if it arrives in a callback of JAX."""
 
     def on_train_batch_end(self, batch, logs=None):
         try:

@@ -1,4 +1,4 @@
-"""The run folder: whole files or none, whatever happens while they are written."""
+"""The run folder: no partial files, whatever happens while they are written."""
 
 import json
 

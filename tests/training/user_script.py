@@ -1,4 +1,4 @@
-"""A network and data of one's own: the same command again goes on where a kill left it."""
+"""Train a custom network on custom data; repeating the command resumes a killed run."""
 
 import sys
 

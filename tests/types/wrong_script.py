@@ -1,4 +1,4 @@
-"""Mistakes, one a line. Strict mypy reports an ignore comment that hides no error, so that each of these must be one."""
+"""Mistakes, one per line, which mypy must report: strict mypy rejects an ignore comment that hides no error."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The benchmark's modules, which are found beside its script."""
+"""Fixtures for the benchmark's modules, which lie beside its script."""
 
 import pathlib
 

@@ -31,7 +31,7 @@ def text_model():
 
 
 def with_other_norms(model):
-    """The network, its moving statistics and scales not those it starts with."""
+    """Return the network with changed moving statistics and scales."""
     generator = np.random.default_rng(0)
     for variable in model.weights:
         if variable.path.endswith(("moving_variance", "gamma")):
@@ -49,7 +49,7 @@ def batch():
 
 @pytest.fixture
 def text_batch():
-    """Half of the texts end in padding."""
+    """Make a batch in which half of the texts end with padding."""
     generator = np.random.default_rng(1)
     ids = generator.integers(1, 70, (16, 64))
     ids[::2, 50:] = 0
@@ -61,7 +61,7 @@ def outputs(model, inputs, training):
 
 
 def losses_of_fit(model, inputs, labels):
-    """The losses of two SGD steps and of the state after them, in training mode."""
+    """Return the losses of two SGD steps and of the resulting state, in training mode."""
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return [model.train_on_batch(inputs, labels) for _ in range(3)]
 
@@ -81,7 +81,7 @@ def torch_runner(model, channels_last=False):
 
 
 def text_torch_runner(model):
-    """Fills the model from the network, by the names of the authors' checkpoints."""
+    """Copy the network into the model, by the names of the authors' checkpoints."""
     import torch
     import torch_networks
 
@@ -97,7 +97,7 @@ def text_torch_runner(model):
 
 
 def jax_case(kind, request):
-    """Ours, a batch, and the hand-written network with our arrays, for images or texts."""
+    """Return our network, a batch, and the hand-written network with our arrays, for images or texts."""
     import jax.numpy as jnp
     import jax_networks
 

@@ -88,7 +88,7 @@ def test_help_imports_no_framework(benchmark_folder):
 
 @pytest.fixture
 def times(run, monkeypatch):
-    """Step times by contestant instead of a measurement; a second start takes half of the first."""
+    """Return fixed step times by contestant; a second start takes half the time of the first."""
     step_ms = {"torch": 20.0, "nchw": 10.0, "channels_last": 40.0, "jax": 30.0, "handwritten": 60.0}
 
     def measure(contestants, depth, settings):
