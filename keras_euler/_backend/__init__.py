@@ -1,7 +1,7 @@
-"""What Keras cannot say portably, or only slowly. Each function here has a plain Keras twin that a test compares it with.
+"""Functions that Keras lacks or runs slowly. A test compares each with an equivalent in plain Keras.
 
-TensorFlow, JAX and torch are imported in this folder alone, and only inside functions. XLA fuses by itself, so on JAX the plain
-Keras layers are at the speed of a hand-written network.
+Only this folder imports TensorFlow, JAX and torch, and only inside functions. On JAX the plain Keras layers are as fast as a
+hand-written network, because XLA fuses operations.
 """
 
 from keras_euler._backend.data_sets import map_batches, weights_kept

@@ -1,4 +1,4 @@
-"""Data sets of every kind that Keras takes, with each batch checked and converted on the way."""
+"""Data sets of every kind that Keras takes, with each batch checked and converted."""
 
 import contextlib
 import copy
@@ -12,14 +12,14 @@ from keras_euler._backend.files import on_strings_of_tensorflow
 
 
 def map_batches(data, validator):
-    """A data set whose batches pass a validator.
+    """Return a data set whose batches pass a validator.
 
     Args:
-        data: What a user passes to `fit`.
+        data: Inputs as passed to `fit`.
         validator: A `keras_euler.models.inputs.Validator`.
 
     Returns:
-        A data set of the same kind; `data` itself where it is a data set of a kind without `map`; None where it is none.
+        A data set of the same kind; `data` itself if its kind has no `map`; None if it is not a data set.
     """
     if isinstance(data, types.GeneratorType):
         return (validator.guard(validator.batch, batch) for batch in data)
@@ -38,13 +38,13 @@ def map_batches(data, validator):
 
 @contextlib.contextmanager
 def weights_kept(model, trains):
-    """Give a model its weights back when an error ends `fit`, `evaluate` or `predict` on JAX.
+    """Restore the weights of a model when an error ends `fit`, `evaluate` or `predict` on JAX.
 
-    Keras 3.15 takes them out of the variables for an epoch, and loses them if the first batch raises an error.
+    Keras 3.15 removes them from the variables during an epoch, and loses them if the first batch raises an error.
 
     Args:
         model: A Keras model.
-        trains: Whether the optimizer's variables are taken out too.
+        trains: Whether the optimizer's variables are removed too.
     """
     if keras.backend.backend() != "jax":
         yield
@@ -87,7 +87,7 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
 
 class _Collate:
-    """The `collate_fn` of a `DataLoader`, followed by a validator. A class, for worker processes pickle it."""
+    """The `collate_fn` of a `DataLoader`, followed by a validator. It is a class because worker processes pickle it."""
 
     def __init__(self, collate, validator):
         self.collate, self.validator = collate, validator
@@ -100,11 +100,11 @@ class _Collate:
 
 
 def _map_in_tensorflow(data, validator):
-    """Strings become ids; ids, pixels and labels of classes are checked by NumPy, on the host."""
+    """Encode strings as ids, and check ids, pixels and labels with NumPy on the host."""
     import tensorflow as tf
 
     model = validator.model
-    preprocessor = getattr(model, "preprocessor", None)  # of KerasHub's tasks, which gets the strings
+    preprocessor = getattr(model, "preprocessor", None)  # a KerasHub task passes strings to it
     has_values_to_check = preprocessor or keras.backend.is_int_dtype(model.inputs[0].dtype)
 
     def checked(function, tensor):

@@ -6,14 +6,14 @@ from keras_euler._backend.dtypes import float64_array
 
 
 def gradients(function, arrays):
-    """Gradients of a number with respect to tensors; Keras has none that is the same on all backends.
+    """Compute the gradients of a number with respect to tensors, for which Keras has no portable function.
 
     Args:
         function: Function of a list of tensors that returns a scalar tensor.
-        arrays: List of NumPy arrays, where to take the gradients.
+        arrays: List of NumPy arrays, the point of the gradients.
 
     Returns:
-        List of float64 arrays of the same shapes; zeros where the number does not depend on a tensor.
+        List of float64 arrays of the same shapes; zeros if the number does not depend on a tensor.
     """
     tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
     backend = keras.backend.backend()
@@ -38,7 +38,7 @@ def gradients(function, arrays):
 
 
 def linearized(function, x):
-    """The Jacobian `J` of a function at `x`, as two functions that multiply by it.
+    """Return two functions that multiply by the Jacobian `J` of a function at `x`.
 
     Args:
         function: Function from a tensor to a tensor.

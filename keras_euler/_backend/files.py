@@ -1,4 +1,4 @@
-"""Reading files of a framework's own, and TensorFlow where it only reads data."""
+"""Reading files of a framework, and using TensorFlow only to read data."""
 
 import contextlib
 
@@ -7,23 +7,23 @@ import numpy as np
 
 
 def leave_gpu_to_keras():
-    """Where Keras runs on another backend and TensorFlow only reads files, keep it from taking the GPU's memory."""
+    """Keep TensorFlow from taking the GPU's memory if Keras runs on another backend."""
     import tensorflow as tf
 
     if keras.backend.backend() != "tensorflow":
-        with contextlib.suppress(RuntimeError):  # it already runs
+        with contextlib.suppress(RuntimeError):  # it has already started
             tf.config.set_visible_devices([], "GPU")
 
 
 def read_torch_file(path):
-    """What `torch.save` wrote, on the CPU; tensors and plain containers only, no code is run."""
+    """Load a file of `torch.save` on the CPU: only tensors and plain containers, without running code."""
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def on_strings_of_tensorflow(function, strings, length):
-    """`function` of a list of strings, on a tensor of strings in a TensorFlow graph: int32 `(*shape, length)`."""
+    """Apply a function of a list of strings to a string tensor in a TensorFlow graph; return int32 `(*shape, length)`."""
     import tensorflow as tf
 
     if strings.dtype != tf.string:

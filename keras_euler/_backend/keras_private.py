@@ -1,8 +1,8 @@
-"""What Keras has under private names only, each with the reason and a public fallback."""
+"""Functions that need private names of Keras, each with the reason and a public fallback."""
 
 import contextlib
 
-# The mask of a tensor: Keras' guide reads `tensor._keras_mask`, the fallback. JAX arrays have no such attribute, and Keras keeps
+# The mask of a tensor. The fallback `tensor._keras_mask` is that of Keras' guide. JAX arrays lack this attribute, and Keras keeps
 # their masks elsewhere.
 try:
     from keras.src.backend import get_keras_mask as mask_of
@@ -17,14 +17,14 @@ except ImportError:
 
 
 def inner_layers(layer):
-    """The layers that a layer is made of, one level deep. Public for models alone, as `layers`: the fallback."""
+    """Return the inner layers of a layer, one level deep. The fallback `layers` is public, but only models have it."""
     if hasattr(layer, "_flatten_layers"):
         return list(layer._flatten_layers(include_self=False, recursive=False))
     return list(getattr(layer, "layers", ()))
 
 
 def all_layers(layer):
-    """A layer and the layers within it at any depth, each once."""
+    """Return a layer and its inner layers at any depth, each once."""
     found, left = {}, [layer]
     while left:
         one = left.pop(0)
@@ -35,10 +35,10 @@ def all_layers(layer):
 
 
 def training_state(model):
-    """The arrays between which JAX trains a model: dict of kind -> list, or None where the variables hold their values.
+    """Return the arrays of a model during training on JAX, a dict of kind -> list, or None if the variables hold their values.
 
-    The public `model.jax_state_sync()`, the fallback of the caller, brings all of them back into the variables, which takes longer
-    than a short step.
+    The caller's fallback, the public `model.jax_state_sync()`, copies all of them back into the variables, which takes longer than
+    a short step.
     """
     state = getattr(model, "_jax_state", None)
     return None if getattr(model, "_jax_state_synced", True) else state
@@ -53,7 +53,7 @@ def pass_mask(source, target):
 
 @contextlib.contextmanager
 def masked(tensor, mask):
-    """Attach a mask to a tensor for the time of a `with` block. None leaves the tensor its own."""
+    """Attach a mask to a tensor during a `with` block. None keeps the tensor's own mask."""
     own = mask_of(tensor)
     if mask is not None:
         _set_mask(tensor, mask)

@@ -1,13 +1,13 @@
-"""Layers' arithmetic that Keras does with more passes over the data than the backend needs."""
+"""Arithmetic of layers that takes Keras more passes over the data than the backend needs."""
 
 import keras
 
 
 def has_fused_batch_norm(x, axis, use_batch_statistics):
-    """Whether `fused_batch_norm` takes these arguments: on torch, where Keras' own makes six passes over the data.
+    """Return whether `fused_batch_norm` takes these arguments: on torch, where Keras makes six passes over the data.
 
-    Torch's kernel refuses batch statistics of fewer than two values per channel, and vectors.
-    (TensorFlow's fused kernel was tried on the CPU: no faster than Keras' own.)
+    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel. (On the CPU, TensorFlow's fused
+    kernel is no faster than Keras' batch norm.)
     """
     if keras.backend.backend() != "torch" or x.ndim < 2:
         return False
@@ -15,26 +15,26 @@ def has_fused_batch_norm(x, axis, use_batch_statistics):
 
 
 def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_statistics):
-    """Batch norm by torch's one fused kernel; the twin of `keras.layers.BatchNormalization`.
+    """Apply batch norm in one fused kernel of torch; equivalent to `keras.layers.BatchNormalization`.
 
     Args:
         x: Tensor of floats, of rank 2 or more.
         gamma, beta, mean, variance: Vectors of the size of `axis`, float64 for a float64 `x`, else float32. `mean` and
-            `variance` are the statistics to normalize with where `use_batch_statistics` is False, and are not read otherwise.
+            `variance` are only used if `use_batch_statistics` is False.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
-        use_batch_statistics: Normalize with the statistics of `x` itself.
+        use_batch_statistics: Whether to normalize with the statistics of `x`.
 
     Returns:
-        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used. The variance is the
-        biased one, which is what Keras keeps; torch's own running variance is the unbiased one, n / (n - 1) of it.
+        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used. The variance is biased, as in
+        Keras; torch's own running variance is unbiased, n / (n - 1) times as large.
     """
     import torch
 
-    if x.ndim == 3 and axis in (-1, 2):  # as rows of pixels: torch is slow with sequences in channels_last
+    if x.ndim == 3 and axis in (-1, 2):  # as images of one column: torch is slow with sequences in channels_last
         y, mean, variance = fused_batch_norm(x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics)
         return y[:, 0], mean, variance
-    axis = axis % x.ndim  # the exporter to ONNX takes no negative one
+    axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
@@ -46,12 +46,12 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
 
 
 def has_fast_convolution():
-    """Whether `convolution` is there: on torch, where Keras copies images twice between two layouts in memory."""
+    """Return whether `convolution` is available: on torch, where Keras copies images twice between two memory layouts."""
     return keras.backend.backend() == "torch"
 
 
 def convolution(x, kernel, bias, strides, padding):
-    """Convolution of images or sequences in channels_last, with its bias; the twin of `keras.ops.conv` and an addition.
+    """Convolve images or sequences in channels_last and add the bias; equivalent to `keras.ops.conv` and an addition.
 
     Args:
         x: Tensor `(batch, height, width, channels)`, or `(batch, length, channels)`.
@@ -65,18 +65,18 @@ def convolution(x, kernel, bias, strides, padding):
     """
     import torch
 
-    if x.ndim == 3:  # as an image of one row: torch has the memory format channels_last for images only
+    if x.ndim == 3:  # as images of one row: torch has the memory format channels_last only for images
         return convolution(x[:, None], kernel[None], bias, (1, *strides), (0, *padding))[:, 0]
 
-    # A permuted view of channels_last images is what torch itself calls the channels_last memory format.
+    # A permuted view of channels_last images has torch's memory format channels_last.
     y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
     return y.permute(0, 2, 3, 1)
 
 
 def relu(x):
-    """ReLU of a tensor that nobody else holds; the twin of `keras.ops.relu`.
+    """ReLU that may overwrite `x`, which the caller must own; equivalent to `keras.ops.relu`.
 
-    On torch it takes the memory of `x` where no gradients are taken: a pass over new memory costs more than the ReLU.
+    On torch without gradients it works in place: new memory costs more than the ReLU.
     """
     if keras.backend.backend() == "torch":
         import torch
@@ -87,16 +87,16 @@ def relu(x):
 
 
 def has_fast_pooling():
-    """Whether `halving_max_pool` is there: on torch, where Keras copies to another layout, in which all later layers then stay."""
+    """Return whether `halving_max_pool` is available: on torch, where Keras would change the layout for all later layers."""
     return keras.backend.backend() == "torch"
 
 
 def halving_max_pool(x, axis):
-    """Max pooling over 3 positions in steps of 2, padded by one on both sides; the twin of `HalvingMaxPooling1D`'s slices.
+    """Max pooling over 3 positions in steps of 2, padded by one on both sides; equivalent to the slices of `HalvingMaxPooling1D`.
 
     Args:
         x: Tensor of rank 3.
-        axis: Of the positions: 1, with the channels last, or 2.
+        axis: Axis of the positions: 1, with channels last, or 2.
 
     Returns:
         Tensor of rank 3, with half the positions.
@@ -110,11 +110,11 @@ def halving_max_pool(x, axis):
 
 
 def largest(x, k):
-    """Positions of the `k` largest numbers along the last axis; of equal ones the first, which torch's top-k does not promise.
+    """Return the positions of the `k` largest numbers along the last axis; of equal ones the first, unlike torch's top-k.
 
     Args:
         x: Tensor `(..., n)`.
-        k: An integer of at most n.
+        k: An integer, at most n.
 
     Returns:
         Integer tensor `(..., k)`.

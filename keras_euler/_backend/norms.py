@@ -1,4 +1,4 @@
-"""Norms of many tensors at once, on the device and over replicas."""
+"""Norms of many tensors at once, on the device and across replicas."""
 
 import functools
 
@@ -9,16 +9,16 @@ from keras_euler._backend.keras_private import training_state
 
 
 def l2_norms(tensors):
-    """L2 norms of many tensors at once: one fused call on torch, one kernel per tensor on TensorFlow, fused by XLA on JAX.
+    """Compute the L2 norms of many tensors: one fused call on torch, one kernel per tensor on TensorFlow, fused by XLA on JAX.
 
-    The twin of `keras.ops.norm` of each tensor, flattened.
+    It is equivalent to `keras.ops.norm` of each flattened tensor.
 
     Args:
         tensors: List of floating tensors of any shapes and dtypes, including TensorFlow's `IndexedSlices`. None counts as zeros.
 
     Returns:
-        Tensor `(len(tensors),)`: float64 if one of the tensors is, else float32. A norm is inf where the sum of squares
-        overflows, in float32 from norms of 1e19 on.
+        Tensor `(len(tensors),)`: float64 if one of the tensors is, else float32. A norm is inf if the sum of squares overflows:
+        in float32 from norms of 1e19 on.
     """
     given = [tensor for tensor in tensors if tensor is not None]
     dtype = wide_dtype(tensor.dtype for tensor in given)
@@ -43,15 +43,15 @@ def l2_norms(tensors):
 
 
 def norm_reader(model, variables, iterations):
-    """A function without arguments that reads what the variables hold, compiled, and without waiting for the device.
+    """Return a compiled function without arguments that reads norms of variables without waiting for the device.
 
     Args:
-        model: The model that trains.
-        variables: List of its floating trainable variables.
-        iterations: An integer variable of its optimizer's.
+        model: The model in training.
+        variables: List of floating trainable variables of the model.
+        iterations: An integer variable of the optimizer.
 
     Returns:
-        Function that returns the pair of the value of `iterations` and the `l2_norms` of `variables`, on the device.
+        Function that returns the value of `iterations` and the `l2_norms` of `variables`, on the device.
     """
     if keras.backend.backend() == "torch":
         return lambda: (iterations.value.clone(), l2_norms([variable.value for variable in variables]))
@@ -69,9 +69,9 @@ def norm_reader(model, variables, iterations):
 
 
 def _jax_values(model, variables):
-    """A function that gets arrays of variables from where `fit` keeps them between two steps of training.
+    """Return a function that reads the arrays of variables from the state that `fit` keeps between two steps.
 
-    Reading the variables themselves needs all of them brought back, the optimizer's too, which takes longer than a short step.
+    Reading the variables would first copy back all of them, with those of the optimizer, which takes longer than a short step.
     """
     places = {id(v): ("trainable_variables", i) for i, v in enumerate(model.trainable_variables)}
     places |= {id(v): ("optimizer_variables", i) for i, v in enumerate(model.optimizer.variables)}
@@ -91,12 +91,12 @@ def _jax_values(model, variables):
 def _jax_norms():
     import jax
 
-    # A copy of the number, for the next training step takes the memory of its arrays.
+    # A copy of the number, because the next training step reuses the memory of its arrays.
     return jax.jit(lambda iterations, values: (iterations + 0, l2_norms(values)))
 
 
 def sum_over_replicas(gradients):
-    """What all replicas of TensorFlow's `MirroredStrategy` have of each gradient; on the other backends a step sees the whole.
+    """Sum gradients over the replicas of TensorFlow's `MirroredStrategy`; on other backends a step has the whole gradient.
 
     Args:
         gradients: List of tensors, or None.

@@ -1,11 +1,11 @@
-"""Which tensor this is."""
+"""Tests of the kind of a tensor."""
 
 import keras
 import numpy as np
 
 
 def has_value(x):
-    """Whether a tensor of the backend has a value that can be read: false while a function is traced."""
+    """Return whether a tensor of the backend has a value, which it lacks while a function is traced."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -21,21 +21,21 @@ def has_value(x):
 
 
 def is_tensorflow_tensor(x):
-    """Whether this is a tensor of TensorFlow's, whatever the backend: data sets hand them to a preprocessor."""
+    """Return whether this is a TensorFlow tensor, which data sets pass to a preprocessor on every backend."""
     return type(x).__module__.startswith("tensorflow.")
 
 
 def is_tensorflow_graph_tensor(x):
-    """Whether this is a symbolic tensor of TensorFlow's, without a value, such as `tf.data.Dataset.map` hands out."""
+    """Return whether this is a symbolic TensorFlow tensor, such as those inside `tf.data.Dataset.map`."""
     return is_tensorflow_tensor(x) and not hasattr(x, "numpy")
 
 
 def is_string_tensor(x):
-    """Whether this is a tensor of strings with a value; only TensorFlow has such."""
+    """Return whether this is a string tensor with a value, which only TensorFlow has."""
     return is_tensorflow_tensor(x) and hasattr(x, "numpy") and getattr(x.dtype, "name", None) == "string"
 
 
 def decode_strings(x):
-    """A tensor of strings, which are bytes there, as an array of Python's."""
+    """Return an array of Python strings from a string tensor, which holds bytes."""
     strings = [text.decode("utf-8", "replace") for text in np.ravel(x.numpy())]
     return np.array(strings, object).reshape(x.shape)

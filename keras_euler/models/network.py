@@ -1,4 +1,4 @@
-"""What the image and the text network share: the checks of their arguments, their graph and their configuration."""
+"""The base class of the image and the text network: checks of arguments, graph and configuration."""
 
 import difflib
 import inspect
@@ -22,7 +22,7 @@ SERIALIZE = {
     "classifier_activation": lambda value: keras.activations.serialize(keras.activations.get(value)),
     "dtype": keras.dtype_policies.serialize,
 }
-# What other libraries call the arguments.
+# Names of the arguments in other libraries.
 OTHER_NAMES = {
     **dict.fromkeys(("classes", "n_classes", "nb_classes", "num_labels"), "num_classes"),
     **dict.fromkeys(("filters", "channels"), "widths"),
@@ -32,11 +32,10 @@ OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
 
 class EulerNetwork(keras.Model):
-    """A functional model that is a chain of layers made from arguments. Abstract.
+    """A functional model that is a chain of layers, made from arguments. Abstract.
 
-    Its configuration holds the arguments and, in `replaced_layers`, every layer that differs from what the arguments make: one
-    that was frozen, quantized or given another activation. A subclass validates its arguments with `checked` and defines
-    `make_layers(arguments)`.
+    Its configuration holds the arguments and, as `replaced_layers`, every layer that was changed afterwards: frozen, quantized or
+    given another activation. A subclass validates its arguments with `checked` and defines `make_layers(arguments)`.
 
     Args:
         inputs: A `keras.Input`.
@@ -71,14 +70,14 @@ class EulerNetwork(keras.Model):
 
     @classmethod
     def _made_layers(cls, arguments: Config) -> list[keras.layers.Layer]:
-        """The layers that `arguments` make, not yet built."""
+        """Return the unbuilt layers that `arguments` make."""
         layers = cls.make_layers(arguments)
         for layer in layers:
             layer.trainable = arguments["trainable"]
         return layers
 
     def _arguments(self) -> Config:
-        """Dict of the constructor arguments without `replaced_layers` and `weights`."""
+        """Return a dict of the constructor arguments without `replaced_layers` and `weights`."""
         names = [name for name in self._argument_names if name not in ("input_shape", "dtype", "replaced_layers")]
         arguments = {name: getattr(self, name) for name in names} | {"dtype": self.dtype_policy}
         if "input_shape" in self._argument_names:
@@ -86,12 +85,12 @@ class EulerNetwork(keras.Model):
         return arguments
 
     def serialized_arguments(self) -> Config:
-        """Dict of the constructor arguments as plain values, without `replaced_layers` and `weights`."""
+        """Return a dict of the serialized constructor arguments without `replaced_layers` and `weights`."""
         arguments = self._arguments()
         return arguments | {name: serialize(arguments[name]) for name, serialize in SERIALIZE.items()}
 
     def serialized_replacements(self, **arguments: Any) -> Config | None:
-        """The layers that differ from what the arguments make: dict from name to configuration, or None if all are the same.
+        """Return the changed layers, as a dict from name to configuration, or None.
 
         Args:
             **arguments: Arguments to compare with instead of the network's own.
@@ -108,7 +107,7 @@ class EulerNetwork(keras.Model):
 
     def get_config(self) -> Config:
         replaced = self.serialized_replacements()
-        # A saved network brings its own weights.
+        # A saved network has its own weights.
         return {**self.serialized_arguments(), "replaced_layers": replaced, "weights": None}
 
     @classmethod
@@ -118,7 +117,7 @@ class EulerNetwork(keras.Model):
 
 
 def check_names(cls: type, kwargs: Config) -> None:
-    """Raise a TypeError that names the right keyword argument of a class where one is unknown."""
+    """Raise a TypeError that names the right keyword argument of a class if one is unknown."""
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     unknown = [name for name in kwargs if name not in parameters]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -129,7 +128,7 @@ def check_names(cls: type, kwargs: Config) -> None:
 
 
 def deserialized(layers: Config | None, custom_objects: Config | None = None) -> dict[str, keras.layers.Layer] | None:
-    """Dict from name to layer, from what `EulerNetwork.serialized_replacements` returns."""
+    """Return a dict from name to layer, from the result of `EulerNetwork.serialized_replacements`."""
     if layers is None:
         return None
     deserialize = keras.saving.deserialize_keras_object
@@ -137,7 +136,7 @@ def deserialized(layers: Config | None, custom_objects: Config | None = None) ->
 
 
 def _comparable(config: Any) -> Any:
-    """A serialized layer without the marks of one object: the shape it was built for, the identity Keras gives shared objects."""
+    """Return a serialized layer without the properties of one object: its build shape and the id of a shared object."""
     if isinstance(config, dict):
         marks = ("build_config", "shared_object_id")
         return {name: _comparable(value) for name, value in config.items() if name not in marks}
@@ -145,7 +144,7 @@ def _comparable(config: Any) -> Any:
 
 
 def checked(arguments: Config, num_blocks: int, num_stages: int) -> Config:
-    """Return the constructor arguments with the shared ones validated and in their final form."""
+    """Return the constructor arguments, with the shared ones validated and converted."""
     given = dict(arguments)
     h_per_block = step_factors(given["h"], num_blocks)
     if isinstance(given["h"], numbers.Real):

@@ -1,4 +1,6 @@
-"""Any functional Keras ResNet made Euler: each branch that is added to a shortcut is scaled by h."""
+"""Convert a functional Keras ResNet: scale every residual branch by h."""
+
+from typing import Any
 
 import keras
 
@@ -7,33 +9,33 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, is_of_keras, rebuilt, tensors, walk
-from keras_euler.surgery.residual_connections import is_addition, opaque_layers, residual_connections
+from keras_euler.surgery.residual_connections import Residual, is_addition, opaque_layers, residual_connections
 
 
 def eulerize(
     model: keras.Model, h: StepFactor = 0.1, shortcuts: dict[str, int | None] | None = None, verbose: bool = True
 ) -> keras.Model:
-    """A copy of a functional Keras ResNet in which each residual connection is an explicit Euler step, `y = x + h * F(x)`.
+    """Copy a functional Keras ResNet and make each residual connection an explicit Euler step, `y = x + h * F(x)`.
 
-    What the model adds by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same name (equation 3 of the
-    paper). Layers are copied with their weights, in their order, so that files of the model's weights fit too; with `h=1` the
-    outputs are those of the model. What is a residual connection, and which input the shortcut, says `residual_connections`.
+    Each addition by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same name (equation 3 of the paper).
+    The layers are copied with their weights and in their order, so that files of the model's weights fit. With `h=1` the outputs
+    are those of the model. `residual_connections` describes what a residual connection is, and which input is its shortcut.
 
     Args:
         model: A functional or Sequential Keras model, such as those of `keras.applications` and KerasHub's backbones.
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, L being the number of residual connections that x passes; or
-            one number for each of them, in the order of `residual_connections`.
-        shortcuts: Dict of the name of an addition -> 0 or 1, which input is its shortcut, or None to leave it alone; needed
-            where the graph does not tell. The name of a layer made of layers -> None says that it hides no residual connection.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of residual connections that x
+            passes; or one number for each of them, in the order of `residual_connections`.
+        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to leave it alone; needed if the
+            graph is ambiguous. The name of a composite layer -> None declares that it hides no residual connection.
         verbose: Whether to print what was changed and what was left alone.
 
     Returns:
         A functional `keras.Model`, not compiled.
 
     Raises:
-        TypeError: `model` is not a Keras model, `h` no number, or `shortcuts` no dict.
-        ValueError: It is subclassed, has no residual connection in its graph, or layers made of layers that may hide some; an
-            addition is undecided; `h` is out of range or has another length.
+        TypeError: `model` is not a Keras model, `h` is not a number, or `shortcuts` is not a dict.
+        ValueError: The model is subclassed, has no residual connection in its graph, or has composite layers that may hide some;
+            an addition is ambiguous; `h` is out of range or has another length.
 
     Example:
 
@@ -51,7 +53,7 @@ def eulerize(
         raise ValueError(_hidden(model, opaque, len(scaled)))
     if not scaled:
         raise ValueError(_nothing_found(model, residuals))
-    # A rule's L are the blocks that x passes, of which several may be calls of one; a list has a number for each addition.
+    # The L of a rule counts the blocks that x passes, where an addition may be called several times. A list has one h per addition.
     num_calls = sum(residual.num_calls for residual in scaled)
     factors = step_factors(h, num_calls if isinstance(h, str) else len(scaled))[: len(scaled)]
     euler = _Euler(residuals, factors).copy(model)
@@ -68,17 +70,19 @@ def eulerize(
 
 
 class _Euler:
-    """Copies a model; its additions are those of `residuals`, in the order in which they come."""
+    """Copy a model and convert its additions; `residuals` are all of them, in order."""
 
-    def __init__(self, residuals, factors):
-        factors = iter(factors)
-        self.residuals = iter([(r, None if r.shortcut is None else next(factors)) for r in residuals])
-        self.copies = {}  # id of a layer -> it and its copy; a layer may be shared by several models
+    def __init__(self, residuals: list[Residual], factors: list[float]) -> None:
+        remaining = iter(factors)
+        self.residuals = iter([(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals])
+        self.copies: dict[
+            int, tuple[keras.layers.Layer, keras.layers.Layer]
+        ] = {}  # id of a layer -> it and its copy; a layer may be shared by several models
 
-    def copy(self, model, prefix=""):
+    def copy(self, model: keras.Model, prefix: str = "") -> keras.Model:
         own = []
 
-        def layer(old):
+        def layer(old: Any) -> Any:
             if not isinstance(old, keras.layers.Layer):
                 return old
             if id(old) not in self.copies:
@@ -86,7 +90,7 @@ class _Euler:
                 own.append(old)
             return self.copies[id(old)][1]
 
-        def call(operation, *args, **kwargs):
+        def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             inputs = tensors((args, kwargs))
             if not is_addition(operation, inputs):
                 return operation(*args, **kwargs)
@@ -94,7 +98,7 @@ class _Euler:
             if residual.shortcut is None:
                 return operation(*args, **kwargs)
             name = residual.name.removeprefix(prefix).replace("#", "_")
-            # Addition as a layer casts to its own dtype, as a function to the wider one of the two; only the layer keeps masks.
+            # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of the two.
             is_layer = isinstance(operation, keras.layers.Layer)
             dtype = operation.dtype_policy if is_layer else keras.backend.result_type(*(x.dtype for x in inputs))
             branch = 1 - residual.shortcut
@@ -102,13 +106,13 @@ class _Euler:
 
         euler = walk(functional(model), call, layer)
         for old in own:
-            if not is_graph(old):  # its layers have been copied likewise
+            if not is_graph(old):  # the layers of a graph have been copied
                 copy_state(old, self.copies[id(old)][1])
         euler = keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
         euler.dtype_policy = model.dtype_policy  # without it, compile would not scale the loss under mixed_float16
         return euler
 
-    def _copied(self, layer, prefix):
+    def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
         if is_graph(layer):
             return self.copy(layer, f"{prefix}{layer.name}/")
         try:
@@ -120,22 +124,22 @@ class _Euler:
             ) from error
 
 
-def _hidden(model, opaque, num_scaled):
+def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:
     listed = ", ".join(f"{name} ({kind})" for name, kind in list(opaque.items())[:5]) + ", ..." * (len(opaque) > 5)
     name = next(iter(opaque))
     return (
-        f"`model` has layers made of layers, which may hide residual connections: {listed}. "
+        f"`model` has composite layers, which may hide residual connections: {listed}. "
         f"Received: {type(model).__name__} named {model.name!r}, with {num_scaled} residual connections in its graph. "
-        "Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of the graph; "
-        f"where they hide none, pass shortcuts={{{name!r}: None, ...}}."
+        "Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of the graph. "
+        f"If they hide none, pass shortcuts={{{name!r}: None, ...}}."
     )
 
 
-def _nothing_found(model, residuals):
+def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     received = f"Received: {type(model).__name__} named {model.name!r}."
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in layers):
-        return f"`model` is made of Euler steps already. {received} Pass h where it is built."
+        return f"`model` already consists of Euler steps. {received} Pass h to its constructor."
     left = "".join(f" {residual.name} was left alone: {residual.reason}." for residual in residuals)
     merging = [
         f"{call.operation.name} ({type(call.operation).__name__})"
@@ -147,6 +151,6 @@ def _nothing_found(model, residuals):
     return f"`model` has no residual connection in its graph: no addition of two tensors. {received}{left}"
 
 
-def _may_add(operation):
-    """Whether a call of several tensors may add them: code of a user's, or of a model of Keras' own."""
+def _may_add(operation: keras.Operation) -> bool:
+    """Return whether a call of several tensors may add them: it is code of a user, or a model of Keras."""
     return not is_of_keras(operation) or isinstance(operation, (keras.Model, keras.layers.Add, keras.layers.Lambda))

@@ -1,29 +1,31 @@
-"""What goes from block to block."""
+"""The outputs of a network's blocks."""
 
 import collections
+from typing import Any
 
 import keras
 
+from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
 
 
 def block_features(model: keras.Model) -> keras.Model:
-    """A model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
+    """Return a model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
 
-    Blocks are the `EulerResidual` layers of a model and of the models within it, and `EulerAdd` layers that stand in their
-    graphs. The weights are those of `model`: after more training the features are others.
+    Blocks are the `EulerResidual` layers of a model and its inner models, and the `EulerAdd` layers in their graphs. The new model
+    shares the weights of `model`, so that its features change with further training.
 
     Args:
-        model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, alone or as a part.
+        model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, or with such an inner model.
 
     Returns:
-        A functional `keras.Model` of the same inputs, whose output is a dict of block name -> `x_{n+1}`, in order. A name that
-        comes again gets `#2`, `#3` and so on.
+        A functional `keras.Model` of the same inputs, whose output is a dict of block name -> `x_{n+1}`, in order. Repeated
+        names get `#2`, `#3` and so on.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is a subclassed or unbuilt one, or has no such block.
+        ValueError: The model is subclassed or unbuilt, or has no such block.
 
     Example:
 
@@ -38,15 +40,15 @@ def block_features(model: keras.Model) -> keras.Model:
     return features
 
 
-def _features(graph):
-    """The model of the features, or None without any."""
-    outputs = collections.OrderedDict()  # torch would sort a plain dict by its keys
+def _features(graph: keras.Model) -> keras.Model | None:
+    """Return the model of the features, or None if there are none."""
+    outputs: collections.OrderedDict[str, Tensor] = collections.OrderedDict()  # torch would sort a plain dict by its keys
 
-    def add(name, output):
+    def add(name: str, output: Tensor) -> None:
         repeats = sum(key.partition("#")[0] == name for key in outputs)
         outputs[f"{name}#{repeats + 1}" if repeats else name] = output
 
-    def call(layer, *args, **kwargs):
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Tensor:
         if is_graph(layer) and (nested := _features(functional(layer))):
             for name, output in nested(*args, **kwargs).items():
                 add(name.partition("#")[0], output)

@@ -1,11 +1,13 @@
-"""A network for inference: batch norm, h and ReLU folded into the convolutions before them."""
+"""Fold batch norm, h and ReLU into the preceding convolutions, for inference."""
 
 import math
 from collections import Counter
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_euler._types import Array, Tensor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -18,26 +20,26 @@ NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """A copy of a model for inference, with batch norm, h and ReLU folded into the convolutions.
+    """Copy a model for inference, with batch norm, h and ReLU folded into the convolutions.
 
-    In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so is a convolution or dense
-    layer `z = W * x + b` before it. With `s = gamma / sqrt(sigma^2 + epsilon)` both are one, of kernel `s * W` and bias
-    `s * (b - mu) + beta`; where it ends the branch F, of `h` times that, and the block is `I(S(x) + F(x))`. A ReLU behind becomes
-    the convolution's activation. The outputs are the same but for rounding, in fewer passes over the data.
+    In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so is a preceding convolution or
+    dense layer `z = W * x + b`. With `s = gamma / sqrt(sigma^2 + epsilon)` both become one layer of kernel `s * W` and bias `s * (b
+    - mu) + beta`. At the end of the branch F both are also multiplied by `h`, and the block is `I(S(x) + F(x))`. A following ReLU
+    becomes the convolution's activation. The outputs are the same up to rounding, with fewer passes over the data.
 
-    A batch norm that follows no convolution (Conv1D to Conv3D, depthwise ones) or dense layer, as the first one with
-    `preactivation`, and h after another norm stay as they are; so does what lies in layers made of layers.
+    A batch norm that does not follow a convolution (Conv1D to Conv3D, depthwise) or dense layer is unchanged, such as the first one
+    with `preactivation`. So are h after another norm, and everything inside composite layers.
 
     Args:
-        model: A functional or Sequential Keras model: an `EulerResNet`, an `EulerVDCNN`, either within the model of a recipe, a
-            `CharacterClassifier`, or any other with batch norm, such as those of `eulerize`.
+        model: A functional or Sequential Keras model with batch norm: an `EulerResNet`, an `EulerVDCNN`, a model of a recipe that
+            contains one, a `CharacterClassifier`, or any other, such as those of `eulerize`.
 
     Returns:
-        A functional `keras.Model`, or a `CharacterClassifier`; not compiled. It is not meant to be trained.
+        A functional `keras.Model` or a `CharacterClassifier`, not compiled and not meant to be trained.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: It is subclassed or not built, or a task of KerasHub's with a preprocessor.
+        ValueError: The model is subclassed or unbuilt, or a KerasHub task with a preprocessor.
 
     Example:
 
@@ -65,17 +67,20 @@ def fold(model: keras.Model) -> keras.Model:
 
 
 class _Folding:
-    """What folds into what in one graph; the models within it have foldings of their own.
+    """The plan of what to fold in one graph; inner models have their own plans.
 
     Attributes:
-        arrays: Dict of the id of a layer -> kernel and bias with all that folds into it.
-        activated: Ids of the layers that a ReLU is folded into.
-        gone: Ids of the batch norms and ReLUs that are folded.
+        arrays: Dict of the id of a layer -> its kernel and bias after folding.
+        activated: Ids of the layers into which a ReLU is folded.
+        gone: Ids of the folded batch norms and ReLUs.
         scaled: Ids of the `EulerAdd`s whose h is folded.
     """
 
-    def __init__(self, graph):
-        self.arrays, self.activated, self.gone, self.scaled = {}, set(), set(), set()
+    def __init__(self, graph: keras.Model) -> None:
+        self.arrays: dict[int, tuple[Array, Array]] = {}
+        self.activated: set[int] = set()
+        self.gone: set[int] = set()
+        self.scaled: set[int] = set()
         found, outputs = calls(graph)
         blocks = {id(call.operation): call.operation for call in found if isinstance(call.operation, EulerResidual)}
         self.uses = Counter(id(call.operation) for call in found)
@@ -84,7 +89,7 @@ class _Folding:
         consumers.update(map(id, outputs))
         for block in blocks.values():
             self._fold_residual(block)
-        linear = {}  # id of a tensor that nothing else takes -> the linear layer that it comes out of
+        linear: dict[int, keras.layers.Layer] = {}  # id of a tensor with one consumer -> the linear layer that gives it
         for call in found:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
@@ -95,11 +100,11 @@ class _Folding:
             if layer is not None and consumers[id(call.outputs[0])] == 1:
                 linear[id(call.outputs[0])] = layer
 
-    def copy(self, graph):
-        """The folded copy of the graph, with its weights."""
-        copies, passed = {}, set()  # id of a layer -> it and its copy; ids of the copies that pass on what they get
+    def copy(self, graph: keras.Model) -> keras.Model:
+        """Return the folded copy of the graph, with its weights."""
+        copies, passed = {}, set()  # id of a layer -> it and its copy; ids of the copies to skip
 
-        def layer(old):
+        def layer(old: Any) -> Any:
             if not isinstance(old, keras.layers.Layer):
                 return old
             if id(old) not in copies:
@@ -107,7 +112,7 @@ class _Folding:
                 passed.update([id(copies[id(old)][1])] if id(old) in self.gone else [])
             return copies[id(old)][1]
 
-        def call(operation, *args, **kwargs):
+        def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             if id(operation) in passed:
                 return keras.tree.flatten((args, kwargs))[0]
             return operation(*args, **kwargs)
@@ -118,7 +123,7 @@ class _Folding:
                 self._fill(old, new)
         return folded
 
-    def _fold_residual(self, block):
+    def _fold_residual(self, block: EulerResidual) -> None:
         for chain in (block.branch, block.shortcut or []):
             last = None
             for layer in chain:
@@ -126,7 +131,7 @@ class _Folding:
             if chain is block.branch:
                 self._fold_h(last, block.add)
 
-    def _fold_h(self, layer, add):
+    def _fold_h(self, layer: keras.layers.Layer | None, add: EulerAdd) -> None:
         """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is one."""
         h = add.h if add.trainable_h is None else _numpy(add.step_factor)
         fits = np.ndim(h) == 0 or (1 if add.data_format == "channels_first" else -1) == _channel_axis(layer)
@@ -134,8 +139,8 @@ class _Folding:
             self._absorb(layer, h, 0.0)
             self.scaled.add(id(add))
 
-    def _last_linear(self, before, layer):
-        """The linear layer that the output of `layer` comes out of, if anything may still fold into it; folds `layer` if it can."""
+    def _last_linear(self, before: keras.layers.Layer | None, layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        """Fold `layer` if possible; return the linear layer that gives its output, or None if nothing more may fold into that."""
         if type(layer) in NORMS:
             if before is None or self.uses[id(layer)] > 1 or _channel_axis(before) != _normalized_axis(layer):
                 return None
@@ -151,12 +156,12 @@ class _Folding:
         is_plain = is_plain and not (layer.quantization_mode or getattr(layer, "lora_enabled", False))
         return layer if is_plain and self.uses[id(layer)] == 1 else None
 
-    def _absorb(self, layer, scale, shift):
+    def _absorb(self, layer: keras.layers.Layer, scale: Array | float, shift: Array | float) -> None:
         kernel, bias = self.arrays.get(id(layer)) or _arrays(layer)
         scales = np.broadcast_to(scale, bias.shape).reshape(_filters(layer))
         self.arrays[id(layer)] = kernel * scales, bias * scale + shift
 
-    def _copied(self, layer, in_graph=True):
+    def _copied(self, layer: keras.layers.Layer, in_graph: bool = True) -> keras.layers.Layer:
         if in_graph and is_graph(layer):
             return fold(layer)
         config = layer.get_config()
@@ -175,8 +180,8 @@ class _Folding:
                     config[name] = [keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept] or None
         return rebuilt(layer, config)
 
-    def _fill(self, old, new):
-        """Give a built copy its weights."""
+    def _fill(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+        """Copy or fold the weights of a layer into its built copy."""
         if isinstance(old, EulerResidual):
             for name in ("branch", "shortcut"):
                 for one, other in zip(self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True):
@@ -188,48 +193,48 @@ class _Folding:
         elif id(old) not in self.scaled:
             copy_state(old, new)
 
-    def _kept(self, chain):
+    def _kept(self, chain: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
         return [layer for layer in chain if id(layer) not in self.gone]
 
 
-def _is_relu(layer):
+def _is_relu(layer: keras.layers.Layer) -> bool:
     if type(layer) is keras.layers.ReLU:
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
     return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
 
 
-def _channel_axis(layer):
-    """Of a linear layer's output: 1 or -1."""
+def _channel_axis(layer: keras.layers.Layer | None) -> int:
+    """Return the channel axis of a linear layer's output: 1 or -1."""
     return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
 
 
-def _normalized_axis(norm):
-    """Likewise, the axis that a batch norm keeps."""
+def _normalized_axis(norm: keras.layers.BatchNormalization) -> int:
+    """Return the channel axis of a batch norm: 1 or -1."""
     return -1 if norm.axis in (-1, norm.input_spec.ndim - 1) else norm.axis
 
 
-def _affine(norm):
-    """Scale and shift of a batch norm in inference."""
+def _affine(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:
+    """Return the scale and shift of a batch norm in inference."""
     gamma = 1.0 if norm.gamma is None else _numpy(norm.gamma)
     beta = 0.0 if norm.beta is None else _numpy(norm.beta)
     scale = gamma / np.sqrt(_numpy(norm.moving_variance) + norm.epsilon)
     return scale, beta - scale * _numpy(norm.moving_mean)
 
 
-def _arrays(layer):
+def _arrays(layer: keras.layers.Layer) -> tuple[Array, Array]:
     kernel = _numpy(layer.kernel)
     return kernel, _numpy(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
 
 
 def num_filters(layer: keras.layers.Layer) -> int:
-    """How many channels a linear layer's output has."""
+    """Return the number of output channels of a linear layer."""
     return math.prod(_filters(layer))
 
 
-def _filters(layer):
-    """The same, as the last axes of the kernel: a depthwise one has so many for each channel of the input."""
+def _filters(layer: keras.layers.Layer) -> tuple[int, ...]:
+    """Return the number of filters as the last axes of the kernel; depthwise ones have several per input channel."""
     return layer.kernel.shape[-2:] if isinstance(layer, DEPTHWISE) else layer.kernel.shape[-1:]
 
 
-def _numpy(variable):
+def _numpy(variable: Tensor) -> Array:
     return keras.ops.convert_to_numpy(variable).astype("float64")

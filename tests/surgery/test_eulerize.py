@@ -108,7 +108,7 @@ def test_backbone_of_keras_hub(rng):
     transformer = keras_hub.models.BertBackbone(
         vocabulary_size=10, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4, max_sequence_length=4
     )
-    with pytest.raises(ValueError, match=r"layers made of layers, which may hide residual connections: .*TransformerEncoder"):
+    with pytest.raises(ValueError, match=r"composite layers, which may hide residual connections: .*TransformerEncoder"):
         eulerize(transformer)
 
 
@@ -191,7 +191,7 @@ BAD = [
     (lambda: eulerize(Subclassed()), ValueError, "must be functional or Sequential.*Pass the functional part"),
     (lambda: eulerize(plain(layers.Dense(4))), ValueError, "no residual connection in its graph: no addition of two"),
     (lambda: eulerize(plain(Hidden())), ValueError, r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with"),
-    (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "made of Euler steps already.*Pass h where it is built"),
+    (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "already consists of Euler steps.*Pass h to its constructor"),
     (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "Which input of 'sum'"),
     (lambda: eulerize(tie(), shortcuts={"sum": 2}), ValueError, "must say 0, 1 or None.*Received: {'sum': 2}"),
     (lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}), ValueError, r"do not exist: \['all'\]. The additions are: sum"),
