@@ -212,13 +212,13 @@ def cuts(description, points):
     if "search" in description:
         low, high = description["search"]
         actual[description["axis"]] = [f"searched from {low:g} to {high:g}"]
-    found = [
+    differences = [
         f"{name} {_listed(actual[name])} ({_listed(values)})"
         for name, values in sorted(description["paper"].items())
         if name in actual and any(value not in actual[name] for value in values)
     ]
     num_seeds = len(actual.get("seed", ()))
-    return found + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
+    return differences + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
 
 
 def _listed(values):

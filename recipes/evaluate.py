@@ -174,18 +174,18 @@ def with_noise(model, level, seed):
     import keras_euler
 
     noise = keras_euler.AdditiveGaussianNoise(level, "always", seed=seed, dtype="float32")
-    found = []
+    normalizations = []
 
     def call(layer, *args, **kwargs):
         y = layer(*args, **kwargs)
-        if found or not isinstance(layer, keras.layers.Normalization):
+        if normalizations or not isinstance(layer, keras.layers.Normalization):
             return y
-        found.append(layer)
+        normalizations.append(layer)
         return noise(y)
 
     graph = keras.Model(model.inputs, model.outputs)  # the calls of a Sequential model cannot be walked
     noisy = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
-    if found:
+    if normalizations:
         return noisy
     inputs = model.inputs[0]
     is_nested = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())

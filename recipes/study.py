@@ -197,11 +197,11 @@ def _search_range(parser, options, plan):
     name, values = plan.roles["axis"]
     if not isinstance(values[0], float) or min(values) == max(values):
         parser.error(f"--sampler searches along numbers: {name} has the values {sorted(set(values))}. See --axis.")
-    others = {other: found for other, found in plan.varied.items() if other != name}
-    several = [f"{other} ({', '.join(map(str, found))})" for other, found in others.items() if len(found) > 1]
+    other_values = {other: choices for other, choices in plan.varied.items() if other != name}
+    several = [f"{other} ({', '.join(map(str, choices))})" for other, choices in other_values.items() if len(choices) > 1]
     if several:
         parser.error(f"--sampler searches along {name}; choose one value of {' and '.join(several)}.")
-    return name, min(values), max(values), {other: found[0] for other, found in others.items()}
+    return name, min(values), max(values), {other: choices[0] for other, choices in other_values.items()}
 
 
 def _depth(default, point):

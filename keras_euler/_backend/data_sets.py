@@ -107,7 +107,7 @@ def _map_in_tensorflow(data, validator):
     preprocessor = getattr(model, "preprocessor", None)  # a KerasHub task passes strings to it
     has_values_to_check = preprocessor or keras.backend.is_int_dtype(model.inputs[0].dtype)
 
-    def checked(function, tensor):
+    def checked_on_host(function, tensor):
         def check(array):
             validator.guard(function, array)
             return np.int64(0)
@@ -117,16 +117,16 @@ def _map_in_tensorflow(data, validator):
 
     def inputs(tensor):
         if tensor.dtype != tf.string:
-            return checked(validator.inputs, tensor) if has_values_to_check else tensor
+            return checked_on_host(validator.inputs, tensor) if has_values_to_check else tensor
         if preprocessor:
             return tensor
         if len(model.input_shape) != 2:
-            return checked(validator.inputs, tensor)
+            return checked_on_host(validator.inputs, tensor)
         encode = functools.partial(validator.guard, validator.inputs)
         return on_strings_of_tensorflow(encode, tensor, model.input_shape[1])
 
     def labels(tensor):
-        return checked(validator.labels, tensor) if validator.loss or tensor.dtype == tf.string else tensor
+        return checked_on_host(validator.labels, tensor) if validator.loss or tensor.dtype == tf.string else tensor
 
     def dense(structure):
         tensors = tf.nest.flatten(structure)

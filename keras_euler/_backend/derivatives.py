@@ -20,21 +20,21 @@ def gradients(function, arrays):
     if backend == "jax":
         import jax
 
-        found = jax.grad(function)(tensors)
+        results = jax.grad(function)(tensors)
     elif backend == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             value = function(tensors)
-        found = tape.gradient(value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        results = tape.gradient(value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     else:
         import torch
 
         for tensor in tensors:
             tensor.requires_grad_()
-        found = torch.autograd.grad(function(tensors), tensors, allow_unused=True, materialize_grads=True)
-    return [float64_array(gradient) for gradient in found]
+        results = torch.autograd.grad(function(tensors), tensors, allow_unused=True, materialize_grads=True)
+    return [float64_array(gradient) for gradient in results]
 
 
 def linearized(function, x):

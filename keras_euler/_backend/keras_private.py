@@ -25,13 +25,13 @@ def inner_layers(layer):
 
 def all_layers(layer):
     """Return a layer and its inner layers at any depth, each once."""
-    found, left = {}, [layer]
-    while left:
-        one = left.pop(0)
-        if id(one) not in found:
-            found[id(one)] = one
-            left += inner_layers(one)
-    return list(found.values())
+    layers, remaining = {}, [layer]
+    while remaining:
+        inner = remaining.pop(0)
+        if id(inner) not in layers:
+            layers[id(inner)] = inner
+            remaining += inner_layers(inner)
+    return list(layers.values())
 
 
 def training_state(model):

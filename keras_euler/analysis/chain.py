@@ -33,16 +33,16 @@ class Chain:
 
     def __init__(self, model: keras.Model) -> None:
         self.visit: Visitor = run_layer
-        self.model, found = self._tapped(functional(model))
-        residuals = [layer for layer in found if isinstance(layer, EulerResidual)]
+        self.model, found_blocks = self._tapped(functional(model))
+        residuals = [layer for layer in found_blocks if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
-        self.factors = [layer.h for layer in residuals or found]
-        if 0 < len(residuals) < len(found):
+        self.factors = [layer.h for layer in residuals or found_blocks]
+        if 0 < len(residuals) < len(found_blocks):
             raise ValueError(
-                f"`model` has {len(residuals)} EulerResidual layers and {len(found) - len(residuals)} EulerAdds in its graph. "
-                "All its blocks must be of one kind."
+                f"`model` has {len(residuals)} EulerResidual layers and {len(found_blocks) - len(residuals)} EulerAdds in its "
+                "graph. All its blocks must be of one kind."
             )
-        if not found:
+        if not found_blocks:
             raise ValueError(
                 f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: {type(model).__name__} named "
                 f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
@@ -61,7 +61,7 @@ class Chain:
     def _tapped(self, graph: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
         """Return a copy of the graph with a tap on every layer, and the blocks that it calls, in order."""
         copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> copy
-        found: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
+        blocks_of: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
         called: list[keras.layers.Layer] = []  # the blocks of all calls
 
         def layer(old: keras.layers.Layer) -> keras.layers.Layer:
@@ -70,11 +70,11 @@ class Chain:
             if id(old) not in copies:
                 own = [old] if isinstance(old, (EulerAdd, EulerResidual)) else []
                 new, own = self._tapped(functional(old)) if is_graph(old) else (_Tap(old, self), own)
-                copies[id(old)], found[id(new)] = new, own
+                copies[id(old)], blocks_of[id(new)] = new, own
             return copies[id(old)]
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
-            called.extend(found.get(id(operation), ()))
+            called.extend(blocks_of.get(id(operation), ()))
             return operation(*args, **kwargs)
 
         return walk(graph, call, layer), called

@@ -88,16 +88,16 @@ def _boundaries(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
 
 def _sums(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
     """Return the outputs of all `EulerAdd`s."""
-    found = []
+    sums = []
 
     def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         y = layer(x)
         if isinstance(layer, EulerAdd):
-            found.append(y)
+            sums.append(y)
         return y
 
     chain.run(x, visit, training)
-    return found
+    return sums
 
 
 def _are_probabilities(outputs: Tensor) -> bool:

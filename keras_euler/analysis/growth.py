@@ -213,13 +213,13 @@ class _Blocks:
     @property
     def after(self) -> Array:
         """Norms of all layers between a block and the next one, an array `(D,)`."""
-        found = []
+        norms = []
         for (layer, _), norm in zip(self.steps, self.norms, strict=True):
             if isinstance(layer, EulerResidual):
-                found.append(1.0)
+                norms.append(1.0)
             else:
-                found[-1] *= norm
-        return np.array(found)
+                norms[-1] *= norm
+        return np.array(norms)
 
     def widen(self, other: "_Blocks") -> None:
         """Raise the norms to the largest growth of the distance between these inputs and those of another batch.

@@ -78,8 +78,8 @@ def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     keys = {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
     if not {"data", "labels"} <= keys.keys():
-        found = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
-        raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {found}.")
+        received = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
+        raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {received}.")
     data, labels = batch[keys["data"]], batch[keys["labels"]]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (_ROWS, _PIXELS):
         raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {describe(data)}.")

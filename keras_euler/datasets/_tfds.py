@@ -49,9 +49,9 @@ def read_folder(folder: Path, name: str, features: Sequence[str], splits: Sequen
     """
     info = folder / "dataset_info.json"
     with decoding(info, "the JSON description of a TensorFlow Datasets folder"):
-        found = json.loads(info.read_text("utf-8"))["name"]
-    if found != name:
-        raise ValueError(f"{folder} must hold the data set {name}. Received: {found!r}.")
+        stored_name = json.loads(info.read_text("utf-8"))["name"]
+    if stored_name != name:
+        raise ValueError(f"{folder} must hold the data set {name}. Received: {stored_name!r}.")
     tfds = _import(folder)
     with decoding(folder, "a prepared TensorFlow Datasets folder"):
         return _read(tfds, tfds.builder_from_directory(folder), features, splits)

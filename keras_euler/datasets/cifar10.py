@@ -136,10 +136,10 @@ def _supported_layouts() -> str:
 def _read_npz(path: Path) -> Splits:
     # With a path instead of a stream, np.load leaves a damaged file open.
     with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        found = list(archive.keys())
-        arrays = [archive[name] for name in _NPZ_NAMES if name in found]
+        stored_names = list(archive.keys())
+        arrays = [archive[name] for name in _NPZ_NAMES if name in stored_names]
     if len(arrays) < len(_NPZ_NAMES):
-        raise ValueError(f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(found) or 'none'}.")
+        raise ValueError(f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(stored_names) or 'none'}.")
     return _checked_splits(path, (arrays[:2], arrays[2:]))
 
 

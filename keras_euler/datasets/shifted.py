@@ -49,21 +49,21 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     (['fog 1', 'fog 2', 'fog 3', 'fog 4', 'fog 5'], (2, 32, 32, 3))
     """
     path = existing_path(data_dir, _HINT)
-    found: dict[str, Callable[[], tuple[Array, Array]]] = {}
+    readers: dict[str, Callable[[], tuple[Array, Array]]] = {}
     if (path / "labels.npy").is_file():
         for file in sorted(path.glob("*.npy")):
             if file.name != "labels.npy" and not file.name.startswith("cifar10.1"):
                 for severity in range(1, 6):
                     read = functools.partial(_read_severity, file, path / "labels.npy", severity)
-                    found[f"{file.stem} {severity}"] = read
+                    readers[f"{file.stem} {severity}"] = read
     for file in sorted(path.glob("cifar10.1_v*_data.npy")):
         labels = file.with_name(file.name.replace("_data", "_labels"))
-        found[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read_pair, file, labels)
+        readers[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read_pair, file, labels)
     for info in sorted([*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]):
-        found[_name(info)] = functools.partial(_read_prepared, info.parent)
-    if not found:
+        readers[_name(info)] = functools.partial(_read_prepared, info.parent)
+    if not readers:
         raise unknown_layout_error(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
-    return found
+    return readers
 
 
 def _name(info: Path) -> str:

@@ -12,7 +12,7 @@ from keras_euler._types import Activation, Array, Config, DType, Initializer, Pa
 from keras_euler.models.blocks import LayerMaker, residual_stages
 from keras_euler.models.image_classifier import check_images
 from keras_euler.models.inputs import validates_inputs
-from keras_euler.models.network import EulerNetwork, checked
+from keras_euler.models.network import EulerNetwork, validated_arguments
 
 POOLINGS = ("avg", "max", None)
 
@@ -100,7 +100,7 @@ class EulerResNet(EulerNetwork):
         replaced_layers: dict[str, keras.layers.Layer] | None = None,
     ) -> None:
         num_blocks = 3 * _blocks_per_stage(depth)
-        arguments = checked(
+        arguments = validated_arguments(
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, input_shape=input_shape, widths=widths, norm=norm,
                 shortcut=shortcut, preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,

@@ -11,7 +11,7 @@ from keras_euler.datasets.characters import check_ids
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
 from keras_euler.models.blocks import LayerMaker, residual_stages
 from keras_euler.models.inputs import validates_inputs
-from keras_euler.models.network import EulerNetwork, checked
+from keras_euler.models.network import EulerNetwork, validated_arguments
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
@@ -128,7 +128,7 @@ class EulerVDCNN(EulerNetwork):
         check_choice("pooling", pooling, (*POOLINGS, None))
         if include_top and pooling:
             raise ValueError(f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}.")
-        arguments = checked(
+        arguments = validated_arguments(
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
                 vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,

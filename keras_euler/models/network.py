@@ -35,7 +35,7 @@ class EulerNetwork(keras.Model):
     """A functional model that is a chain of layers, made from arguments. Abstract.
 
     Its configuration holds the arguments and, as `replaced_layers`, every layer that was changed afterwards: frozen, quantized or
-    given another activation. A subclass validates its arguments with `checked` and defines `make_layers(arguments)`.
+    given another activation. A subclass validates its arguments with `validated_arguments` and defines `make_layers(arguments)`.
 
     Args:
         inputs: A `keras.Input`.
@@ -143,7 +143,7 @@ def _comparable(config: Any) -> Any:
     return [_comparable(value) for value in config] if isinstance(config, (list, tuple)) else config
 
 
-def checked(arguments: Config, num_blocks: int, num_stages: int) -> Config:
+def validated_arguments(arguments: Config, num_blocks: int, num_stages: int) -> Config:
     """Return the constructor arguments, with the shared ones validated and converted."""
     given = dict(arguments)
     h_per_block = step_factors(given["h"], num_blocks)

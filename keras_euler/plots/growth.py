@@ -77,15 +77,21 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     _check_runs(runs, "Suggestion")
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
-    for (label, found), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        axes.plot(list(found.growths), list(found.growths.values()), ".-", color=colour, label=f"{label}: h = {found.h:.2g}")
-        axes.plot([found.h], [found.growths[found.h]], "o", color=colour, markersize=10, fillstyle="none")
-        if found.h != found.rule:
-            axes.plot([found.rule], [found.growths[found.rule]], "x", color=colour, markersize=8)
+    for (label, suggestion), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+        axes.plot(
+            list(suggestion.growths),
+            list(suggestion.growths.values()),
+            ".-",
+            color=colour,
+            label=f"{label}: h = {suggestion.h:.2g}",
+        )
+        axes.plot([suggestion.h], [suggestion.growths[suggestion.h]], "o", color=colour, markersize=10, fillstyle="none")
+        if suggestion.h != suggestion.rule:
+            axes.plot([suggestion.rule], [suggestion.growths[suggestion.rule]], "x", color=colour, markersize=8)
     axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="suggestion")
-    if any(found.h != found.rule for found in runs.values()):
+    if any(suggestion.h != suggestion.rule for suggestion in runs.values()):
         axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
-    for limit in sorted({found.limit for found in runs.values()}):
+    for limit in sorted({suggestion.limit for suggestion in runs.values()}):
         axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
     axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
     for axis in (axes.xaxis, axes.yaxis):

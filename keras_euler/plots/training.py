@@ -129,7 +129,7 @@ def gradient_dynamics(
         row[0].set_ylabel(("weight norm", "gradient norm")[kind])
     figure.suptitle(title, fontsize="medium")
     drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
-    handles = {label: handle for found in drawn for handle, label in zip(*found, strict=True)}
+    handles = {label: handle for legend in drawn for handle, label in zip(*legend, strict=True)}
     figure.legend(handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper")
     return finished(figure)
 
@@ -166,10 +166,10 @@ def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
         names = [name for name in names if not (name.endswith("_max") and name[:-4] in names)]  # of rows per epoch
         between = [round(i * (len(names) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
         return (names if len(names) <= MAX_LAYERS else [names[i] for i in between]) or ["total"]
-    found = []
+    selected = []
     for layer in [layers] if isinstance(layers, str) else layers:
-        found += [layer] if layer in columns else fnmatch.filter(names, layer) or [layer]
-    return list(dict.fromkeys(found))
+        selected += [layer] if layer in columns else fnmatch.filter(names, layer) or [layer]
+    return list(dict.fromkeys(selected))
 
 
 def _columns(log: Log) -> Columns | None:

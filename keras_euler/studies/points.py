@@ -36,7 +36,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
     >>> grid(seed=[7, 8], h=[1, 0.1])
     [{'seed': 7, 'h': 1.0}, {'seed': 7, 'h': 0.1}, {'seed': 8, 'h': 1.0}, {'seed': 8, 'h': 0.1}]
     """
-    columns = {name: _column(name, list(found)) for name, found in values.items()}
+    columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
     return [dict(zip(columns, combination, strict=True)) for combination in itertools.product(*columns.values())]
 
 
@@ -100,16 +100,16 @@ def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]])
     """Return Optuna's domain of each setting: wide for numbers, so that a study can grow; for strings, `choices` or all values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, BaseDistribution] = {}
+    domains: dict[str, BaseDistribution] = {}
     for name in points[0]:
         values = list(dict.fromkeys(point[name] for point in points))
         if name in choices or not _are_numbers(values):
-            found[name] = CategoricalDistribution(tuple(choices.get(name, values)))
+            domains[name] = CategoricalDistribution(tuple(choices.get(name, values)))
         elif isinstance(values[0], int):
-            found[name] = IntDistribution(-(2**31), 2**31 - 1)
+            domains[name] = IntDistribution(-(2**31), 2**31 - 1)
         else:
-            found[name] = FloatDistribution(-1e300, 1e300)
-    return found
+            domains[name] = FloatDistribution(-1e300, 1e300)
+    return domains
 
 
 def search_space(search: Search) -> dict[str, "BaseDistribution"]:

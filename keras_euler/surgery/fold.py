@@ -81,16 +81,16 @@ class _Folding:
         self.activated: set[int] = set()
         self.gone: set[int] = set()
         self.scaled: set[int] = set()
-        found, outputs = calls(graph)
-        blocks = {id(call.operation): call.operation for call in found if isinstance(call.operation, EulerResidual)}
-        self.uses = Counter(id(call.operation) for call in found)
+        graph_calls, outputs = calls(graph)
+        blocks = {id(call.operation): call.operation for call in graph_calls if isinstance(call.operation, EulerResidual)}
+        self.uses = Counter(id(call.operation) for call in graph_calls)
         self.uses.update(id(layer) for block in blocks.values() for layer in [*block.branch, *(block.shortcut or [])])
-        consumers = Counter(id(tensor) for call in found for tensor in call.inputs)
+        consumers = Counter(id(tensor) for call in graph_calls for tensor in call.inputs)
         consumers.update(map(id, outputs))
         for block in blocks.values():
             self._fold_residual(block)
         linear: dict[int, keras.layers.Layer] = {}  # id of a tensor with one consumer -> the linear layer that gives it
-        for call in found:
+        for call in graph_calls:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
                 branch = operation.branch_index if isinstance(operation, EulerizedAdd) else 1
@@ -177,15 +177,15 @@ class _Folding:
             for name in ("branch", "shortcut"):
                 if config[name] is not None:
                     kept = self._kept(getattr(layer, name))
-                    config[name] = [keras.saving.serialize_keras_object(self._copied(one, False)) for one in kept] or None
+                    config[name] = [keras.saving.serialize_keras_object(self._copied(inner, False)) for inner in kept] or None
         return rebuilt(layer, config)
 
     def _fill(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         """Copy or fold the weights of a layer into its built copy."""
         if isinstance(old, EulerResidual):
             for name in ("branch", "shortcut"):
-                for one, other in zip(self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True):
-                    self._fill(one, other)
+                for source, target in zip(self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True):
+                    self._fill(source, target)
             if id(old.add) not in self.scaled:
                 copy_state(old.add, new.add)
         elif id(old) in self.arrays:

@@ -87,15 +87,15 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
     Returns:
         `(calls, outputs)`: a list of `Call` and a list of the model's symbolic output tensors.
     """
-    found = []
+    graph_calls = []
 
     def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         outputs = operation(*args, **kwargs)
-        found.append(Call(operation, tensors((args, kwargs)), tensors(outputs)))
+        graph_calls.append(Call(operation, tensors((args, kwargs)), tensors(outputs)))
         return outputs
 
     copy = walk(graph, call)
-    return found, tensors(copy.output)
+    return graph_calls, tensors(copy.output)
 
 
 def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:

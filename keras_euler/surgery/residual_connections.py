@@ -66,14 +66,14 @@ def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | 
     wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
-    found: list[Residual] = []
-    passed = _find(functional(model), "", shortcuts, found, {})
-    found = [replace(residual, num_calls=passed[i]) for i, residual in enumerate(found)]
-    unknown = set(shortcuts) - {residual.name for residual in found} - set(opaque_layers(model))
+    residuals: list[Residual] = []
+    passed = _find(functional(model), "", shortcuts, residuals, {})
+    residuals = [replace(residual, num_calls=passed[i]) for i, residual in enumerate(residuals)]
+    unknown = set(shortcuts) - {residual.name for residual in residuals} - set(opaque_layers(model))
     if unknown:
-        names = ", ".join(residual.name for residual in found) or "none"
+        names = ", ".join(residual.name for residual in residuals) or "none"
         raise ValueError(f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions are: {names}.")
-    return found
+    return residuals
 
 
 def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor]) -> bool:
@@ -85,19 +85,19 @@ def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor])
 
 
 def _find(
-    graph: keras.Model, prefix: str, shortcuts: dict[str, int | None], found: list[Residual], models: dict[int, Counter[int]]
+    graph: keras.Model, prefix: str, shortcuts: dict[str, int | None], residuals: list[Residual], models: dict[int, Counter[int]]
 ) -> Counter[int]:
-    """Append the additions of a graph and of its inner models to `found`, in the order of their first calls.
+    """Append the additions of a graph and of its inner models to `residuals`, in the order of their first calls.
 
     Args:
         graph: A functional model.
         prefix: Prefix of the names.
         shortcuts: As for `residual_connections`.
-        found: List of `Residual`, which is extended.
+        residuals: List of `Residual`, which is extended.
         models: Dict of the id of a searched model -> the result for it.
 
     Returns:
-        Counter of positions in `found`: the number of times x passes each addition in one call of the graph.
+        Counter of positions in `residuals`: the number of times x passes each addition in one call of the graph.
     """
     passed: Counter[int] = Counter()
     lineage, names = _Lineage(), []
@@ -105,15 +105,15 @@ def _find(
         name = prefix + call.operation.name
         if is_graph(call.operation):
             if id(call.operation) not in models:
-                models[id(call.operation)] = _find(functional(call.operation), f"{name}/", shortcuts, found, models)
+                models[id(call.operation)] = _find(functional(call.operation), f"{name}/", shortcuts, residuals, models)
             passed.update(models[id(call.operation)])
         elif is_addition(call.operation, call.inputs):
             names.append(name)
             if names.count(name) > 1:
                 name = f"{name}#{names.count(name)}"
             decision = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
-            passed[len(found)] += 1
-            found.append(Residual(name, *decision))
+            passed[len(residuals)] += 1
+            residuals.append(Residual(name, *decision))
         lineage.add(call)
     return passed
 
@@ -179,13 +179,13 @@ def opaque_layers(model: keras.Model, prefix: str = "") -> dict[str, str]:
 
     Keras' own composite layers (attention, recurrence) are known to add nothing. A wrapper counts like the layer that it wraps.
     """
-    found: dict[str, str] = {}
+    opaque: dict[str, str] = {}
     for layer in model.layers:
         if is_graph(layer):
-            found |= opaque_layers(layer, f"{prefix}{layer.name}/")
+            opaque |= opaque_layers(layer, f"{prefix}{layer.name}/")
         elif _may_hide(layer):
-            found[prefix + layer.name] = type(layer).__name__
-    return found
+            opaque[prefix + layer.name] = type(layer).__name__
+    return opaque
 
 
 def _may_hide(layer: keras.layers.Layer) -> bool:

@@ -136,10 +136,10 @@ def _measurements(logs: Config | None, model: keras.Model) -> Row:
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, float]:
     """Return the public numbers among a callback's attributes; those that change are the state of EarlyStopping and the like."""
-    found = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
-    found = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
+    attributes = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
+    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
     # Keras changes the sign of `min_delta` at every start, when it learns the direction of the metric.
-    return {name: value for name, value in found.items() if isinstance(value, (int, float)) and name != "min_delta"}
+    return {name: value for name, value in attributes.items() if isinstance(value, (int, float)) and name != "min_delta"}
 
 
 def _savable(array: Array) -> Array:
