@@ -31,7 +31,7 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
     """
     import torch
 
-    if x.ndim == 3 and axis in (-1, 2):  # as images of one column: torch is slow with sequences in channels_last
+    if x.ndim == 3 and axis in (-1, 2):  # as images of one row: torch is slow with sequences in channels_last
         y, mean, variance = fused_batch_norm(x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics)
         return y[:, 0], mean, variance
     axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
