@@ -4,8 +4,8 @@
     python recipes/euler_rnn.py --quick            # shorter sequences, fewer epochs
 
 An input is a sequence of random numbers in [0, 1], two of which are marked, and the target is their sum. F is tanh of an affine
-map of state and input. The constant answer 1 has a mean squared error of 0.167. For each h the recipe prints the norm of the first
-gradient of the recurrent kernel and the mean squared error on test sequences, and writes both to a JSON file.
+map of state and input. The constant answer 1 has a mean squared error of 0.167. For each h the recipe reports the norm of the first
+gradient of the recurrent kernel and the mean squared error on test sequences, also in a JSON file.
 """
 
 from dataclasses import dataclass

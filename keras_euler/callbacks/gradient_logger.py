@@ -15,9 +15,8 @@ class GradientLogger(NormLogger):
     the device by `keras_euler.GradientRecorder`, which must be the optimizer. This callback reads the recorder's ring buffer
     once per `flush` steps.
 
-    Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With `per="epoch"` the columns are
-    `epoch` (from 0, as in Keras), the mean over the epoch's iterations for each layer and the total, and their maxima in
-    columns that end in `_max`.
+    Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With `per="epoch"` the first column
+    is `epoch`, from 0. The others are means over the iterations of the epoch, and maxima in columns that end in `_max`.
 
     The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the total. The progress bar
     and History show them. CSVLogger, TensorBoard and other callbacks see them only if they come after this one in the list;
@@ -31,7 +30,7 @@ class GradientLogger(NormLogger):
         path: The file. Missing folders are created.
         layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns
             (`"stage1_*/conv1"`) and positions. Positions are integers from 1 and count the layers with a kernel (a variable
-            of two or more axes), so that 2 is the paper's "layer 2" in `EulerResNet`.
+            of two or more axes): 2 is the paper's "layer 2" in `EulerResNet`.
         per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Steps between two readings, an integer >= 1; at most the recorder's `capacity`.
 

@@ -12,10 +12,9 @@ from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 class MultiStepDecay(keras.callbacks.Callback):
     """Multiply the learning rate by `factor` at each milestone.
 
-    `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0. With milestones 40 and 60 and
-    factor 0.1, epochs 0 to 39 run at the base rate, 40 to 59 at a tenth of it, and 60 and later at a hundredth: the paper's
-    schedule for 80 epochs. The rate depends only on the epoch, so that it is right after resuming from any
-    checkpoint.
+    `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0. Milestones 40 and 60 with factor
+    0.1 are the paper's schedule for 80 epochs: the base rate in epochs 0 to 39, a tenth of it in 40 to 59, then a hundredth. The
+    rate depends only on the epoch, so that it is right after resuming from any checkpoint.
 
     The logs of each epoch get `learning_rate`.
 

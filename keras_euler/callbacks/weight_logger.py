@@ -15,8 +15,8 @@ class WeightLogger(NormLogger):
     The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed on the device and read once
     per `flush` rows. It works with any optimizer.
 
-    Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first
-    (missing on TensorFlow for a model without an Input, which has no weights then). With `steps_per_execution` above 1 there
+    Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first.
+    On TensorFlow, a model without an Input has no weights then, and no row 0. With `steps_per_execution` above 1 there
     is one row per call of the training function. With `per="epoch"` the first column is `epoch`, from 0, and the norms are
     those at its end.
 

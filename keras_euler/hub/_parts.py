@@ -84,7 +84,7 @@ class EulerBackbone(FromZoo, keras_hub.models.Backbone):
 class EulerTask(FromZoo):
     """A KerasHub task with an `EulerBackbone`. Abstract.
 
-    A subclass defines `head`, pairs of the names of each layer with weights after the backbone in the task and in the network, and
+    A subclass defines `head`, pairs of names of the layers after the backbone, in the task and in the network. It also defines
     `network_arguments`, the names of the network's arguments that it takes.
     """
 

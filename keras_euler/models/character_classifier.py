@@ -33,8 +33,8 @@ class CharacterClassifier(keras.Model):
     Input shape: n strings, or ids `(n, length)`. Output shape: that of the network.
 
     Raises:
-        ValueError: The alphabet has more ids than the network or its input's dtype, the number of names differs from that of the
-            classes, or the network's output is not `(batch, num_classes)`. In use: an id is outside the alphabet, or a label is not
+        ValueError: The alphabet has too many ids for the network or its input's dtype, the number of names is wrong, or the
+            network's output is not `(batch, num_classes)`. In use: an id is outside the alphabet, or a label is not
             a class.
         TypeError: `network` is not a built model. In use: a text is not a string, or a label is not a number.
 
