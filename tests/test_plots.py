@@ -54,7 +54,7 @@ def test_runs_of_another_form_are_an_error(runs):
         plots.gradient_dynamics(runs)
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "torn")])
+@pytest.mark.parametrize(("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "last line is incomplete")])
 def test_logs_that_are_none_are_named(text, message, tmp_path):
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):
@@ -117,13 +117,13 @@ def test_one_result_without_a_label_is_an_error(draw, kind):
         draw({})
 
 
-def test_advice_and_limit_are_in_the_legend_and_the_rule_where_it_is_another():
+def test_suggestion_and_limit_are_in_the_legend_and_the_rule_where_it_is_another():
     def legend(runs):
         return [text.get_text() for text in plots.suggestions(runs).axes[0].get_legend().get_texts()]
 
-    assert legend({"a": SUGGESTION, "b": SUGGESTION}) == ["a: h = 0.33", "b: h = 0.33", "advice", "limit: 10"]
+    assert legend({"a": SUGGESTION, "b": SUGGESTION}) == ["a: h = 0.33", "b: h = 0.33", "suggestion", "limit: 10"]
     smaller = dataclasses.replace(SUGGESTION, h=0.1, limit=3.0)
-    assert legend({"a": SUGGESTION, "b": smaller})[2:] == ["advice", "1/sqrt(L)", "limit: 3", "limit: 10"]
+    assert legend({"a": SUGGESTION, "b": smaller})[2:] == ["suggestion", "1/sqrt(L)", "limit: 3", "limit: 10"]
     lines = plots.suggestions({"b": smaller}).axes[0].get_lines()
     marked = {line.get_marker(): float(line.get_xdata()[0]) for line in lines[1:3]}
     assert marked == {"o": 0.1, "x": 1 / 3}

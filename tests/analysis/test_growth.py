@@ -173,7 +173,7 @@ BAD = [
         "no EulerResidual layer",
     ),
     (lambda: gradient_bounds(1, -1, 1, 1), ValueError, "`h` must be a finite number >= 0"),
-    (lambda: noise_bounds(1, [1], 1, 2), ValueError, "one for each of the 2 blocks. Received: 1"),
+    (lambda: noise_bounds(1, [1], 1, 2), ValueError, "one number for each of the 2 blocks. Received: 1"),
     (lambda: spectral_norm(lambda x: x, X, 0), ValueError, "`num_iterations` must be an integer >= 1"),
 ]
 
@@ -253,5 +253,5 @@ def test_blocks_of_two_kinds_are_refused():
 
 def test_noise_on_ids_is_refused():
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
-    with pytest.raises(TypeError, match="for a model of int32. Pass the part of the model behind its embedding"):
+    with pytest.raises(TypeError, match="for a model of int32. Pass the part of the model after its embedding"):
         analysis.noise_growth(network, np.ones((2, 64), "float32"), 1.0)

@@ -139,8 +139,8 @@ def test_labels_of_a_sparse_loss_must_be_classes(loss):
 BAD = [
     (lambda: suggest_h(3, X, Y), TypeError, "`build` must be a function of h"),
     (lambda: suggest_h(lambda h: None, X, Y), TypeError, "`model` must be a Keras model"),
-    (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, r"must pass h on to the network: .* all have \[0.5\]"),
-    (lambda: suggest_h(lambda h: build(min(h, 0.3)), X, Y), ValueError, r"must pass h on .* all have \[0.3\]"),
+    (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, r"must pass h on to the network: .* all its blocks have \[0.5\]"),
+    (lambda: suggest_h(lambda h: build(min(h, 0.3)), X, Y), ValueError, r"must pass h on .* all its blocks have \[0.3\]"),
     (
         lambda: suggest_h(lambda h: keras.Sequential([keras.Input((3,)), *build(h).layers[: 3 if h < 1 else 4]]), X, Y),
         ValueError,

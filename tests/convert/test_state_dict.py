@@ -207,7 +207,7 @@ BAD = [
     (without("stack2.0.conv1.weight"), "lacks arrays for 1 of the model's .* stage2_block1/conv1/kernel"),
     (without("bn1.running_var"), "lacks arrays for 1 .* stem_norm/moving_variance"),
     (plus("stack1.7.conv1.weight", (16, 16, 3, 3)), "'stack1.7.conv1.weight' has no place in the model .*stage1_block8"),
-    (plus("mystery", (1,)), "'mystery' has no place in the model: its name is not understood. Rename the arrays in the m"),
+    (plus("mystery", (1,)), "'mystery' has no place in the model: its name is not understood. Rename the arrays like"),
     (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
     (
         lambda arrays: {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)},

@@ -180,7 +180,7 @@ def test_two_devices_train(data, tmp_path):
         assert np.isfinite(history(folder)[0]["train_loss"])
         assert json.loads((folder / "config.json").read_text())["settings"]["replicas"] == 2
         done = run("--data-dir", data, "--out", tmp_path / "three", *TINY, "--devices", 3)
-        assert done.returncode == 2 and "--devices 3 the batch size must be a multiple" in done.stderr
+        assert done.returncode == 2 and "--batch-size must be a multiple of --devices 3" in done.stderr
 
 
 BAD = [

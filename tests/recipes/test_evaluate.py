@@ -52,10 +52,10 @@ def test_noise_is_that_of_normalized_pixels(rng):
     difference = evaluate.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(x, verbose=0)
     assert difference.std() == pytest.approx(5, rel=0.03)  # the first one's, ten times
     inner = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Normalization(mean=mean, variance=variance)])
-    with pytest.raises(ValueError, match="a Normalization layer in its graph for noise"):
+    with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
         evaluate.with_noise(keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7)
     without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
-    with pytest.raises(ValueError, match="a Normalization layer in its graph for noise"):
+    with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
         evaluate.with_noise(without, 0.5, 7)
 
 
@@ -64,7 +64,7 @@ def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
     preset = keras_euler.list_presets()[NAME]
     keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
     found = [run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)]
-    assert found[0] == found[1] and "normalized as cifar10.py does it" in capsys.readouterr().out
+    assert found[0] == found[1] and "normalized like in cifar10.py" in capsys.readouterr().out
 
 
 def test_folded_preset(tmp_path):
@@ -102,7 +102,7 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
         (NAME, "--test-size", "0"): "--test-size must be at least 1. Received: 0.",
-        (NAME, "--shifted", tmp_path / "no"): "`data_dir` is not there",
+        (NAME, "--shifted", tmp_path / "no"): "`data_dir` does not exist",
     }
     for flags, message in refused.items():
         with pytest.raises(SystemExit) as end:

@@ -231,7 +231,7 @@ BAD = [
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
     (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
-    (["depth", "--test-size", "100000000"], "--test-size must be between 1 and the"),
+    (["depth", "--test-size", "100000000"], "--test-size must be between 1 and"),
     (["noise", "--axis", "noise", "-0.5"], "--noise must be at least 0. Received: -0.5."),
     (["depth", "--storage", ""], "--storage must be a database URL such as sqlite:///study.db"),
     (["depth", "--nonsense"], "unrecognized arguments: --nonsense"),

@@ -155,7 +155,7 @@ def tie():
 
 
 def test_tie_is_an_error_that_names_the_layer_and_the_argument():
-    with pytest.raises(ValueError, match=r"Which input of 'sum' is the shortcut.*Pass shortcuts=\{'sum': 0\} or 1, or None"):
+    with pytest.raises(ValueError, match=r"The shortcut of 'sum' is ambiguous.*Pass shortcuts=\{'sum': 0\} or 1, or None"):
         eulerize(tie())
     assert eulerize(tie(), 0.5, {"sum": 1}, verbose=False).get_layer("sum").h == 0.5
 
@@ -192,7 +192,7 @@ BAD = [
     (lambda: eulerize(plain(layers.Dense(4))), ValueError, "no residual connection in its graph: no addition of two"),
     (lambda: eulerize(plain(Hidden())), ValueError, r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with"),
     (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "already consists of Euler steps.*Pass h to its constructor"),
-    (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "Which input of 'sum'"),
+    (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "The shortcut of 'sum'"),
     (lambda: eulerize(tie(), shortcuts={"sum": 2}), ValueError, "must say 0, 1 or None.*Received: {'sum': 2}"),
     (lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}), ValueError, r"do not exist: \['all'\]. The additions are: sum"),
     (lambda: eulerize(tie(), -1, {"sum": 0}), ValueError, "`h` must be a finite number >= 0"),
