@@ -54,7 +54,9 @@ def test_runs_of_another_form_are_an_error(runs):
         plots.gradient_dynamics(runs)
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "last line is incomplete")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "has no rows"), ("iteration,a,total\n", "no rows"), ("a,b\n1\n", "last line is incomplete")]
+)
 def test_logs_that_are_none_are_named(text, message, tmp_path):
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):

@@ -226,7 +226,7 @@ def _without_names(config: Any) -> Any:
 def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
     """Load the last checkpoint into the model; return its history and the state of the callbacks."""
     rows, arrays, memory = run.load_checkpoint()
-    if rows:
+    if rows and arrays is not None:
         variables = state(model)
         if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise ValueError(

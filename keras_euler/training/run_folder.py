@@ -148,14 +148,14 @@ class RunFolder:
         self.write("checkpoint.npz", lambda path: np.savez(path, **texts, **named))
         self.write_history(rows)
 
-    def load_checkpoint(self) -> tuple[list[Row], list[Array], Memory]:
-        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], [], None)` without one.
+    def load_checkpoint(self) -> tuple[list[Row], list[Array] | None, Memory]:
+        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], None, None)` without one.
 
         Raises:
             ValueError: The file is damaged.
         """
         if not self.checkpoint.exists():
-            return [], [], None
+            return [], None, None
         try:
             with open(self.checkpoint, "rb") as file, np.load(file) as saved:
                 rows, memory = (json.loads(str(saved[name])) for name in ("history", "memory"))

@@ -246,7 +246,7 @@ def test_another_run_is_refused_with_the_difference(tmp_path):
     training.fit(make(), TRAIN, TEST, tmp_path, **shared)
     for change, difference in (
         (dict(optimizer=keras.optimizers.Adam(0.5)), "learning_rate: 0.001.* stored, 0.5 now"),
-        (dict(train=(X + 1, Y)), "train: .* there"),
+        (dict(train=(X + 1, Y)), "train: .* stored"),
         (dict(seed=5), "seed: 0 stored, 5 now"),
         (dict(epochs=2), "epochs: 1 stored, 2 now"),
     ):
