@@ -37,7 +37,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         use_batch_statistics = bool(training and self.trainable)
-        is_plain = self.center and self.scale and mask is None and not (self.renorm or self.synchronized)
+        renorm = getattr(self, "renorm", False)  # since Keras 3.14
+        is_plain = self.center and self.scale and mask is None and not (renorm or self.synchronized)
         if not (is_plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)):
             return super().call(inputs, training=training, mask=mask)
         # As in Keras: half precision is too narrow for statistics, and integers are normalized as floats.

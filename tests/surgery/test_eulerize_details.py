@@ -9,6 +9,8 @@ from keras_euler import EulerAdd, analysis, eulerize, residual_connections
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
+KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
+
 
 def assert_identity(model, x):
     euler = eulerize(model, 1.0, verbose=False)
@@ -102,6 +104,7 @@ def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config
         EulerizedAdd(branch_index=2)
 
 
+@pytest.mark.skipif(KERAS < (3, 14), reason="Keras builds no model that gives an input back")
 def test_lambdas_and_inputs_that_may_be_missing_are_copied(rng):
     x, other = keras.Input((4,)), keras.Input((4,), optional=True)
     y = x + layers.Dense(4)(layers.Lambda(lambda t: 2 * t)(x))
