@@ -27,12 +27,15 @@ from keras_euler._backend.tensors import (
     is_tensorflow_graph_tensor,
     is_tensorflow_tensor,
 )
+from keras_euler._backend.traced import Traced, functional_model
 
 __all__ = [
+    "Traced",
     "all_layers",
     "convolution",
     "decode_strings",
     "float64_array",
+    "functional_model",
     "fused_batch_norm",
     "gradients",
     "halving_max_pool",

@@ -6,6 +6,7 @@ import re
 
 import keras_hub
 
+from keras_euler._backend import Traced
 from keras_euler._version import __version__
 from keras_euler.models.network import deserialized
 from keras_euler.models.presets import list_presets
@@ -42,7 +43,7 @@ class FromZoo:
         return cls.from_zoo(known, *args, **kwargs)
 
 
-class EulerBackbone(FromZoo, keras_hub.models.Backbone):
+class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
     """The layers of a network of the core but for its top, as a backbone of KerasHub's. Abstract.
 
     Attributes:

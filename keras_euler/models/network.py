@@ -7,6 +7,7 @@ import random
 
 import keras
 
+from keras_euler._backend import Traced
 from keras_euler._checks import check_choice, check_integer
 from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS
 from keras_euler.models.presets import list_presets
@@ -28,7 +29,7 @@ OTHER_NAMES = {
 OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
 
-class EulerNetwork(keras.Model):
+class EulerNetwork(Traced, keras.Model):
     """A functional model that is a chain of layers made from arguments. Abstract.
 
     Its configuration holds the arguments and, in `replaced_layers`, every layer that differs from what the arguments make: one
