@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import torch
 
-from keras_euler._backend.recording import Call, Kind, Ref, leaves, map_leaves
+from keras_euler._backend.recording import Call, Kind, Ref, map_leaves
 
 PERMUTATIONS = {"permute", "movedim", "moveaxis", "transpose", "swapaxes"}
 ELEMENTWISE = {"relu", "relu_", "add", "sub", "subtract", "mul", "multiply", "to"}
@@ -26,8 +26,8 @@ BARE[torch.nn.functional.batch_norm] = bare_batch_norm
 def without_permutations(calls, kinds, grad, results):
     """Leave out permutations of axes that cancel, also where element-wise functions stand between them.
 
-    A tensor that comes out of a permutation is kept as another tensor, its base, and the order of the axes. An element-wise function
-    of such tensors is called with the bases; where anything else takes one, it is permuted.
+    A tensor that comes out of a permutation is kept as another tensor, its base, and the order of the axes. An element-wise
+    function of such tensors is called with the bases; where anything else takes one, it is permuted.
 
     Args:
         calls: List of `Call`.

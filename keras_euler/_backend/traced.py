@@ -26,12 +26,21 @@ class Traced:
             return plain(inputs, training=training, mask=mask, **kwargs)
         if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
             inputs = inputs[0]
-        tracer = self.__dict__.get("_tracer")  # not an attribute that Keras tracks, saves or copies
+        return self._tracer().call(plain, inputs, training)
+
+    @property
+    def weights(self):
+        if keras.backend.backend() != "torch" or os.environ.get("KERAS_EULER_TRACE") == "0" or not self.built:
+            return super().weights
+        return self._tracer().weights(lambda: super(Traced, self).weights)
+
+    def _tracer(self):
+        tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies
         if tracer is None:
             from keras_euler._backend.tracer import Tracer
 
-            tracer = self.__dict__["_tracer"] = Tracer()
-        return tracer.call(self, plain, inputs, training)
+            tracer = self.__dict__["_own_tracer"] = Tracer(self)
+        return tracer
 
 
 class TracedModel(Traced, keras.Model):

@@ -1,12 +1,14 @@
 """The programs of one model, by kind of call. Imported on torch alone."""
 
+import weakref
+
 import keras
 import torch
 
 from keras_euler._backend.keras_private import call_scope, mask_of
 from keras_euler._backend.program import make_program
 from keras_euler._backend.recording import Recorder, Unrecordable
-from keras_euler._backend.watch import Watch
+from keras_euler._backend.watch import Structure, Watch
 
 MAX_TRACES = 16
 SEEN, UNRECORDABLE = "seen", "unrecordable"
@@ -20,14 +22,24 @@ class Tracer:
         problem: Why the last recording was of no use; None if it was.
     """
 
-    def __init__(self):
-        self.programs, self.problem, self._watch = {}, None, None
+    def __init__(self, model):
+        self.programs, self.problem = {}, None
+        self._model, self._structure, self._watch = weakref.ref(model), None, None
 
-    def call(self, model, plain, inputs, training):
+    def weights(self, plain):
+        """The weights of the model: Keras walks through all layers for them, four times in a step of `fit`.
+
+        Args:
+            plain: Function that returns them.
+        """
+        if self._structure is None or not self._structure.holds():
+            self._structure = Structure(self._model(), plain())
+        return list(self._structure.weights)
+
+    def call(self, plain, inputs, training):
         """The outputs of a model.
 
         Args:
-            model: The model.
             plain: Function that calls its layers.
             inputs: Structure of tensors.
             training: As for every layer.
@@ -48,14 +60,15 @@ class Tracer:
                 self.programs.pop(next(iter(self.programs)), None)
             self.programs[kind] = SEEN
         elif program is SEEN:
-            return self._record(model, plain, inputs, training, kind, tensors)
+            return self._record(plain, inputs, training, kind, tensors)
         elif program is not UNRECORDABLE:
             return program(tensors)
         return plain(inputs, training=training)
 
-    def _record(self, model, plain, inputs, training, kind, tensors):
+    def _record(self, plain, inputs, training, kind, tensors):
         self.programs[kind] = UNRECORDABLE
-        self._watch = self._watch or Watch(model)
+        if self._watch is None:
+            self._watch = Watch(Structure(self._model(), []))
         self.problem = self._watch.problem
         if self._watch.has_hooks():
             del self.programs[kind]

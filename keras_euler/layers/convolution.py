@@ -8,6 +8,12 @@ from keras_euler import _backend
 class _WithoutCopies:
     """Takes the place of Keras' convolution where that copies its input between memory layouts: on torch in channels_last."""
 
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.data_format == "channels_last" and _backend.has_fast_convolution():
+            for kernel in self.weights[:1]:
+                _backend.store_filters_first(kernel)
+
     def call(self, inputs):
         odd = all(size % 2 for size in self.kernel_size)
         # else "same" pads one side more than the other
