@@ -44,7 +44,11 @@ class Traced:
 
 
 class TracedModel(Traced, keras.Model):
-    """A functional `keras.Model` that is traced; its files are those of a plain one, which needs no keras_euler."""
+    """A functional `keras.Model` that is traced. Files and copies of it are plain ones, which need no keras_euler."""
+
+    def __reduce__(self):
+        function, arguments = super().__reduce__()
+        return getattr(Functional, function.__name__), arguments
 
 
 TracedModel.__name__ = TracedModel.__qualname__ = Functional.__name__

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_euler import _backend
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -101,7 +102,7 @@ class _Euler:
         for old in own:
             if not is_graph(old):  # its layers have been copied likewise
                 copy_state(old, self.copies[id(old)][1])
-        euler = keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
+        euler = _backend.functional_model(euler.input, euler.output, name=model.name, trainable=model.trainable)
         euler.dtype_policy = model.dtype_policy  # without it, compile would not scale the loss under mixed_float16
         return euler
 

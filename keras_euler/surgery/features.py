@@ -2,8 +2,7 @@
 
 import collections
 
-import keras
-
+from keras_euler import _backend
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
 
@@ -56,4 +55,4 @@ def _features(graph):
         return y
 
     graph = walk(graph, call)
-    return keras.Model(graph.input, outputs) if outputs else None
+    return _backend.functional_model(graph.input, outputs) if outputs else None

@@ -6,6 +6,7 @@ from collections import Counter
 import keras
 import numpy as np
 
+from keras_euler import _backend
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -59,7 +60,7 @@ def fold(model):
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
-    folded = keras.Model(folded.input, folded.output, name=model.name)
+    folded = _backend.functional_model(folded.input, folded.output, name=model.name)
     folded.dtype_policy = model.dtype_policy
     return folded
 
