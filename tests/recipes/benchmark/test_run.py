@@ -102,7 +102,7 @@ def times(run, monkeypatch):
                 "device": "a device",
                 "versions": {backend: "1.0"},
                 "first_step_s": 8 / 2**i,
-                "cpu_ms": 2 * step_ms.get(contestant, step_ms[backend]),
+                "cpu_ms_min": 2 * step_ms.get(contestant, step_ms[backend]),
                 "step_ms": step_ms.get(contestant, step_ms[backend]) * (0.8 if "folded" in contestant else 1),
             }
             for i, (backend, contestant) in enumerate(contestants)
