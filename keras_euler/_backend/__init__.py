@@ -18,6 +18,7 @@ from keras_euler._backend.kernels import (
     has_fused_batch_norm,
     largest,
     relu,
+    store_filters_first,
 )
 from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
 from keras_euler._backend.tensors import (
@@ -27,12 +28,15 @@ from keras_euler._backend.tensors import (
     is_tensorflow_graph_tensor,
     is_tensorflow_tensor,
 )
+from keras_euler._backend.traced import Traced, functional_model
 
 __all__ = [
+    "Traced",
     "all_layers",
     "convolution",
     "decode_strings",
     "float64_array",
+    "functional_model",
     "fused_batch_norm",
     "gradients",
     "halving_max_pool",
@@ -56,6 +60,7 @@ __all__ = [
     "pass_mask",
     "read_torch_file",
     "relu",
+    "store_filters_first",
     "sum_over_replicas",
     "weights_kept",
     "wide_dtype",

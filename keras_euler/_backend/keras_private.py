@@ -2,6 +2,8 @@
 
 import contextlib
 
+import keras
+
 # The mask of a tensor. The fallback `tensor._keras_mask` is that of Keras' guide. JAX arrays lack this attribute, and Keras keeps
 # their masks elsewhere.
 try:
@@ -62,3 +64,25 @@ def masked(tensor, mask):
     finally:
         if mask is not None:
             _set_mask(tensor, own)
+
+
+# Where a layer is called, as far as its tensors depend on it: the device and the dtypes, or None where it is not called with plain
+# tensors: symbolic, stateless, rematerialized. The fallback says so everywhere.
+try:
+    from keras.src.backend import get_autocast_scope
+    from keras.src.backend.common.global_state import get_global_attribute
+    from keras.src.backend.common.remat import get_current_remat_mode
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+    from keras.src.models.functional import Functional
+
+    def call_scope():
+        if in_symbolic_scope() or in_stateless_scope() or get_current_remat_mode() is not None:
+            return None
+        scope = get_autocast_scope()
+        return get_global_attribute("torch_device"), None if scope is None else scope.dtype, keras.config.floatx()
+except ImportError:
+    Functional = keras.Model
+
+    def call_scope():
+        return None

@@ -73,6 +73,16 @@ def convolution(x, kernel, bias, strides, padding):
     return y.permute(0, 2, 3, 1)
 
 
+def store_filters_first(kernel):
+    """Keep the variable of a kernel in memory as `convolution` hands it on, else torch copies it in every step.
+
+    Args:
+        kernel: Variable `(..., channels, filters)`.
+    """
+    value = kernel.value
+    value.data = value.data.movedim(-1, 0).contiguous().movedim(0, -1)
+
+
 def relu(x):
     """ReLU that may overwrite `x`, which the caller must own; equivalent to `keras.ops.relu`.
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import keras_hub
 
+from keras_euler._backend import Traced
 from keras_euler._types import Config, Mixin, PathLike
 from keras_euler._version import __version__
 from keras_euler.models.network import EulerNetwork, deserialized
@@ -45,7 +46,7 @@ class FromZoo(Mixin):
         return cls.from_zoo(known, *args, **kwargs)
 
 
-class EulerBackbone(FromZoo, keras_hub.models.Backbone):
+class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
     """The layers of a network without its top, as a KerasHub backbone. Abstract.
 
     Attributes:

@@ -3,11 +3,17 @@
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import Mixin, Tensor
+from keras_euler._types import Mixin, Shape, Tensor
 
 
 class _WithoutCopies(Mixin):
     """Convolve without the copies between memory layouts that Keras makes on torch in channels_last."""
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        if self.data_format == "channels_last" and _backend.has_fast_convolution():
+            for kernel in self.weights[:1]:
+                _backend.store_filters_first(kernel)
 
     def call(self, inputs: Tensor) -> Tensor:
         is_odd = all(size % 2 for size in self.kernel_size)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import keras
 
+from keras_euler._backend import Traced
 from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS
@@ -31,7 +32,7 @@ OTHER_NAMES = {
 OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
 
-class EulerNetwork(keras.Model):
+class EulerNetwork(Traced, keras.Model):
     """A functional model that is a chain of layers, made from arguments. Abstract.
 
     Its configuration holds the arguments and, as `replaced_layers`, every layer that was changed afterwards: frozen, quantized or

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_euler import _backend
 from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
@@ -108,7 +109,7 @@ class _Euler:
         for old in own:
             if not is_graph(old):  # the layers of a graph have been copied
                 copy_state(old, self.copies[id(old)][1])
-        euler = keras.Model(euler.input, euler.output, name=model.name, trainable=model.trainable)
+        euler = _backend.functional_model(euler.input, euler.output, name=model.name, trainable=model.trainable)
         euler.dtype_policy = model.dtype_policy  # without it, compile would not scale the loss under mixed_float16
         return euler
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import functional, is_graph, walk
@@ -58,4 +59,4 @@ def _features(graph: keras.Model) -> keras.Model | None:
         return y
 
     graph = walk(graph, call)
-    return keras.Model(graph.input, outputs) if outputs else None
+    return _backend.functional_model(graph.input, outputs) if outputs else None

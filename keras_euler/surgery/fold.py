@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_euler import _backend
 from keras_euler._types import Array, Tensor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
@@ -61,7 +62,7 @@ def fold(model: keras.Model) -> keras.Model:
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
-    folded = keras.Model(folded.input, folded.output, name=model.name)
+    folded = _backend.functional_model(folded.input, folded.output, name=model.name)
     folded.dtype_policy = model.dtype_policy
     return folded
 

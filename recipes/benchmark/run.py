@@ -2,11 +2,13 @@
 
     python recipes/benchmark/run.py --depth 20 56 110 --out benchmark.json
     python recipes/benchmark/run.py --network vdcnn --depth 9 29 --sequence-length 1024
+    python recipes/benchmark/run.py --host --out host.json                   # what Python costs: tiny images, a figure
     python recipes/benchmark/run.py --inference --depth 20 --steps 4          # predictions, with folded batch norm
 
 Each contestant has its own process. Rounds of a few steps alternate between them, so that a busy machine slows all of them
-equally. A round of keras_euler is an epoch of `model.fit`. Ratios are those of median step times, above 1 if keras_euler is slower.
-A GPU is used if available. On two CPU cores `--depth 20 --steps 4` takes about four minutes.
+equally. A round of keras_euler is an epoch of `model.fit`. Ratios are those of median step times, with `--host` of the least
+processor times, above 1 if keras_euler is slower. A GPU is used if available. On two CPU cores `--depth 20 --steps 4` takes about
+four minutes.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import tempfile
 import worker
 
 BACKENDS = ("tensorflow", "jax", "torch")
+UNTRACED = "keras_euler, KERAS_EULER_TRACE=0"
 OURS, AUGMENTED, LOGGED = "keras_euler", "keras_euler + augmentation", "keras_euler + logs of gradients and weights"
 # Blocks of each stage of the text network by depth.
 BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
@@ -31,7 +34,7 @@ NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-w
     "resnet": {
         "depths": "6n+2 and at least 8",
         "blocks": lambda depth: ((depth - 2) // 6,) * 3 if depth % 6 == 2 and depth >= 8 else None,
-        "defaults": {"depth": (20, 56, 110), "batch_size": 128, "sequence_length": None},
+        "defaults": {"depth": (20, 56, 110), "batch_size": 128, "sequence_length": None, "image_size": 32},
         "references": {
             ("torch", "nchw"): "PyTorch NCHW",
             ("torch", "channels_last"): "PyTorch channels_last",
@@ -45,6 +48,7 @@ NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-w
         "references": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
     },
 }
+HOST = {"depth": (20, 56, 110, 218), "batch_size": 2, "image_size": 8}  # defaults of `--host`
 MODES = {  # measurement, its two contestants on every backend, and the column that compares them
     "augmentation": ("the fraction of the step that the input pipeline takes", OURS, AUGMENTED, "share_percent"),
     "inference": ("predictions, plain and folded (keras_euler.fold)", "predict", "predict, folded", "speedup"),
@@ -64,6 +68,7 @@ COLUMNS = {  # of the table: name, key and format
     "min": ("step_ms_min", ".1f"),
     "max": ("step_ms_max", ".1f"),
     "processor (ms)": ("cpu_ms", ".1f"),
+    "least": ("cpu_ms_min", ".1f"),
     "first step (s)": ("first_step_s", ".2f"),
     "memory (MB)": ("peak_memory_mb", ".0f"),
     "share of the step (%)": ("share_percent", ".1f"),
@@ -85,6 +90,7 @@ class Settings:
     network: str = option("resnet", "images or texts", choices=tuple(NETWORKS))
     depth: tuple = option(None, "depths (default: 20 56 110, for vdcnn 9 29)", type=int, nargs="+")
     sequence_length: int = option(None, "for vdcnn, a multiple of 64 (default: 1024)", type=int)
+    image_size: int = option(None, "pixels along a side of an image, a multiple of 4 (default: 32; with --host 8)", type=int)
     h: float = option(0.1, "step factor", type=float)
     batch_size: int = option(None, "examples per step (default: 128, for vdcnn 64)", type=int)
     steps: int = option(10, "steps per round", type=int)
@@ -96,6 +102,7 @@ class Settings:
     augmentation: bool = option(False, f"measure {MODES['augmentation'][0]} instead", action="store_true")
     inference: bool = option(False, f"measure {MODES['inference'][0]} instead", action="store_true")
     logging: bool = option(False, f"measure {MODES['logging'][0]} instead", action="store_true")
+    host: bool = option(False, "measure the processor time of steps on tiny images, on one thread", action="store_true")
     second_start: bool = option(False, f"measure {MODES['second_start'][0]} instead", action="store_true")
 
 
@@ -104,13 +111,14 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_mutually_exclusive_group()
     for field in dataclasses.fields(Settings):
-        group = modes if field.name in MODES else parser
+        group = modes if field.name in (*MODES, "host") else parser
         group.add_argument(f"--{field.name.replace('_', '-')}", default=field.default, **field.metadata)
     parser.add_argument("--out", metavar="FILE.json", type=pathlib.Path, help="write settings, versions and all rounds")
     given = vars(parser.parse_args(argv))
     out, network = given.pop("out"), NETWORKS[given["network"]]
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     defaults = network["defaults"] | {"backends": ["jax"] if given["second_start"] else installed}
+    defaults |= HOST if given["host"] else {}
     settings = Settings(**{name: defaults.get(name) if value is None else value for name, value in given.items()})
     length = settings.sequence_length
 
@@ -118,10 +126,14 @@ def parse(argv=None):
         if not is_right:
             parser.error(f"{rule}. Received: {received}.")
 
+    check(settings.network == "resnet" or not settings.host, "--host needs --network resnet", settings.network)
     for depth in settings.depth:
         check(network["blocks"](depth), f"--depth must be {network['depths']} with --network {settings.network}", depth)
     check(settings.network == "vdcnn" or length is None, "--sequence-length needs --network vdcnn", settings.network)
     check(length is None or length in range(64, 2**20, 64), "--sequence-length must be a multiple of 64", length)
+    size = settings.image_size
+    is_size = size is None if settings.network == "vdcnn" else size in range(4, 1025, 4)
+    check(is_size, "--image-size must be a multiple of 4 and needs --network resnet", size)
     check(0 <= settings.h < math.inf, "--h must be a finite number >= 0", settings.h)
     for name in ("batch_size", "steps", "rounds"):
         value = getattr(settings, name)
@@ -178,16 +190,20 @@ def references(settings):
     """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is compared with PyTorch."""
     needed = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
     known = NETWORKS[settings.network]["references"]
+    if settings.host:
+        known = {key: name for key, name in known.items() if key[1] != "nchw"}
     return {key: name for key, name in known.items() if key[0] in needed and importlib.util.find_spec(key[0])}
 
 
 def compare(depth, settings):
     """Return results of keras_euler on each backend, with ratios to the hand-written networks, and the results of these."""
-    known = references(settings)
-    results = measure([*((backend, OURS) for backend in settings.backends), *known], depth, settings)
-    times = {(result["backend"], result["contestant"]): result["step_ms"] for result in results}
-    for result in results[: len(settings.backends)]:
-        result["ratios"] = {name: result["step_ms"] / times[key] for key, name in known.items()}
+    known, time = references(settings), "cpu_ms_min" if settings.host else "step_ms"
+    ours = [(backend, OURS) for backend in settings.backends]
+    ours += [("torch", UNTRACED)] if settings.host and "torch" in settings.backends else []
+    results = measure([*ours, *known], depth, settings)
+    times = {(result["backend"], result["contestant"]): result[time] for result in results}
+    for result in results[: len(ours)]:
+        result["ratios"] = {name: result[time] / times[key] for key, name in known.items()}
     return results
 
 
@@ -202,13 +218,35 @@ def compare_pairs(depth, settings, first, second, comparison):
     return results
 
 
+def name_of(result, known):
+    """What the table and the figure call a contestant."""
+    return known.get((result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}")
+
+
+def draw(results, known, path):
+    """Write the figure of the processor time of a step against the depth, the least of all rounds, a line for each contestant."""
+    os.environ.setdefault("KERAS_BACKEND", results[0]["backend"])
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+    from keras_euler import plots
+
+    figure = plots.new_figure(figsize=(7, 4.5))
+    axes, names = figure.subplots(), dict.fromkeys(name_of(result, known) for result in results)
+    for name, colour in zip(names, plots.COLOURS, strict=False):
+        points = [(result["depth"], result["cpu_ms_min"]) for result in results if name_of(result, known) == name]
+        axes.plot(*zip(*points, strict=True), "o-" if name.startswith("keras_euler") else "s--", color=colour, label=name)
+    axes.set(xlabel="depth", ylabel="processor time of a step (ms)", xscale="log", yscale="log")
+    axes.set_xticks(depths := sorted({result["depth"] for result in results}), depths)
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize="small")
+    plots.finished(figure).savefig(path)
+
+
 def table(results, known):
     """Yield the header and the rows, without empty columns."""
     columns = COLUMNS | {f"/ {name}": (name, ".3f") for name in known.values()}
     rows = [columns]
     for result in results:
-        name = known.get((result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}")
-        values = {"name": name, **result, **result.get("ratios", {})}
+        values = {"name": name_of(result, known), **result, **result.get("ratios", {})}
         rows.append([format(values[key], form) if key in values else "" for key, form in columns.values()])
     return zip(*(column for column in zip(*rows, strict=True) if any(column[1:])), strict=True)
 
@@ -237,6 +275,8 @@ def main(argv=None):
         }
         if out:
             out.write_text(json.dumps(report, indent=1))
+    if out and settings.host:
+        draw(results, references(settings), out.with_suffix(".png"))
     print(f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, {report['versions']}")
 
 

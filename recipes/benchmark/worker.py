@@ -21,7 +21,8 @@ def make_data(spec, channels_first, uint8=False):
     size = spec["steps"] * spec["batch_size"]
     if spec["network"] == "vdcnn":
         return rng.integers(0, 70, (size, spec["sequence_length"])), rng.integers(0, 4, size)
-    shape = (size, 3, 32, 32) if channels_first else (size, 32, 32, 3)
+    image = (spec["image_size"],) * 2
+    shape = (size, 3, *image) if channels_first else (size, *image, 3)
     images = rng.integers(0, 256, shape, dtype="uint8") if uint8 else rng.standard_normal(shape, dtype="float32")
     return images, rng.integers(0, 10, size)
 
@@ -38,7 +39,9 @@ def keras_network(spec, augmented):
         network = keras_euler.EulerVDCNN(sequence_length=spec["sequence_length"], **arguments)
         dtype, pipeline = "int32", [keras_euler.RandomCharacters(0.1)]
     else:
-        network = keras_euler.EulerResNet(**arguments)
+        image = (spec["image_size"],) * 2
+        is_first = keras.config.image_data_format() == "channels_first"
+        network = keras_euler.EulerResNet(input_shape=(3, *image) if is_first else (*image, 3), **arguments)
         variance = [stddev**2 for stddev in cifar10.STDDEV]
         normalize = keras.layers.Normalization(network.input_shape.index(3), cifar10.MEAN, variance)
         dtype, pipeline = "uint8", [keras_euler.RandomPadCrop(4), keras.layers.RandomFlip("horizontal"), normalize]
@@ -129,8 +132,15 @@ def jax_rounds(spec):
     return rounds(spec, trainer.train_step, data, lambda _: jax.block_until_ready(trainer.state))
 
 
+def untraced_rounds(spec):
+    """Epochs of `model.fit` in which the layers are called one by one."""
+    os.environ["KERAS_EULER_TRACE"] = "0"
+    return keras_rounds(spec)
+
+
 CONTESTANTS = {
     "keras_euler": keras_rounds,
+    "keras_euler, KERAS_EULER_TRACE=0": untraced_rounds,
     "keras_euler + augmentation": functools.partial(keras_rounds, augmented=True),
     "keras_euler + logs of gradients and weights": functools.partial(keras_rounds, logged=True),
     "predict": functools.partial(keras_rounds, predicts=True),
@@ -177,6 +187,9 @@ def serve(connection, spec, log):
     # Several processes share a GPU, so none may take all of its memory.
     os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     os.environ |= {"KERAS_BACKEND": spec["backend"], "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if spec["host"]:
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     if spec["second_start"]:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(log.parent)
     os.chdir(log.parent)  # the loggers write here
@@ -202,4 +215,5 @@ def medians(rounds, spec):
     times, cpu_times = ([1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True))
     median = statistics.median(times)
     result = {"step_ms": median, "step_ms_min": min(times), "step_ms_max": max(times), "rounds_ms": times}
-    return result | {"cpu_ms": statistics.median(cpu_times), "examples_per_s": 1e3 * spec["batch_size"] / median}
+    result |= {"cpu_ms": statistics.median(cpu_times), "cpu_ms_min": min(cpu_times), "cpu_rounds_ms": cpu_times}
+    return result | {"examples_per_s": 1e3 * spec["batch_size"] / median}

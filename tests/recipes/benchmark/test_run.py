@@ -27,6 +27,8 @@ def run(benchmark_folder):
         (["--network", "vdcnn", "--sequence-length", "100"], "--sequence-length must be a multiple of 64"),
         (["--network", "vdcnn", "--sequence-length", "0"], "--sequence-length must be a multiple of 64. Received: 0."),
         (["--sequence-length", "64"], "--sequence-length needs --network vdcnn. Received: resnet."),
+        (["--image-size", "10"], "--image-size must be a multiple of 4 and needs --network resnet. Received: 10."),
+        (["--network", "vdcnn", "--host"], "--host needs --network resnet. Received: vdcnn."),
         (["--steps", "0"], "--steps must be at least 1. Received: 0."),
         (["--batch-size", "0"], "--batch-size must be at least 1. Received: 0."),
         (["--h", "-1"], "--h must be a finite number >= 0. Received: -1.0."),
@@ -70,7 +72,7 @@ def test_handwritten_networks_have_the_blocks_of_ours(run):
 def test_every_contestant_can_be_built(run):
     import worker
 
-    wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {"eval", "eval, fused"}
+    wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {"eval", "eval, fused", run.UNTRACED}
     wanted |= {name for network in run.NETWORKS.values() for _, name in network["references"]}
     assert wanted == set(worker.CONTESTANTS)
 
@@ -100,6 +102,7 @@ def times(run, monkeypatch):
                 "device": "a device",
                 "versions": {backend: "1.0"},
                 "first_step_s": 8 / 2**i,
+                "cpu_ms_min": 2 * step_ms.get(contestant, step_ms[backend]),
                 "step_ms": step_ms.get(contestant, step_ms[backend]) * (0.8 if "folded" in contestant else 1),
             }
             for i, (backend, contestant) in enumerate(contestants)
@@ -116,7 +119,7 @@ def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
     run.main(["--depth", "8", "14", "--backends", "torch", "jax", "--out", str(tmp_path / "benchmark.json")])
     header, _, ours, *_ = rows = table(capsys.readouterr().out)
     assert header[-3:] == ["/ PyTorch NCHW", "/ PyTorch channels_last", "/ JAX"]
-    assert ours == ["8", "keras_euler, torch", "20.0", "8.00", "2.000", "0.500", "0.333"]
+    assert ours == ["8", "keras_euler, torch", "20.0", "40.0", "8.00", "2.000", "0.500", "0.333"]
     assert [row[1] for row in rows[4:7]] == ["PyTorch NCHW", "PyTorch channels_last", "JAX"]
     assert [row[0] for row in rows[2:]] == ["8"] * 5 + ["14"] * 5
     report = json.loads((tmp_path / "benchmark.json").read_text())
@@ -127,6 +130,16 @@ def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
 def test_the_reference_of_tensorflow_is_pytorch(run):
     settings, _ = run.parse(["--backends", "tensorflow"])
     assert list(run.references(settings).values()) == ["PyTorch NCHW", "PyTorch channels_last"]
+
+
+def test_the_host_is_measured_by_processor_times_and_drawn(run, times, tmp_path, capsys):
+    run.main(["--host", "--depth", "8", "14", "--backends", "torch", "jax", "--out", str(tmp_path / "benchmark.json")])
+    header, _, ours, *_ = rows = table(capsys.readouterr().out)
+    assert header[-2:] == ["/ PyTorch channels_last", "/ JAX"] and ours[-2:] == ["0.500", "0.333"]
+    assert [row[1] for row in rows[2:5]] == ["keras_euler, torch", "keras_euler, jax", f"{run.UNTRACED}, torch"]
+    settings = json.loads((tmp_path / "benchmark.json").read_text())["settings"]
+    assert (settings["image_size"], settings["batch_size"]) == (8, 2)
+    assert (tmp_path / "benchmark.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
@@ -146,10 +159,11 @@ def test_a_mode_compares_two_contestants(run, times, flag, column, key, value, t
     assert key not in first and second[key] == pytest.approx(value)
 
 
-def test_a_small_measurement(benchmark_folder, tmp_path):
+@pytest.mark.parametrize("mode", [[], ["--host"]])
+def test_a_small_measurement(mode, benchmark_folder, tmp_path):
     out, backend = tmp_path / "benchmark.json", keras.backend.backend()
     command = [sys.executable, str(benchmark_folder / "run.py"), "--depth", "8", "--steps", "1", "--rounds", "2"]
-    command += ["--batch-size", "4", "--backends", backend, "--out", str(out)]
+    command += [*mode, "--batch-size", "4", "--backends", backend, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     ours, *references = json.loads(out.read_text())["results"]
@@ -158,7 +172,7 @@ def test_a_small_measurement(benchmark_folder, tmp_path):
         assert len(result["rounds_ms"]) == 2 and result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
         assert result["examples_per_s"] == pytest.approx(4e3 / result["step_ms"])
         assert result["peak_memory_mb"] > 50 and result["first_step_s"] > 0 and result["cpu_ms"] > 0
-        assert ("keras" in result["versions"]) == (result is ours)
+        assert ("keras" in result["versions"]) == result["contestant"].startswith("keras_euler")
 
 
 def test_a_contestant_that_fails_is_named(run):

@@ -1,0 +1,125 @@
+"""The programs of one model, by kind of call. Imported on torch alone."""
+
+import weakref
+
+import keras
+import torch
+
+from keras_euler._backend.keras_private import call_scope, mask_of
+from keras_euler._backend.program import make_program
+from keras_euler._backend.recording import Recorder, Unrecordable
+from keras_euler._backend.watch import Structure, Watch
+
+MAX_TRACES = 16
+SEEN, UNRECORDABLE = "seen", "unrecordable"
+
+
+class Tracer:
+    """Calls a model: as always, recorded, or by a program.
+
+    Attributes:
+        programs: Dict of kind of call -> program, or `SEEN` after the first call, or `UNRECORDABLE`.
+        problem: Why the last recording was of no use; None if it was.
+    """
+
+    def __init__(self, model):
+        self.programs, self.problem = {}, None
+        self._model, self._structure, self._watch = weakref.ref(model), None, None
+
+    def weights(self, plain):
+        """The weights of the model: Keras walks through all layers for them, four times in a step of `fit`.
+
+        Args:
+            plain: Function that returns them.
+        """
+        if self._structure is None or not self._structure.holds():
+            self._structure = Structure(self._model(), plain())
+        return list(self._structure.weights)
+
+    def call(self, plain, inputs, training):
+        """The outputs of a model.
+
+        Args:
+            plain: Function that calls its layers.
+            inputs: Structure of tensors.
+            training: As for every layer.
+        """
+        tensors = [inputs] if type(inputs) is torch.Tensor else keras.tree.flatten(inputs)
+        kind = _kind(tensors, inputs, training)
+        if kind is None:
+            return plain(inputs, training=training)
+        watch = self._watch
+        if watch is not None:
+            if watch.has_hooks():
+                return plain(inputs, training=training)
+            if not watch.holds():
+                self.programs, self._watch = {}, None
+        program = self.programs.get(kind)
+        if program is None:
+            while len(self.programs) >= MAX_TRACES:
+                self.programs.pop(next(iter(self.programs)), None)
+            self.programs[kind] = SEEN
+        elif program is SEEN:
+            return self._record(plain, inputs, training, kind, tensors)
+        elif program is not UNRECORDABLE:
+            return program(tensors)
+        return plain(inputs, training=training)
+
+    def _record(self, plain, inputs, training, kind, tensors):
+        self.programs[kind] = UNRECORDABLE
+        if self._watch is None:
+            self._watch = Watch(Structure(self._model(), []))
+        self.problem = self._watch.problem
+        if self._watch.has_hooks():
+            del self.programs[kind]
+        if self._watch.has_hooks() or self.problem:
+            return plain(inputs, training=training)
+        held = self._watch.tensors
+        recorder = Recorder(tensors, held)
+        with recorder:
+            outputs = plain(inputs, training=training)
+        self.problem = recorder.problem
+        if self.problem is None:
+            try:
+                self.programs[kind] = _program(recorder, len(tensors), held, outputs)
+            except Unrecordable as problem:
+                self.problem = str(problem)
+        return outputs
+
+
+def _program(recorder, num_inputs, held, outputs):
+    """Function from the list of input tensors to outputs of the recorded structure."""
+    flat = keras.tree.flatten(outputs)
+    if any(mask_of(tensor) is not None for tensor in flat):
+        raise Unrecordable("a mask")
+    numbers = [recorder.number(tensor) for tensor in flat]
+    function = make_program(recorder, num_inputs, dict(enumerate(held, num_inputs)), numbers, torch.is_grad_enabled())
+    if outputs is flat[0]:
+        return lambda tensors: function(*tensors)[0]
+    structure = keras.tree.map_structure(lambda _: 0, outputs)
+    return lambda tensors: keras.tree.pack_sequence_as(structure, function(*tensors))
+
+
+def _kind(tensors, inputs, training):
+    """What decides which functions are called, beside the model itself; None where they cannot be recorded."""
+    if not all(type(tensor) is torch.Tensor and tensor.device.type != "meta" and mask_of(tensor) is None for tensor in tensors):
+        return None
+    if training not in (None, True, False) or _is_transformed() or (scope := call_scope()) is None:
+        return None
+    device = tensors[0].device.type
+    autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    kinds = [(t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in tensors]
+    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()
+    structure = None if len(tensors) == 1 and inputs is tensors[0] else str(keras.tree.map_structure(lambda _: 0, inputs))
+    return training, structure, scope, autocast, modes, *kinds
+
+
+def _is_transformed():
+    """Whether torch does something else with a function than to call it: another mode, export, compilation, functorch."""
+    return (
+        torch._C._len_torch_function_stack()
+        or torch._C._len_torch_dispatch_stack()
+        or torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
