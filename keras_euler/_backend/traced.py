@@ -7,6 +7,15 @@ import keras
 from keras_euler._backend.keras_private import Functional
 
 
+def is_traced():
+    """Whether models are traced: on torch, unless it is switched off or torch itself compiles or exports."""
+    if keras.backend.backend() != "torch" or os.environ.get("KERAS_EULER_TRACE") == "0":
+        return False
+    import torch
+
+    return not torch.compiler.is_compiling()
+
+
 class Traced:
     """Mixin of functional models: on torch the call runs as one program of torch functions. Abstract.
 
@@ -22,7 +31,7 @@ class Traced:
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         plain = super().call
-        if keras.backend.backend() != "torch" or mask is not None or kwargs or os.environ.get("KERAS_EULER_TRACE") == "0":
+        if mask is not None or kwargs or not is_traced():
             return plain(inputs, training=training, mask=mask, **kwargs)
         if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
             inputs = inputs[0]
@@ -30,13 +39,13 @@ class Traced:
 
     @property
     def weights(self):
-        if keras.backend.backend() != "torch" or os.environ.get("KERAS_EULER_TRACE") == "0" or not self.built:
+        if not (self.built and is_traced()):
             return super().weights
         return self._tracer().weights(lambda: super(Traced, self).weights)
 
     def _tracer(self):
         tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies
-        if tracer is None:
+        if tracer is None or tracer.model() is not self:  # shallow copies, such as those of torch's DataParallel, have it too
             from keras_euler._backend.tracer import Tracer
 
             tracer = self.__dict__["_own_tracer"] = Tracer(self)

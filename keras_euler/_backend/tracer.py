@@ -3,6 +3,7 @@
 import weakref
 
 import keras
+import numpy as np
 import torch
 
 from keras_euler._backend.keras_private import call_scope, mask_of
@@ -18,13 +19,14 @@ class Tracer:
     """Calls a model: as always, recorded, or by a program.
 
     Attributes:
+        model: Weak reference to the model.
         programs: Dict of kind of call -> program, or `SEEN` after the first call, or `UNRECORDABLE`.
         problem: Why the last recording was of no use; None if it was.
     """
 
     def __init__(self, model):
         self.programs, self.problem = {}, None
-        self._model, self._structure, self._watch = weakref.ref(model), None, None
+        self.model, self._structure, self._watch = weakref.ref(model), None, None
 
     def weights(self, plain):
         """The weights of the model: Keras walks through all layers for them, four times in a step of `fit`.
@@ -33,7 +35,7 @@ class Tracer:
             plain: Function that returns them.
         """
         if self._structure is None or not self._structure.holds():
-            self._structure = Structure(self._model(), plain())
+            self._structure = Structure(self.model(), plain())
         return list(self._structure.weights)
 
     def call(self, plain, inputs, training):
@@ -41,9 +43,11 @@ class Tracer:
 
         Args:
             plain: Function that calls its layers.
-            inputs: Structure of tensors.
+            inputs: Structure of tensors, or an array.
             training: As for every layer.
         """
+        if isinstance(inputs, np.ndarray):
+            inputs = keras.ops.convert_to_tensor(inputs, dtype=self.model().inputs[0].dtype)
         tensors = [inputs] if type(inputs) is torch.Tensor else keras.tree.flatten(inputs)
         kind = _kind(tensors, inputs, training)
         if kind is None:
@@ -68,7 +72,7 @@ class Tracer:
     def _record(self, plain, inputs, training, kind, tensors):
         self.programs[kind] = UNRECORDABLE
         if self._watch is None:
-            self._watch = Watch(Structure(self._model(), []))
+            self._watch = Watch(Structure(self.model(), []))
         self.problem = self._watch.problem
         if self._watch.has_hooks():
             del self.programs[kind]
@@ -109,7 +113,7 @@ def _kind(tensors, inputs, training):
     device = tensors[0].device.type
     autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     kinds = [(t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in tensors]
-    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()
+    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype(), torch.backends.cudnn.enabled
     structure = None if len(tensors) == 1 and inputs is tensors[0] else str(keras.tree.map_structure(lambda _: 0, inputs))
     return training, structure, scope, autocast, modes, *kinds
 
@@ -119,7 +123,6 @@ def _is_transformed():
     return (
         torch._C._len_torch_function_stack()
         or torch._C._len_torch_dispatch_stack()
-        or torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
     )

@@ -81,7 +81,7 @@ class Watch:
             self._check(*values, *(() if is_model else (layer,)), *getattr(layer, "operations", ()))
             containers += [value for value in values if isinstance(value, (list, dict, set))]
             self.tensors += [value for value in values if isinstance(value, torch.Tensor)]
-            if layer._losses:  # from `add_loss`
+            if layer.activity_regularizer is not None:  # it adds to the model's losses
                 self.problem = layer.name
         self._lists = Unchanged(containers)
         self._attributes = [(get, owner) for get, owner, _ in attributes]

@@ -1,5 +1,6 @@
 """Networks on torch run as recorded programs: the same bits as the layers, called one by one, whatever changes."""
 
+import copy
 import gc
 import threading
 import weakref
@@ -90,9 +91,12 @@ def test_what_cannot_be_recorded_runs_as_always(both):
         assert not any(kind[0] for kind in programs(model))
         lambdas = keras_euler.fold(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x + len(outputs))]))
         images, _ = batch(lambdas)
+        x = keras.Input((8, 8, 3))
+        y = keras.layers.Conv2D(3, 3, padding="same", activity_regularizer="l2")(x)
+        regularized = keras_euler.eulerize(keras.Model(x, keras.layers.Add()([x, y])), verbose=False)
         for _ in range(4):
-            outputs.append(lambdas(images))
-        assert not programs(lambdas)
+            outputs += [lambdas(images), regularized(images), *regularized.losses]
+        assert not programs(lambdas) and not programs(regularized)
         return outputs
 
     assert_same(*both(run))
@@ -188,6 +192,14 @@ def test_nothing_of_a_call_is_kept():
     del model
     gc.collect()
     assert reference() is None
+
+
+def test_arrays_are_traced_too_and_a_shallow_copy_has_programs_of_its_own():
+    model = small()
+    x = keras.ops.convert_to_numpy(batch(model)[0])
+    outputs = [model(x) for _ in range(4)]
+    assert_same(outputs, outputs[:1] * 4)
+    assert len(programs(model)) == 1 and not programs(copy.copy(model))
 
 
 def test_the_network_within_another_model_is_traced():
