@@ -223,6 +223,17 @@ def steps(pattern):
     return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)
 
 
+def host():
+    """Processor times of steps on tiny images."""
+    rows = []
+    for measured in read_all("benchmark_host*.json"):
+        for row in measured["results"]:
+            ratios = (row.get("ratios", {}).get(name) for name in ("PyTorch channels_last", "JAX"))
+            program = f"{row['contestant']}, {row['backend']}"
+            rows.append((row["depth"], program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios))
+    return markdown("depth | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX", rows)
+
+
 def compared(row):
     """What the second of two contestants says of the first."""
     for key, text in (("speedup", "{:.2f} times as fast"), ("share_percent", "{:.1f} % of the step")):
@@ -244,6 +255,7 @@ TABLES = {
     "networks": zoo.table,
     "cards": cards,
     "training steps": lambda: steps("benchmark_[rv]*_cpu.json"),
+    "host": host,
     "inference": lambda: steps("benchmark_inference_*.json"),
     "parts of the step": lambda: steps("benchmark_[al]*.json"),
 }

@@ -41,7 +41,14 @@ class Traced:
     def weights(self):
         if not (self.built and is_traced()):
             return super().weights
-        return self._tracer().weights(lambda: super(Traced, self).weights)
+        return list(self._tracer().structure(lambda: super(Traced, self).weights).weights)
+
+    def zero_grad(self, set_to_none=True):
+        if set_to_none and self.built and is_traced():
+            for tensor in self._tracer().structure(lambda: super(Traced, self).weights).tensors():
+                tensor.grad = None
+        else:
+            super().zero_grad(set_to_none)
 
     def _tracer(self):
         tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies

@@ -28,15 +28,15 @@ class Tracer:
         self.programs, self.problem = {}, None
         self.model, self._structure, self._watch = weakref.ref(model), None, None
 
-    def weights(self, plain):
-        """The weights of the model: Keras walks through all layers for them, four times in a step of `fit`.
+    def structure(self, plain):
+        """The `Structure` of the model; Keras walks through all layers for its weights, four times in a step of `fit`.
 
         Args:
-            plain: Function that returns them.
+            plain: Function that returns the weights.
         """
         if self._structure is None or not self._structure.holds():
             self._structure = Structure(self.model(), plain())
-        return list(self._structure.weights)
+        return self._structure
 
     def call(self, plain, inputs, training):
         """The outputs of a model.

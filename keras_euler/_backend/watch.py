@@ -52,6 +52,10 @@ class Structure(Unchanged):
         self.variables = list({id(v): v for lists in owned for variables in lists for v in variables}.values())
         super().__init__([*(layer._layers for layer in self.layers), *(variables for lists in owned for variables in lists)])
 
+    def tensors(self):
+        """The tensors of the variables."""
+        return map(attrgetter("_value"), self.variables)
+
 
 class Watch:
     """The layers of a model at one moment: attributes, weights and hooks.
@@ -69,7 +73,7 @@ class Watch:
         self.problem, containers, attributes = None, [], []
         self._structure = structure
         self._hooks = [getattr(layer, name) for layer in structure.layers for name in HOOKS]
-        self._weights = [variable._value for variable in structure.variables]
+        self._weights = list(structure.tensors())
         self._addresses = list(map(torch.Tensor.data_ptr, self._weights))
         self.tensors = list(self._weights)
         for layer in structure.layers:
@@ -106,7 +110,7 @@ class Watch:
         try:
             return (
                 self._structure.holds()
-                and all(map(is_, map(attrgetter("_value"), self._structure.variables), self._weights))
+                and all(map(is_, self._structure.tensors(), self._weights))
                 and list(map(torch.Tensor.data_ptr, self._weights)) == self._addresses
                 and [get(owner) for get, owner in self._attributes] == self._values
                 and list(map(len, self._dicts)) == self._sizes

@@ -236,6 +236,8 @@ def draw(results, known, path):
         axes.plot(*zip(*points, strict=True), "o-" if name.startswith("keras_euler") else "s--", color=colour, label=name)
     axes.set(xlabel="depth", ylabel="processor time of a step (ms)", xscale="log", yscale="log")
     axes.set_xticks(depths := sorted({result["depth"] for result in results}), depths)
+    low, high = axes.get_ylim()
+    axes.set_yticks(ticks := [n * 10**power for power in range(6) for n in (1, 2, 5) if low <= n * 10**power <= high], ticks)
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize="small")
     plots.finished(figure).savefig(path)
