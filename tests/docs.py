@@ -32,7 +32,7 @@ PUBLIC_OF_KERAS = {
     for module in (keras.layers, keras.callbacks, keras.optimizers, keras.initializers, keras)
     for name, value in vars(module).items()
     if inspect.isclass(value)
-}
+} | {"keras.src.models.functional.Functional": "keras.Model"}  # what `keras.Model` makes of tensors
 pdoc.docstrings.GOOGLE_LIST_SECTIONS.append("Call arguments")
 
 
