@@ -224,14 +224,16 @@ def steps(pattern):
 
 
 def host():
-    """Processor times of steps on tiny images."""
+    """Processor times of steps on one thread."""
     rows = []
     for measured in read_all("benchmark_host*.json"):
         for row in measured["results"]:
             ratios = (row.get("ratios", {}).get(name) for name in ("PyTorch channels_last", "JAX"))
+            size, batch = measured["settings"]["image_size"], measured["settings"]["batch_size"]
+            setting = f"depth {row['depth']}, {size} x {size} pixels, batch {batch}"
             program = f"{row['contestant']}, {row['backend']}"
-            rows.append((row["depth"], program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios))
-    return markdown("depth | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX", rows)
+            rows.append((setting, program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios))
+    return markdown("setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX", rows)
 
 
 def compared(row):
