@@ -60,7 +60,7 @@ STUDIES = {
     ("initialization", "cifar10"): Study("16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True),
 }
 
-# The claims are about depth, not resolution. At this scale one training of depth 110 takes three minutes on one CPU core. It was
+# The claims are about depth, not resolution. At this scale one training of depth 110 takes some minutes on one CPU core. It was
 # fixed before any result was seen: the pixels averaged to 16 x 16, half the filters, a fifth of the training images, a tenth of
 # the epochs and of the milestones; no augmentation, as no image is seen more than eight times.
 SCALED = {

@@ -80,9 +80,10 @@ def suggest_h(
     seed. `growth = |dL/dx_0| / |dL/dx_D|` compares the gradient at the first block's input with that at the last block's output.
     Gradients explode if their growth exceeds `limit`: deep networks with such an h do not start to learn.
 
-    Trainings support the suggestion. For images at depth 20, 56 and 110 and texts at depth 17 it is `1/sqrt(L)`, and no other h was
-    shown to be better. For texts at depth 49 gradients explode at `1/sqrt(L)`, and the suggested smaller h trained better. Without
-    a norm the gradients shrink for any h, and the suggestion is `1/sqrt(L)`.
+    Short trainings support the suggestion in part (`recipes/results/README.md`). For images at depth 20 and 56 and texts at depth
+    17 it is `1/sqrt(L)`, and no other h was clearly better. At depth 110 it is `1/sqrt(L)` too, but h = 0.05 and h = 0.1 were
+    better. For texts at depth 49 gradients explode at `1/sqrt(L)`, and the suggested smaller h trained better. Without a norm the
+    gradients shrink for any h, and the suggestion is `1/sqrt(L)`.
 
     Args:
         build: Function of h that returns an untrained network of `EulerResidual` blocks, such as
