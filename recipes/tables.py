@@ -79,22 +79,20 @@ def figure_name(study):
 
 
 def claims():
-    """Each claim of the paper: the study that says most about it, its verdicts, n."""
+    """Each claim of the paper with the studies by which it is judged, their verdicts and their numbers of seeds."""
     summaries = read_all(DYNAMICS[0])
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries]
     where = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries)
     seeds = max(len({row["seed"] for row in summary["runs"]}) for summary in summaries)
     rows = [(_paper.DYNAMICS, where, report.verdicts(parts), seeds)]
-    found = studies()
     for name, claim in _paper.CLAIMS.items():
-        judged = {i: _claims.judge(study["plan"], cells(study)) for i, study in enumerate(found) if study["plan"]["study"] == name}
-        best = max(judged, key=lambda i: sum(part.shown is not None for part in judged[i]), default=None)
-        if best is None:
+        judged = [(study, _claims.judge(study["plan"], cells(study))) for study in studies() if study["plan"]["study"] == name]
+        judged = [(study, parts) for study, parts in judged if any(part.shown is not None for part in parts)]
+        for study, parts in judged:
+            link = f"[{study['name']}](recipes/results/README.md#{study['name'].lower()})"
+            rows.append((claim if study is judged[0][0] else "", link, report.verdicts(parts), report.seeds_of(study)))
+        if not judged:
             rows.append((claim, "", "not yet measured", ""))
-            continue
-        title = found[best]["name"]
-        link = f"[{title}](recipes/results/README.md#{title.lower()})"
-        rows.append((claim, link, report.verdicts(judged[best]), report.seeds_of(found[best])))
     return markdown("claim of the paper | measured | verdict | n", rows)
 
 
