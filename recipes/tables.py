@@ -82,8 +82,9 @@ def claims():
     """Each claim of the paper with the studies by which it is judged, their verdicts and their numbers of seeds."""
     summaries = read_all(DYNAMICS[0])
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries]
-    where = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries)
-    seeds = max(len({row["seed"] for row in summary["runs"]}) for summary in summaries)
+    where = " and ".join(str(summary["settings"]["depth"]) for summary in summaries)
+    where = f"[depth {where}, {summaries[0]['runs'][0]['iterations']} iterations](recipes/results/README.md#gradients-and-weights)"
+    seeds = ", ".join(str(len({row["seed"] for row in summary["runs"]})) for summary in summaries)
     rows = [(_paper.DYNAMICS, where, report.verdicts(parts), seeds)]
     for name, claim in _paper.CLAIMS.items():
         judged = [(study, _claims.judge(study["plan"], cells(study))) for study in studies() if study["plan"]["study"] == name]
