@@ -92,10 +92,10 @@ BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17
 # The claims in the paper's order; `judge_dynamics` tests the first one, about gradients and weights.
 DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
 CLAIMS = {
-    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a thinner spread.",
+    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a smaller spread.",
     "learning-rate": "h = 0.1 tolerates learning rates that h = 1 does not, and converges faster with a larger one (0.3).",
     "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
-    "adam": "With Adam at a start rate above 0.3 h = 1 fails, h = 0.1 trains (ResNet-218).",
+    "adam": "With Adam and an initial rate above 0.3, h = 1 fails and h = 0.1 trains (ResNet-218).",
     "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",
     "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17. "
     "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although steady.",

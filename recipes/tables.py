@@ -32,10 +32,12 @@ def main(argv=None):
     parser = _cli.command(__doc__)
     parser.parse_args(argv)
     _cli.choose_backend(parser, Execution())
-    for study in studies():
-        report.figure(study).savefig(RESULTS / figure_name(study))
-    for file in FILES:
-        file.write_text(rewritten(file.read_text()))
+    with _cli.errors_in_one_line(parser):
+        texts = {file: rewritten(file.read_text()) for file in FILES}
+        for study in studies():
+            report.figure(study).savefig(RESULTS / figure_name(study))
+        for file, text in texts.items():
+            file.write_text(text)
     print(f"wrote {' and '.join(str(file) for file in FILES)}")
 
 
@@ -46,6 +48,8 @@ def rewritten(text):
 
 def read(name):
     """What a file of the results holds."""
+    if not (RESULTS / name).is_file():
+        raise FileNotFoundError(f"{RESULTS / name} is missing. Copy the file of the measurement to this name; see CONTRIBUTING.")
     return json.loads((RESULTS / name).read_text())
 
 
@@ -57,11 +61,11 @@ def read_all(pattern):
 def markdown(header, rows):
     """A table in Markdown, from its header, separated by bars, and rows of values."""
     lines = [f"| {header} |", "|" + "---|" * (header.count("|") + 1)]
-    return "\n".join([*lines, *("| " + " | ".join(map(shown, row)) + " |" for row in rows)])
+    return "\n".join([*lines, *("| " + " | ".join(map(formatted, row)) + " |" for row in rows)])
 
 
-def shown(value):
-    """A value as it stands in a table: numbers with three digits."""
+def formatted(value):
+    """A value as text: floats with three digits."""
     if isinstance(value, float):
         return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
     return "" if value is None else str(value)

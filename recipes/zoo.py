@@ -101,7 +101,7 @@ def add(folders, name, data, zoo, limits=None):
     presets = zoo / "presets.json"
     entries = json.loads(presets.read_text()) if presets.exists() else {}
     if name in entries:
-        raise ValueError(f"--name: {name} is in {presets} already. Take it out there to make it anew.")
+        raise ValueError(f"--name: {name} is in {presets} already. Delete its entry to replace it.")
     family = "cifar10" if "augmentation" in settings else "ag_news"
     kinds = (keras_euler.EulerResNet, keras_euler.EulerVDCNN)
     layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers()

@@ -23,10 +23,11 @@ import keras_euler
 ROOT = Path(__file__).parents[1]
 BACKTICKS = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
-FILE = re.compile(r"(?:keras_euler|recipes|tests)/[\w./-]+")
+FILE = re.compile(r"\b(?:keras_euler|recipes|tests)/[\w./-]*\w")
 # Words in docstrings that the code does not have: names of other packages, and one name of a layer.
 OTHER_WORDS = {"IndexedSlices", "RandomTranslation", "TextVectorization", "gradient_accumulation_steps", "mask_zero"}
 OTHER_WORDS |= {"pyplot", "restore_best_weights", "val_loss", "stage2_block5"}
+SYMBOL = re.compile(r"\w{1,2}|(?:eps|[a-z])_\w|ceil")  # of formulas
 PUBLIC_OF_KERAS = {
     f"{value.__module__}.{value.__qualname__}": f"{module.__name__}.{name}"
     for module in (keras.layers, keras.callbacks, keras.optimizers, keras.initializers, keras)
@@ -148,14 +149,14 @@ def words_of_code(tree):
 
 def exists(text, words):
     """False for a missing file of the project, and for a name that neither the code nor Keras has."""
-    if FILE.fullmatch(text):
-        return (ROOT / text).exists()
-    if not NAME.fullmatch(text):
+    if not all((ROOT / file).exists() for file in FILE.findall(text)):
+        return False
+    name = text.partition("(")[0]
+    if not NAME.fullmatch(name):
         return True
-    name = text.removesuffix("()")
     if name.startswith(("keras.", "keras_euler.")):
         return resolves(name)
-    return all(word in words or len(word) <= 5 for word in name.split("."))  # short ones are symbols of formulas
+    return all(word in words or SYMBOL.fullmatch(word) for word in name.split("."))
 
 
 def resolves(name):

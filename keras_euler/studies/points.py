@@ -29,6 +29,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
 
     Raises:
         ValueError: A setting has no values, or one value twice.
+        TypeError: The values of a setting are not a sequence.
         TypeError: A value has another type.
 
     Example:
@@ -36,6 +37,9 @@ def grid(**values: Sequence[Any]) -> list[Point]:
     >>> grid(seed=[7, 8], h=[1, 0.1])
     [{'seed': 7, 'h': 1.0}, {'seed': 7, 'h': 0.1}, {'seed': 8, 'h': 1.0}, {'seed': 8, 'h': 0.1}]
     """
+    for name, candidates in values.items():
+        if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+            raise TypeError(f"`{name}` must be a sequence of values. Received: {name}={candidates!r}. Pass [{candidates!r}].")
     columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
     return [dict(zip(columns, combination, strict=True)) for combination in itertools.product(*columns.values())]
 
@@ -83,9 +87,13 @@ def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
         ValueError: There are no points, or they have different settings.
         TypeError: They are not dicts of numbers, strings, booleans and None.
     """
-    points = list(points)
-    if not points or not all(isinstance(point, Mapping) for point in points):
-        raise TypeError("`points` must be a list of dicts of setting -> value, or a Search. See keras_euler.studies.grid.")
+    points = list(points) if isinstance(points, Iterable) else points
+    if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
+        raise TypeError(
+            f"`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. Received: points={points!r}."
+        )
+    if not points:
+        raise ValueError("`points` must have at least one point. Received: points=[].")
     columns: dict[str, list[Any]] = {name: [] for name in points[0]}
     for point in points:
         if set(point) != set(columns):

@@ -71,7 +71,7 @@ def run(
 
     Raises:
         ValueError: The points or the storage are invalid, or another study has this name.
-        TypeError: The points are not dicts of numbers and strings.
+        TypeError: The objective is not a function, or the points are not dicts of numbers and strings.
         RuntimeError: A worker process died; the same call resumes.
         OSError: The disk is full.
 
@@ -83,6 +83,8 @@ def run(
     >>> table[["x", "state", "value"]].values.tolist()
     [[0, 'complete', -1.0], [1, 'complete', 0.0], [2, 'complete', -1.0]]
     """
+    if not callable(objective):
+        raise TypeError(f"`objective` must be a function of a point. Received: objective={objective!r}.")
     check_integer("workers", workers, 1)
     check_integer("heartbeat", heartbeat, 1)
     points = points if isinstance(points, Search) else validated_points(points)

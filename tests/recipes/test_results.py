@@ -36,7 +36,7 @@ def test_other_text_and_marks_stay_and_numbers_have_three_digits():
     text = "before\n<!-- table advice -->\nold\n<!-- end -->\nafter"
     new = tables.rewritten(text)
     assert new.startswith("before\n<!-- table advice -->\n| depth") and new.endswith("|\n<!-- end -->\nafter") and "old" not in new
-    assert [tables.shown(value) for value in (0.12345, 12345.6, 1.5e52, 0.0, 7, None, "a")] == [
+    assert [tables.formatted(value) for value in (0.12345, 12345.6, 1.5e52, 0.0, 7, None, "a")] == [
         "0.123",
         "12,346",
         "1.5e+52",

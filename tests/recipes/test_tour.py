@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Jupyter's own clients
 ]
 TOUR = Path(__file__).parents[2] / "recipes" / "tour.ipynb"
-SMALL = "DEPTH, NUM_IMAGES, EPOCHS = 8, 64, 1"
+SMALL = "DEPTH, NUM_IMAGES, EPOCHS = 14, 64, 1"
 
 
 def code_cells(notebook):

@@ -122,7 +122,13 @@ def test_file_of_something_else_is_refused(tmp_path, text):
 
 
 REFUSED = [
-    (dict(points=[]), TypeError, "`points` must be a list of dicts"),
+    (dict(points=[]), ValueError, r"must have at least one point. Received: points=\[\]"),
+    (
+        dict(points=3),
+        TypeError,
+        "`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. Received: points=3.",
+    ),
+    (dict(objective=3), TypeError, "`objective` must be a function of a point. Received: objective=3."),
     (dict(points=[{"a": 1}, {"b": 1}]), ValueError, "All points must have the same settings"),
     (dict(points=[{"a": [1]}]), TypeError, "`a` must have numbers, strings, booleans or None as values"),
     (dict(points=[{"a": math.nan}]), ValueError, "`a` must have finite values"),
@@ -135,15 +141,18 @@ REFUSED = [
 
 @pytest.mark.parametrize(("change", "kind", "message"), REFUSED)
 def test_bad_arguments_are_one_sentence(tmp_path, change, kind, message):
-    arguments = {"points": [{"a": 1}], "storage": tmp_path / "study.db", **change}
+    arguments = {"objective": lambda point: 0.0, "points": [{"a": 1}], "storage": tmp_path / "study.db", **change}
     with pytest.raises(kind, match=message):
-        studies.run(lambda point: 0.0, arguments.pop("points"), arguments.pop("storage"), verbose=False, **arguments)
+        studies.run(**arguments, verbose=False)
+    assert not (tmp_path / "study.db").exists() or "workers" in change
 
 
 def test_bad_grids_and_searches_are_one_sentence():
     for values, message in (([], "at least one value"), ([1, 1], "a value twice"), ([1, 1.0], "a value twice")):
         with pytest.raises(ValueError, match=message):
             studies.grid(h=values)
+    with pytest.raises(TypeError, match=r"`h` must be a sequence of values. Received: h=0.1. Pass \[0.1\]."):
+        studies.grid(h=0.1)
     with pytest.raises(ValueError, match="`low` must be below `high`"):
         studies.Search("h", 1.0, 0.1)
     with pytest.raises(ValueError, match="`sampler` must be one of 'tpe', 'gp'"):
