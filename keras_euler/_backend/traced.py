@@ -45,7 +45,8 @@ class Traced:
 
     def zero_grad(self, set_to_none=True):
         if set_to_none and self.built and is_traced():
-            for tensor in self._tracer().structure(lambda: super(Traced, self).weights).tensors():
+            structure = self._tracer().structure(lambda: super(Traced, self).weights)
+            for tensor in (*structure.tensors(), *structure.parameters()):
                 tensor.grad = None
         else:
             super().zero_grad(set_to_none)

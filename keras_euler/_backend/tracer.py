@@ -12,6 +12,9 @@ from keras_euler._backend.recording import Recorder, Unrecordable
 from keras_euler._backend.watch import Structure, Watch
 
 MAX_TRACES = 16
+# A recording takes as long as about four calls. Where layers or shapes change so often that programs are hardly used, most calls
+# are left alone.
+COST, CREDIT, CREDIT_OF_PLAIN_CALL = 4, 40, 0.1
 SEEN, UNRECORDABLE = "seen", "unrecordable"
 
 
@@ -25,7 +28,7 @@ class Tracer:
     """
 
     def __init__(self, model):
-        self.programs, self.problem = {}, None
+        self.programs, self.problem, self._credit = {}, None, CREDIT
         self.model, self._structure, self._watch = weakref.ref(model), None, None
 
     def structure(self, plain):
@@ -63,9 +66,13 @@ class Tracer:
             while len(self.programs) >= MAX_TRACES:
                 self.programs.pop(next(iter(self.programs)), None)
             self.programs[kind] = SEEN
-        elif program is SEEN:
+        elif program is SEEN and self._credit >= COST:
+            self._credit -= COST
             return self._record(plain, inputs, training, kind, tensors)
+        elif program is SEEN:
+            self._credit += CREDIT_OF_PLAIN_CALL
         elif program is not UNRECORDABLE:
+            self._credit = min(self._credit + 1, CREDIT)
             return program(tensors)
         return plain(inputs, training=training)
 
@@ -119,10 +126,12 @@ def _kind(tensors, inputs, training):
 
 
 def _is_transformed():
-    """Whether torch does something else with a function than to call it: another mode, export, compilation, functorch."""
+    """Whether torch does something else with a function than to call it: another mode, export, compilation, functorch, or
+    checkpoints, which compare what is saved for gradients and stop in the middle of a call."""
     return (
         torch._C._len_torch_function_stack()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
     )

@@ -30,7 +30,10 @@ class Unchanged:
 
     def holds(self):
         """Whether they have the same items still."""
-        return self._containers == self._copies
+        try:
+            return self._containers == self._copies
+        except Exception:  # another variable in the place of one: the comparison of their values has no truth value
+            return False
 
 
 class Structure(Unchanged):
@@ -55,6 +58,10 @@ class Structure(Unchanged):
     def tensors(self):
         """The tensors of the variables."""
         return map(attrgetter("_value"), self.variables)
+
+    def parameters(self):
+        """The tensors that torch knows as parameters of the layers and Keras doesn't: those assigned to attributes."""
+        return (tensor for layer in self.layers for tensor in layer._parameters.values() if tensor is not None)
 
 
 class Watch:
@@ -85,6 +92,8 @@ class Watch:
             self._check(*values, *(() if is_model else (layer,)), *getattr(layer, "operations", ()))
             containers += [value for value in values if isinstance(value, (list, dict, set))]
             self.tensors += [value for value in values if isinstance(value, torch.Tensor)]
+            if is_model and layer is not structure.layers[0]:  # a user's class may have a call of its own
+                self._check(type(layer).call, *([layer.call] * ("call" in vars(layer))))
             if layer.activity_regularizer is not None:  # it adds to the model's losses
                 self.problem = layer.name
         self._lists = Unchanged(containers)

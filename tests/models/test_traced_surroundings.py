@@ -1,0 +1,85 @@
+"""What surrounds a traced network: gradient checkpoints, models of users within it, torch's own parameters, alternate freezing."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_euler
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="tracing is for torch")
+
+
+def network():
+    return keras_euler.EulerResNet(depth=8, input_shape=(8, 8, 3))
+
+
+def images(batch_size=2):
+    return keras.random.normal((batch_size, 8, 8, 3), seed=1)
+
+
+@pytest.mark.parametrize("num_calls_before", [0, 1, 2, 3])
+def test_checkpoints(both, num_calls_before):
+    from torch.utils.checkpoint import checkpoint
+
+    def run():
+        model = network()
+        for _ in range(num_calls_before):
+            model(images(), training=True)
+        for _ in range(3):
+            model.zero_grad()
+            checkpoint(lambda x: model(x, training=True), images(), use_reentrant=False).sum().backward()
+        return model.get_weights() + [v.value.grad.numpy() for v in model.trainable_weights]
+
+    for plain, traced in zip(*both(run), strict=True):
+        np.testing.assert_array_equal(traced, plain)
+
+
+class Counting(keras.Model):
+    def build(self, input_shape):
+        self.calls = 0
+
+    def call(self, inputs):
+        self.calls += 1
+        return inputs * self.calls
+
+
+def test_models_of_users_within(both):
+    def run():
+        x = keras.Input((4,))
+        y = Counting()(keras.layers.BatchNormalization()(keras.layers.Dense(4)(x)))
+        folded = keras_euler.fold(keras.Model(x, y))
+        return [folded(np.ones((1, 4), "float32")).detach().numpy() for _ in range(5)]
+
+    plain, traced = both(run)
+    np.testing.assert_array_equal(traced, plain)
+
+
+def test_zero_grad_of_parameters_of_torch():
+    import torch
+
+    model = network()
+    model.own = torch.nn.Parameter(torch.ones(2))
+    model.own.grad = torch.ones(2)
+    model.zero_grad()
+    assert model.own.grad is None
+
+
+def test_variables_that_take_the_place_of_others():
+    model = network()
+    layer = model.layers[-1]
+    assert len(model.weights) == len(keras.Model.weights.fget(model))
+    layer._trainable_variables[0] = other = keras.Variable(np.ones(layer.kernel.shape))
+    assert any(weight is other for weight in model.weights)
+
+
+def test_programs_that_are_not_used_are_not_made(monkeypatch):
+    from keras_euler._backend.tracer import Tracer
+
+    made, record = [], Tracer._record
+    monkeypatch.setattr(Tracer, "_record", lambda self, *args: made.append(1) or record(self, *args))
+    model = network()
+    for _ in range(30):  # as the discriminator of a GAN
+        for trainable in (False, True, True):
+            model.trainable = trainable
+            model(images(1), training=True)
+    assert 0 < len(made) < 15
