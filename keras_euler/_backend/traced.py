@@ -54,7 +54,7 @@ class Traced:
     def _tracer(self):
         tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies
         if tracer is None or tracer.model() is not self:  # shallow copies, such as those of torch's DataParallel, have it too
-            from keras_euler._backend.tracer import Tracer
+            from keras_euler._backend.on_torch.tracer import Tracer
 
             tracer = self.__dict__["_own_tracer"] = Tracer(self)
         return tracer

@@ -225,7 +225,7 @@ def test_arguments_of_the_backbone_and_unknown_ones(rng):
         hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
     with pytest.raises(TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"):
         hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
-    with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. There are {NAME}"):
+    with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. Pass one of {NAME}"):
         hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")
 
 

@@ -213,8 +213,8 @@ def test_the_network_within_another_model_is_traced():
 
 def test_a_program_holds_what_it_says():
     """Permutations of images are gone but for those of inputs and kernels, and statistics are updated by a few calls."""
-    from keras_euler._backend import program
-    from keras_euler._backend.recording import Recorder
+    from keras_euler._backend.on_torch import program
+    from keras_euler._backend.on_torch.recording import Recorder
 
     model = small(depth=14)
     x, _ = batch(model)

@@ -42,4 +42,4 @@ def test_it_runs(tmp_path, monkeypatch):
     parameters.source = SMALL
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     texts = "".join(output.get("text", "") for cell in code_cells(notebook) for output in cell.outputs)
-    assert "(64, 16, 16, 3)" in texts and "blocks 2 to 1 of stage 1" in texts
+    assert "(64, 16, 16, 3)" in texts and "blocks 2 to 2 of stage 1: 0." in texts

@@ -1,4 +1,4 @@
-"""The torch functions that a model calls, recorded while it runs. Imported on torch alone."""
+"""The torch functions that a model calls, recorded while it runs."""
 
 import weakref
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The programs of one model, by kind of call. Imported on torch alone."""
+"""The programs of one model, by kind of call."""
 
 import weakref
 
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from keras_euler._backend.keras_private import call_scope, mask_of
-from keras_euler._backend.program import make_program
-from keras_euler._backend.recording import Recorder, Unrecordable
-from keras_euler._backend.watch import Structure, Watch
+from keras_euler._backend.on_torch.program import make_program
+from keras_euler._backend.on_torch.recording import Recorder, Unrecordable
+from keras_euler._backend.on_torch.watch import Structure, Watch
 
 MAX_TRACES = 16
 # A recording takes as long as about four calls. Where layers or shapes change so often that programs are hardly used, most calls

@@ -1,4 +1,4 @@
-"""What a model's calls depend on, compared with what it was. Imported on torch alone."""
+"""What a model's calls depend on, compared with what it was."""
 
 from operator import attrgetter, is_, itemgetter
 

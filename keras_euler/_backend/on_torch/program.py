@@ -1,4 +1,4 @@
-"""Straight-line Python code of recorded torch functions, with what cancels left out. Imported on torch alone.
+"""Straight-line Python code of recorded torch functions, with what cancels left out.
 
 A pass is a function from calls to calls that keep every bit of the results.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from keras_euler._backend.recording import Call, Kind, Ref, map_leaves
+from keras_euler._backend.on_torch.recording import Call, Kind, Ref, map_leaves
 
 PERMUTATIONS = {"permute", "movedim", "moveaxis", "transpose", "swapaxes"}
 ELEMENTWISE = {"relu", "relu_", "add", "sub", "subtract", "mul", "multiply", "to"}

@@ -1,0 +1,1 @@
+"""Recorded programs of models on torch. Nothing of this is imported on another backend."""
