@@ -73,7 +73,7 @@ def test_variables_that_take_the_place_of_others():
 
 
 def test_programs_that_are_not_used_are_not_made(monkeypatch):
-    from keras_euler._backend.tracer import Tracer
+    from keras_euler._backend.on_torch.tracer import Tracer
 
     made, record = [], Tracer._record
     monkeypatch.setattr(Tracer, "_record", lambda self, *args: made.append(1) or record(self, *args))
