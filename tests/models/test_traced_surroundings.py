@@ -34,6 +34,21 @@ def test_checkpoints(both, num_calls_before):
         np.testing.assert_array_equal(traced, plain)
 
 
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_images_of_one_pixel_in_the_last_stage(both, preactivation):
+    def run():
+        keras.utils.set_random_seed(0)
+        model = keras_euler.EulerResNet(8, input_shape=(4, 4, 3), preactivation=preactivation)
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        x = np.random.default_rng(0).normal(size=(16, 4, 4, 3)).astype("float32")
+        for _ in range(6):
+            model.train_on_batch(x, np.arange(16) % 10)
+        return model.get_weights()
+
+    for plain, traced in zip(*both(run), strict=True):
+        np.testing.assert_array_equal(traced, plain)
+
+
 class Counting(keras.Model):
     def build(self, input_shape):
         self.calls = 0

@@ -56,7 +56,7 @@ def without_permutations(calls, kinds, grad, results):
 
     for call in calls:
         numbers = call.refs()
-        if call.grad == grad and call.name in PERMUTATIONS and len(numbers) == 1:
+        if call.grad == grad and call.name in PERMUTATIONS and len(numbers) == 1 and _has_one_layout(kinds[numbers[0]].shape):
             base, order = places.get(numbers[0], (numbers[0], None))
             axes = _axes(call, len(kinds[numbers[0]].shape))
             order = axes if order is None else tuple(order[axis] for axis in axes)
@@ -81,6 +81,11 @@ def without_permutations(calls, kinds, grad, results):
         kept.append(Call(call.function, *given, call.outputs, call.is_single, call.grad, call.in_place))
     results = [permuted(number, grad) for number in results]
     return kept, results
+
+
+def _has_one_layout(shape):
+    """Whether the strides tell the order of the axes. Those of images of one pixel do not, and gradients may take another."""
+    return sum(size > 1 for size in shape[1:]) > 1 or len(shape) < 3
 
 
 def _axes(call, rank):
