@@ -4,7 +4,7 @@ import os
 
 import keras
 
-from keras_euler._backend.keras_private import Functional
+from keras_euler._backend.keras_private import Functional, call_scope
 
 
 def is_traced():
@@ -50,6 +50,20 @@ class Traced:
                 tensor.grad = None
         else:
             super().zero_grad(set_to_none)
+
+    @property
+    def losses(self):
+        return [] if self._has_no_losses() else super().losses
+
+    def _clear_losses(self):  # a method of every Keras layer
+        if not self._has_no_losses():
+            super()._clear_losses()
+
+    def _has_no_losses(self):
+        """Whether no layer has losses and no variable a regularizer; Keras walks through all of them to find none."""
+        if not (self.built and is_traced()) or call_scope() is None:
+            return False
+        return not self._tracer().structure(lambda: super(Traced, self).weights).has_losses()
 
     def _tracer(self):
         tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies

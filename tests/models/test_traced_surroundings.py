@@ -98,3 +98,22 @@ def test_programs_that_are_not_used_are_not_made(monkeypatch):
             model.trainable = trainable
             model(images(1), training=True)
     assert 0 < len(made) < 15
+
+
+def test_losses_are_those_of_the_layers():
+    def number(tensor):
+        return float(keras.ops.convert_to_numpy(tensor))
+
+    model = network()
+    assert model.losses == []
+    model(images(), training=True)
+    convolution = model.get_layer("stem_conv")
+    convolution._kernel.regularizer = keras.regularizers.L2(0.5)
+    expected = 0.5 * np.sum(keras.ops.convert_to_numpy(convolution.kernel) ** 2)
+    assert number(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+    convolution.add_loss(keras.ops.ones(()))
+    assert len(model.losses) == 2 and number(keras.Sequential([model]).losses[0]) == 1
+    model._clear_losses()
+    assert len(model.losses) == 1 and convolution._losses == []
+    convolution._kernel.regularizer = None
+    assert model.losses == []

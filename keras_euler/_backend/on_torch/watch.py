@@ -59,6 +59,11 @@ class Structure(Unchanged):
         """The tensors of the variables."""
         return map(attrgetter("_value"), self.variables)
 
+    def has_losses(self):
+        """Whether a layer has losses of its own, or a variable a regularizer."""
+        of_layers = any(any(map(attrgetter(name), self.layers)) for name in ("_losses", "_loss_ids", "_losses_override"))
+        return of_layers or any(variable.regularizer is not None for variable in self.variables)
+
     def parameters(self):
         """The tensors that torch knows as parameters of the layers and Keras doesn't: those assigned to attributes."""
         return (tensor for layer in self.layers for tensor in layer._parameters.values() if tensor is not None)
