@@ -246,8 +246,8 @@ def _h(cells):
             text = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
             parts.append((text, shown if measured else None, f"best: {best:g}. {evidence}"))
         smallest = by_h.get(0.001)
-        shown, p = (by_h[best].is_above(smallest), by_h[best].p_above(smallest)) if smallest else (None, None)
-        parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence, p))
+        shown = by_h[best].is_above(smallest) if smallest else None
+        parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence))  # no p: the best was chosen by the same numbers
         limit = 0.8 if depth in TEXT_DEPTHS else 5
         if depth in (*TEXT_DEPTHS, 110):
             failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]

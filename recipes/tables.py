@@ -218,11 +218,11 @@ def steps(pattern):
     """Step times of the benchmark, ours beside networks written by hand."""
     rows = []
     for found in read_all(pattern):
-        for row in found["results"]:
+        for before, row in zip([None, *found["results"]], found["results"], strict=False):
             which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
             times = (row["step_ms"], f"{row['step_ms_min']:.0f} to {row['step_ms_max']:.0f}", row["cpu_ms"], row["peak_memory_mb"])
             ratios = ", ".join(f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items())
-            rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row)))
+            rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row, before)))
     return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)
 
 
@@ -239,12 +239,9 @@ def host():
     return markdown("setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX", rows)
 
 
-def compared(row):
-    """What the second of two contestants says of the first."""
-    for key, text in (("speedup", "{:.2f} times as fast"), ("share_percent", "{:.1f} % of the step")):
-        if key in row:
-            return text.format(row[key])
-    return None
+def compared(row, before):
+    """The processor time of the second of two contestants as a multiple of the first one's, which is in the row before."""
+    return f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)" if {"speedup", "share_percent"} & set(row) else None
 
 
 TABLES = {

@@ -41,11 +41,11 @@ class Traced:
     def weights(self):
         if not (self.built and is_traced()):
             return super().weights
-        return list(self._tracer().structure(lambda: super(Traced, self).weights).weights)
+        return list(self._structure().weights)
 
     def zero_grad(self, set_to_none=True):
         if set_to_none and self.built and is_traced():
-            structure = self._tracer().structure(lambda: super(Traced, self).weights)
+            structure = self._structure()
             for tensor in (*structure.tensors(), *structure.parameters()):
                 tensor.grad = None
         else:
@@ -63,7 +63,10 @@ class Traced:
         """Whether no layer has losses and no variable a regularizer; Keras walks through all of them to find none."""
         if not (self.built and is_traced()) or call_scope() is None:
             return False
-        return not self._tracer().structure(lambda: super(Traced, self).weights).has_losses()
+        return not self._structure().has_losses()
+
+    def _structure(self):
+        return self._tracer().structure(lambda: super(Traced, self).weights)
 
     def _tracer(self):
         tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies

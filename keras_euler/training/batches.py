@@ -108,9 +108,9 @@ def fingerprint(data: Any) -> Config:
 
 
 def _checksum(array: Array) -> int:
-    if array.dtype == object:  # strings
+    if array.dtype.kind in "OT":  # strings
         return zlib.crc32("\0".join(map(str, array.ravel())).encode())
-    return zlib.crc32(np.ascontiguousarray(array).data)
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # as bytes: a buffer has no bfloat16, no dates
 
 
 def _array(value: Any) -> Array:

@@ -117,3 +117,19 @@ def test_losses_are_those_of_the_layers():
     assert len(model.losses) == 1 and convolution._losses == []
     convolution._kernel.regularizer = None
     assert model.losses == []
+
+
+def test_error_in_the_recorded_call_leaves_the_kind_to_the_next_call(monkeypatch):
+    model = network()
+    model(images())
+    layer, call = model.get_layer("stem_conv"), type(model.get_layer("stem_conv")).call
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(layer), "call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model(images())
+    monkeypatch.setattr(type(layer), "call", call)
+    model(images())
+    assert all(map(callable, model._own_tracer.programs.values()))

@@ -77,19 +77,18 @@ class Tracer:
         return plain(inputs, training=training)
 
     def _record(self, plain, inputs, training, kind, tensors):
-        self.programs[kind] = UNRECORDABLE
         if self._watch is None:
             self._watch = Watch(Structure(self.model(), []))
-        self.problem = self._watch.problem
-        if self._watch.has_hooks():
-            del self.programs[kind]
-        if self._watch.has_hooks() or self.problem:
+            if self._watch.has_hooks():
+                return plain(inputs, training=training)
+        self.problem, held = self._watch.problem, self._watch.tensors
+        if self.problem:
+            self.programs[kind] = UNRECORDABLE
             return plain(inputs, training=training)
-        held = self._watch.tensors
         recorder = Recorder(tensors, held)
         with recorder:
-            outputs = plain(inputs, training=training)
-        self.problem = recorder.problem
+            outputs = plain(inputs, training=training)  # an error, or Ctrl-C, leaves the kind to the next call
+        self.programs[kind], self.problem = UNRECORDABLE, recorder.problem
         if self.problem is None:
             try:
                 self.programs[kind] = _program(recorder, len(tensors), held, outputs)
