@@ -76,7 +76,7 @@ SCALED = {
 }
 
 # Changes of the studies under `--scaled`: fewer values, and depth 110 instead of 218. One training of depth 20, 56, 110 and 218
-# takes 1, 2, 5 and 11 minutes on one core. With seeds 7 to 11 all studies take about 18 core hours.
+# takes about 1, 2, 5 and (not measured) 11 minutes on one core. With seeds 7 to 11 all studies should take about 18 core hours.
 SCALED_STUDIES = {
     ("depth", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
     ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110))},

@@ -66,9 +66,8 @@ def without_permutations(calls, kinds, grad, results):
         if call.grad == grad and call.name in ELEMENTWISE and len(orders) == 1 and (order := orders.pop()):
             output = call.outputs[0]
             inverse = tuple(sorted(range(len(order)), key=order.__getitem__))
-            moved = map_leaves(lambda leaf: Ref(places.get(leaf.index, (leaf.index,))[0]) if isinstance(leaf, Ref) else leaf,
-                               (call.args, call.kwargs))  # fmt: skip
-            moved = Call(call.function, *moved, [], True, grad, call.in_place)
+            bases = call.renumbered(lambda number: places.get(number, (number,))[0])
+            moved = Call(call.function, *bases, [], True, grad, call.in_place)
             if _strides(moved, kinds) == tuple(kinds[output].strides[axis] for axis in inverse):
                 kind = kinds[output]
                 shape = tuple(kind.shape[axis] for axis in inverse)
@@ -76,8 +75,7 @@ def without_permutations(calls, kinds, grad, results):
                 places[output] = moved.outputs[0], order
                 kept.append(moved)
                 continue
-        given = map_leaves(lambda leaf, call=call: Ref(permuted(leaf.index, call.grad)) if isinstance(leaf, Ref) else leaf,
-                           (call.args, call.kwargs))  # fmt: skip
+        given = call.renumbered(lambda number, grad=call.grad: permuted(number, grad))
         kept.append(Call(call.function, *given, call.outputs, call.is_single, call.grad, call.in_place))
     results = [permuted(number, grad) for number in results]
     return kept, results

@@ -55,6 +55,10 @@ class Call:
         """Numbers of the tensors among the arguments, in order."""
         return [leaf.index for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref)]
 
+    def renumbered(self, number):
+        """The pair of `args` and `kwargs` with other tensors: `number` is a function from the number of each to another's."""
+        return map_leaves(lambda leaf: Ref(number(leaf.index)) if isinstance(leaf, Ref) else leaf, (self.args, self.kwargs))
+
 
 @dataclass
 class Kind:
