@@ -69,7 +69,7 @@ def main(argv=None):
         from keras_euler import studies
 
         if options.export:
-            print(f"wrote {studies.export_trials(url, options.export)} finished trials to {options.export}")
+            print(f"finished trials in {options.export}: {studies.export_trials(url, options.export)}")
             return
         _check_sizes(plan)
         execution.out.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ def main(argv=None):
         print(f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}")
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
-            sys.exit(f"study.py: {failed} trials failed; the report shows their errors. Run the same command again to retry them.")
+            sys.exit(f"study.py: trials that failed: {failed}. The report shows their errors; the same command retries them.")
         missing = _num_missing(table, points)
         if missing:
-            sys.exit(f"study.py: {missing} trials are not finished. Run the same command again to run them.")
+            sys.exit(f"study.py: trials without a result: {missing}. The same command runs them.")
 
 
 def parse(argv):

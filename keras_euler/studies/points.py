@@ -141,6 +141,11 @@ def describe(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, such as "1 trial" and "2 trials"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     if not values:
         raise ValueError(f"`{name}` must have at least one value. Received: none.")

@@ -14,7 +14,7 @@ import optuna
 
 from keras_euler._checks import check_integer
 from keras_euler._types import PathLike
-from keras_euler.studies.points import Point, Search, distributions, search_space, validated_points
+from keras_euler.studies.points import Point, Search, counted, distributions, search_space, validated_points
 from keras_euler.studies.queue import UNFINISHED, Finished, enqueue, open_study, propose
 from keras_euler.studies.storage import exclusive_lock, open_storage, storage_errors, storage_url
 from keras_euler.studies.table import results
@@ -122,15 +122,15 @@ def _queue(
     grid, domains = ([], search_space(points)) if is_search else (points, distributions(points, choices))
     new, num_added = enqueue(study, grid, domains, finished)
     if num_added:
-        say(f"{num_added} finished trials were added")
+        say(f"{counted(num_added, 'finished trial')} taken from the file")
     if is_search:
         new = propose(study, points.num_trials)
-        say(f"search {name}: {points.num_trials} trials, {new} of them new")
+        say(f"search {name}: {counted(points.num_trials, 'trial')}, {new} new")
         return
-    say(f"study {name}: {len(points)} trials, {new} of them new")
+    say(f"study {name}: {counted(len(points), 'trial')}, {new} new")
     others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
     if others:
-        say(f"{others} more trials wait in this study, with other values: another command must run them")
+        say(f"{counted(others, 'trial')} with other values left in this study, for another command")
 
 
 def _work(

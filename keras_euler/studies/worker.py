@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 
-from keras_euler.studies.points import Point, describe
+from keras_euler.studies.points import Point, counted, describe
 from keras_euler.studies.queue import Claims, suggest
 from keras_euler.studies.storage import STORAGE_ERRORS, with_retries
 from keras_euler.training.interrupts import raise_pending_interrupt
@@ -72,7 +72,7 @@ class Worker:
             if not is_waiting:
                 is_waiting = True
                 self.say(
-                    f"waiting for {len(left)} trials of other workers; "
+                    f"waiting for {counted(len(left), 'trial')} of other workers; "
                     f"a trial without a heartbeat for {3 * self.heartbeat} s is taken over"
                 )
             time.sleep(min(self.heartbeat, 5))

@@ -94,9 +94,9 @@ def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(study, "train", broken)
     arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--trials", 3, "--out", tmp_path / "study"]
-    assert "3 trials failed" in run(*arguments)
-    assert "3 of them new" in capsys.readouterr().out
-    assert "6 trials failed" in run(*arguments)
+    assert "trials that failed: 3" in run(*arguments)
+    assert "3 new" in capsys.readouterr().out
+    assert "trials that failed: 6" in run(*arguments)
     assert "best: none" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     assert "RuntimeError: no memory" in (tmp_path / "report.md").read_text()
@@ -169,7 +169,7 @@ def test_smaller_command_leaves_the_rest_of_the_queue(pretended, tmp_path, capsy
     study.train = real
     assert run(*arguments, "--depths", 8, "--line", "h", 0.1) == 0
     assert [(settings.depth, settings.h) for settings, _ in pretended] == [(8, 0.1)]
-    assert "3 more trials wait in this study" in capsys.readouterr().out
+    assert "3 trials with other values left in this study" in capsys.readouterr().out
 
 
 @once
@@ -299,5 +299,5 @@ def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
     assert run(*arguments, "--out", tmp_path / "here") == 0
     assert run(*arguments, "--out", tmp_path / "here", "--export", tmp_path / "trials.json") == 0
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "trials.json") == 0
-    assert len(pretended) == 2 and "2 finished trials were added" in capsys.readouterr().out
+    assert len(pretended) == 2 and "2 finished trials taken from the file" in capsys.readouterr().out
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "no.json") == 2

@@ -15,12 +15,12 @@ from tests.recipes.test_study import RECIPES, TINY, run, trials
 def test_study_and_report_of_real_trainings(tmp_path, capsys):
     arguments = ["depth", *TINY, "--depths", 8, "--seeds", 1, "--out", tmp_path / "study"]
     assert run(*arguments) == 0
-    assert "2 trials, 2 of them new" in capsys.readouterr().out
+    assert "2 trials, 2 new" in capsys.readouterr().out
     done = trials(tmp_path / "study")
     assert [trial.params for trial in done] == [{"seed": 7, "depth": 8, "h": h} for h in (1.0, 0.1)]
     assert all(len(trial.user_attrs["record"]["test_accuracies"]) == 2 for trial in done)
     assert run(*arguments) == 0
-    assert "2 trials, 0 of them new" in capsys.readouterr().out
+    assert "2 trials, 0 new" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path / "report")])
     text = (tmp_path / "report" / "report.md").read_text()
     assert (

@@ -104,7 +104,7 @@ def test_trial_of_another_study_with_equal_settings_is_not_run_again(tmp_path, c
     other = dict(definition={"depth": 56, "epochs": 2, "widths": (1, 2)}, reuse=tmp_path / "trials.json")
     table = studies.run(objective, studies.grid(rate=[0.1, 0.2]), tmp_path / "other.db", **other)
     assert table[["rate", "value"]].values.tolist() == [[0.1, 0.5], [0.2, 0.25]] and table.run[0] == "one"
-    assert ran == [{"rate": 0.2}] and "1 finished trials were added" in capsys.readouterr().out
+    assert ran == [{"rate": 0.2}] and "1 finished trial taken from the file" in capsys.readouterr().out
     other["definition"] = {"depth": 56, "epochs": 3, "widths": (1, 2)}
     studies.run(objective, studies.grid(rate=[0.1]), tmp_path / "third.db", **other)
     assert len(ran) == 2
