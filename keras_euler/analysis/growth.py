@@ -157,7 +157,8 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
 def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     """Set the moving statistics of all batch norms to those of a batch.
 
-    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with.
+    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with. In a block
+    with `scheme="heun"` or `"rk4"` they become those of the last stage.
 
     Args:
         model: A Keras model.
