@@ -92,7 +92,7 @@ def test_what_cannot_be_recorded_runs_as_always(both):
         for model in (vdcnn(dropout=0.5), small(drop_path=0.5, scheme="heun")):
             x, _ = batch(model)
             outputs += [[model(x, training=training) for _ in range(4)] for training in (True, False)]
-            assert [kind[0] for kind in programs(model)] == [False]
+            assert not any(kind[0] for kind in programs(model))
         lambdas = keras_euler.fold(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x + len(outputs))]))
         images, _ = batch(lambdas)
         x = keras.Input((8, 8, 3))
