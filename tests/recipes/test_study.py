@@ -280,6 +280,7 @@ def test_scaled_study_says_so(pretended, tmp_path):
         ("noise", {110}, 30),
         ("h", {20, 110}, 80),
         ("initialization", {56}, 60),
+        ("scheme", {20, 32, 56}, 45),
     ],
 )
 def test_scaled_studies_have_values_of_their_own_at_the_depths_of_the_claims(name, depths, trials):
