@@ -66,10 +66,10 @@ class Plan:
         return dataclasses.replace(named, out=folder, verbose=0)
 
     def definition(self):
-        """Return what all trials share, as a JSON-serializable dict."""
+        """Return the settings that all trials share, as a JSON-serializable dict."""
         shared = identity(self.base, self.execution) | {"backend": self.execution.backend}
         fixed = {name: value for name, value in shared.items() if name not in self.varied}
-        return {"study": self.study, "recipe": self.family, **self._names(), **fixed}
+        return {"recipe": self.family, **fixed}
 
     def description(self):
         """Return what a report needs to know, including the paper's settings."""
@@ -87,7 +87,7 @@ class Plan:
             "figures": paper.figures,
             "scaled": self.scaled,
             **self._names(),
-            "settings": {n: v for n, v in self.definition().items() if n not in ("study", "recipe", *ROLES)},
+            "settings": {n: v for n, v in self.definition().items() if n != "recipe"},
             "paper": {**fixed, **{name: list(values) for name, values in varied.items()}},
             "our_choice": paper.our_choice,
         }
@@ -106,8 +106,6 @@ def make_plan(parser, options, given, execution):
         execution: The execution.
     """
     paper, recipe = STUDIES[options.study, options.dataset], RECIPES[options.dataset]
-    if options.scaled and options.dataset not in SCALED:
-        parser.error(f"--scaled: there is no scaled setting for {options.dataset}")
     if options.scaled:
         paper = dataclasses.replace(paper, **SCALED_STUDIES[options.study, options.dataset])
     roles = _roles(parser, options, paper, recipe.settings)

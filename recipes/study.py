@@ -10,7 +10,8 @@ Each trial is a training run of cifar10.py or ag_news.py and takes their flags (
 The grid is queued once in the storage (default: study.db in the folder), and workers claim its trials. After three missed
 heartbeats another worker takes over a trial. Repeating the command runs only what is missing. A trial resumes after its last
 epoch if its run folder exists, so machines that share a storage should also share --out; otherwise the trial of a dead machine
-starts over. Without a shared database, --export FILE writes the finished trials, and --import FILE adds them elsewhere.
+starts over. Without a shared database, --export FILE writes the finished trials, and --import FILE takes those of equal settings
+from any study, also from another figure's.
 Every table and figure states the differences from the paper's settings. `python recipes/report.py FOLDER` draws them.
 """
 
@@ -50,7 +51,7 @@ class StudyOptions(Options):
     sampler: str = setting("grid", "grid, or a search along the axis by tpe or gp", choices=("grid", "tpe", "gp"))
     trials: int | None = setting(None, "number of trials with tpe and gp (default: 30)", parse=int, minimum=1)
     export: Path | None = setting(None, "only write the finished trials to this file", parse=Path, suffix=".json")
-    import_: Path | None = setting(None, "first add the finished trials of a file of --export", parse=Path, suffix=".json")
+    import_: Path | None = setting(None, "take finished trials from a file of --export", parse=Path, suffix=".json")
     study: str = ""
     dataset: str = ""
     quick: bool = False
@@ -72,8 +73,6 @@ def main(argv=None):
             return
         _check_sizes(plan)
         execution.out.mkdir(parents=True, exist_ok=True)
-        if options.import_:
-            print(f"added {studies.import_trials(options.import_, url)} trials of {options.import_}")
         definition, description = plan.definition(), plan.description()
         if search_range:
             name, low, high, fixed = search_range
@@ -93,6 +92,7 @@ def main(argv=None):
             attributes={"plan": description},
             choices=choices(plan),
             cost=functools.partial(_depth, plan.base.depth),
+            reuse=options.import_,
         )
         if search_range:
             print(f"best: {_best(table, name)} ({', '.join(f'{n} {v}' for n, v in fixed.items())})")
@@ -100,6 +100,9 @@ def main(argv=None):
         failed = int((table.state == "failed").sum()) if len(table) else 0
         if failed:
             sys.exit(f"study.py: {failed} trials failed; the report shows their errors. Run the same command again to retry them.")
+        missing = _num_missing(table, points)
+        if missing:
+            sys.exit(f"study.py: {missing} trials are not finished. Run the same command again to run them.")
 
 
 def parse(argv):
@@ -108,9 +111,7 @@ def parse(argv):
     parser.add_argument("study", choices=sorted({name for name, _ in STUDIES}), help="what is varied")
     cls = RECIPES[family_of(parser, argv)].settings
     _cli.add_flags(parser, StudyOptions, ("study", "dataset", "quick", "import_"))
-    parser.add_argument(
-        "--import", dest="import_", type=Path, metavar="FILE", help="first add the finished trials of a file of --export"
-    )
+    parser.add_argument("--import", dest="import_", type=Path, metavar="FILE", help="take finished trials from a file of --export")
     _cli.add_flags(parser, cls, ("dataset",))
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     options = _cli.make(parser, StudyOptions, vars(own))
@@ -202,6 +203,15 @@ def _search_range(parser, options, plan):
     if several:
         parser.error(f"--sampler searches along {name}; choose one value of {' and '.join(several)}.")
     return name, min(values), max(values), {other: choices[0] for other, choices in other_values.items()}
+
+
+def _num_missing(table, points):
+    """Return how many trials of this command have no result."""
+    done = table[table.state.isin(["complete", "pruned"])]
+    if not isinstance(points, list):
+        return max(0, points.num_trials - len(done))
+    finished = done[list(points[0])].to_dict("records")
+    return sum(point not in finished for point in points)
 
 
 def _depth(default, point):

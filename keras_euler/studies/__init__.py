@@ -3,7 +3,8 @@
 from keras_euler.studies.points import Search, grid
 from keras_euler.studies.storage import describe_storage, hide_password, storage_url
 from keras_euler.studies.study import run
-from keras_euler.studies.table import export_trials, import_trials, read_study, results, study_names
+from keras_euler.studies.table import read_study, results, study_names
+from keras_euler.studies.transfer import export_trials
 
 __all__ = [
     "Search",
@@ -11,7 +12,6 @@ __all__ = [
     "export_trials",
     "grid",
     "hide_password",
-    "import_trials",
     "read_study",
     "results",
     "run",

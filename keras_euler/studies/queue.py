@@ -16,11 +16,15 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from keras_euler.studies.points import Point, key
-from keras_euler.studies.storage import requeue_trial
+from keras_euler.studies.processes import PROCESS, is_dead, this_process
+from keras_euler.studies.storage import no_experimental_warnings, requeue_trial
 
 UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 TAKEN = (*UNFINISHED, TrialState.COMPLETE)
 COUNTED = (*TAKEN, TrialState.PRUNED)
+MANY_DEATHS = 5
+
+Finished = tuple[Point, dict[str, Any]]
 
 
 def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapping[str, Any], **kwargs: Any) -> optuna.Study:
@@ -52,24 +56,38 @@ def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapp
     return study
 
 
-def enqueue(study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> int:
-    """Queue the points that are not waiting, running or complete; return how many."""
-    taken = {key(trial.params) for trial in study.get_trials(deepcopy=False, states=TAKEN)}
+def enqueue(
+    study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution], finished: Sequence[Finished] = ()
+) -> tuple[int, int]:
+    """Queue the points that are not waiting, running or complete.
+
+    Args:
+        study: An Optuna study.
+        points: The points.
+        distributions: Dict of setting -> Optuna's domain.
+        finished: Pairs of a point and its result in another storage, a dict of `value` and `user_attrs`.
+
+    Returns:
+        How many points were queued, and how many results were added.
+    """
+    states: dict[TrialState, set[str]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        states.setdefault(trial.state, set()).add(key(trial.params))
+    done = states.get(TrialState.COMPLETE, set())
+    results = {key(point): (point, result) for point, result in finished if key(point) not in done}
+    taken = set().union(results, *(states.get(state, ()) for state in TAKEN))
     new = {key(point): point for point in points if key(point) not in taken}
     try:
-        return _queued(study, list(new.values()), distributions)
+        complete = [optuna.create_trial(params=p, distributions=distributions, **result) for p, result in results.values()]
+        waiting = [optuna.create_trial(state=TrialState.WAITING, params=p, distributions=distributions) for p in new.values()]
+        study.add_trials([*complete, *waiting])  # after all have been validated
     except ValueError as error:
         raise ValueError(
             f"These points do not fit the earlier ones of study {study.study_name!r}: {str(error).rstrip('.')}. "
             "Pass all values of a string setting as `choices` from the first call on, do not mix integers and floats, "
             "or pass another name."
         ) from error
-
-
-def _queued(study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution]) -> int:
-    waiting = [optuna.create_trial(state=TrialState.WAITING, params=point, distributions=distributions) for point in points]
-    study.add_trials(waiting)  # after all have been validated
-    return len(points)
+    return len(waiting), len(complete)
 
 
 def propose(study: optuna.Study, num_trials: int) -> int:
@@ -97,16 +115,31 @@ class Claims:
         self.postponed: dict[str, float] = {}  # key of a point -> time from which it may be claimed again
 
     def next(self) -> optuna.Trial | None:
-        """Claim and return the first waiting trial, started ones before new ones, or None."""
+        """Claim and return the first waiting trial, or None.
+
+        Started trials come before new ones. Those whose process died often come last, as they may be what ends it.
+        """
         now, storage = time.monotonic(), cast(Any, self.study._storage)
         waiting = [t for t in self.in_states(TrialState.WAITING) if self.postponed.get(key(t.params), 0) <= now]
-        for trial in sorted(waiting, key=lambda trial: ("failed_trial" not in trial.system_attrs, trial.number)):
+        for trial in sorted(waiting, key=_order):
             with contextlib.suppress(UpdateFinishedTrialError):
                 # Send a heartbeat first: a running trial without any would never be taken over.
                 storage.record_heartbeat(trial._trial_id)
                 if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                    storage.set_trial_user_attr(trial._trial_id, PROCESS, this_process())
                     return optuna.trial.Trial(self.study, trial._trial_id)
         return None
+
+    def take_over(self) -> None:
+        """Requeue the trials of workers that died: on this machine at once, on others when heartbeats are missing."""
+        storage = cast(Any, self.study._storage)
+        for trial in self.in_states(TrialState.RUNNING):
+            if is_dead(trial.user_attrs.get(PROCESS)):
+                with contextlib.suppress(UpdateFinishedTrialError):  # another worker was faster
+                    if storage.set_trial_state_values(trial._trial_id, TrialState.FAIL):
+                        requeue_trial(self.study, self.study.trials[trial.number])
+        with no_experimental_warnings():
+            optuna.storages.fail_stale_trials(self.study)
 
     def unfinished(self) -> list[FrozenTrial]:
         """Return the waiting and the running trials."""
@@ -137,6 +170,11 @@ class Claims:
             other for other in self.in_states(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)
         ]
         return any(other.number < trial.number or other.state == TrialState.COMPLETE for other in others)
+
+
+def _order(trial: FrozenTrial) -> tuple[bool, bool, int]:
+    num_deaths = len(trial.system_attrs.get("retry_history", ()))
+    return num_deaths > MANY_DEATHS, not num_deaths, trial.number
 
 
 def suggest(trial: optuna.Trial, name: str, domain: BaseDistribution) -> Any:

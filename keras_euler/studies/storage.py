@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from keras_euler._types import PathLike
 from keras_euler.studies.optional import JournalFileOpenLock, optuna, sqlalchemy
+from keras_euler.studies.processes import PROCESS
 
 STORAGE_ERRORS = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 LOCKS = {  # statements that lock a number and release it
@@ -19,7 +20,6 @@ LOCKS = {  # statements that lock a number and release it
 LOCKS["mariadb"] = LOCKS["mysql"]
 DRIVERS = {"postgresql": "psycopg[binary]", "mysql": "mysqlclient", "mariadb": "mysqlclient"}
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
-MAX_RETRIES = 5  # of a trial whose process died, as the trial itself may kill it
 
 Result = TypeVar("Result")
 
@@ -32,9 +32,11 @@ def no_experimental_warnings() -> Iterator[None]:
         yield
 
 
-with no_experimental_warnings():
-    requeue_trial = optuna.storages.RetryHeartbeatStaleTrialCallback()
-    requeue_stale_trial = optuna.storages.RetryHeartbeatStaleTrialCallback(MAX_RETRIES)
+def requeue_trial(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+    """Put the point of a trial that has ended back into the queue."""
+    trial.user_attrs.pop(PROCESS, None)  # another process will run it
+    with no_experimental_warnings():
+        optuna.storages.RetryHeartbeatStaleTrialCallback()(study, trial)
 
 
 def storage_url(storage: PathLike) -> str:
@@ -66,6 +68,10 @@ def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
             "The storage must be a database URL such as sqlite:///study.db or postgresql://host:5432/database."
         ) from error
     kind = address.get_backend_name()
+    if kind == "sqlite" and address.database in (None, "", ":memory:"):
+        raise ValueError(
+            f"The storage must be a file, such as sqlite:///study.db. Received: {url}, which keeps trials in memory and loses them."
+        )
     try:
         return _opened(url, heartbeat, kind == "sqlite")
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
@@ -121,7 +127,7 @@ def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "o
                 engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
                 heartbeat_interval=heartbeat,
                 grace_period=3 * heartbeat,
-                heartbeat_stale_trial_callback=requeue_stale_trial,
+                heartbeat_stale_trial_callback=requeue_trial,
             )
     except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all create the tables
         has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)

@@ -15,9 +15,10 @@ import optuna
 from keras_euler._checks import check_integer
 from keras_euler._types import PathLike
 from keras_euler.studies.points import Point, Search, distributions, search_space, validated_points
-from keras_euler.studies.queue import UNFINISHED, enqueue, open_study, propose
+from keras_euler.studies.queue import UNFINISHED, Finished, enqueue, open_study, propose
 from keras_euler.studies.storage import exclusive_lock, open_storage, storage_errors, storage_url
 from keras_euler.studies.table import results
+from keras_euler.studies.transfer import finished_points
 from keras_euler.studies.worker import Worker
 from keras_euler.training.interrupts import Interruptible, terminate_as_interrupt
 
@@ -42,6 +43,7 @@ def run(
     attributes: Mapping[str, Any] | None = None,
     choices: Mapping[str, Sequence[Any]] | None = None,
     cost: Cost = None,
+    reuse: PathLike | None = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
     """Run every point of a grid once, or a search, with workers that may die and restart; return the results as a table.
@@ -64,13 +66,15 @@ def run(
         attributes: JSON-serializable dict that is stored with the study.
         choices: Dict of setting -> all values that it may take in later calls, unless it has numbers. Default: those of `points`.
         cost: Function from a point to its relative duration, to estimate the remaining time. Default: all durations are equal.
+        reuse: File of `export_trials`. Points that a study there has finished with equal settings are taken from it, not run; a
+            trial's settings are its point and the `definition` of its study.
         verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
         A pandas `DataFrame` with one row per point, as `results` returns it.
 
     Raises:
-        ValueError: The points or the storage are invalid, or another study has this name.
+        ValueError: The points, the storage or the file to reuse are invalid, or another study has this name.
         TypeError: The objective is not a function, or the points are not dicts of numbers and strings.
         RuntimeError: A worker process died; the same call resumes.
         OSError: The disk is full.
@@ -97,7 +101,8 @@ def run(
                 study = open_study(opened, name, definition or {}, **_sampling(points))
                 for attribute, value in (attributes or {}).items():
                     study.set_user_attr(attribute, value)
-                _queue(study, name, points, choices or {}, say)
+                finished = [] if reuse is None else finished_points(reuse, definition or {}, points)
+                _queue(study, name, points, choices or {}, finished, say)
             if workers > 1:
                 _spawn(workers, (objective, points, url, name, heartbeat, cost, verbose))
             else:
@@ -106,13 +111,22 @@ def run(
 
 
 def _queue(
-    study: optuna.Study, name: str, points: list[Point] | Search, choices: Mapping[str, Sequence[Any]], say: Callable[[str], None]
+    study: optuna.Study,
+    name: str,
+    points: list[Point] | Search,
+    choices: Mapping[str, Sequence[Any]],
+    finished: list[Finished],
+    say: Callable[[str], None],
 ) -> None:
-    if isinstance(points, Search):
+    is_search = isinstance(points, Search)
+    grid, domains = ([], search_space(points)) if is_search else (points, distributions(points, choices))
+    new, num_added = enqueue(study, grid, domains, finished)
+    if num_added:
+        say(f"{num_added} finished trials were added")
+    if is_search:
         new = propose(study, points.num_trials)
         say(f"search {name}: {points.num_trials} trials, {new} of them new")
         return
-    new = enqueue(study, points, distributions(points, choices))
     say(f"study {name}: {len(points)} trials, {new} of them new")
     others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
     if others:

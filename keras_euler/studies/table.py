@@ -1,15 +1,11 @@
-"""Read the results of a study as a table; export and import finished trials."""
+"""Read the results of a study as a table."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import PathLike
 from keras_euler.studies.optional import optuna
 from keras_euler.studies.points import key
-from keras_euler.studies.queue import open_study
-from keras_euler.studies.storage import check_exists, exclusive_lock, open_storage, storage_errors, storage_url
-from keras_euler.training.run_folder import write_atomically
+from keras_euler.studies.storage import check_exists, open_storage, storage_errors, storage_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +55,7 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
     [{'point': {'depth': 20}, 'state': 'complete', 'value': 0.5, 'error': None, 'record': {'seconds': 3}}]
     """
     url = storage_url(storage)
-    study = _load_study(url, name)
+    study = load_study(url, name)
     with storage_errors(url):
         trials = study.get_trials(deepcopy=False)
         attributes = dict(study.user_attrs)
@@ -110,91 +106,7 @@ def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
     return table[[*first, *(name for name in table.columns if name not in first)]] if rows else table
 
 
-def export_trials(storage: PathLike, file: PathLike) -> int:
-    """Write the finished trials of all studies in a storage to a JSON file, to continue in another storage.
-
-    Args:
-        storage: Path of a SQLite file, or a database URL.
-        file: The file to write.
-
-    Returns:
-        Number of trials written.
-
-    Raises:
-        ValueError: There is no such storage.
-        OSError: The file cannot be written.
-
-    Example:
-
-    >>> from keras_euler import studies
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "study.db", verbose=False)
-    >>> studies.export_trials(folder / "study.db", folder / "trials.json")
-    1
-    """
-    url, studies = storage_url(storage), {}
-    for name in study_names(url):
-        study = _load_study(url, name)
-        complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        trials = {
-            key(trial.params): {
-                "params": trial.params,
-                "distributions": {n: optuna.distributions.distribution_to_json(d) for n, d in trial.distributions.items()},
-                "value": trial.value,
-                "user_attrs": trial.user_attrs,
-            }
-            for trial in complete
-        }
-        studies[name] = {"user_attrs": study.user_attrs, "trials": list(trials.values())}
-    write_atomically(file, lambda path: path.write_text(json.dumps(studies, indent=1) + "\n"))
-    return sum(len(study["trials"]) for study in studies.values())
-
-
-def import_trials(file: PathLike, storage: PathLike) -> int:
-    """Add the trials of a file of `export_trials` to a storage, except those that it already has.
-
-    Args:
-        file: The file.
-        storage: Path of a SQLite file, which is created if missing, or a database URL.
-
-    Returns:
-        Number of trials added.
-
-    Raises:
-        ValueError: The file is not one of `export_trials`, or the storage has a study of the same name and another definition.
-        OSError: The file cannot be read.
-
-    Example:
-
-    >>> from keras_euler import studies
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "here.db", verbose=False)
-    >>> count = studies.export_trials(folder / "here.db", folder / "trials.json")
-    >>> [studies.import_trials(folder / "trials.json", folder / "there.db") for _ in range(2)]
-    [1, 0]
-    """
-    url, count = storage_url(storage), 0
-    try:
-        studies = json.loads(Path(file).read_text())
-        parts = [(name, study["user_attrs"], list(map(_create_trial, study["trials"]))) for name, study in studies.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is not a file of export_trials ({type(error).__name__}: {error}).") from error
-    opened = open_storage(url)
-    with storage_errors(url):
-        for name, user_attrs, trials in parts:
-            with exclusive_lock(opened, url, name):
-                study = open_study(opened, name, user_attrs.get("definition", {}))
-                for attribute, value in user_attrs.items():
-                    study.set_user_attr(attribute, value)
-                done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-                taken = {key(trial.params) for trial in done}
-                new = [trial for trial in trials if key(trial.params) not in taken]
-                study.add_trials(new)
-                count += len(new)
-    return count
-
-
-def _load_study(url: str, name: str) -> "optuna.Study":
+def load_study(url: str, name: str) -> "optuna.Study":
     check_exists(url)
     opened = open_storage(url)
     with storage_errors(url):
@@ -216,13 +128,3 @@ def _row(trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
         "error": error,
         "record": trial.user_attrs.get("record", {}),
     }
-
-
-def _create_trial(trial: dict[str, Any]) -> "optuna.trial.FrozenTrial":
-    return optuna.create_trial(
-        state=optuna.trial.TrialState.COMPLETE,
-        params=trial["params"],
-        distributions={n: optuna.distributions.json_to_distribution(d) for n, d in trial["distributions"].items()},
-        value=trial["value"],
-        user_attrs=trial["user_attrs"],
-    )

@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from keras_euler.studies.points import Point, describe
 from keras_euler.studies.queue import Claims, suggest
-from keras_euler.studies.storage import STORAGE_ERRORS, no_experimental_warnings, with_retries
+from keras_euler.studies.storage import STORAGE_ERRORS, with_retries
 from keras_euler.training.interrupts import raise_pending_interrupt
 from keras_euler.training.run_folder import FolderInUse
 
@@ -61,8 +61,7 @@ class Worker:
         num_failed, is_waiting = 0, False
         while True:
             raise_pending_interrupt()
-            with no_experimental_warnings():
-                optuna.storages.fail_stale_trials(self.study)
+            self.claims.take_over()
             trial = self.claims.next()
             if trial is not None:
                 num_failed += self._claimed(trial)

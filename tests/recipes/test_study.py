@@ -281,12 +281,17 @@ def test_scaled_study_says_so(pretended, tmp_path):
         ("h", {20, 110}, 80),
         ("initialization", {56}, 60),
         ("scheme", {20, 32, 56}, 45),
+        ("depth --dataset ag_news", {9, 17, 29, 49}, 40),
+        ("no-norm --dataset ag_news", {9, 49}, 20),
+        ("learning-rate --dataset ag_news", {49}, 30),
+        ("noise --dataset ag_news", {49}, 40),
+        ("h --dataset ag_news", {17, 49}, 50),
     ],
 )
 def test_scaled_studies_have_values_of_their_own_at_the_depths_of_the_claims(name, depths, trials):
-    plan = _plan.make_plan(*study.parse([name, "--scaled", "--backend", BACKEND]))
+    plan = _plan.make_plan(*study.parse([*name.split(), "--scaled", "--backend", BACKEND]))
     assert math.prod(map(len, plan.varied.values())) == trials
-    assert set(plan.varied.get("depth", (plan.base.depth,))) == depths and plan.base.image_size == 16
+    assert set(plan.varied.get("depth", (plan.base.depth,))) == depths and plan.base.train_size == 10_000
 
 
 @once
@@ -295,5 +300,5 @@ def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
     assert run(*arguments, "--out", tmp_path / "here") == 0
     assert run(*arguments, "--out", tmp_path / "here", "--export", tmp_path / "trials.json") == 0
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "trials.json") == 0
-    assert len(pretended) == 2 and "added 2 trials" in capsys.readouterr().out
+    assert len(pretended) == 2 and "2 finished trials were added" in capsys.readouterr().out
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "no.json") == 2

@@ -1,6 +1,5 @@
 """`studies.run` from the outside: a grid, a search, the table, processes, files of trials."""
 
-import json
 import math
 import os
 import signal
@@ -82,29 +81,51 @@ def test_failure_stands_in_the_table_and_is_tried_again(tmp_path):
 
 def test_finished_trials_go_on_in_another_storage(tmp_path):
     points = studies.grid(x=[1, 2], kind=["a"])
-    shared = dict(definition={"epochs": 2}, attributes={"plan": {"figures": "3"}}, verbose=False)
+    shared = dict(definition={"epochs": 2}, verbose=False)
     table = studies.run(square, points, tmp_path / "here.db", name="depth", **shared)
     assert studies.export_trials(tmp_path / "here.db", tmp_path / "trials.json") == 2
-    assert studies.import_trials(tmp_path / "trials.json", tmp_path / "there.db") == 2
     more = studies.grid(x=[1, 2, 3], kind=["a"])
-    grown = studies.run(square, more, tmp_path / "there.db", name="depth", **shared)
+    grown = studies.run(square, more, tmp_path / "there.db", reuse=tmp_path / "trials.json", **shared)
     assert grown[:2].equals(table) and grown.x.tolist() == [1, 2, 3]
-    assert studies.read_study(tmp_path / "there.db", "depth")["attributes"] == {"plan": {"figures": "3"}}
-    with pytest.raises(ValueError, match="another study 'depth'"):
-        other = json.loads((tmp_path / "trials.json").read_text())
-        other["depth"]["user_attrs"]["definition"] = {"epochs": 3}
-        (tmp_path / "other.json").write_text(json.dumps(other))
-        studies.import_trials(tmp_path / "other.json", tmp_path / "there.db")
+    again = studies.run(square, more, tmp_path / "there.db", reuse=tmp_path / "trials.json", **shared)
+    assert again.equals(grown)
 
 
-def test_point_that_is_imported_while_it_waits_is_not_run_again(tmp_path):
+def test_trial_of_another_study_with_equal_settings_is_not_run_again(tmp_path, capsys):
+    one = dict(definition={"rate": 0.1, "epochs": 2, "widths": (1, 2)}, verbose=False)
+    studies.run(lambda point: {"value": 0.5, "run": "one"}, studies.grid(depth=[20, 56]), tmp_path / "one.db", **one)
+    assert studies.export_trials(tmp_path / "one.db", tmp_path / "trials.json") == 2
+    ran = []
+
+    def objective(point):
+        ran.append(point)
+        return 0.25
+
+    other = dict(definition={"depth": 56, "epochs": 2, "widths": (1, 2)}, reuse=tmp_path / "trials.json")
+    table = studies.run(objective, studies.grid(rate=[0.1, 0.2]), tmp_path / "other.db", **other)
+    assert table[["rate", "value"]].values.tolist() == [[0.1, 0.5], [0.2, 0.25]] and table.run[0] == "one"
+    assert ran == [{"rate": 0.2}] and "1 finished trials were added" in capsys.readouterr().out
+    other["definition"] = {"depth": 56, "epochs": 3, "widths": (1, 2)}
+    studies.run(objective, studies.grid(rate=[0.1]), tmp_path / "third.db", **other)
+    assert len(ran) == 2
+
+
+def test_search_takes_finished_trials_within_its_bounds(tmp_path):
+    studies.run(lambda point: point["h"], studies.grid(h=[0.1, 0.5, 2.0], depth=[20]), tmp_path / "grid.db", verbose=False)
+    studies.export_trials(tmp_path / "grid.db", tmp_path / "trials.json")
+    search = studies.Search("h", 0.2, 1.0, num_trials=3, fixed={"depth": 20})
+    table = studies.run(lambda point: 0.0, search, tmp_path / "search.db", reuse=tmp_path / "trials.json", verbose=False)
+    assert len(table) == 3 and table.value.tolist() == [0.5, 0.0, 0.0]
+
+
+def test_point_that_is_added_while_it_waits_is_not_run_again(tmp_path):
     studies.run(lambda point: 0.5, studies.grid(x=[2]), tmp_path / "there.db", verbose=False)
     assert studies.export_trials(tmp_path / "there.db", tmp_path / "trials.json") == 1
     ran = []
 
     def objective(point):
         ran.append(point["x"])
-        studies.import_trials(tmp_path / "trials.json", tmp_path / "here.db")
+        studies.run(objective, studies.grid(x=[2]), tmp_path / "here.db", reuse=tmp_path / "trials.json", verbose=False)
         return -1.0
 
     table = studies.run(objective, studies.grid(x=[1, 2, 3]), tmp_path / "here.db", verbose=False)
@@ -117,8 +138,13 @@ def test_point_that_is_imported_while_it_waits_is_not_run_again(tmp_path):
 def test_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "trials.json").write_text(text)
     with pytest.raises(ValueError, match="is not a file of export_trials"):
-        studies.import_trials(tmp_path / "trials.json", tmp_path / "study.db")
-    assert not (tmp_path / "study.db").exists()
+        studies.run(square, studies.grid(x=[1]), tmp_path / "study.db", reuse=tmp_path / "trials.json")
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_storage_in_memory_is_refused(url):
+    with pytest.raises(ValueError, match="must be a file, such as sqlite:///study.db. Received: sqlite:"):
+        studies.run(square, studies.grid(x=[1]), url)
 
 
 REFUSED = [

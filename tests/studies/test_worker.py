@@ -1,7 +1,10 @@
 """Workers of studies: every trial runs once, although workers die and restart."""
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -9,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from keras_euler.studies import queue
+from keras_euler.studies import processes, queue
 from keras_euler.studies import storage as storages
 from keras_euler.studies.worker import Worker
 from keras_euler.training import FolderInUse, Interruptible
@@ -48,12 +51,12 @@ def study(tmp_path):
 
 
 def test_the_same_points_are_queued_once_and_finished_ones_not_trained_again(study):
-    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 2
-    assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 1
+    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == (2, 0)
+    assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == (1, 0)
     trained = []
     for _ in range(2):
         work(study, lambda point: trained.append(point["depth"]) or 0.1)
-        assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == 0
+        assert queue.enqueue(study, POINTS[:3], DISTRIBUTIONS) == (0, 0)
     assert trained == [0, 1, 2]
 
 
@@ -90,7 +93,7 @@ def test_failure_is_recorded_and_tried_again_at_the_next_start(study):
     work(study, train)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[0].user_attrs["error"] == "RuntimeError: out of memory"
-    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == 1
+    assert queue.enqueue(study, POINTS[:2], DISTRIBUTIONS) == (1, 0)
 
 
 def test_interrupted_trial_goes_back_into_the_queue(study):
@@ -172,13 +175,33 @@ def test_worker_that_slept_gives_its_trial_up_where_another_has_it(study, capsys
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
-def test_trial_whose_process_always_dies_is_given_up(study):
+def test_trial_whose_process_dies_again_and_again_is_never_lost_and_comes_last(study):
     queue.enqueue(study, POINTS[:1], DISTRIBUTIONS)
-    for _ in range(storages.MAX_RETRIES + 1):
+    for _ in range(queue.MANY_DEATHS + 2):
         trial = queue.Claims(study).next()
+        assert trial.params == POINTS[0]
         study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        storages.requeue_stale_trial(study, study.trials[-1])
-    assert queue.Claims(study).next() is None
+        storages.requeue_trial(study, study.trials[-1])
+    queue.enqueue(study, POINTS[:2], DISTRIBUTIONS)
+    assert [queue.Claims(study).next().params for _ in range(2)] == [POINTS[1], POINTS[0]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process cannot be looked up without ending it")
+def test_trial_of_a_dead_process_of_this_machine_is_taken_over_at_once(study):
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    queue.enqueue(study, POINTS[:3], DISTRIBUTIONS)
+    claims = queue.Claims(study)
+    claimed = [claims.next() for _ in range(3)]
+    machine, own = processes.this_process()
+    for trial, process in zip(claimed, ([machine, dead.pid], [machine, own], ["another", dead.pid]), strict=True):
+        trial.set_user_attr(processes.PROCESS, process)
+    claims.take_over()
+    trials = study.trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING, TrialState.WAITING]
+    assert trials[-1].params == POINTS[0] and processes.PROCESS not in trials[-1].user_attrs
+    assert claims.next().params == POINTS[0]
+    assert study.trials[-1].user_attrs[processes.PROCESS] == [machine, own]
 
 
 def test_points_that_cannot_be_queued_leave_the_queue_as_it_was(study):
