@@ -280,7 +280,6 @@ def test_scaled_study_says_so(pretended, tmp_path):
         ("noise", {110}, 30),
         ("h", {20, 110}, 80),
         ("initialization", {56}, 60),
-        ("scheme", {20, 32, 56}, 45),
         ("depth --dataset ag_news", {9, 17, 29, 49}, 40),
         ("no-norm --dataset ag_news", {9, 49}, 20),
         ("learning-rate --dataset ag_news", {49}, 30),
