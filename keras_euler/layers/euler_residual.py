@@ -8,7 +8,7 @@ from keras_euler import _backend
 from keras_euler._checks import check_choice
 from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
 from keras_euler.layers.euler_add import EulerAdd
-from keras_euler.layers.schemes import SCHEMES, increment
+from keras_euler.layers.schemes import SCHEMES, Scheme, increment
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -116,6 +116,15 @@ class EulerResidual(keras.layers.Layer):
         """The seed of `drop_path`."""
         return self.add.seed
 
+    @property
+    def num_stages(self) -> int:
+        """The number of times that a step computes the branch."""
+        return len(self._tableau.b)
+
+    @property
+    def _tableau(self) -> Scheme:
+        return SCHEMES["euler" if self.shortcut else self.scheme]
+
     def build(self, input_shape: Shape) -> None:
         branch = self._build_chain(self.branch, input_shape)
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
@@ -137,8 +146,7 @@ class EulerResidual(keras.layers.Layer):
 
     def increment(self, x: Tensor) -> Tensor:
         """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum of the stages."""
-        scheme = "euler" if self.shortcut else self.scheme
-        return increment(scheme, lambda x: _run_chain(self.branch, x), self.add.step, x)
+        return increment(self._tableau, lambda x: _run_chain(self.branch, x), self.add.step, x)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         """The mask of the output for symbolic inputs; None for others, whose mask `call` attaches."""

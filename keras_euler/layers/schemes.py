@@ -29,23 +29,23 @@ SCHEMES = {
 }
 
 
-def increment(scheme: str, F: Callable[[Tensor], Tensor], step: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Tensor:
+def increment(scheme: Scheme, F: Callable[[Tensor], Tensor], step: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Tensor:
     """Return `sum_i b_i k_i` with the stages `k_i = F(x + h sum_j a_ij k_j)`; with Euler's method it is `F(x)`.
 
     Args:
-        scheme: A key of `SCHEMES`.
+        scheme: The method.
         F: The branch.
         step: Function of `x` and `f` that returns `x + h f`.
         x: Tensor at which the step begins.
     """
     stages: list[Tensor] = []
-    for row in SCHEMES[scheme].a:
+    for row in scheme.a:
         stage = x
         if stages:
             stage = step(x, _weighted_sum(row, stages))
             _backend.pass_mask(x, stage)
         stages.append(F(stage))
-    f = _weighted_sum(SCHEMES[scheme].b, stages)
+    f = _weighted_sum(scheme.b, stages)
     _backend.pass_mask(stages[0], f)
     return f
 
