@@ -56,6 +56,14 @@ def check_step_factor(value: Any, name: str = "h") -> float:
     return check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
 
 
+def check_rate(name: str, value: Any) -> float:
+    """Return the rate of a dropout as a float, or raise unless it is at least 0 and below 1."""
+    rate = check_number(name, value, 0, hint="It must be below 1.")
+    if rate >= 1:
+        raise ValueError(f"`{name}` must be below 1. Received: {name}={value!r}.")
+    return rate
+
+
 def is_array_like(value: object) -> bool:
     """Return whether a value can hold one item per example: an array, a column of a table, a sequence or a view of a dict."""
     if isinstance(value, (str, bytes, Mapping)):

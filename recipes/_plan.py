@@ -74,7 +74,9 @@ class Plan:
     def description(self):
         """Return what a report needs to know, including the paper's settings."""
         paper = STUDIES[self.study, self.family]
-        full = identity(self.recipe.settings(**paper.fixed), Execution())
+        settings = self.recipe.settings(**paper.fixed)
+        own = {name: getattr(settings, name, None) for name in identity(self.base, self.execution)}  # newer ones of this study too
+        full = {**own, **identity(settings, Execution())}
         varied = dict(pair for pair in (paper.panel, paper.line, paper.axis) if pair)
         ignored = ("seed", "jit", "devices", *(option.name for option in dataclasses.fields(self.base) if is_log(option)))
         fixed = {name: [value] for name, value in full.items() if name not in ignored}

@@ -15,6 +15,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
 RULES = ("1/sqrt(L)", "1/L")
+SCHEMES = ("euler", "heun", "rk4")
 TEXT_BLOCKS = {9: 4, 17: 8, 29: 14, 49: 24, 65: 32, 69: 34}  # residual blocks by depth
 NUM_GROUPS = {"group": 8}
 
@@ -26,7 +27,8 @@ def setting(default, help, **metadata):
         default: Value without the flag.
         help: Text for `--help`.
         **metadata: Any of `group`, `choices`, `parse` (function of an argument), `many` (number of arguments, `"*"` or `"+"`) and
-            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix`.
+            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix`. `newer` says that the field is
+            newer than finished runs, so that its default is left out of their identity.
     """
     return field(default=default, metadata={"help": help, **metadata})
 
@@ -107,6 +109,11 @@ class Settings(Options):
     preactivation: bool = setting(False, "normalization and ReLU before the convolutions", group=NETWORK)
     trainable_h: str = setting("none", "train h, starting from its value", group=NETWORK, choices=("none", "scalar", "channel"))
     zero_gamma: bool = setting(False, "start the branch's last gamma at zero", group=NETWORK)
+    scheme: str = setting("euler", "method of the step in blocks that keep the shape", group=NETWORK, choices=SCHEMES, newer=True)
+    skip: float = setting(1.0, "factor of the shortcut", group=NETWORK, minimum=0, newer=True)
+    drop_path: float = setting(
+        0.0, "rate of stochastic depth at the last block, growing linearly", group=NETWORK, minimum=0, below=1, newer=True
+    )
     widths: tuple = setting((), "filters of each stage", group=NETWORK, parse=int, minimum=1)
     epochs: int = setting(0, "epochs", group=TRAINING, minimum=1)
     batch_size: int = setting(0, "examples per step", group=TRAINING, minimum=1)
@@ -166,7 +173,7 @@ class Settings(Options):
     def network_arguments(self):
         """Return the arguments that all networks share, by their names in the package."""
         none_or = {"none": None, "torch": None}
-        names = ("depth", "h", "shortcut", "preactivation", "zero_gamma", "widths")
+        names = ("depth", "h", "shortcut", "preactivation", "zero_gamma", "scheme", "skip", "drop_path", "widths")
         optional = {"norm": self.norm, "trainable_h": self.trainable_h, "kernel_initializer": self.initializer}
         return {name: getattr(self, name) for name in names} | {n: none_or.get(v, v) for n, v in optional.items()}
 
@@ -265,7 +272,13 @@ class Execution(Options):
 
 def identity(settings, execution):
     """Return what identifies a run, as a JSON-serializable dict."""
-    return json.loads(json.dumps({**asdict(settings), "jit": execution.jit, "devices": execution.devices}))
+    options = {option.name: option for option in fields(settings)}
+    values = {name: value for name, value in asdict(settings).items() if not _is_newer_default(options[name], value)}
+    return json.loads(json.dumps({**values, "jit": execution.jit, "devices": execution.devices}))
+
+
+def _is_newer_default(option, value):
+    return option.metadata.get("newer", False) and value == option.default
 
 
 def run_folder(settings, execution):

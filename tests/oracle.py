@@ -56,22 +56,22 @@ def k_max(x, k=8):
 class Network:
     """The block of equation 3, which both networks share; `weights` maps a variable's path to its array.
 
-    With `training` the batch's own statistics normalize, and `moving` collects the updated moving ones.
+    With `training` the batch's own statistics normalize, and `moving` collects the updated moving ones. Blocks that keep the shape
+    take Heun's step with `scheme="heun"`, and `skip` is the factor of all shortcuts.
     """
 
-    def __init__(self, weights, depth, h, norm="batch", shortcut="projection", preactivation=False, training=False):
+    def __init__(
+        self, weights, depth, h, norm="batch", shortcut="projection", preactivation=False, training=False, scheme="euler", skip=1.0
+    ):
         self.weights = {path: np.asarray(value, "float64") for path, value in weights.items()}
         self.depth, self.h, self.norm_type, self.shortcut = depth, h, norm, shortcut
         self.preactivation, self.training, self.moving = preactivation, training, {}
+        self.scheme, self.skip = scheme, skip
 
     def block(self, name, x, stride=1):
-        f = x
-        if self.preactivation:
-            f = self.conv(f"{name}/conv1", relu(self.norm(f"{name}/norm1", f)), stride)
-            f = self.conv(f"{name}/conv2", relu(self.norm(f"{name}/norm2", f)))
-        else:
-            f = relu(self.norm(f"{name}/norm1", self.conv(f"{name}/conv1", f, stride)))
-            f = self.norm(f"{name}/norm2", self.conv(f"{name}/conv2", f))
+        f = self.branch(name, x, stride)
+        if f.shape == x.shape and self.scheme == "heun":
+            f = (f + self.branch(name, x + self.h * f)) / 2
         if f.shape != x.shape and self.shortcut == "padding":
             zeros = (f.shape[-1] - x.shape[-1]) // 2
             x = x[:, ::2, ::2] if stride == 2 else x
@@ -79,8 +79,17 @@ class Network:
         elif f.shape != x.shape:
             x = self.conv(f"{name}/shortcut_conv", x, stride)
             x = x if self.preactivation else self.norm(f"{name}/shortcut_norm", x)
-        y = x + self.h * f
+        y = self.skip * x + self.h * f
         return y if self.preactivation else relu(y)
+
+    def branch(self, name, f, stride=1):
+        if self.preactivation:
+            f = self.conv(f"{name}/conv1", relu(self.norm(f"{name}/norm1", f)), stride)
+            f = self.conv(f"{name}/conv2", relu(self.norm(f"{name}/norm2", f)))
+        else:
+            f = relu(self.norm(f"{name}/norm1", self.conv(f"{name}/conv1", f, stride)))
+            f = self.norm(f"{name}/norm2", self.conv(f"{name}/conv2", f))
+        return f
 
     def conv(self, name, x, stride=1):
         return convolve(x, self.weights[f"{name}/kernel"], self.weights.get(f"{name}/bias", 0.0), stride)
@@ -94,12 +103,13 @@ class Network:
         gamma, beta = self.weights[f"{name}/gamma"], self.weights[f"{name}/beta"]
         if self.norm_type != "batch":
             return group_norm(x, gamma, beta, {"group": 8, "layer": 1}[self.norm_type])
-        mean, variance = self.weights[f"{name}/moving_mean"], self.weights[f"{name}/moving_variance"]
+        paths = f"{name}/moving_mean", f"{name}/moving_variance"
+        mean, variance = (self.moving.get(path, self.weights[path]) for path in paths)
         if self.training:
             axes = tuple(range(x.ndim - 1))
             batch_mean, batch_variance = x.mean(axes), x.var(axes)
-            self.moving[f"{name}/moving_mean"] = 0.9 * mean + 0.1 * batch_mean
-            self.moving[f"{name}/moving_variance"] = 0.9 * variance + 0.1 * batch_variance
+            self.moving[paths[0]] = 0.9 * mean + 0.1 * batch_mean
+            self.moving[paths[1]] = 0.9 * variance + 0.1 * batch_variance
             mean, variance = batch_mean, batch_variance
         return batch_norm(x, gamma, beta, mean, variance)
 

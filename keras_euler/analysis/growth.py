@@ -35,8 +35,8 @@ class Growth:
         bound: Array `(D + 1,)`: the proposition's bound on `measured`.
         W: The W of the bound, the largest of `branches`.
         h: Array `(D,)` of step factors.
-        shortcut_norms: Array `(D,)`: norms of the shortcuts, including the layers after a block; 1 for the identity.
-        branches: Array `(D,)`: measured norms of the branches.
+        shortcut_norms: Array `(D,)`: norms of the shortcuts times `skip`, including the layers after a block; 1 for the identity.
+        branches: Array `(D,)`: measured norms of the branches; with `scheme="heun"` or `"rk4"`, of the weighted sum of the stages.
         steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`; nan where the shapes differ.
 
     Example:
@@ -93,7 +93,7 @@ def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss =
     measured = np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
-    branches = np.array([spectral_norm(_chained(block.branch), x, num_iterations) for block, x in network.blocks])
+    branches = np.array([spectral_norm(block.increment, x, num_iterations) for block, x in network.blocks])
     h, shortcuts = network.h * network.after, network.shortcut_norms * network.after
     bound = gradient_bounds(measured[-1], h, branches.max(), len(branches), shortcuts)
     return network.growth(measured, bound, branches)
@@ -145,7 +145,7 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
     measured = np.array([_distance(a, b) for a, b in pairs])
     changes = []
     for (block, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True):
-        branch = _chained(block.branch)
+        branch = block.increment
         changes.append(_distance(branch(a), branch(b)))
     branches = np.array(changes)
     clean.widen(noisy)
@@ -157,7 +157,8 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
 def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     """Set the moving statistics of all batch norms to those of a batch.
 
-    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with.
+    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with. In a block
+    with `scheme="heun"` or `"rk4"` they become those of the last stage.
 
     Args:
         model: A Keras model.
@@ -208,7 +209,7 @@ class _Blocks:
     def shortcut_norms(self) -> Array:
         """Norms of the shortcuts, an array `(D,)`."""
         pairs = zip(self.steps, self.norms, strict=True)
-        return np.array([norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
+        return np.array([layer.skip * norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
 
     @property
     def after(self) -> Array:

@@ -25,7 +25,8 @@ class EulerResNetBackbone(EulerBackbone):
         image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
-            `trainable_h`, `zero_gamma`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
+            `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`, `kernel_initializer`, `data_format`, `dtype` and
+            `replaced_layers`.
 
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
 

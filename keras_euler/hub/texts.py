@@ -28,8 +28,8 @@ class EulerVDCNNBackbone(EulerBackbone):
         h: As for `EulerVDCNN`.
         name, trainable: As for every Keras model.
         **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`, `vocabulary_size`,
-            `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `kernel_initializer`,
-            `data_format`, `dtype` and `replaced_layers`.
+            `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme`,
+            `skip`, `drop_path`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
 

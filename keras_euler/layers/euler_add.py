@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._checks import check_choice, check_step_factor
+from keras_euler._checks import check_choice, check_number, check_rate, check_step_factor
 from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")
@@ -17,24 +17,31 @@ class EulerAdd(keras.layers.Layer):
     """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the paper).
 
     `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` contains this layer. In a functional model it
-    takes the place of `keras.layers.Add`.
+    takes the place of `keras.layers.Add`. With `skip` and `drop_path` it is `y = a * x + h * d / (1 - p) * f`. `a` is `skip`, `p`
+    is `drop_path`, and `d` is drawn for each example in training: 0 with probability `p`, else 1. In inference `d = 1 - p`.
 
     Args:
         h: Finite number >= 0; the initial value if `trainable_h` is given.
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
             channel (LayerScale).
         data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
+        skip: Finite number >= 0, the factor of the shortcut: below 1 it damps, as in `x' = F(x) - c * x` with `a = 1 - h * c`.
+        drop_path: Probability in [0, 1) to drop the branch of an example in training (stochastic depth). The other branches are
+            scaled by `1 / (1 - drop_path)`.
+        seed: Integer, or None for a random one, of `drop_path`. The same seed gives the same sequence.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
         inputs: The pair `[x, f]` of the same shape. If both have a mask, the output's mask is their logical or, as with
             `keras.layers.Add`.
+        training: Whether this is a training step, in which branches are dropped.
 
     Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
 
     Raises:
-        ValueError: `h` is negative or not finite, `trainable_h` or `data_format` is unknown, or the two shapes differ.
-        TypeError: `h` is not a number.
+        ValueError: `h` or `skip` is negative or not finite, `drop_path` is outside [0, 1), `trainable_h` or `data_format` is
+            unknown, or the two shapes differ.
+        TypeError: `h`, `skip` or `drop_path` is not a number.
 
     Example:
 
@@ -44,13 +51,27 @@ class EulerAdd(keras.layers.Layer):
     [[1.5, 1.5, 1.5]]
     """
 
-    def __init__(self, h: float = 0.1, trainable_h: str | None = None, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        h: float = 0.1,
+        trainable_h: str | None = None,
+        data_format: str | None = None,
+        skip: float = 1.0,
+        drop_path: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.skip = check_number("skip", skip, 0, hint="Use skip=1.0 for the ordinary shortcut.")
+        self.drop_path = check_rate("drop_path", drop_path)
+        self.seed = seed
         self.step_factor: keras.Variable | None = None
+        if self.drop_path:  # without it no seed is drawn, which would change the seeds of later layers
+            self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         shortcut, branch = _shapes_of_pair(input_shape)
@@ -66,8 +87,17 @@ class EulerAdd(keras.layers.Layer):
             shape = (branch[self.channel_axis],) if self.trainable_h == "channel" else ()
             self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
 
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+    def call(self, inputs: Sequence[Tensor], training: bool = False) -> Tensor:
         x, f = inputs
+        if self.skip != 1:
+            x = self.skip * x
+        if self.drop_path and training:
+            per_example = (ops.shape(f)[0], *[1] * (len(f.shape) - 1))
+            f = keras.random.dropout(f, self.drop_path, noise_shape=per_example, seed=self.seed_generator)
+        return self.step(x, f)
+
+    def step(self, x: Tensor, f: Tensor) -> Tensor:
+        """Return `x + h * f` for two tensors, in training too."""
         if self.trainable_h is None:
             if self.h == 1:
                 return x + f
@@ -89,8 +119,8 @@ class EulerAdd(keras.layers.Layer):
         return _shapes_of_pair(input_shape)[0]
 
     def get_config(self) -> Config:
-        config = {"h": self.h, "trainable_h": self.trainable_h, "data_format": self.data_format}
-        return {**super().get_config(), **config}
+        names = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _shapes_of_pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:

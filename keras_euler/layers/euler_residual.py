@@ -5,8 +5,10 @@ from typing import Any, Self
 import keras
 
 from keras_euler import _backend
+from keras_euler._checks import check_choice
 from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
 from keras_euler.layers.euler_add import EulerAdd
+from keras_euler.layers.schemes import SCHEMES, Scheme, increment
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -17,6 +19,12 @@ class EulerResidual(keras.layers.Layer):
     residual block; a small `h` keeps the gradients of very deep networks from exploding (Proposition 1) and the noise of the
     input from growing (Proposition 2).
 
+    With another `scheme` the block is one step of that Runge-Kutta method instead, `y = I(a * x + h * sum_i b_i k_i)` with the
+    stages `k_i = F(x + h * sum_j a_ij k_j)`. All stages share the weights of `F`. Heun's method, of order 2, is
+    `x + h/2 * (F(x) + F(x + h * F(x)))`. A block with a `shortcut` of its own always takes Euler's step. Batch normalization in `F`
+    normalizes each stage in training with that stage's statistics, and updates its moving statistics at every stage. In inference
+    all stages share them.
+
     Args:
         branch: `F`: a Keras layer, or a list of layers that run in order.
         h: Finite number >= 0; the initial value if `trainable_h` is given.
@@ -25,6 +33,11 @@ class EulerResidual(keras.layers.Layer):
         trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
             channel (LayerScale).
         data_format: `"channels_last"` or `"channels_first"`: where `trainable_h="channel"` finds the channels.
+        scheme: `"euler"`, `"heun"` (order 2, twice the cost) or `"rk4"` (order 4, four times the cost).
+        skip: `a`, the factor of the shortcut `S(x)`, as for `EulerAdd`.
+        drop_path: Probability in [0, 1) to drop the branch of an example in training, as for `EulerAdd`; with another scheme all
+            stages of the step together.
+        seed: Seed of `drop_path`.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
@@ -36,14 +49,18 @@ class EulerResidual(keras.layers.Layer):
     Input shape: `(batch, ...)`, as the branch takes it. Output shape: that of branch and shortcut.
 
     Raises:
-        ValueError: `h`, `trainable_h` or `data_format` is invalid; at build, the two paths have different shapes.
-        TypeError: `branch` or `shortcut` is not made of Keras layers, or `h` is not a number.
+        ValueError: `h`, `trainable_h`, `data_format`, `scheme`, `skip` or `drop_path` is invalid; at build, the two paths have
+            different shapes.
+        TypeError: `branch` or `shortcut` is not made of Keras layers; or `h`, `skip` or `drop_path` is not a number.
 
     Example:
 
     >>> block = EulerResidual([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)], h=0.5)
     >>> keras.ops.convert_to_numpy(block(np.ones((1, 3), "float32"))).tolist()
     [[2.5, 2.5, 2.5]]
+    >>> heun = EulerResidual(block.branch, h=0.5, scheme="heun")
+    >>> keras.ops.convert_to_numpy(heun(np.ones((1, 3), "float32"))).tolist()
+    [[3.625, 3.625, 3.625]]
     """
 
     def __init__(
@@ -54,6 +71,10 @@ class EulerResidual(keras.layers.Layer):
         activation: Activation = None,
         trainable_h: str | None = None,
         data_format: str | None = None,
+        scheme: str = "euler",
+        skip: float = 1.0,
+        drop_path: float = 0.0,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         add = kwargs.pop("add", {})  # from a saved block: changed arguments of its EulerAdd
@@ -61,7 +82,9 @@ class EulerResidual(keras.layers.Layer):
         self.branch = _as_layers("branch", branch)
         self.shortcut = None if shortcut is None else _as_layers("shortcut", shortcut)
         self.activation = keras.activations.get(activation)
-        self.add = EulerAdd(h, trainable_h, data_format, **{"name": "add", "dtype": self.dtype_policy, **add})
+        self.scheme = check_choice("scheme", scheme, SCHEMES)
+        settings = {"name": "add", "dtype": self.dtype_policy, **add}
+        self.add = EulerAdd(h, trainable_h, data_format, skip, drop_path, seed, **settings)
 
     @property
     def h(self) -> float:
@@ -78,6 +101,30 @@ class EulerResidual(keras.layers.Layer):
         """`"channels_last"` or `"channels_first"`."""
         return self.add.data_format
 
+    @property
+    def skip(self) -> float:
+        """The factor of the shortcut."""
+        return self.add.skip
+
+    @property
+    def drop_path(self) -> float:
+        """The probability that the branch of an example is dropped in training."""
+        return self.add.drop_path
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of `drop_path`."""
+        return self.add.seed
+
+    @property
+    def num_stages(self) -> int:
+        """The number of times that a step computes the branch."""
+        return len(self._tableau.b)
+
+    @property
+    def _tableau(self) -> Scheme:
+        return SCHEMES["euler" if self.shortcut else self.scheme]
+
     def build(self, input_shape: Shape) -> None:
         branch = self._build_chain(self.branch, input_shape)
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
@@ -93,9 +140,13 @@ class EulerResidual(keras.layers.Layer):
 
     def _sum(self, inputs: Tensor, mask: Tensor) -> Tensor:
         with _backend.masked(inputs, mask):
-            f = _run_chain(self.branch, inputs)
+            f = self.increment(inputs)
             x = _run_chain(self.shortcut or [], inputs)
             return self.add([x, f])
+
+    def increment(self, x: Tensor) -> Tensor:
+        """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum of the stages."""
+        return increment(self._tableau, lambda x: _run_chain(self.branch, x), self.add.step, x)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         """The mask of the output for symbolic inputs; None for others, whose mask `call` attaches."""
@@ -125,15 +176,16 @@ class EulerResidual(keras.layers.Layer):
         return tuple(shape)
 
     def get_config(self) -> Config:
+        names = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
+        added = {name: getattr(self.add, name) for name in names}
         config = {
             "branch": _serialized(self.branch),
-            "h": self.h,
             "shortcut": None if self.shortcut is None else _serialized(self.shortcut),
             "activation": keras.activations.serialize(self.activation),
-            "trainable_h": self.trainable_h,
-            "data_format": self.data_format,
+            "scheme": self.scheme,
+            **added,
         }
-        initial = EulerAdd(self.h, self.trainable_h, self.data_format, name="add", dtype=self.dtype_policy).get_config()
+        initial = EulerAdd(**added, name="add", dtype=self.dtype_policy).get_config()
         changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in initial.items()}
         return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 

@@ -121,21 +121,25 @@ def residual_stages(
     Args:
         make: A `LayerMaker`.
         arguments: Arguments of the network: `h`; `widths`, one per stage, the first of which is the width of the input; and
-            `shortcut`, `preactivation`, `trainable_h` and `zero_gamma`, which all blocks share.
+            `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme` and `skip`, which all blocks share; and
+            `drop_path`, the rate of the last block, which grows linearly with the number of the block (Huang et al. 2016).
         blocks_per_stage: Number of blocks of each stage.
         strides: Strides of the first block of every stage but the first.
         between: Function from a stage's name to a layer between it and the next stage, or None.
     """
-    kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma")}
-    widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], sum(blocks_per_stage)))
+    kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma", "scheme", "skip")}
+    num_blocks = sum(blocks_per_stage)
+    widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], num_blocks))
+    next_rate = iter([arguments["drop_path"] * n / num_blocks for n in range(1, num_blocks + 1)])
     channels, layers = widths[0], []
-    for stage, (filters, num_blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
+    for stage, (filters, blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
         if stage > 1 and between:
             layers.append(between(f"stage{stage - 1}"))
-        for block in range(1, num_blocks + 1):
+        for block in range(1, blocks + 1):
             stride = strides if stage > 1 and block == 1 else 1
             name = f"stage{stage}_block{block}"
-            layers.append(residual_block(make, channels, filters, stride, next(next_h), name=name, **kind))
+            steps = {"h": next(next_h), "drop_path": next(next_rate)}
+            layers.append(residual_block(make, channels, filters, stride, **steps, name=name, **kind))
             channels = filters
     if arguments["preactivation"]:
         layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
@@ -147,18 +151,17 @@ def residual_block(
     channels: int,
     filters: int,
     strides: int,
-    h: float,
     *,
     shortcut: str,
     preactivation: bool,
-    trainable_h: str | None,
     zero_gamma: bool,
     name: str,
+    **step: Any,
 ) -> EulerResidual:
     """Make a block from `channels` to `filters`, an `EulerResidual`.
 
     F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a). With `preactivation`, F is norm - relu - conv twice and I
-    is the identity (He et al. 2016b).
+    is the identity (He et al. 2016b). `step` has the arguments of the block that its layers do not depend on, such as `h`.
     """
     gamma = "zeros" if zero_gamma else "ones"
     conv1 = make.convolution(channels, filters, 3, strides, name="conv1")
@@ -170,13 +173,12 @@ def residual_block(
         branch = [*conv1, *norm1, *make.relu("relu1"), *conv2, *norm2]
     return EulerResidual(
         branch,
-        h=h,
         shortcut=_shortcut(make, channels, filters, strides, shortcut, preactivation),
         activation=None if preactivation else "relu",
-        trainable_h=trainable_h,
         data_format=make.data_format,
         dtype=make.dtype,
         name=name,
+        **step,
     )
 
 

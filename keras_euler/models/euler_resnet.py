@@ -42,6 +42,10 @@ class EulerResNet(EulerNetwork):
         preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
         trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
+        scheme: Method of the step: `"euler"`, `"heun"` or `"rk4"`, as for `EulerResidual`; Euler's where the shape changes.
+        skip: Factor `a` of the shortcut, a finite number >= 0: `x_{n+1} = I(a * x_n + h * F(x_n))`.
+        drop_path: Rate of stochastic depth at the last block L, at least 0 and below 1: block l drops its branch with the rate
+            `drop_path * l / L`, for each example, in training (Huang et al. 2016).
         kernel_initializer: Initializer of all kernels, or its name; each layer gets a clone with its own seed. None is PyTorch's
             default, uniform in +-1/sqrt(fan_in). Biases are always uniform in that bound.
         include_top: False leaves the dense layer out.
@@ -88,6 +92,9 @@ class EulerResNet(EulerNetwork):
         preactivation: bool = False,
         trainable_h: str | None = None,
         zero_gamma: bool = False,
+        scheme: str = "euler",
+        skip: float = 1.0,
+        drop_path: float = 0.0,
         kernel_initializer: Initializer = None,
         include_top: bool = True,
         pooling: str | None = "avg",
@@ -104,6 +111,7 @@ class EulerResNet(EulerNetwork):
             dict(
                 depth=int(depth), h=h, num_classes=num_classes, input_shape=input_shape, widths=widths, norm=norm,
                 shortcut=shortcut, preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
+                scheme=scheme, skip=skip, drop_path=drop_path,
                 kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
                 classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
                 name=name, replaced_layers=replaced_layers,

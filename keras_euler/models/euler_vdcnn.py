@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_euler._checks import check_choice, check_integer, check_number
+from keras_euler._checks import check_choice, check_integer, check_rate
 from keras_euler._types import Activation, Array, Config, DType, Initializer, PathLike, StepFactor
 from keras_euler.datasets.characters import check_ids
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
@@ -53,6 +53,7 @@ class EulerVDCNN(EulerNetwork):
         preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
         trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
+        scheme, skip, drop_path: As for `EulerResNet`.
         kernel_initializer: As for `EulerResNet`.
         include_top: False leaves out the head: its pooling and the dense layers.
         pooling: Without the top: `"avg"` or `"max"` over all positions, or None, which gives the features of each position.
@@ -104,6 +105,9 @@ class EulerVDCNN(EulerNetwork):
         preactivation: bool = False,
         trainable_h: str | None = None,
         zero_gamma: bool = False,
+        scheme: str = "euler",
+        skip: float = 1.0,
+        drop_path: float = 0.0,
         kernel_initializer: Initializer = None,
         include_top: bool = True,
         pooling: str | None = None,
@@ -121,9 +125,7 @@ class EulerVDCNN(EulerNetwork):
         vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
         embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
         dense_units = check_integer("dense_units", dense_units, 1)
-        dropout = check_number("dropout", dropout, 0, hint="It must be below 1.")
-        if dropout >= 1:
-            raise ValueError(f"`dropout` must be below 1. Received: dropout={dropout}.")
+        dropout = check_rate("dropout", dropout)
         check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
         check_choice("pooling", pooling, (*POOLINGS, None))
         if include_top and pooling:
@@ -134,6 +136,7 @@ class EulerVDCNN(EulerNetwork):
                 vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
                 head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
                 preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
+                scheme=scheme, skip=skip, drop_path=drop_path,
                 kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
                 classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
                 name=name, replaced_layers=replaced_layers,

@@ -10,8 +10,9 @@ from typing import Any, Self
 import keras
 
 from keras_euler._backend import Traced
-from keras_euler._checks import check_choice, check_integer
+from keras_euler._checks import check_choice, check_integer, check_number, check_rate
 from keras_euler._types import Config, PathLike
+from keras_euler.layers.schemes import SCHEMES
 from keras_euler.models.blocks import GROUPS, NORMS, SHORTCUTS
 from keras_euler.models.presets import list_presets
 from keras_euler.models.step_factor import step_factors
@@ -27,7 +28,14 @@ SERIALIZE = {
 OTHER_NAMES = {
     **dict.fromkeys(("classes", "n_classes", "nb_classes", "num_labels"), "num_classes"),
     **dict.fromkeys(("filters", "channels"), "widths"),
-    **{"dropout_rate": "dropout", "step": "h", "normalization": "norm", "pretrained": "weights", "image_shape": "input_shape"},
+    **{
+        "dropout_rate": "dropout",
+        "drop_path_rate": "drop_path",
+        "step": "h",
+        "normalization": "norm",
+        "pretrained": "weights",
+        "image_shape": "input_shape",
+    },
 }
 OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 
@@ -157,6 +165,9 @@ def validated_arguments(arguments: Config, num_blocks: int, num_stages: int) -> 
         check_choice(flag, given[flag], (True, False))
     check_choice("norm", given["norm"], NORMS)
     check_choice("shortcut", given["shortcut"], SHORTCUTS)
+    check_choice("scheme", given["scheme"], SCHEMES)
+    given["skip"] = check_number("skip", given["skip"], 0)
+    given["drop_path"] = check_rate("drop_path", given["drop_path"])
     given["data_format"] = given["data_format"] or keras.config.image_data_format()
     check_choice("data_format", given["data_format"], DATA_FORMATS)
     given["widths"] = _widths(given["widths"], given["norm"], num_stages)

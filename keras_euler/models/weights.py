@@ -29,7 +29,7 @@ CACHE = ("models", "keras_euler")
 # Arguments that change neither the weights of a network nor what they compute: they may differ from those of the weights.
 OVERRIDABLE_ARGUMENTS = (
     *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "include_top", "input_shape", "trainable", "replaced_layers"),
+    *("zero_gamma", "dropout", "drop_path", "include_top", "input_shape", "trainable", "replaced_layers"),
 )
 # Arguments of the top, which a network without it lacks.
 TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units", "dropout", "classifier_activation")

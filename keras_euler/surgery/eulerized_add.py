@@ -42,8 +42,8 @@ class EulerizedAdd(EulerAdd):
     def build(self, input_shape: Sequence[Shape]) -> None:
         super().build(self._shortcut_first(input_shape))
 
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        return super().call(self._shortcut_first(inputs))
+    def call(self, inputs: Sequence[Tensor], training: bool = False) -> Tensor:
+        return super().call(self._shortcut_first(inputs), training)
 
     def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None) -> Tensor:
         return super().compute_mask(inputs, mask) if self.keep_mask else None

@@ -15,7 +15,7 @@ def multiply_adds(model: keras.Model) -> int:
 
     A convolution with a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output, and a
     depthwise one `k * d`. Conv1D to Conv3D, depthwise convolutions and dense layers are counted, but no other layers, such as
-    separable and transposed convolutions and attention.
+    separable and transposed convolutions and attention. A Runge-Kutta step counts its branch once per stage.
 
     Args:
         model: A functional or Sequential Keras model; blocks (`EulerResidual`) and inner models are counted too. Its input shape
@@ -42,7 +42,7 @@ def multiply_adds(model: keras.Model) -> int:
 
 def _size(operation: keras.Operation, shape: Shape) -> int:
     if isinstance(operation, EulerResidual):
-        return sum(_chain_size(chain, shape) for chain in (operation.branch, operation.shortcut or []))
+        return operation.num_stages * _chain_size(operation.branch, shape) + _chain_size(operation.shortcut or [], shape)
     if is_graph(operation):
         return multiply_adds(operation)
     if not isinstance(operation, LINEAR):

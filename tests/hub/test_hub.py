@@ -169,6 +169,7 @@ def test_backbone_without_weights_and_in_another_precision():
 
 def test_config_gives_the_backbone_back():
     settings = dict(norm=None, trainable_h="scalar", widths=(4, 8, 8), kernel_initializer="he_normal", trainable=False)
+    settings |= dict(scheme="heun", skip=0.5, drop_path=0.25)
     backbone = hub.EulerResNetBackbone(14, h="1/L", image_shape=(16, 16, 1), name="own", **settings)
     again = hub.EulerResNetBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
     assert again.get_config() == backbone.get_config() and again.name == "own" and not again.trainable

@@ -20,6 +20,8 @@ BUILDS = {
     "preactivation": {"preactivation": True},
     "preactivation without norm": {"preactivation": True, "norm": None},
     "preactivation, option A": {"preactivation": True, "shortcut": "padding"},
+    "heun": {"scheme": "heun", "h": 0.5},
+    "heun, damped": {"scheme": "heun", "skip": 0.9, "preactivation": True},
 }
 
 

@@ -92,6 +92,25 @@ def test_zero_gamma_starts_every_block_as_its_shortcut(network, rng):
     np.testing.assert_allclose(ARRAY(block(x)), x)
 
 
+def test_drop_path_grows_linearly_to_the_last_block(network):
+    """Huang et al. (2016): block l of L drops its branch with the rate p l / L."""
+    model = NETWORKS[network](drop_path=0.5)
+    rates = [layer.drop_path for layer in model.layers if isinstance(layer, keras_euler.EulerResidual)]
+    np.testing.assert_allclose(rates, 0.5 * np.arange(1, len(rates) + 1) / len(rates))
+
+
+def test_default_steps_have_the_weights_and_seeds_of_the_networks_before_them(network):
+    """New arguments draw no random numbers; other schemes and rates share the weights' names and order."""
+    keras.utils.set_random_seed(5)
+    plain = NETWORKS[network]()
+    keras.utils.set_random_seed(5)
+    other = NETWORKS[network](scheme="rk4", skip=0.5)
+    assert list(arrays(plain)) == list(arrays(other)) == list(arrays(NETWORKS[network](drop_path=0.5)))
+    for one, two in zip(plain.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not any(variable.name == "seed_generator_state" for variable in other.variables)
+
+
 @pytest.mark.parametrize("trainable_h", ["scalar", "channel"])
 def test_trainable_h_is_one_weight_per_block(network, trainable_h):
     model = NETWORKS[network](trainable_h=trainable_h)
@@ -137,6 +156,10 @@ BAD = [
     ({"norm": "instance"}, ValueError, "`norm` must be one of 'batch', 'group', 'layer', None."),
     ({"shortcut": "C"}, ValueError, "`shortcut` must be one of 'projection', 'padding'. Received: shortcut='C'."),
     ({"trainable_h": "row"}, ValueError, "`trainable_h` must be one of None, 'scalar', 'channel'."),
+    ({"scheme": "rk2"}, ValueError, "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: scheme='rk2'."),
+    ({"skip": -1.0}, ValueError, "`skip` must be a finite number >= 0. Received: skip=-1.0."),
+    ({"drop_path": 1}, ValueError, "`drop_path` must be below 1. Received: drop_path=1."),
+    ({"drop_path": [0.1]}, TypeError, "Received: drop_path=\\[0.1\\]"),
     ({"zero_gamma": True, "norm": None}, ValueError, "`zero_gamma` needs a norm"),
     ({"zero_gamma": True, "preactivation": True}, ValueError, "`zero_gamma` needs a norm"),
     ({"widths": (16, 32)}, ValueError, "`widths` must be [34] numbers of filters, one per stage"),

@@ -78,6 +78,8 @@ def test_preset_of_another_network_is_refused():
         ({"shortcut": "padding"}, "shortcut='padding', the weights have 'projection'"),
         ({"pooling": "max"}, "pooling='max', the weights have 'avg'"),
         ({"norm": None}, "norm=None, the weights have 'batch'"),
+        ({"scheme": "heun"}, "scheme='heun', the weights have 'euler'"),
+        ({"skip": 0.5}, "skip=0.5, the weights have 1.0"),
     ):
         with pytest.raises(ValueError, match=message):
             keras_euler.EulerResNet(20, **wrong, weights=NAME)
@@ -87,6 +89,10 @@ def test_preset_of_another_network_is_refused():
         keras_euler.EulerResNet(20, num_classes=3, weights=NAME)
     with pytest.raises(ValueError, match="is an EulerResNet. Received: an EulerVDCNN of weights="):
         keras_euler.EulerVDCNN(9, sequence_length=64, weights=NAME)
+
+
+def test_stochastic_depth_is_no_other_network():
+    assert_equal(keras_euler.EulerResNet(20, drop_path=0.2, weights=NAME), keras_euler.EulerResNet(20, weights=NAME))
 
 
 def test_accuracy_of_the_preset_is_the_measured_one():

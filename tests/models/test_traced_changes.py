@@ -67,6 +67,8 @@ CHANGES = {
     "assign": assign,
     "other memory": move_weights,
     "h": set_h,
+    "scheme": set_on(["stage1_block1"], "scheme", "heun"),
+    "skip": lambda model: setattr(model.get_layer("stage1_block1").add, "skip", 0.5),
     "momentum": set_on(["stage1_block1", 1], "momentum", 0.5),
     "epsilon": set_on(["stem_norm"], "epsilon", 0.1),
     "activation": set_on(["stem_relu"], "activation", keras.activations.tanh),

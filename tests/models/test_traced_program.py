@@ -34,11 +34,14 @@ MODELS = {
     "trained h": lambda: small(trainable_h="scalar"),
     "trained h per channel": lambda: small(trainable_h="channel"),
     "channels_first": lambda: small(data_format="channels_first", input_shape=(3, 8, 8)),
+    "rk4": lambda: small(scheme="rk4", trainable_h="channel", skip=0.5),
+    "heun without norm": lambda: small(scheme="heun", norm=None),
     "k-max": lambda: vdcnn(head_pooling="k_max"),
     "bfloat16": lambda: small(dtype="mixed_bfloat16"),
     "float16": lambda: small(dtype="mixed_float16"),
     "eulerized": lambda: keras_euler.eulerize(dense_resnet(), h=0.3, verbose=False),
     "folded": lambda: keras_euler.fold(small()),
+    "folded, rk4": lambda: keras_euler.fold(small(scheme="rk4", h=0.5)),
     "folded, eulerized": lambda: keras_euler.fold(keras_euler.eulerize(dense_resnet(), verbose=False)),
 }  # fmt: skip
 
@@ -85,10 +88,11 @@ def test_what_cannot_be_recorded_runs_as_always(both):
     """Random layers in training, code of users, masks and arguments that no program knows."""
 
     def run():
-        model = vdcnn(dropout=0.5)
-        x, _ = batch(model)
-        outputs = [[model(x, training=training) for _ in range(4)] for training in (True, False)]
-        assert not any(kind[0] for kind in programs(model))
+        outputs = []
+        for model in (vdcnn(dropout=0.5), small(drop_path=0.5, scheme="heun")):
+            x, _ = batch(model)
+            outputs += [[model(x, training=training) for _ in range(4)] for training in (True, False)]
+            assert not any(kind[0] for kind in programs(model))
         lambdas = keras_euler.fold(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x + len(outputs))]))
         images, _ = batch(lambdas)
         x = keras.Input((8, 8, 3))

@@ -31,6 +31,8 @@ def test_multiply_adds_by_hand():
     assert keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), network])) == (
         stem + convolutions + shortcuts + dense
     )
+    rk4 = keras_euler.EulerResNet(8, scheme="rk4")  # the first block computes its branch four times
+    assert keras_euler.analysis.multiply_adds(rk4) - keras_euler.analysis.multiply_adds(network) == 3 * 9 * 2 * 16 * 16 * 32**2
     depthwise = keras.layers.DepthwiseConv2D(3, depth_multiplier=2)  # 6 channels of 9 for each of 30 x 30 pixels
     assert keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), depthwise])) == 9 * 6 * 30**2
     with pytest.raises(ValueError, match="sizes of the model's input must be known"):

@@ -39,6 +39,17 @@ def test_trained_h_is_folded(network, trainable_h, rng):
     assert_same_outputs(model, folded, inputs(model, rng))
 
 
+@pytest.mark.parametrize("scheme", ["heun", "rk4"])
+def test_h_is_folded_into_every_stage(scheme, rng):
+    """With `h F` in place of `F`, every stage and the step have it."""
+    model = NETWORKS["resnet"](scheme=scheme, h=0.7, trainable_h="channel", skip=0.8, drop_path=0.5)
+    scramble(model, rng)
+    folded = fold(model)
+    assert not any(isinstance(layer, NORMS) for layer in layers(folded))
+    assert {layer.h for layer in layers(folded) if isinstance(layer, keras_euler.EulerAdd)} == {1.0}
+    assert_same_outputs(model, folded, inputs(model, rng))
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_no_norm_and_no_h_is_left(network, rng):
     model = NETWORKS[network]()

@@ -49,7 +49,8 @@ def without_permutations(calls, kinds, grad, results):
         base, order = places.get(number, (number, None))
         if order is None:
             return base
-        if (base, order, grad) not in views:
+        # With gradients, a view that several calls share would add theirs up in another order.
+        if grad or (base, order, grad) not in views:
             views[base, order, grad] = view = new(kinds[number])
             kept.append(Call(torch.Tensor.permute, (Ref(base), *order), {}, [view], True, grad, False))
         return views[base, order, grad]

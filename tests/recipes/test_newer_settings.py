@@ -1,0 +1,100 @@
+"""Settings that are newer than finished runs: their defaults change no identity, other values are part of it."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import _plan
+import cifar10
+import keras
+import pytest
+import report
+import study
+from _claims import why_not
+from _settings import Execution, ImageSettings, TextSettings, identity, run_folder
+
+import keras_euler
+from keras_euler.training import TrainingResult
+
+BACKEND = keras.backend.backend()
+NEWER = {"scheme": "heun", "skip": 0.9, "drop_path": 0.2}
+MEASURED = Path(__file__).parents[2] / "recipes" / "results" / "trials_scaled_cpu_torch.json"
+once = pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")
+
+
+def plan_of(*words):
+    return _plan.make_plan(*study.parse([*map(str, words)]))
+
+
+@once
+def test_runs_without_them_keep_their_folders():
+    """The names are those of the recipes before these settings."""
+    assert str(run_folder(ImageSettings(), Execution(backend="torch"))) == "runs/cifar10-depth110-h0.1-seed7-torch-cd9a4416"
+    assert str(run_folder(TextSettings(), Execution(backend="jax"))) == "runs/ag_news-depth29-h0.1-seed7-jax-29df06dc"
+    assert not set(NEWER) & set(identity(ImageSettings(), Execution()))
+
+
+@once
+def test_other_values_are_part_of_the_identity():
+    plain = ImageSettings()
+    folders = {run_folder(dataclasses.replace(plain, **{name: value}), Execution()) for name, value in NEWER.items()}
+    assert len({run_folder(plain, Execution()), *folders}) == 4
+    settings = dataclasses.replace(plain, **NEWER)
+    assert NEWER.items() <= identity(settings, Execution()).items()
+
+
+def test_they_reach_the_network():
+    settings = ImageSettings(depth=14, image_size=8, **NEWER)
+    network = next(layer for layer in cifar10.RECIPE.build_model(settings).layers if isinstance(layer, keras_euler.EulerResNet))
+    assert {name: getattr(network, name) for name in NEWER} == NEWER
+    assert NEWER.items() <= TextSettings(**NEWER).network_arguments().items()
+
+
+@once
+def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "train", lambda *args, **kwargs: pytest.fail("a finished trial was trained again"))
+    monkeypatch.setattr(study, "_check_sizes", lambda plan: None)
+    arguments = ["depth", "--scaled", "--depths", "20", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)]
+    study.main(arguments)
+
+
+@once
+def test_a_study_with_them_says_so_and_judges_no_claim():
+    description = plan_of("depth", "--backend", "torch", *("--scheme", "heun", "--skip", 0.9)).description()
+    assert _plan.cuts(description, []) == ["scheme heun (euler)", "skip 0.9 (1.0)"]
+    assert why_not(description) == ["it has scheme heun, the paper euler"]
+
+
+@once
+def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
+    trained = []
+
+    def pretend(recipe, settings, execution, data=None, after_epoch=None):
+        trained.append((settings.scheme, settings.depth))
+        after_epoch([{"test_accuracy": 0.5}])
+        summary = {"best_test_accuracy": 0.5, "last_test_accuracy": 0.5, "seconds": 1.0, "diverged": False}
+        return TrainingResult(execution.out, [{"test_accuracy": 0.5}], summary)
+
+    monkeypatch.setattr(study, "train", pretend)
+    plan = plan_of("scheme", "--scaled", "--backend", "torch")
+    assert plan.base.image_size == 16 and math.prod(map(len, plan.varied.values())) == 45
+    study.main(["scheme", "--quick", "--depths", "8", "--seeds", "1", "--backend", BACKEND, "--out", str(tmp_path / "study")])
+    assert sorted(trained) == [("euler", 8), ("heun", 8), ("rk4", 8)]
+    report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert all(f"scheme = {scheme}" in text or f"| {scheme} |" in text for scheme in ("euler", "heun", "rk4"))
+
+
+BAD = [
+    (["--scheme", "midpoint"], "invalid choice: 'midpoint'"),
+    (["--skip", "-1"], "--skip must be at least 0. Received: -1."),
+    (["--drop-path", "1"], "--drop-path must be less than 1. Received: 1."),
+]
+
+
+@once
+@pytest.mark.parametrize(("flags", "message"), BAD)
+def test_bad_values_end_with_one_sentence(flags, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        plan_of("depth", "--backend", "torch", *flags)
+    assert end.value.code == 2 and message in capsys.readouterr().err
