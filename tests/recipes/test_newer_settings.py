@@ -56,7 +56,7 @@ def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
     def train_again(*args, **kwargs):
         raise RuntimeError("a finished trial was trained again")
 
-    monkeypatch.setattr(study, "train", train_again)
+    monkeypatch.setattr(study, "run_trial", train_again)  # before it downloads the data
     monkeypatch.setattr(study, "_check_sizes", lambda plan: None)
     arguments = ["depth", "--scaled", "--depths", "20", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)]
     study.main(arguments)
