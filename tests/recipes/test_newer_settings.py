@@ -52,7 +52,11 @@ def test_they_reach_the_network():
 
 @once
 def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "train", lambda *args, **kwargs: pytest.fail("a finished trial was trained again"))
+
+    def train_again(*args, **kwargs):
+        raise RuntimeError("a finished trial was trained again")
+
+    monkeypatch.setattr(study, "train", train_again)
     monkeypatch.setattr(study, "_check_sizes", lambda plan: None)
     arguments = ["depth", "--scaled", "--depths", "20", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)]
     study.main(arguments)
