@@ -9,7 +9,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar
 
 BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
@@ -113,7 +112,9 @@ class Settings(Options):
     optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
     learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, above=0)
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
-    milestones: tuple = setting((), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0)
+    milestones: tuple = setting(
+        (), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
+    )
     seed: int = setting(7, "seed of everything random", group=TRAINING, minimum=0, maximum=2**31 - 1)
     dtype: str = setting("float32", "dtype policy", group=TRAINING, choices=DTYPES)
     dataset: str = setting("synthetic", "data set", group=DATA)
@@ -131,8 +132,6 @@ class Settings(Options):
         None, "write weight norms to weights.csv", group=LOGS, parse=layer, many="*", metavar="LAYER"
     )
     log_per: str = setting("iteration", "period of a row in these files", group=LOGS, choices=("iteration", "epoch"))
-
-    family: ClassVar[str]  # the paper's data set, which names runs and studies
 
     def __post_init__(self):
         super().__post_init__()
@@ -180,7 +179,7 @@ class ImageSettings(Settings):
     epochs: int = setting(80, "epochs", group=TRAINING, minimum=1)
     batch_size: int = setting(128, "examples per step", group=TRAINING, minimum=1)
     milestones: tuple = setting(
-        (40, 60), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
+        (40, 60), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
     )
     dataset: str = setting("cifar10", "data set", group=DATA, choices=("cifar10", "synthetic"))
     image_size: int = setting(32, "average the pixels to N x N", group=DATA, choices=(8, 16, 32), metavar="N")
@@ -190,8 +189,6 @@ class ImageSettings(Settings):
         "training", "new noise at every step of training; also in testing; or once for each training image",
         group=DATA, choices=("training", "always", "static"),
     )  # fmt: skip
-
-    family: ClassVar[str] = "cifar10"
 
     def num_blocks(self):
         blocks, rest = divmod(self.depth - 2, 6)
@@ -224,8 +221,6 @@ class TextSettings(Settings):
         "static", "once for each training text, as the authors do; or new at every step of training; also in testing",
         group=DATA, choices=("static", "training", "always"),
     )  # fmt: skip
-
-    family: ClassVar[str] = "ag_news"
 
     def num_blocks(self):
         if self.depth not in TEXT_BLOCKS:
@@ -273,5 +268,5 @@ def run_folder(settings, execution):
     text = json.dumps({**identity(settings, execution), "backend": execution.backend}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     h = "list" if isinstance(settings.h, tuple) else str(settings.h).replace("/", "_")
-    name = f"{settings.family}-depth{settings.depth}-h{h}-seed{settings.seed}-{execution.backend}-{digest}"
+    name = f"{settings.dataset}-depth{settings.depth}-h{h}-seed{settings.seed}-{execution.backend}-{digest}"
     return execution.out or Path("runs") / name

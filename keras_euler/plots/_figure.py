@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red (h = 1) and blue (h = 0.1).
@@ -41,6 +42,11 @@ def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, 
     others = [colour for i, colour in enumerate(COLOURS) if i not in reserved] * len(labels)
     remaining = iter(others or COLOURS * len(labels))
     return {label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels}
+
+
+def whole_ticks(axes: "Axes") -> None:
+    """Let the ticks of the x axis be whole numbers, also where it holds one or two of them."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def finished(figure: "Figure") -> "Figure":

@@ -83,7 +83,7 @@ def test_fresh_noise_is_a_layer(mode, layers):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
+        (["--depth", "10"], "--depth must be one of 9, 17, 29, 49, 65, 69. Received: --depth 10."),
         (["--sequence-length", "63"], "--sequence-length must be at least 64. Received: 63."),
         (["--noise", "1.5"], "--noise must be at most 1. Received: 1.5."),
         (["--noise", "-1", "--noise-mode", "training"], "--noise must be at least 0. Received: -1."),
