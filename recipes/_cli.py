@@ -182,15 +182,15 @@ def _silent_stderr():
 
 
 def results_settings(options):
-    """Return what identifies the results of a recipe without a run folder: its options and the backend, JSON-serializable."""
+    """Return what identifies the results of a recipe without a run folder: its options and the backend."""
     given = {name: value for name, value in dataclasses.asdict(options).items() if name != "out"}
-    given |= {"backend": os.environ.get("KERAS_BACKEND")}
-    return json.loads(json.dumps(given, default=str))
+    return given | {"backend": os.environ.get("KERAS_BACKEND")}
 
 
 def refuse_to_replace(file, settings, figure=None):
     """Raise unless `file`, and the figure beside it, are missing or were made with the same settings."""
-    file, figure = Path(file), Path(figure or file)
+    figure = figure or file
+    settings = json.loads(json.dumps(settings, default=str))
     if not file.exists() and not figure.exists():
         return
     try:
@@ -214,7 +214,8 @@ def write_results(file, options, results):
     from keras_euler import training
 
     summary = {"settings": results_settings(options), "versions": training.package_versions(), "results": results}
-    training.write_atomically(file, lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
+    text = json.dumps(summary, indent=2, default=str) + "\n"
+    training.write_atomically(file, lambda path: path.write_text(text))
 
 
 def save_figure(file, draw):

@@ -45,6 +45,7 @@ def main(argv=None):
         from keras_euler import datasets, eulerize
         from keras_euler.training import raise_pending_interrupt
 
+        _cli.refuse_to_replace(options.out, _cli.results_settings(options))
         synthetic = own.quick and options.data_dir is None
         (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(options.data_dir)
         size = options.iterations * options.batch_size

@@ -6,9 +6,11 @@
 
 MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise is Gaussian on normalized
 pixels, or the fraction of characters that become random letters. --shifted is a folder with CIFAR-10-C or CIFAR-10.1, as
-published or prepared by TensorFlow Datasets. The folder gets evaluation.json and evaluation.png.
+published or prepared by TensorFlow Datasets. Images are averaged to the pixels that MODEL takes. The folder gets evaluation.json
+and evaluation.png; results of another model or of other settings are not replaced.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,9 @@ class EvaluationOptions(Options):
     batch_size: int = setting(250, "examples per batch", minimum=1)
     seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("runs/evaluation"), "folder of the results", parse=Path, metavar="FOLDER")
+    out: Path | None = setting(
+        None, "folder of the results (default: runs/evaluation- and the name of MODEL)", parse=Path, metavar="FOLDER"
+    )
     model: str = ""
     dataset: str = ""
     quick: bool = False
@@ -43,14 +47,22 @@ class EvaluationOptions(Options):
 def main(argv=None):
     """Evaluate, print the tables, draw the figure."""
     options, parser = parse(argv)
-    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    options = dataclasses.replace(options, backend=_cli.choose_backend(parser, Execution(backend=options.backend)).backend)
     with _cli.errors_in_one_line(parser):
         from keras_euler import plots, training
 
+        name = name_of(options.model)
+        out = options.out or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
+        used = {n: v for n, v in _cli.results_settings(options).items() if n not in ("data_dir", "quick")}
+        used |= {"model": name, "shifted": options.shifted and options.shifted.name}
+        if is_synthetic(options):
+            used["dataset"] = "synthetic"
+            print("note: --quick takes synthetic test data, which say nothing about a network of real ones. Pass --data-dir.")
+        _cli.refuse_to_replace(out / "evaluation.json", used, out / "evaluation.png")
         model, class_names = load(options.model)
-        x, y = test_data(options, model)
         sets = shifted_sets(options)
-        options.out.mkdir(parents=True, exist_ok=True)
+        x, y = test_data(options, model)
+        out.mkdir(parents=True, exist_ok=True)
         predict = images_predictor(model, options) if options.dataset == "cifar10" else texts_predictor(model, options)
         confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
@@ -67,10 +79,8 @@ def main(argv=None):
             shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
             print(f"{name:<24}{shifted[name]:.4f}", flush=True)
         print_means(shifted)
-        name = Path(options.model).name
-        used = {n: v for n, v in vars(options).items() if n not in ("data_dir", "out", "quick")}
         results = {
-            "settings": used | {"backend": backend, "model": name, "shifted": options.shifted and options.shifted.name},
+            "settings": used,
             "versions": training.package_versions(),
             "data": training.fingerprint((x, y)),
             "accuracy": noise[0.0],
@@ -79,12 +89,12 @@ def main(argv=None):
             "noise": {f"{level:g}": value for level, value in noise.items()},
             "shifted": shifted,
         }
-        training.RunFolder(options.out).write_json("evaluation.json", results)
-        named = dict(title=f"{name} on {len(y):,} examples of {options.dataset}", noise_label=NOISE[options.dataset])
+        training.RunFolder(out).write_json("evaluation.json", results)
+        named = dict(title=f"{name} on {len(y):,} examples of {used['dataset']}", noise_label=NOISE[options.dataset])
         levels = noise if options.noise else None
         figure = lambda: plots.evaluation(confusion, class_names, levels, shifted, **named)  # noqa: E731
-        _cli.save_figure(options.out / "evaluation.png", figure)
-        print(f"wrote {options.out}")
+        _cli.save_figure(out / "evaluation.png", figure)
+        print(f"wrote {out}")
 
 
 def parse(argv):
@@ -104,6 +114,17 @@ def parse(argv):
     if options.shifted and family != "cifar10":
         parser.error("--shifted is for --dataset cifar10")
     return options, parser
+
+
+def name_of(model):
+    """Return the name of a preset, or the folder and the name of a file."""
+    file = Path(model)
+    return f"{file.resolve().parent.name}/{file.name}" if file.is_file() else model
+
+
+def is_synthetic(options):
+    """Return whether the test data are synthetic."""
+    return options.quick and options.data_dir is None
 
 
 def load(name):
@@ -132,7 +153,7 @@ def test_data(options, model):
     from keras_euler import datasets
 
     kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[options.dataset]
-    if options.quick and options.data_dir is None:
+    if is_synthetic(options):
         _, (x, y) = datasets.synthetic.images() if options.dataset == "cifar10" else datasets.synthetic.texts()
     else:
         _, (x, y) = kind.load_data(options.data_dir)
@@ -148,12 +169,13 @@ def images_predictor(model, options):
     """Return a function from images and a level of noise to the predicted classes."""
     import keras
 
-    from keras_euler.datasets.cifar10 import MEAN, STDDEV
+    from keras_euler.datasets.cifar10 import MEAN, STDDEV, resize
 
     scaling = (keras.layers.Normalization, keras.layers.Rescaling)
     inputs = model.inputs[0]
-    if tuple(inputs.shape[1:]) != (32, 32, 3):
-        raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
+    size = inputs.shape[1]
+    if tuple(inputs.shape[1:]) not in [(size, size, 3) for size in (8, 16, 32)]:
+        raise ValueError(f"MODEL must take images (n, 32, 32, 3), or of 16 or 8 pixels. Received: {tuple(inputs.shape)}.")
     if keras.backend.is_float_dtype(inputs.dtype) and not any(isinstance(layer, scaling) for layer in model.layers):
         print("note: MODEL has no layer that scales pixels, so they are normalized like in cifar10.py")
         variance = [stddev**2 for stddev in STDDEV]
@@ -162,7 +184,7 @@ def images_predictor(model, options):
     models = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
 
     def predict(x, level):
-        return models[level].predict(x, batch_size=options.batch_size, verbose=0).argmax(-1)
+        return models[level].predict(resize(x, size), batch_size=options.batch_size, verbose=0).argmax(-1)
 
     return predict
 

@@ -39,10 +39,16 @@ def main(argv=None):
     settings = _cli.make(parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
-    folder = execution.out or Path("runs/propositions")
+    made = "models" if options.models else f"depth{settings.depth}"
+    folder = execution.out or Path("runs") / f"propositions-{settings.dataset}-{made}"
     with _cli.errors_in_one_line(parser):
         from keras_euler import analysis, datasets, plots, training
 
+        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
+        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
+        models = [f"{file.parent.name}/{file.name}" for file in options.models]
+        used |= {"models": models} if models else {"h": options.h}
+        _cli.refuse_to_replace(folder / "propositions.json", used, folder / "gradients.png")
         x, y = subset(cifar10.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
         x = ((x - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32")
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +60,6 @@ def main(argv=None):
             noise[label] = analysis.noise_growth(network, x, options.eps, num_iterations=options.iterations)
             print(f"\n=== {label}: gradients (Proposition 1)\n{gradients[label]}")
             print(f"\n=== {label}: noise of norm {options.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
-        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
-        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
-        models = [f"{file.parent.name}/{file.name}" for file in options.models]
-        used |= {"models": models} if models else {"h": options.h}
         summary = {"settings": used, "data": training.fingerprint((x, y)), "versions": training.package_versions()}
         for kind, found in (("gradients", gradients), ("noise", noise)):
             summary[kind] = {label: columns(growth) for label, growth in found.items()}

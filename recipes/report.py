@@ -51,6 +51,7 @@ def main(argv=None):
         for i, study in enumerate(studies):  # of several folders: figures are named by it
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
             study["data"] = args.data or study.get("data") or study["plan"]["data"]
+        refuse_to_replace(args.out / "report.json", studies)
         args.out.mkdir(parents=True, exist_ok=True)
         summaries = {folder: read_json(folder / "summary.json", dict, ("settings", "runs")) for folder in args.dynamics}
         text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
@@ -60,6 +61,14 @@ def main(argv=None):
         (args.out / "report.json").write_text(json.dumps(studies, indent=1) + "\n")
         (args.out / "report.md").write_text("\n".join(text) + "\n")
         print(f"wrote {args.out / 'report.md'}, {args.out / 'report.json'} and the figures")
+
+
+def refuse_to_replace(file, studies):
+    """Raise a ValueError unless `file` is missing or reports on these studies, or on some of them."""
+    stored = {study["name"] for study in read_json(file, list, ("name", "plan"))} if file.exists() else set()
+    others = stored - {study["name"] for study in studies}
+    if others:
+        raise ValueError(f"{file} reports on other studies: {', '.join(sorted(others))}. Pass another --out.")
 
 
 def draw(study, folder):

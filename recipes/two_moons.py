@@ -41,6 +41,8 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         import keras
 
+        file = options.out.with_suffix(".json")
+        _cli.refuse_to_replace(file, _cli.results_settings(options), options.out)
         noisy, clean = moons(400, options.noise, options.seed + 1), moons(400, 0.0, options.seed + 2)
         conditions = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
         print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({conditions})")
@@ -53,8 +55,8 @@ def main(argv=None):
             pictures[f"h = {h:g}"] = features(model, noisy[0])
             results[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
         draw(pictures, noisy[1]).savefig(options.out)
-        _cli.write_results(options.out.with_suffix(".json"), options, results)
-        print(f"wrote {options.out}")
+        _cli.write_results(file, options, results)
+        print(f"wrote {options.out} and {file}")
 
 
 def moons(num_points, noise, seed):
