@@ -25,7 +25,7 @@ def setting(default, help, **metadata):
         default: Value without the flag.
         help: Text for `--help`.
         **metadata: Any of `group`, `choices`, `parse` (function of an argument), `many` (number of arguments, `"*"` or `"+"`) and
-            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix`.
+            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix` of a file to write, or `exists`.
     """
     return field(default=default, metadata={"help": help, **metadata})
 
@@ -58,6 +58,8 @@ def check(option, value):
             wrong = ["finite"]
         if wrong:
             raise ValueError(f"{flag(option.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
+        if limits.get("exists") and not part.expanduser().exists():
+            raise ValueError(f"{flag(option.name)} must exist. Received: {part}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
             raise ValueError(f"{flag(option.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
 
@@ -234,7 +236,7 @@ class Execution(Options):
     """How and where a run is carried out; this does not affect its result."""
 
     data_dir: Path | None = setting(
-        None, "folder or file of the data (default: download them)", parse=Path, group=DATA, metavar="PATH"
+        None, "folder or file of the data (default: download them)", parse=Path, group=DATA, metavar="PATH", exists=True
     )
     backend: str | None = setting(
         None, "Keras backend (default: KERAS_BACKEND, else that of keras.json, else the first installed)",
@@ -251,11 +253,6 @@ class Execution(Options):
         None, "run folder (default: runs/ and a name made of the settings)", parse=Path, group="the run", metavar="FOLDER"
     )
     verbose: int = setting(1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", group="the run", choices=(0, 1, 2))
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.data_dir is not None and not self.data_dir.expanduser().exists():
-            raise ValueError(f"--data-dir must exist. Received: {self.data_dir}.")
 
 
 def identity(settings, execution):

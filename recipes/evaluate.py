@@ -27,11 +27,13 @@ NOISE = {"cifar10": "standard deviation of the noise on normalized pixels", "ag_
 class EvaluationOptions(Options):
     """The options of an evaluation."""
 
-    data_dir: Path | None = setting(None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH")
+    data_dir: Path | None = setting(
+        None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH", exists=True
+    )
     noise: tuple | None = setting(
         None, "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", parse=float, many="*", above=0
     )
-    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER")
+    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True)
     test_size: int | None = setting(None, "only the first N test examples", parse=int, minimum=1, metavar="N")
     batch_size: int = setting(250, "examples per batch", minimum=1)
     seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)

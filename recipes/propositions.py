@@ -24,7 +24,9 @@ class PropositionOptions(Options):
     """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
-    models: tuple = setting((), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE")
+    models: tuple = setting(
+        (), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE", exists=True
+    )
     examples: int = setting(16, "number of images in the batch", minimum=1)
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
     iterations: int = setting(20, "number of power iterations", minimum=1)

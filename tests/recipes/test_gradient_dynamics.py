@@ -47,7 +47,7 @@ BAD = [
     (["--seed=1"], "unrecognized arguments: --seed"),
     (["--seed", "1"], "unrecognized arguments: --seed"),
     (["--h", "-1"], "--h must be a finite number >= 0"),
-    (["--h", "x"], "Received: h='x'"),
+    (["--h", "x"], "Received: --h 'x'"),
     (["--layers", "conv9"], "Received: 'conv9', which matches none of 19"),
     (["--depth", "21"], "--depth must be 6n + 2"),
     (["--nonsense"], "unrecognized arguments: --nonsense"),
