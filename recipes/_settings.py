@@ -145,7 +145,7 @@ class Settings(Options):
                 f"`h` as a list must have one number for each of the {num_blocks} residual blocks. Received: {len(self.h)} numbers."
             )
         for h in self.h if isinstance(self.h, tuple) else (self.h,):
-            if not isinstance(h, str) and not 0 <= h < math.inf:
+            if not isinstance(h, str) and not 0 <= h < 3.4e38:
                 raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")

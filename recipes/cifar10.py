@@ -63,7 +63,8 @@ def build_model(settings):
         layers.append(keras_euler.AdditiveGaussianNoise(settings.noise, settings.noise_mode, **seeded))
     network = settings.network_arguments()
     layers.append(keras_euler.EulerResNet(input_shape=shape, data_format="channels_last", **network))
-    return keras_euler.ImageClassifier(layers)
+    class_names = keras_euler.datasets.cifar10.CLASS_NAMES if settings.dataset == "cifar10" else None
+    return keras_euler.ImageClassifier(layers, class_names)
 
 
 RECIPE = Recipe(ImageSettings, QUICK, load_data, build_model, NEXT)

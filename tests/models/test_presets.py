@@ -54,7 +54,7 @@ def test_network_with_the_weights_of_its_preset(name, rng):
         expected = network.predict((images - np.array(mean)) / np.array(stddev), verbose=0)
         np.testing.assert_allclose(trained.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4)
     else:
-        assert trained.classify(["Stocks fell on Wall Street"])[0] in preset.class_names
+        assert trained.classify(["Stocks fell on Wall Street"])[0][0] in preset.class_names
     config = network.get_config()
     assert config["weights"] is None
     assert_equal(type(network)(**preset.arguments, weights=preset.file()), network)
