@@ -11,6 +11,7 @@ and evaluation.png; results of another model or of other settings are not replac
 """
 
 import dataclasses
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,8 +132,6 @@ def is_synthetic(options):
 
 def load(name):
     """Load the model; return it with the names of its classes, or None."""
-    import keras
-
     import keras_euler
 
     preset = keras_euler.list_presets().get(name)
@@ -140,14 +139,23 @@ def load(name):
         return preset.load(), preset.class_names
     if not Path(name).is_file():
         raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
+    model = load_model(name)
+    return model, getattr(model, "class_names", None)
+
+
+def load_model(file):
+    """Load a .keras file, or raise a ValueError that says what is wrong with it."""
+    import keras
+
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is no .keras file, or is truncated. Train again, or copy the file again.")
     try:
-        model = keras.models.load_model(name, compile=False)  # Keras' safe mode rejects code in the file
+        return keras.models.load_model(file, compile=False)  # Keras' safe mode rejects code in the file
     except Exception as error:  # Keras raises errors of many types for damaged files
         reason = " ".join(str(error).split())[:300]
         if "keras_hub" in reason or "Could not locate class" in reason:
             reason = f"it has layers of another package; pass no KerasHub model, but a preset or a run's model.keras ({reason})"
-        raise ValueError(f"MODEL cannot be read as a .keras file: {name}: {reason}") from error
-    return model, getattr(model, "class_names", None)
+        raise ValueError(f"{file} cannot be read as a .keras file: {reason}") from error
 
 
 def test_data(options, model):

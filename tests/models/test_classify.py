@@ -11,11 +11,15 @@ from keras_euler.models.classes import most_probable
 NAMES = ("red", "green", "blue")
 
 
+def build(names):
+    """Build a model whose logits are the mean of each colour, divided by 51."""
+    layers = [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 51), keras.layers.GlobalAveragePooling2D()]
+    return keras_euler.ImageClassifier(layers, names)
+
+
 @pytest.fixture
 def model():
-    """The logits are the mean of each colour, divided by 51."""
-    layers = [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 51), keras.layers.GlobalAveragePooling2D()]
-    return keras_euler.ImageClassifier(layers, NAMES)
+    return build(NAMES)
 
 
 def photo(height=40, width=60, colour=(0, 51, 102)):
@@ -56,8 +60,7 @@ def test_names_survive_a_file_and_are_numbers_without(model, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded) is keras_euler.ImageClassifier and loaded.class_names == NAMES
     assert loaded.classify(photo(8, 8)) == [EXPECTED]
-    unnamed = keras_euler.ImageClassifier(model.layers)
-    assert unnamed.classify(photo(8, 8)) == [(2, EXPECTED[1])]
+    assert build(None).classify(photo(8, 8)) == [(2, EXPECTED[1])]
 
 
 def test_probabilities_stay():
@@ -91,6 +94,8 @@ def test_wrong_images_are_named(model, tmp_path):
         with pytest.raises(TypeError, match="`x` must be an array"):
             model.classify(images)
     with pytest.raises(ValueError, match=r"`class_names` must name the 3 classes. Received: class_names=\['a'\]"):
-        keras_euler.ImageClassifier(model.layers, ["a"])
+        build(["a"])
+    with pytest.raises(ValueError, match="`layers` must begin with a keras.Input"):
+        keras_euler.ImageClassifier([keras.layers.Flatten()], ["a"])
     with pytest.raises(ValueError, match="`classify` needs a network of at least two classes"):
         most_probable(np.zeros((1, 1)), None)

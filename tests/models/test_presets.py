@@ -262,3 +262,14 @@ def test_lambda_in_a_saved_model_is_not_run(tmp_path):
     model.save(tmp_path / "code.keras")
     with pytest.raises(ValueError, match=r"(?i)lambda|unsafe"):
         keras.models.load_model(tmp_path / "code.keras")
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_weights_that_are_not_finite_are_refused(suffix, tmp_path):
+    network = keras_euler.EulerResNet(8)
+    kernel = network.get_layer("stem_conv").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    file = tmp_path / f"diverged{suffix}"
+    network.save(file) if suffix == ".keras" else network.save_weights(file)
+    with pytest.raises(ValueError, match=r"diverged.* are not finite, such as those of stem_conv/kernel: the training diverged"):
+        keras_euler.EulerResNet(8, weights=file)

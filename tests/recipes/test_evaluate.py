@@ -116,7 +116,7 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         ("nowhere",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",
-        (tmp_path / "torn.keras",): "MODEL cannot be read as a .keras file",
+        (tmp_path / "torn.keras",): "torn.keras is no .keras file, or is truncated.",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
         (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
