@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import PathLike
 from keras_euler.callbacks import read_log
-from keras_euler.plots._figure import COLOURS, finished, new_figure, whole_ticks
+from keras_euler.plots._figure import COLOURS, finished, new_figure, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,13 +123,9 @@ def gradient_dynamics(
     for axes in grid.flat:
         if any(0 < value < math.inf for line in axes.get_lines() for value in line.get_ydata()):
             axes.set_yscale("log", nonpositive="mask")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
+            plain_ticks(axes.yaxis)
         whole_ticks(axes)
     for row, kind in zip(grid, kinds, strict=True):
-        low, high = row[0].get_ylim()
-        if row[0].get_yscale() == "log" and high < 1000 * low:
-            row[0].yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         row[0].set_ylabel(("weight norm", "gradient norm")[kind])
     figure.suptitle(title, fontsize="medium")
     drawn = [axes.get_legend_handles_labels() for axes in grid.flat]

@@ -55,6 +55,14 @@ def test_best_straight_line():
         assert two_moons.separable(points, np.array(labels)) == share
 
 
+def test_picture_of_the_moons_explains_itself():
+    points, labels = two_moons.moons(50, 0.0, 0)
+    figure = two_moons.draw({"h = 1": {"input": points}}, labels)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class 0", "class 1"]
+    assert "accuracy of the best straight line" in figure.get_suptitle()
+    assert figure.axes[0].get_xlabel() == f"{two_moons.separable(points, labels):.2f}"
+
+
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
     flags = ["--blocks", "4", "--epochs", "30", "--h", "0.1", "--out", str(tmp_path / "moons.png"), *BACKEND]
     two_moons.main(flags)
