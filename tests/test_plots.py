@@ -134,7 +134,7 @@ def test_suggestion_and_limit_are_in_the_legend_and_the_rule_where_it_is_another
 def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     points = {20: [(0.5, False), (0.6, True)], 56: [(0.4, False), (0.2, False)]}
     figure = plots.accuracies({"": {"h = 1": points, "h = 0.1": points}}, "depth")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axes,), (legend,) = figure.axes, figure.legends
     places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
     assert places[1] - places[0] == pytest.approx(0.06 * figure.dpi)
@@ -147,7 +147,7 @@ def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
 def test_epochs_are_counted_from_one_and_ticks_are_whole():
     rows = [{"epoch": epoch, "train_loss": 1.0, "test_accuracy": 0.5} for epoch in range(2)]
     figure = plots.training_curves({"": rows}, title="depth 8, h = 0.1")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert figure.get_suptitle() == "depth 8, h = 0.1" and figure.axes[0].get_xlabel() == "epoch"
     for axes in figure.axes:
         assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[1, 2]]
@@ -160,7 +160,7 @@ def test_epochs_are_counted_from_one_and_ticks_are_whole():
 
 def test_a_short_logarithmic_axis_has_several_plain_ticks():
     figure = plots.suggestions({"a": SUGGESTION})
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
 

@@ -178,7 +178,7 @@ def test_report_lists_every_claim_and_skips_folders_that_are_no_study(pretended,
     (tmp_path / "other").mkdir()
     report.main([str(tmp_path / "study"), str(tmp_path / "other"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert text.count("| not yet measured |") == 7
+    assert text.count("| not yet measured: ") == 7
     assert "other holds no study.db" in capsys.readouterr().out and (tmp_path / "a_b_best.png").exists()
 
 
