@@ -33,6 +33,8 @@ class Parser(argparse.ArgumentParser):
             if option:
                 message = message.replace(f"`{action.dest}`", option)
                 message = re.sub(rf"\b{action.dest}=(?=[^=\s])", f"{option} ", message)
+            if option == "--quick":
+                message = message.replace("take `datasets.synthetic`", "--quick")
         return message
 
 

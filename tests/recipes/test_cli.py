@@ -69,6 +69,8 @@ def test_messages_name_flags():
     parser.add_argument("--data-dir")
     parser.add_argument("--h")
     found = parser.with_flags("`data_dir` does not exist. Received: h=0.1 (h == 3, `other`, oh=2).")
+    parser.add_argument("--quick")
+    assert parser.with_flags("Pass `data_dir`, or take `datasets.synthetic`.") == "Pass --data-dir, or --quick."
     assert found == "--data-dir does not exist. Received: --h 0.1 (h == 3, `other`, oh=2)."
 
 
