@@ -11,6 +11,7 @@ import _cli
 import ag_news
 import cifar10
 import keras
+import numpy as np
 import pytest
 from _settings import Execution
 
@@ -22,6 +23,7 @@ RECIPES = re.findall(r"python (recipes/[\w/]+\.py[^#\n&`]*)", README)
 
 def test_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    keras.utils.save_img("photo.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3)))  # a picture of the reader's
     assert BLOCKS["python"]
     for code in BLOCKS["python"]:
         exec(compile(code, "README.md", "exec"), {})

@@ -47,16 +47,20 @@ def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, 
 
 def whole_ticks(axes: "Axes") -> None:
     """Let the ticks of the x axis be whole numbers, also where it holds one or two of them."""
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def plain_ticks(axis: "Axis") -> None:
     """Write the ticks of a logarithmic axis as plain numbers such as 0.1, with 2 and 5 between the powers of a short axis."""
+    from matplotlib.ticker import LogLocator
+
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
     low, high = axis.get_view_interval()
     if high < 100 * low:
-        axis.get_major_locator().set_params(subs=(1, 2, 5))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def finished(figure: "Figure") -> "Figure":
