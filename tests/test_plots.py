@@ -134,6 +134,7 @@ def test_suggestion_and_limit_are_in_the_legend_and_the_rule_where_it_is_another
 def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     points = {20: [(0.5, False), (0.6, True)], 56: [(0.4, False), (0.2, False)]}
     figure = plots.accuracies({"": {"h = 1": points, "h = 0.1": points}}, "depth")
+    title = figure.suptitle("a study with a long name: test accuracy of the last epoch", fontsize="medium")
     figure.draw_without_rendering()
     (axes,), (legend,) = figure.axes, figure.legends
     places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
@@ -141,6 +142,7 @@ def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
     assert [cross.get_transform().transform((20, 0.5))[0] for cross in crosses] == pytest.approx(places)
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert not legend.get_window_extent().overlaps(title.get_window_extent())
     assert axes.get_xlim()[0] < 20 and axes.get_xlim()[1] > 56
 
 

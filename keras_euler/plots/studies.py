@@ -77,7 +77,7 @@ def accuracies(
     grid[0].set_ylim(max(0, low), min(1, high))
     drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     drawn = dict(sorted(drawn.items(), key=lambda item: item[0].endswith(", failed")))
-    figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right upper")
+    figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center")
     note = f"Medians; bars are standard deviations over seeds. {note}".strip()
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
