@@ -249,7 +249,7 @@ def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | 
     try:
         from keras_euler.plots import training_curves
 
-        run.write("curves.png", training_curves({"": rows}).savefig)
+        run.write("curves.png", training_curves({"": rows}, title=run.path.name).savefig)
     except ImportError as error:
         print(f"note: no curves.png. {error}")
     summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}

@@ -178,7 +178,7 @@ def test_report_lists_every_claim_and_skips_folders_that_are_no_study(pretended,
     (tmp_path / "other").mkdir()
     report.main([str(tmp_path / "study"), str(tmp_path / "other"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert text.count("| not yet measured |") == 7
+    assert text.count("| not yet measured: ") == 7
     assert "other holds no study.db" in capsys.readouterr().out and (tmp_path / "a_b_best.png").exists()
 
 
@@ -226,8 +226,8 @@ BAD = [
     (["h", "--depths", "8", "--sampler", "tpe", "--seeds", "3"], "--sampler trains each value once. Received: 3."),
     (["depth", "--axis", "depth"], "--axis needs a setting and its values"),
     (["depth", "--seed", "3"], "--seed: every trial has its own seed; see --seeds"),
-    (["depth", "--depths", "21", "8"], "Nothing was run. Invalid: 2 trials: `depth` must be 6n + 2"),
-    (["depth", "--line", "h", "-1", "0.1"], "trials: `h` must be a finite number >= 0. Received: h=-1.0."),
+    (["depth", "--depths", "21", "8"], "Nothing was run. Invalid: 2 trials: --depth must be 6n + 2"),
+    (["depth", "--line", "h", "-1", "0.1"], "trials: --h must be a finite number >= 0. Received: --h -1.0."),
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
     (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
