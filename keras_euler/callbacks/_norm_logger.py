@@ -87,6 +87,13 @@ class NormLogger(keras.callbacks.Callback):
         """Raise the error that `fit` would raise if `model` lacks one of the layers; write nothing."""
         Layers(model, model.trainable_variables, self.layers)
 
+    def save_epoch(self) -> Config:
+        """Write the rows so far, and return what the rest of the epoch needs of them, as a JSON-serializable dict."""
+        return {}
+
+    def restore_epoch(self, saved: Config) -> None:
+        """Go on in the middle of an epoch with the result of `save_epoch`; the epoch has begun."""
+
     def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
         """The variables whose norms are logged."""
         return trainable_variables

@@ -146,6 +146,15 @@ class GradientLogger(NormLogger):
         total = len(self._layers.names)
         return dict(zip(self.totals, (float(means[total]), float(maxima[total])), strict=True))
 
+    def save_epoch(self) -> Config:
+        self._read()
+        return {"columns": self.columns(), "count": self._count, "sum": self._sum.tolist(), "maximum": self._maximum.tolist()}
+
+    def restore_epoch(self, saved: Config) -> None:
+        if saved.get("columns") == self.columns():  # else this logger is new, and knows the rest of the epoch
+            self._count, self._sum, self._maximum = saved["count"], np.array(saved["sum"]), np.array(saved["maximum"])
+        self._read_to = self.last_iteration()
+
     def _clear_epoch(self) -> None:
         self._count, self._sum, self._maximum = 0, np.zeros(()), np.array(-np.inf)
 

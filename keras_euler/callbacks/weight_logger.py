@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_euler._backend import norm_reader
 from keras_euler._checks import check_choice
-from keras_euler._types import PathLike, Tensor
+from keras_euler._types import Config, PathLike, Tensor
 from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger, innermost
@@ -96,6 +96,11 @@ class WeightLogger(NormLogger):
         if self.per == "epoch":
             self._rows.append([[epoch, *row]])
         return {self.totals[0]: row[len(self._layers.names)]}
+
+    def save_epoch(self) -> Config:
+        if self._pending:
+            self._write()
+        return {}
 
     def _measure(self) -> None:
         self._pending.append(self._read())

@@ -4,9 +4,8 @@ import dataclasses
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,37 +15,13 @@ from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, fingerprint, validated_data
 from keras_euler.training.devices import device_name, num_replicas, package_versions
-from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
+from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged
 from keras_euler.training.interrupts import Interruptible
+from keras_euler.training.memory import CallbackNumbers, assign, state
+from keras_euler.training.position import stored_position
+from keras_euler.training.result import TrainingResult, write_result
 from keras_euler.training.run_folder import Memory, Row, RunFolder
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """The result of a run.
-
-    Attributes:
-        folder: Path of the run folder.
-        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics named alike, `seconds`.
-        summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the monitored metric, and the last value
-            of every metric. A value that is not finite is None.
-        resumed: Whether an earlier call trained a part of the run.
-
-    Example:
-
-    >>> TrainingResult(pathlib.Path("run"), [], {"diverged": True, "epochs": 2}).diverged
-    True
-    """
-
-    folder: Path
-    history: list[Row]
-    summary: Config
-    resumed: bool = False
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training loss became infinite or NaN, which ends a run."""
-        return self.summary["diverged"]
+from keras_euler.training.steps import StepCheckpoint
 
 
 def fit(
@@ -63,6 +38,7 @@ def fit(
     monitor: str | None = None,
     test_batch_size: int | None = None,
     after_epoch: Callable[[list[Row]], object] | None = None,
+    checkpoint_steps: int | None = None,
     verbose: int | str = 1,
 ) -> TrainingResult:
     """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
@@ -94,6 +70,8 @@ def fit(
             is minimized, any other maximized. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
         test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default: `batch_size`, else 256.
         after_epoch: Function of the history so far, called when an epoch has been saved. An exception from it ends the training.
+        checkpoint_steps: Also write the state every so many steps within an epoch, an integer >= 1, for long epochs. The numbers
+            are the same with and without. None: after each epoch only.
         verbose: As for `keras.Model.fit`.
 
     Returns:
@@ -127,8 +105,9 @@ def fit(
         raise TypeError(f"`after_epoch` must be a function of the history. Received: after_epoch={after_epoch!r}.")
     if not isinstance(folder, (str, os.PathLike)):
         raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
-    if test_batch_size is not None:
-        check_integer("test_batch_size", test_batch_size, 1)
+    for name, value in (("test_batch_size", test_batch_size), ("checkpoint_steps", checkpoint_steps)):
+        if value is not None:
+            check_integer(name, value, 1)
     batches = _training_batches(train, batch_size)
     test = None if test is None else validated_data("test", test)
     _build(model, batches)
@@ -144,21 +123,28 @@ def fit(
             finished = run.result()  # another process may just have finished it
             if not finished:
                 rows, memory = _restore(model, run)
-                resumed = bool(rows)
+                position = stored_position(model, run, len(rows), batches)
+                resumed = bool(rows) or position is not None
                 if resumed and verbose:
-                    print(f"Resuming after epoch {len(rows)} of {epochs}")
+                    within = f", step {position.step} of {batches.num_batches}" if position else ""
+                    print(f"Resuming after epoch {len(rows)} of {epochs}{within}")
                 if len(rows) < epochs and not has_diverged(rows) and not (memory or {}).get("stopped"):
-                    checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None), monitor)
-                    model.fit(
-                        batches,
-                        shuffle=False,  # Keras would shuffle the batches again, by a global generator
-                        validation_data=_test_batches(test, test_batch_size or batch_size or 256),
-                        epochs=epochs,
-                        initial_epoch=len(rows),
-                        verbose=verbose,
-                        callbacks=[SeededEpochs(batches, seed), *callbacks, checkpoint, RaiseDropped()],
-                    )
-                return TrainingResult(run.path, rows, _finish(model, run, rows, monitor), resumed)
+                    numbers = CallbackNumbers(callbacks, memory)
+                    checkpoint = Checkpoint(run, rows, numbers, after_epoch or (lambda rows: None), monitor)
+                    steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
+                    with warnings.catch_warnings():
+                        # Keras' words about an epoch that goes on in the middle and is shorter.
+                        warnings.filterwarnings("ignore", "Your input ran out of data")
+                        model.fit(
+                            batches,
+                            shuffle=False,  # Keras would shuffle the batches again, by a global generator
+                            validation_data=_test_batches(test, test_batch_size or batch_size or 256),
+                            epochs=epochs,
+                            initial_epoch=len(rows),
+                            verbose=verbose,
+                            callbacks=[SeededEpochs(batches, seed, position), *callbacks, checkpoint, steps, RaiseDropped()],
+                        )
+                return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
     rows, _ = _restore(model, run)
     return TrainingResult(run.path, rows, finished, True)
 
@@ -227,43 +213,5 @@ def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
     """Load the last checkpoint into the model; return its history and the state of the callbacks."""
     rows, arrays, memory = run.load_checkpoint()
     if rows and arrays is not None:
-        variables = state(model)
-        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
-            raise ValueError(
-                f"The arrays in {run.checkpoint} do not fit this model and optimizer. Pass those of the run, or another folder."
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+        assign(state(model), arrays, run.checkpoint)
     return rows, memory
-
-
-def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None) -> Config:
-    diverged = has_diverged(rows)
-    if not diverged:
-        try:
-            run.write("model.keras", model.save)
-        except OSError:
-            raise
-        except Exception as error:  # layers that Keras cannot serialize; the checkpoint has the state
-            print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
-    try:
-        from keras_euler.plots import training_curves
-
-        run.write("curves.png", training_curves({"": rows}).savefig)
-    except ImportError as error:
-        print(f"note: no curves.png. {error}")
-    summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
-    summary |= {"seconds": sum(row["seconds"] for row in rows)}
-    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
-    run.write_json("result.json", finite)  # JSON has no NaN
-    return finite
-
-
-def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
-    last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
-    monitor = monitor or next(name for name in ("test_accuracy", "test_loss", "train_loss") if name in last)
-    if monitor not in last:
-        raise ValueError(f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}.")
-    sign = -1 if monitor.endswith(("loss", "error")) else 1
-    best = max(rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf)
-    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {f"last_{n}": v for n, v in last.items()}
