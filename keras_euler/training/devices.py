@@ -1,6 +1,7 @@
 """The devices of a run: their names, data parallelism, and package versions."""
 
 import contextlib
+import os
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -105,6 +106,22 @@ def num_replicas() -> int:
         return tf.distribute.get_strategy().num_replicas_in_sync
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+
+def check_one_process() -> None:
+    """Raise a ValueError if a launcher has started several processes for one training, which would all write its folder."""
+    size = os.environ.get("WORLD_SIZE", "")  # of torchrun and the like
+    received = f"WORLD_SIZE={size}" if size.isdecimal() and int(size) > 1 else None
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.process_count() > 1:
+            received = f"{jax.process_count()} JAX processes"
+    if received:
+        raise ValueError(
+            f"A training is one process, which uses several devices by `data_parallel` on jax or tensorflow. Received: {received}. "
+            "Start it without torchrun, or unset WORLD_SIZE if each process has a run folder of its own."
+        )
 
 
 def random_states() -> list[Array]:

@@ -14,7 +14,7 @@ from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, fingerprint, validated_data
-from keras_euler.training.devices import device_name, num_replicas, package_versions
+from keras_euler.training.devices import check_one_process, device_name, num_replicas, package_versions
 from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged
 from keras_euler.training.interrupts import Interruptible
 from keras_euler.training.memory import CallbackNumbers, assign, state
@@ -43,19 +43,22 @@ def fit(
 ) -> TrainingResult:
     """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
 
-    After every epoch, the whole state (weights, optimizer, history) is written atomically. The order of the examples and every
-    random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. Call
+    After every epoch, and with `checkpoint_steps` also within it, the whole state (weights, optimizer, metrics, history) is written
+    atomically. The order of the examples and every random layer are functions of `(seed, epoch)` and of the number of steps: on a
+    CPU a resumed run equals an uninterrupted one exactly. Call
     `keras.utils.set_random_seed` before building the model, so that a run that was killed before its first checkpoint restarts from
     the same weights.
 
-    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv` and
-    `checkpoint.npz`, and at the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
-    finished run is not trained again: its state is loaded into the model, and its result is returned.
+    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
+    `checkpoint.npz` and within an epoch `step.npz`. At the end it gets `result.json`, `model.keras` (unless the run diverged) and,
+    with matplotlib, `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result is
+    returned.
 
     Args:
         model: Any compiled Keras model.
         train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
-            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls.
+            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls. If it has several workers,
+            as many threads prepare the batches.
         test: Data of the same form, evaluated after every epoch, or None.
         folder: The run folder, which is created if missing.
         epochs: Integer >= 1.
@@ -79,7 +82,8 @@ def fit(
 
     Raises:
         TypeError: The data are not arrays, or `settings` are not JSON-serializable.
-        ValueError: The model is not compiled, a number is out of range, or the folder holds another run or a damaged file.
+        ValueError: The model is not compiled, a number is out of range, the folder holds another run or a damaged file, or a
+            launcher such as torchrun has started several processes.
         FolderInUse: Another process is training in the folder.
         OSError: The folder is not writable; finished epochs are kept.
         ImportError: filelock is missing.
@@ -97,6 +101,7 @@ def fit(
     """
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
         raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
+    check_one_process()
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
     if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
