@@ -47,6 +47,12 @@ class SeededEpochs(keras.callbacks.Callback):
             self.batches.start = self.position.step
             self.position.assign_state(self.model)  # loggers look for the number of iterations when the epoch begins
 
+    def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
+        # An epoch that goes on in the middle is shorter than Keras knows. This is how its iterators end an epoch. Otherwise Keras
+        # would call the training function without data, which on TensorFlow counts as an iteration.
+        if batch >= len(self.batches):
+            raise StopIteration
+
 
 class Checkpoint(keras.callbacks.Callback):
     """After each epoch, extend the history, write the whole state to disk, and stop if the loss is not finite.

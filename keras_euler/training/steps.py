@@ -42,7 +42,7 @@ class StepCheckpoint(keras.callbacks.Callback):
         if self.position and self.position.epoch == self.epoch and batch == 0:
             restore_random_states(self.position.random)  # not earlier: torch draws a number when it begins to read the data
         step = self.batches.start + batch
-        if self.every and step // self.every > self.saved // self.every and batch < len(self.batches):
+        if self.every and step // self.every > self.saved // self.every:
             self._save(step)
             self.saved = step
 
