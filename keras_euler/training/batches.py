@@ -58,7 +58,6 @@ class ShuffledDataset(keras.utils.PyDataset):
 
     def shuffle(self, rng: np.random.Generator) -> None:
         self.order = rng.permutation(len(self.order))
-        self._ahead = {}
 
     def __len__(self) -> int:
         return len(self.order) - self.start

@@ -21,7 +21,7 @@ from keras_euler.training.memory import CallbackNumbers, assign, state
 from keras_euler.training.position import stored_position
 from keras_euler.training.result import TrainingResult, write_result
 from keras_euler.training.run_folder import Memory, Row, RunFolder
-from keras_euler.training.steps import StepCheckpoint
+from keras_euler.training.steps import ResumedEpoch, StepCheckpoint
 
 
 def fit(
@@ -46,7 +46,8 @@ def fit(
     After every epoch, the whole state (weights, optimizer, history) is written atomically; with `checkpoint_steps` also within it.
     The order of the examples and every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an
     uninterrupted one exactly. Call `keras.utils.set_random_seed` before building the model, so that a run that was killed before
-    its first checkpoint restarts from the same weights.
+    its first checkpoint restarts from the same weights. With several devices on TensorFlow, each has moving statistics of batch
+    normalization of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
     `checkpoint.npz` and within an epoch `step.npz`. At the end it gets `result.json`, `model.keras` (unless the run diverged) and,
@@ -136,6 +137,7 @@ def fit(
                     numbers = CallbackNumbers(callbacks, memory)
                     checkpoint = Checkpoint(run, rows, numbers, after_epoch or (lambda rows: None), monitor)
                     steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
+                    seeds, resumed_epoch = SeededEpochs(batches, seed, position), ResumedEpoch(checkpoint, position)
                     with warnings.catch_warnings():
                         # Keras' words about an epoch that goes on in the middle and is shorter.
                         warnings.filterwarnings("ignore", "Your input ran out of data")
@@ -146,7 +148,7 @@ def fit(
                             epochs=epochs,
                             initial_epoch=len(rows),
                             verbose=verbose,
-                            callbacks=[SeededEpochs(batches, seed, position), *callbacks, checkpoint, steps, RaiseDropped()],
+                            callbacks=[seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()],
                         )
                 return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
     rows, _ = _restore(model, run)

@@ -15,9 +15,9 @@ from keras_euler.training.position import Position
 
 
 class StepCheckpoint(keras.callbacks.Callback):
-    """Write the whole state every few steps of an epoch; go on in the middle of the first epoch.
+    """Write the whole state every few steps of an epoch.
 
-    It comes after the other callbacks, which begin the epoch as always. Then the numbers of the position replace theirs.
+    It comes before the other callbacks: what they do at the beginning of a step is done again when the run goes on at this step.
 
     Args:
         checkpoint: The checkpoint of epochs.
@@ -31,12 +31,9 @@ class StepCheckpoint(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.checkpoint, self.batches, self.every, self.position = checkpoint, batches, every, position
-        self.loggers = [logger for logger in checkpoint.numbers.callbacks if isinstance(logger, (GradientLogger, WeightLogger))]
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         self.epoch, self.saved = epoch, self.batches.start
-        if self.position and self.position.epoch == epoch:
-            self._restore(self.position)
 
     def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
         if self.position and self.position.epoch == self.epoch and batch == 0:
@@ -48,18 +45,39 @@ class StepCheckpoint(keras.callbacks.Callback):
 
     def _save(self, step: int) -> None:
         seconds = time.perf_counter() - self.checkpoint.start
-        loggers = [logger.save_epoch() for logger in self.loggers]
+        saved = [logger.save_epoch() for logger in loggers(self.checkpoint)]
         model = self.model  # on JAX this copies the training state back to the variables
         arrays, metrics = values(state(model)), values(model.metrics_variables)
         memory: dict[str, Any] = {"epoch": self.epoch, "step": step, "seconds": seconds}
-        memory |= {"callbacks": self.checkpoint.numbers.changes(), "loggers": loggers}
+        memory |= {"callbacks": self.checkpoint.numbers.changes(), "loggers": saved}
         memory["ends"] = [len(arrays), len(arrays) + len(metrics)]
         self.checkpoint.folder.save_step(memory, [*arrays, *metrics, *random_states()])
 
-    def _restore(self, position: Position) -> None:
+
+class ResumedEpoch(keras.callbacks.Callback):
+    """Go on in the middle of the first epoch, which the other callbacks have begun as always.
+
+    Args:
+        checkpoint: The checkpoint of epochs.
+        position: Where the first epoch goes on, or None.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, position: Position | None) -> None:
+        super().__init__()
+        self.checkpoint, self.position = checkpoint, position
+
+    def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
+        position = self.position
+        if not position or position.epoch != epoch:
+            return
         position.assign_state(self.model)
         assign(self.model.metrics_variables, position.metrics, position.run.step_checkpoint)
         self.checkpoint.numbers.restore(position.callbacks)
-        for logger, saved in zip(self.loggers, position.loggers, strict=False):
+        for logger, saved in zip(loggers(self.checkpoint), position.loggers, strict=False):
             logger.restore_epoch(saved)
         self.checkpoint.start -= position.seconds
+
+
+def loggers(checkpoint: Checkpoint) -> list[GradientLogger | WeightLogger]:
+    """Return the loggers of norms among the callbacks."""
+    return [logger for logger in checkpoint.numbers.callbacks if isinstance(logger, (GradientLogger, WeightLogger))]

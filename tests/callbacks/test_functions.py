@@ -67,11 +67,12 @@ def test_rows_that_an_interrupt_left_unread_come_from_the_ring():
 
 
 def test_new_training_of_the_same_logger_begins_anew():
-    calls = Calls()
-    logger = GradientLogger(calls)
+    gradients, weights = Calls(), Calls()
+    loggers = GradientLogger(gradients), WeightLogger(weights)
     for _ in range(2):
-        train(dense.network(GradientRecorder(SGD(0.1))), logger, epochs=1)
-    assert [step for step, _ in calls] == [1, 2, 3, 4] * 2
+        train(dense.network(GradientRecorder(SGD(0.1))), *loggers, epochs=1)
+    assert [step for step, _ in gradients] == [1, 2, 3, 4] * 2
+    assert [step for step, _ in weights] == [0, 1, 2, 3, 4] * 2
 
 
 def test_error_of_the_function_ends_the_training():

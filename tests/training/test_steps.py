@@ -30,6 +30,20 @@ class KillAt(keras.callbacks.Callback):
         self._done += 1
 
 
+class CountSteps(keras.callbacks.Callback):
+    """Count the steps of the training, and report their number."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["steps"] = self.steps
+
+
 def never_better():
     plateau = dict(monitor="val_loss", min_delta=10.0)
     return [keras.callbacks.ReduceLROnPlateau(patience=2, **plateau), keras.callbacks.EarlyStopping(patience=4, **plateau)]
@@ -37,14 +51,16 @@ def never_better():
 
 CASES = {
     "arrays": {},
-    "a last batch of another size": dict(batch_size=20, checkpoint_steps=1, train=(X, Y, np.linspace(0, 1, 48))),
+    "a last batch of another size": dict(batch_size=20, checkpoint_steps=1, epochs=6, train=(X, Y, np.linspace(0, 1, 48))),
     "dataset": dict(train=Batches(), batch_size=None),
     "dataset with threads": dict(train=Threads(), batch_size=None),
     "averages": dict(optimizer=lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)),
     "schedule by step": dict(optimizer=lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5))),
     "schedule by epoch": dict(optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]),
     "callbacks that count": dict(callbacks=never_better, epochs=8),
-    "callback that changes what it finds": dict(callbacks=lambda: [Halving()]),
+    "callback that counts steps": dict(callbacks=lambda: [CountSteps()]),
+    "callback that changes its number": dict(callbacks=lambda: [Halving()]),
+    "callback that changes the rate": dict(callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]),
     "no test data": dict(test=None),
 }
 
@@ -117,7 +133,7 @@ def test_loggers_and_their_totals(per, tmp_path):
         assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
-def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path):
+def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path, capsys):
     whole = run(tmp_path / "whole")
     with pytest.raises(Killed):
         run(tmp_path / "killed", 3)
@@ -125,7 +141,9 @@ def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path):
     with pytest.raises(Killed):
         run(tmp_path / "killed", 5)
     (tmp_path / "killed" / "step.npz").write_bytes(old)  # as if the process had been killed before it was removed
-    assert_equal_runs(run(tmp_path / "killed"), whole)
+    capsys.readouterr()
+    assert_equal_runs(run(tmp_path / "killed", verbose=2), whole)
+    assert capsys.readouterr().out.startswith("Resuming after epoch 1 of 4\n")
 
 
 def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
