@@ -134,6 +134,12 @@ def choose_backend(parser, execution=None):
         parser.error(f"{reason}: {name} is not installed. Install it: {INSTALL[name]}")
     if execution.devices > 1 and name == "torch":
         parser.error("--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow")
+    processes = os.environ.get("WORLD_SIZE", "")
+    if processes.isdecimal() and int(processes) > 1:
+        parser.error(
+            f"a launcher such as torchrun has started {processes} processes for one run. Start one with python. "
+            "For several devices pass --devices with --backend jax or tensorflow; for several trainings see study.py --workers"
+        )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With this cache, a second start of the same network skips the compilation.

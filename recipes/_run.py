@@ -162,6 +162,7 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
             settings=identity(settings, execution),
             callbacks=[schedule, *loggers.values()],
             after_epoch=after_epoch,
+            checkpoint_steps=execution.checkpoint_steps,
             verbose=execution.verbose,
         )
 

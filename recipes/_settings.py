@@ -259,6 +259,9 @@ class Execution(Options):
     out: Path | None = setting(
         None, "run folder (default: runs/ and a name made of the settings)", parse=Path, group="the run", metavar="FOLDER"
     )
+    checkpoint_steps: int | None = setting(
+        None, "write a checkpoint every N steps too, not only after each epoch", parse=int, minimum=1, group="the run", metavar="N"
+    )
     verbose: int = setting(1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", group="the run", choices=(0, 1, 2))
 
 
