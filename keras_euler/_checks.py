@@ -10,6 +10,7 @@ import numpy as np
 from keras_euler._types import Array
 
 Choice = TypeVar("Choice")
+FLOAT32_MAX = float(np.finfo("float32").max)
 
 
 def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None, hint: str = "") -> float:
@@ -53,7 +54,10 @@ def check_choice(name: str, value: Choice, choices: Iterable[object], hint: str 
 
 def check_step_factor(value: Any, name: str = "h") -> float:
     """Return a step factor as a float, or raise unless it is finite and >= 0."""
-    return check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
+    h = check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
+    if h > FLOAT32_MAX:  # which the compiled step would read as infinity
+        raise ValueError(_message(f"`{name}` must be at most {FLOAT32_MAX:.3g}.", name, value, "Use h=0.1 for a deep network."))
+    return h
 
 
 def check_rate(name: str, value: Any) -> float:

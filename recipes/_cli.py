@@ -6,16 +6,42 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 from _settings import BACKENDS, Execution, flag
 
+# PyTorch's default wheel for Linux brings CUDA: gigabytes that a machine without a GPU does not need.
+INSTALL = {
+    "tensorflow": "pip install tensorflow",
+    "jax": "pip install jax",
+    "torch": "pip install torch, without a GPU with --index-url https://download.pytorch.org/whl/cpu",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line: they name flags instead of Python arguments and leave out the usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {self.with_flags(message)}\n")
+
+    def with_flags(self, message):
+        """Write the arguments in the message of an error as flags: `depth` and depth=21 as --depth and --depth 21."""
+        for action in self._actions:
+            option = next(iter(action.option_strings), None)
+            if option:
+                message = message.replace(f"`{action.dest}`", option)
+                message = re.sub(rf"\b{action.dest}=(?=[^=\s])", f"{option} ", message)
+            if option == "--quick":
+                message = message.replace("take `datasets.synthetic`", "--quick")
+        return message
+
 
 def command(doc, epilog=None):
     """Return a parser for a recipe with this docstring."""
     name = Path(sys.argv[0]).name
-    return argparse.ArgumentParser(
+    return Parser(
         prog=name if name.endswith(".py") else None,
         description=doc,
         epilog=epilog,
@@ -101,13 +127,19 @@ def choose_backend(parser, execution=None):
     }
     reason, name = next(((reason, name) for reason, name in sources.items() if name), (None, None))
     if name is None:
-        parser.error("no backend is installed. Install one: pip install tensorflow, jax or torch")
+        parser.error(f"no backend is installed. Install one: {'; '.join(INSTALL.values())}")
     if name not in BACKENDS:
         parser.error(f"{reason}: unknown backend {name!r}. Choose from {', '.join(BACKENDS)}")
     if name not in installed:
-        parser.error(f"{reason}: {name} is not installed. Install it: pip install {name}")
+        parser.error(f"{reason}: {name} is not installed. Install it: {INSTALL[name]}")
     if execution.devices > 1 and name == "torch":
         parser.error("--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow")
+    processes = os.environ.get("WORLD_SIZE", "")
+    if processes.isdecimal() and int(processes) > 1:
+        parser.error(
+            f"a launcher such as torchrun has started {processes} processes for one run. Start one with python. "
+            "For several devices pass --devices with --backend jax or tensorflow; for several trainings see study.py --workers"
+        )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With this cache, a second start of the same network skips the compilation.
@@ -124,8 +156,13 @@ def errors_in_one_line(parser, resumes=False):
     """End the process with status 2 and one line if an argument or a file is wrong, or with 130 if it is interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from keras_euler.training import Interruptible  # imports keras
+        with _silent_stderr():
+            import keras
 
+            from keras_euler.training import Interruptible
+
+            if "KERAS_BACKEND" in os.environ:
+                keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
         with Interruptible():
             yield
     except KeyboardInterrupt:
@@ -133,18 +170,60 @@ def errors_in_one_line(parser, resumes=False):
         print(f"\nInterrupted.{hint}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        parser.exit(2, f"{parser.prog}: error: {message}\n")
+        is_of_system = isinstance(error, OSError) and error.filename and error.strerror
+        message = f"{error.filename}: {error.strerror}" if is_of_system else " ".join(str(error).split())
+        parser.error(message or type(error).__name__)
+
+
+@contextlib.contextmanager
+def _silent_stderr():
+    """Discard what is written to stderr: at its import TensorFlow 2.21 writes lines that no log level stops."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def results_settings(options):
+    """Return what identifies the results of a recipe without a run folder: its options and the backend."""
+    given = {name: value for name, value in dataclasses.asdict(options).items() if name != "out"}
+    return given | {"backend": os.environ.get("KERAS_BACKEND")}
+
+
+def refuse_to_replace(file, settings, figure=None):
+    """Raise unless `file`, and the figure beside it, are missing or were made with the same settings."""
+    figure = figure or file
+    settings = json.loads(json.dumps(settings, default=str))
+    if not file.exists() and not figure.exists():
+        return
+    try:
+        stored = json.loads(file.read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        existing = figure if figure.exists() else file
+        raise ValueError(f"{existing} exists and is not replaced: it has no results of this recipe. Pass another --out.") from None
+    changed = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
+    if changed:
+        differences = "; ".join(f"{name}: {stored.get(name)} stored, {settings.get(name)} now" for name in changed)
+        raise ValueError(f"{file} has results of other settings, which are not replaced ({differences}). Pass another --out.")
+
+
+def counted(number, noun):
+    """Return `1 epoch` or `2 epochs`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def write_results(file, options, results):
     """Write the results of a recipe without a run folder, with its options and package versions."""
     from keras_euler import training
 
-    settings = {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()}
-    versions = training.package_versions()
-    summary = {"settings": settings | {"backend": os.environ["KERAS_BACKEND"]}, "versions": versions, "results": results}
-    training.write_atomically(file, lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
+    summary = {"settings": results_settings(options), "versions": training.package_versions(), "results": results}
+    text = json.dumps(summary, indent=2, default=str) + "\n"
+    training.write_atomically(file, lambda path: path.write_text(text))
 
 
 def save_figure(file, draw):

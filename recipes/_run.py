@@ -1,10 +1,15 @@
-"""Train one run of a recipe: settings, data and model, then `keras_euler.training.fit`."""
+"""Train one run of a recipe, or two to compare: settings, data and model, then `keras_euler.training.fit`."""
 
+import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import _cli
 from _settings import Execution, Settings, identity, run_folder
+
+# Training and test examples of the data sets where no --data-dir is given.
+SIZES = {"cifar10": (50_000, 10_000), "ag_news": (120_000, 7_600), "synthetic": (2000, 500)}
 
 
 @dataclass(frozen=True)
@@ -16,35 +21,95 @@ class Recipe:
         quick: Dict of settings under `--quick`.
         load_data: Function of settings and data folder that returns `(x_train, y_train), (x_test, y_test)`.
         build_model: Function of settings that returns a model from raw inputs to logits.
+        next_steps: Dict of data set -> what to do after a run, with `{folder}` for its folder.
     """
 
     settings: type[Settings]
     quick: dict
     load_data: Callable
     build_model: Callable
+    next_steps: dict
 
 
 def main(recipe, doc, argv=None):
     """Train according to the command line and print the result."""
     parser = _cli.command(doc)
-    _, settings, execution = _cli.parse(parser, [recipe.settings, Execution], argv, quick=recipe.quick)
+    parser.add_argument("--compare", action="store_true", help="train the ordinary network (h = 1) too, and print both results")
+    own, settings, execution = _cli.parse(parser, [recipe.settings, Execution], argv, quick=recipe.quick)
     check_together(parser, settings, execution)
+    if own.compare and settings.h == 1:
+        parser.error("--compare needs another --h than 1, such as 0.1. Received: --h 1.")
     execution = _cli.choose_backend(parser, execution)
     with _cli.errors_in_one_line(parser, resumes=True):
-        result = train(recipe, settings, execution)
-        if result.resumed:
-            print("This run was trained before, in part or completely. Its results:")
-        report(result)
+        if own.compare:
+            result = compare(recipe, settings, execution)
+        else:
+            result = train(recipe, settings, execution)
+            report(result)
+        print(f"next: {recipe.next_steps[settings.dataset].format(folder=result.folder)}")
 
 
 def check_together(parser, settings, execution):
-    """End the process with a sentence if settings and execution do not fit each other."""
+    """End the process with a sentence if settings and execution do not fit each other, before data are read."""
     if settings.dataset == "synthetic" and execution.data_dir is not None:
         parser.error("--dataset synthetic takes no --data-dir: its examples are generated")
     if settings.batch_size % execution.devices:
         parser.error(
             f"--batch-size must be a multiple of --devices {execution.devices}. Received: --batch-size {settings.batch_size}"
         )
+    if execution.data_dir is None:
+        try:
+            check_sizes(settings, execution, *SIZES[settings.dataset])
+        except ValueError as error:
+            parser.error(str(error))
+
+
+def check_sizes(settings, execution, num_train, num_test):
+    """Raise a ValueError unless so many examples are enough for the settings and can be divided among the devices."""
+    for name, size, available in (("train", settings.train_size, num_train), ("test", settings.test_size, num_test)):
+        check_size(f"--{name}-size", size, available)
+    num_train, num_test, devices = settings.train_size or num_train, settings.test_size or num_test, execution.devices
+    for what, number in (("last batch", num_train % settings.batch_size), ("test set", num_test)):
+        if number % devices:
+            raise ValueError(
+                f"With --devices {devices}, the size of the {what} must be a multiple of {devices}. Received: {number} examples. "
+                "Change --batch-size, --train-size or --test-size."
+            )
+
+
+def check_size(name, size, available):
+    """Raise a ValueError that names the flag unless there are as many examples as it asks for."""
+    if size is not None and not 1 <= size <= available:
+        raise ValueError(f"{name} must be between 1 and {available}, the number of examples. Received: {size}.")
+
+
+def compare(recipe, settings, execution):
+    """Train the ordinary network and that of the settings, print and draw both; return the result of the second."""
+    import keras
+
+    from keras_euler import plots
+
+    results = {}
+    for each in (dataclasses.replace(settings, h=1.0), settings):
+        label = f"h = {shown(each.h)}"
+        print(f"\n=== {label}")
+        folder = execution.out and execution.out / label.replace(" = ", "").replace("/", "_")
+        results[label] = train(recipe, each, dataclasses.replace(execution, out=folder))
+        keras.backend.clear_session()
+    print(f"\n{'':20}" + "".join(f"{label:>12}" for label in results))
+    for name in ("best_test_accuracy", "last_test_accuracy"):
+        print(f"{name.replace('_', ' '):20}" + "".join(f"{result.summary[name]:12.4f}" for result in results.values()))
+    title = f"{settings.dataset}, depth {settings.depth}, seed {settings.seed}"
+    histories = {label: result.history for label, result in results.items()}
+    _cli.save_figure(results[label].folder / "comparison.png", lambda: plots.training_curves(histories, title=title))
+    for result in results.values():
+        print_files(result.folder)
+    return results[label]
+
+
+def shown(h):
+    """Return h as it is printed."""
+    return f"{h:g}" if isinstance(h, (int, float)) else h if isinstance(h, str) else "list"
 
 
 def train(recipe, settings, execution, data=None, after_epoch=None):
@@ -64,12 +129,27 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.dtype)
     scope = training.data_parallel(execution.devices)  # before TensorFlow starts, which also reads data
-    train, test = prepare_data(recipe, settings, execution, data)
-    _check_divisible(settings, execution, len(train[1]), len(test[1]))
-    schedule = MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)
     folder = run_folder(settings, execution)
+    schedule = MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)
+    loggers = _loggers(settings, folder)
     with scope():
         model = compile_model(recipe.build_model(settings), settings, execution.jit)
+    for name, logger in loggers.items():  # before data are read
+        try:
+            logger.check(model)
+        except ValueError as error:
+            raise ValueError(str(error).replace("`layers`", name)) from error
+    train, test = prepare_data(recipe, settings, execution, data)
+    check_sizes(settings, execution, len(train[1]), len(test[1]))
+    if execution.verbose:
+        parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        print(
+            f"training on {len(train[1]):,} examples of {settings.dataset} with {model.output_shape[-1]} classes "
+            f"(chance: {1 / model.output_shape[-1]:.2f}), depth {settings.depth}, h = {shown(settings.h)}, "
+            f"{parameters:,} parameters, {_cli.counted(settings.epochs, 'epoch')}",
+            flush=True,
+        )
+    with scope():
         return training.fit(
             model,
             train,
@@ -80,8 +160,9 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
             test_batch_size=max(settings.batch_size, 500 - 500 % execution.devices),
             seed=settings.seed,
             settings=identity(settings, execution),
-            callbacks=[schedule, *_loggers(settings, folder)],
+            callbacks=[schedule, *loggers.values()],
             after_epoch=after_epoch,
+            checkpoint_steps=execution.checkpoint_steps,
             verbose=execution.verbose,
         )
 
@@ -118,45 +199,45 @@ def report(result):
     """Print the result of a run."""
     summary = result.summary
     print()
+    if result.resumed:
+        print("This run was trained before, in part or completely. Its results:")
     if result.diverged:
         print(f"diverged             in epoch {summary['epochs']}: the loss is not finite")
-    print(f"best test accuracy   {summary['best_test_accuracy']:.4f} (epoch {summary['best_epoch']}, counted from 0)")
+    print(f"best test accuracy   {summary['best_test_accuracy']:.4f} (epoch {summary['best_epoch'] + 1})")
     print(f"last test accuracy   {summary['last_test_accuracy']:.4f}")
     if not result.diverged:
         print(f"last training loss   {summary['last_train_loss']:.4f}")
-    print(f"time                 {summary['seconds']:.0f} s for {summary['epochs']} epochs")
-    for file in sorted(result.folder.glob("[!.]*")):
-        print(f"wrote                {file}")
+    print(f"time                 {summary['seconds']:.0f} s for {_cli.counted(summary['epochs'], 'epoch')}")
+    print_files(result.folder)
+
+
+def print_files(folder):
+    """Print the files of a run."""
+    print(f"wrote {folder}: {', '.join(file.name for file in sorted(folder.glob('[!.]*')))}")
 
 
 def subset(data, size, name):
     """Return `size` rows of `(x, y)`, the same for every seed of a run; None returns all rows."""
     import numpy as np
 
-    available = len(data[1])
     if size is None:
         return data
-    if not 1 <= size <= available:
-        raise ValueError(f"{name} must be between 1 and {available}, the number of examples. Received: {size}.")
-    rows = np.random.default_rng(0).permutation(available)[:size]
+    check_size(name, size, len(data[1]))
+    rows = np.random.default_rng(0).permutation(len(data[1]))[:size]
     return tuple(array[rows] for array in data)
 
 
 def _loggers(settings, folder):
+    """Return a dict of flag -> callback."""
     from keras_euler import GradientLogger, WeightLogger
 
     wanted = (
-        (GradientLogger, folder / "gradients.csv", settings.log_gradients),
-        (WeightLogger, folder / "weights.csv", settings.log_weights),
+        ("--log-gradients", GradientLogger, "gradients.csv", settings.log_gradients),
+        ("--log-weights", WeightLogger, "weights.csv", settings.log_weights),
     )
-    return [logger(file, list(names) or None, settings.log_per) for logger, file, names in wanted if names is not None]
-
-
-def _check_divisible(settings, execution, num_train, num_test):
-    devices = execution.devices
-    for what, number in (("last batch", num_train % settings.batch_size), ("test set", num_test)):
-        if number % devices:
-            raise ValueError(
-                f"With --devices {devices}, the size of the {what} must be a multiple of {devices}. Received: {number} examples. "
-                "Change --batch-size, --train-size or --test-size."
-            )
+    found = (
+        (flag, logger(folder / file, list(names) or None, settings.log_per))
+        for flag, logger, file, names in wanted
+        if names is not None
+    )
+    return dict(found)

@@ -9,7 +9,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar
 
 BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
@@ -27,8 +26,8 @@ def setting(default, help, **metadata):
         default: Value without the flag.
         help: Text for `--help`.
         **metadata: Any of `group`, `choices`, `parse` (function of an argument), `many` (number of arguments, `"*"` or `"+"`) and
-            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix`. `newer` says that the field is
-            newer than finished runs, so that its default is left out of their identity.
+            `metavar`; for numbers `minimum`, `above`, `maximum` and `below`; for paths `suffix` of a file to write, or `exists`.
+            `newer` says that the field is newer than finished runs, so that its default is left out of their identity.
     """
     return field(default=default, metadata={"help": help, **metadata})
 
@@ -61,6 +60,8 @@ def check(option, value):
             wrong = ["finite"]
         if wrong:
             raise ValueError(f"{flag(option.name)} must be {' and '.join(wrong)}. Received: {part:g}.")
+        if limits.get("exists") and not part.expanduser().exists():
+            raise ValueError(f"{flag(option.name)} must exist. Received: {part}.")
         if "suffix" in limits and (not part.parent.is_dir() or part.is_dir() or part.suffix != limits["suffix"]):
             raise ValueError(f"{flag(option.name)} must be a file *{limits['suffix']} in an existing folder. Received: {part}.")
 
@@ -120,7 +121,9 @@ class Settings(Options):
     optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
     learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, above=0)
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
-    milestones: tuple = setting((), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0)
+    milestones: tuple = setting(
+        (), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
+    )
     seed: int = setting(7, "seed of everything random", group=TRAINING, minimum=0, maximum=2**31 - 1)
     dtype: str = setting("float32", "dtype policy", group=TRAINING, choices=DTYPES)
     dataset: str = setting("synthetic", "data set", group=DATA)
@@ -139,8 +142,6 @@ class Settings(Options):
     )
     log_per: str = setting("iteration", "period of a row in these files", group=LOGS, choices=("iteration", "epoch"))
 
-    family: ClassVar[str]  # the paper's data set, which names runs and studies
-
     def __post_init__(self):
         super().__post_init__()
         num_blocks = self.num_blocks()
@@ -151,7 +152,7 @@ class Settings(Options):
                 f"`h` as a list must have one number for each of the {num_blocks} residual blocks. Received: {len(self.h)} numbers."
             )
         for h in self.h if isinstance(self.h, tuple) else (self.h,):
-            if not isinstance(h, str) and not 0 <= h < math.inf:
+            if not isinstance(h, str) and not 0 <= h < 3.4e38:
                 raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")
@@ -187,7 +188,7 @@ class ImageSettings(Settings):
     epochs: int = setting(80, "epochs", group=TRAINING, minimum=1)
     batch_size: int = setting(128, "examples per step", group=TRAINING, minimum=1)
     milestones: tuple = setting(
-        (40, 60), "epochs at which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
+        (40, 60), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
     )
     dataset: str = setting("cifar10", "data set", group=DATA, choices=("cifar10", "synthetic"))
     image_size: int = setting(32, "average the pixels to N x N", group=DATA, choices=(8, 16, 32), metavar="N")
@@ -197,8 +198,6 @@ class ImageSettings(Settings):
         "training", "new noise at every step of training; also in testing; or once for each training image",
         group=DATA, choices=("training", "always", "static"),
     )  # fmt: skip
-
-    family: ClassVar[str] = "cifar10"
 
     def num_blocks(self):
         blocks, rest = divmod(self.depth - 2, 6)
@@ -232,8 +231,6 @@ class TextSettings(Settings):
         group=DATA, choices=("static", "training", "always"),
     )  # fmt: skip
 
-    family: ClassVar[str] = "ag_news"
-
     def num_blocks(self):
         if self.depth not in TEXT_BLOCKS:
             depths = ", ".join(map(str, TEXT_BLOCKS))
@@ -246,7 +243,7 @@ class Execution(Options):
     """How and where a run is carried out; this does not affect its result."""
 
     data_dir: Path | None = setting(
-        None, "folder or file of the data (default: download them)", parse=Path, group=DATA, metavar="PATH"
+        None, "folder or file of the data (default: download them)", parse=Path, group=DATA, metavar="PATH", exists=True
     )
     backend: str | None = setting(
         None, "Keras backend (default: KERAS_BACKEND, else that of keras.json, else the first installed)",
@@ -262,12 +259,10 @@ class Execution(Options):
     out: Path | None = setting(
         None, "run folder (default: runs/ and a name made of the settings)", parse=Path, group="the run", metavar="FOLDER"
     )
+    checkpoint_steps: int | None = setting(
+        None, "write a checkpoint every N steps too, not only after each epoch", parse=int, minimum=1, group="the run", metavar="N"
+    )
     verbose: int = setting(1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", group="the run", choices=(0, 1, 2))
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.data_dir is not None and not self.data_dir.expanduser().exists():
-            raise ValueError(f"--data-dir must exist. Received: {self.data_dir}.")
 
 
 def identity(settings, execution):
@@ -286,5 +281,5 @@ def run_folder(settings, execution):
     text = json.dumps({**identity(settings, execution), "backend": execution.backend}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     h = "list" if isinstance(settings.h, tuple) else str(settings.h).replace("/", "_")
-    name = f"{settings.family}-depth{settings.depth}-h{h}-seed{settings.seed}-{execution.backend}-{digest}"
+    name = f"{settings.dataset}-depth{settings.depth}-h{h}-seed{settings.seed}-{execution.backend}-{digest}"
     return execution.out or Path("runs") / name

@@ -49,11 +49,13 @@ def main(argv=None):
     networks = {depth: _cli.make(parser, recipe.settings, {**vars(settings), "depth": depth}) for depth in depths}
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
-    folder = execution.out or Path("runs") / f"choose_h-{family}"
+    folder = execution.out or Path("runs") / f"choose_h-{settings.dataset}"
     with _cli.errors_in_one_line(parser):
         import keras_euler
         from keras_euler import plots, training
 
+        used = identity(settings, execution) | _cli.results_settings(options) | {"backend": execution.backend}
+        _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
         x, y = subset(recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
         suggestions = {}
         for depth, network in networks.items():
@@ -67,7 +69,7 @@ def main(argv=None):
             print(f"\n=== depth {depth}\n{suggestion}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         summary = {
-            "settings": identity(settings, execution) | {"backend": execution.backend, "examples": options.examples},
+            "settings": used,
             "data": training.fingerprint((x, y)),
             "versions": training.package_versions(),
             "suggestions": {label: as_json(suggestion) for label, suggestion in suggestions.items()},

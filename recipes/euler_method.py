@@ -4,7 +4,7 @@
 
 The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). As in a residual block, a step is
 `x + h * F(x)`, with F(x) = -2.3 x. It decays without oscillating for h < 1/2.3 = 0.43, decays for h < 2/2.3 = 0.87, and explodes
-for a larger h. The recipe writes euler_method.png and prints the final error for each h.
+for a larger h. The recipe prints the final error for each h and writes a figure and a JSON file beside it.
 """
 
 import math
@@ -15,6 +15,7 @@ import _cli
 from _settings import Options, setting
 
 RATE = 2.3
+MAX_STEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,27 @@ class EulerOptions(Options):
         super().__post_init__()
         if max(self.h) > self.end:
             raise ValueError(f"--h must be at most --end. Received: {max(self.h):g}.")
+        if self.end / min(self.h) > MAX_STEPS:
+            steps = f"--end {self.end:g} with --h {min(self.h):g} takes {self.end / min(self.h):.3g}"
+            raise ValueError(f"There must be at most {MAX_STEPS:,} steps. Received: {steps}.")
 
 
 def main(argv=None):
     """Integrate with every h, print the errors, draw the figure."""
     parser = _cli.command(__doc__)
     _, options = _cli.parse(parser, [EulerOptions], argv, quick={})
+    file = options.out.with_suffix(".json")
+    with _cli.errors_in_one_line(parser):
+        _cli.refuse_to_replace(file, _cli.results_settings(options), options.out)
     lines = {h: euler(h, options.end) for h in options.h}
+    errors = {h: abs(x[-1] - math.exp(-RATE * t[-1])) for h, (t, x) in lines.items()}
     print(f"{'h':>6} {'steps':>6} {'x at the end':>14} {'error':>10}")
     for h, (t, x) in lines.items():
-        print(f"{h:6g} {len(t) - 1:6} {x[-1]:14.4g} {abs(x[-1] - math.exp(-RATE * t[-1])):10.4g}")
+        print(f"{h:6g} {len(t) - 1:6} {x[-1]:14.4g} {errors[h]:10.4g}")
     with _cli.errors_in_one_line(parser):
         draw(lines, options.end).savefig(options.out)
-    print(f"wrote {options.out}")
+        _cli.write_results(file, options, {f"h = {h:g}": {"error": error} for h, error in errors.items()})
+    print(f"wrote {options.out} and {file}")
 
 
 def euler(h, end):

@@ -40,6 +40,7 @@ def main(argv=None):
         import keras_euler
         from keras_euler.training import RaiseDropped
 
+        _cli.refuse_to_replace(options.out, _cli.results_settings(options))
         train = adding(options.train_size, options.length, options.seed)
         test = adding(500, options.length, options.seed + 1)
         print(f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length {options.length})")

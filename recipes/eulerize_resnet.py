@@ -28,7 +28,7 @@ class EulerizeOptions(Options):
     learning_rate: float = setting(0.1, "learning rate", above=0)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     data_dir: Path | None = setting(
-        None, "CIFAR-10 (default: download it, or with --quick synthetic images)", parse=Path, metavar="PATH"
+        None, "CIFAR-10 (default: download it, or with --quick synthetic images)", parse=Path, metavar="PATH", exists=True
     )
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(Path("eulerize_resnet.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json")
@@ -45,6 +45,7 @@ def main(argv=None):
         from keras_euler import datasets, eulerize
         from keras_euler.training import raise_pending_interrupt
 
+        _cli.refuse_to_replace(options.out, _cli.results_settings(options))
         synthetic = own.quick and options.data_dir is None
         (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(options.data_dir)
         size = options.iterations * options.batch_size

@@ -6,9 +6,12 @@
 
 MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise is Gaussian on normalized
 pixels, or the fraction of characters that become random letters. --shifted is a folder with CIFAR-10-C or CIFAR-10.1, as
-published or prepared by TensorFlow Datasets. The folder gets evaluation.json and evaluation.png.
+published or prepared by TensorFlow Datasets. Images are averaged to the pixels that MODEL takes. The folder gets evaluation.json
+and evaluation.png; results of another model or of other settings are not replaced.
 """
 
+import dataclasses
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,16 +28,20 @@ NOISE = {"cifar10": "standard deviation of the noise on normalized pixels", "ag_
 class EvaluationOptions(Options):
     """The options of an evaluation."""
 
-    data_dir: Path | None = setting(None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH")
+    data_dir: Path | None = setting(
+        None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH", exists=True
+    )
     noise: tuple | None = setting(
         None, "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", parse=float, many="*", above=0
     )
-    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER")
+    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True)
     test_size: int | None = setting(None, "only the first N test examples", parse=int, minimum=1, metavar="N")
     batch_size: int = setting(250, "examples per batch", minimum=1)
     seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("runs/evaluation"), "folder of the results", parse=Path, metavar="FOLDER")
+    out: Path | None = setting(
+        None, "folder of the results (default: runs/evaluation- and the name of MODEL)", parse=Path, metavar="FOLDER"
+    )
     model: str = ""
     dataset: str = ""
     quick: bool = False
@@ -43,14 +50,22 @@ class EvaluationOptions(Options):
 def main(argv=None):
     """Evaluate, print the tables, draw the figure."""
     options, parser = parse(argv)
-    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    options = dataclasses.replace(options, backend=_cli.choose_backend(parser, Execution(backend=options.backend)).backend)
     with _cli.errors_in_one_line(parser):
         from keras_euler import plots, training
 
+        name = name_of(options.model)
+        out = options.out or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
+        used = {n: v for n, v in _cli.results_settings(options).items() if n not in ("data_dir", "quick")}
+        used |= {"model": name, "shifted": options.shifted and options.shifted.name}
+        if is_synthetic(options):
+            used["dataset"] = "synthetic"
+            print("note: --quick takes synthetic test data, which say nothing about a network of real ones. Pass --data-dir.")
+        _cli.refuse_to_replace(out / "evaluation.json", used, out / "evaluation.png")
         model, class_names = load(options.model)
-        x, y = test_data(options, model)
         sets = shifted_sets(options)
-        options.out.mkdir(parents=True, exist_ok=True)
+        x, y = test_data(options, model)
+        out.mkdir(parents=True, exist_ok=True)
         predict = images_predictor(model, options) if options.dataset == "cifar10" else texts_predictor(model, options)
         confusion = confusion_matrix(y, predict(x, 0.0), model.output_shape[-1])
         if class_names is None or len(class_names) != len(confusion):
@@ -67,10 +82,8 @@ def main(argv=None):
             shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
             print(f"{name:<24}{shifted[name]:.4f}", flush=True)
         print_means(shifted)
-        name = Path(options.model).name
-        used = {n: v for n, v in vars(options).items() if n not in ("data_dir", "out", "quick")}
         results = {
-            "settings": used | {"backend": backend, "model": name, "shifted": options.shifted and options.shifted.name},
+            "settings": used,
             "versions": training.package_versions(),
             "data": training.fingerprint((x, y)),
             "accuracy": noise[0.0],
@@ -79,12 +92,12 @@ def main(argv=None):
             "noise": {f"{level:g}": value for level, value in noise.items()},
             "shifted": shifted,
         }
-        training.RunFolder(options.out).write_json("evaluation.json", results)
-        named = dict(title=f"{name} on {len(y):,} examples of {options.dataset}", noise_label=NOISE[options.dataset])
+        training.RunFolder(out).write_json("evaluation.json", results)
+        named = dict(title=f"{name} on {len(y):,} examples of {used['dataset']}", noise_label=NOISE[options.dataset])
         levels = noise if options.noise else None
         figure = lambda: plots.evaluation(confusion, class_names, levels, shifted, **named)  # noqa: E731
-        _cli.save_figure(options.out / "evaluation.png", figure)
-        print(f"wrote {options.out}")
+        _cli.save_figure(out / "evaluation.png", figure)
+        print(f"wrote {out}")
 
 
 def parse(argv):
@@ -106,10 +119,19 @@ def parse(argv):
     return options, parser
 
 
+def name_of(model):
+    """Return the name of a preset, or the folder and the name of a file."""
+    file = Path(model)
+    return f"{file.resolve().parent.name}/{file.name}" if file.is_file() else model
+
+
+def is_synthetic(options):
+    """Return whether the test data are synthetic."""
+    return options.quick and options.data_dir is None
+
+
 def load(name):
     """Load the model; return it with the names of its classes, or None."""
-    import keras
-
     import keras_euler
 
     preset = keras_euler.list_presets().get(name)
@@ -117,14 +139,23 @@ def load(name):
         return preset.load(), preset.class_names
     if not Path(name).is_file():
         raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
+    model = load_model(name)
+    return model, getattr(model, "class_names", None)
+
+
+def load_model(file):
+    """Load a .keras file, or raise a ValueError that says what is wrong with it."""
+    import keras
+
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is no .keras file, or is truncated. Train again, or copy the file again.")
     try:
-        model = keras.models.load_model(name, compile=False)  # Keras' safe mode rejects code in the file
+        return keras.models.load_model(file, compile=False)  # Keras' safe mode rejects code in the file
     except Exception as error:  # Keras raises errors of many types for damaged files
         reason = " ".join(str(error).split())[:300]
         if "keras_hub" in reason or "Could not locate class" in reason:
             reason = f"it has layers of another package; pass no KerasHub model, but a preset or a run's model.keras ({reason})"
-        raise ValueError(f"MODEL cannot be read as a .keras file: {name}: {reason}") from error
-    return model, getattr(model, "class_names", None)
+        raise ValueError(f"{file} cannot be read as a .keras file: {reason}") from error
 
 
 def test_data(options, model):
@@ -132,7 +163,7 @@ def test_data(options, model):
     from keras_euler import datasets
 
     kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[options.dataset]
-    if options.quick and options.data_dir is None:
+    if is_synthetic(options):
         _, (x, y) = datasets.synthetic.images() if options.dataset == "cifar10" else datasets.synthetic.texts()
     else:
         _, (x, y) = kind.load_data(options.data_dir)
@@ -148,12 +179,13 @@ def images_predictor(model, options):
     """Return a function from images and a level of noise to the predicted classes."""
     import keras
 
-    from keras_euler.datasets.cifar10 import MEAN, STDDEV
+    from keras_euler.datasets.cifar10 import MEAN, STDDEV, resize
 
     scaling = (keras.layers.Normalization, keras.layers.Rescaling)
     inputs = model.inputs[0]
-    if tuple(inputs.shape[1:]) != (32, 32, 3):
-        raise ValueError(f"MODEL must take images (n, 32, 32, 3). Received: a model of {tuple(inputs.shape)}.")
+    size = inputs.shape[1]
+    if tuple(inputs.shape[1:]) not in [(size, size, 3) for size in (8, 16, 32)]:
+        raise ValueError(f"MODEL must take images (n, 32, 32, 3), or of 16 or 8 pixels. Received: {tuple(inputs.shape)}.")
     if keras.backend.is_float_dtype(inputs.dtype) and not any(isinstance(layer, scaling) for layer in model.layers):
         print("note: MODEL has no layer that scales pixels, so they are normalized like in cifar10.py")
         variance = [stddev**2 for stddev in STDDEV]
@@ -162,7 +194,7 @@ def images_predictor(model, options):
     models = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
 
     def predict(x, level):
-        return models[level].predict(x, batch_size=options.batch_size, verbose=0).argmax(-1)
+        return models[level].predict(resize(x, size), batch_size=options.batch_size, verbose=0).argmax(-1)
 
     return predict
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import _cli
 import cifar10
+import evaluate
 from _run import check_together, subset
 from _settings import Execution, ImageSettings, Options, identity, setting
 
@@ -24,7 +25,9 @@ class PropositionOptions(Options):
     """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
-    models: tuple = setting((), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE")
+    models: tuple = setting(
+        (), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE", exists=True
+    )
     examples: int = setting(16, "number of images in the batch", minimum=1)
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
     iterations: int = setting(20, "number of power iterations", minimum=1)
@@ -39,10 +42,16 @@ def main(argv=None):
     settings = _cli.make(parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
-    folder = execution.out or Path("runs/propositions")
+    made = "models" if options.models else f"depth{settings.depth}"
+    folder = execution.out or Path("runs") / f"propositions-{settings.dataset}-{made}"
     with _cli.errors_in_one_line(parser):
         from keras_euler import analysis, datasets, plots, training
 
+        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
+        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
+        models = [f"{file.parent.name}/{file.name}" for file in options.models]
+        used |= {"models": models} if models else {"h": options.h}
+        _cli.refuse_to_replace(folder / "propositions.json", used, folder / "gradients.png")
         x, y = subset(cifar10.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
         x = ((x - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32")
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +63,6 @@ def main(argv=None):
             noise[label] = analysis.noise_growth(network, x, options.eps, num_iterations=options.iterations)
             print(f"\n=== {label}: gradients (Proposition 1)\n{gradients[label]}")
             print(f"\n=== {label}: noise of norm {options.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
-        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
-        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
-        models = [f"{file.parent.name}/{file.name}" for file in options.models]
-        used |= {"models": models} if models else {"h": options.h}
         summary = {"settings": used, "data": training.fingerprint((x, y)), "versions": training.package_versions()}
         for kind, found in (("gradients", gradients), ("noise", noise)):
             summary[kind] = {label: columns(growth) for label, growth in found.items()}
@@ -85,7 +90,7 @@ def networks(options, settings):
 
     def trained(file):
         def make(x):
-            model = keras.models.load_model(file)
+            model = evaluate.load_model(file)
             return next((layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet)), model)
 
         return make

@@ -25,6 +25,9 @@ from _plan import ROLES
 # What the noise on characters is shown on.
 TEXT = "a residual block is one explicit euler step; a small step makes very deep networks robust"
 PINNED = {"h = 1": 0, "h = 0.1": 1}  # red and blue, as the paper has them
+RULES = f"""
+A training has failed where it diverged, or where its best test accuracy stayed below {_claims.FAILED:g} times chance.
+A claim is judged where each point has at least {_claims.LEAST_SEEDS} seeds. ± is the population standard deviation over seeds."""
 ENDINGS = {"best": "best test accuracy over the epochs", "last": "test accuracy of the last epoch"}
 
 
@@ -51,15 +54,24 @@ def main(argv=None):
         for i, study in enumerate(studies):  # of several folders: figures are named by it
             study["name"] += f"-{names[:i].count(names[i]) + 1}" if names[i] in names[:i] else ""
             study["data"] = args.data or study.get("data") or study["plan"]["data"]
+        refuse_to_replace(args.out / "report.json", studies)
         args.out.mkdir(parents=True, exist_ok=True)
         summaries = {folder: read_json(folder / "summary.json", dict, ("settings", "runs")) for folder in args.dynamics}
-        text = ["# What was measured of the paper", *overview(studies, summaries), *dynamics(summaries)]
+        text = ["# What was measured of the paper", RULES, *overview(studies, summaries), *dynamics(summaries)]
         for study in studies:
             text += section(study, draw(study, args.out))
         text += noisy_inputs(args.data_dir, args.out)
         (args.out / "report.json").write_text(json.dumps(studies, indent=1) + "\n")
         (args.out / "report.md").write_text("\n".join(text) + "\n")
         print(f"wrote {args.out / 'report.md'}, {args.out / 'report.json'} and the figures")
+
+
+def refuse_to_replace(file, studies):
+    """Raise a ValueError unless `file` is missing or reports on these studies, or on some of them."""
+    stored = {study["name"] for study in read_json(file, list, ("name", "plan"))} if file.exists() else set()
+    others = stored - {study["name"] for study in studies}
+    if others:
+        raise ValueError(f"{file} reports on other studies: {', '.join(sorted(others))}. Pass another --out.")
 
 
 def draw(study, folder):
@@ -106,14 +118,24 @@ def overview(studies, summaries):
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries.values()]
     how = "; ".join(f"depth {s['settings']['depth']}, {s['runs'][0]['iterations']} iterations" for s in summaries.values())
     seeds = ", ".join(str(len({row["seed"] for row in s["runs"]})) for s in summaries.values())
-    lines += [f"| {_paper.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdicts(parts)} |"]
+    verdict = verdicts(parts) if parts else f"{verdicts(parts)}: no --dynamics FOLDER is given"
+    lines += [f"| {_paper.DYNAMICS} | gradient_dynamics.py | {how} | {seeds} | {verdict} |"]
     for name, claim in _paper.CLAIMS.items():
         those = [study for study in studies if study["plan"]["study"] == name] or [None]
         for study in those:
             judged = _claims.judge(study["plan"], cells(study)) if study else []
             how = (study["name"], described_cuts(study), seeds_of(study)) if study else (name, "", "")
-            lines.append(f"| {claim} | {' | '.join(how)} | {verdicts(judged)} |")
+            missing = [part for part in judged if part.shown is None]
+            why = "" if judged and not missing else why_missing(missing[0], study) if missing else "no such study is given"
+            lines.append(f"| {claim} | {' | '.join(how)} | {verdicts(judged)}{why and f': {why}'} |")
     return lines
+
+
+def why_missing(part, study):
+    """Return why a part of a claim is not yet measured."""
+    if part.evidence or not study["rows"]:
+        return part.evidence or "no trial is finished"
+    return f"a point of it has fewer than {_claims.LEAST_SEEDS} finished seeds, or is not in this study"
 
 
 def verdicts(parts):
@@ -143,7 +165,8 @@ def section(study, figures):
         lines += [f"The paper: {_paper.CLAIMS[plan['study']]}\n", "| part | verdict | p | measured |", "| --- | --- | --- | --- |"]
         shown_before = set()
         for part in _claims.judge(plan, table):
-            evidence = "as above" if part.evidence and part.evidence in shown_before else part.evidence
+            evidence = part.evidence if part.shown is not None else why_missing(part, study)
+            evidence = "as above" if part.evidence and part.evidence in shown_before else evidence
             p = "" if part.p is None else f"{part.p:.3f}"
             lines.append(f"| {part.text} | **{part.verdict}** | {p} | {evidence} |")
             shown_before.add(part.evidence)

@@ -4,7 +4,7 @@
     python recipes/two_moons.py --quick            # 40 epochs instead of 200
 
 The network is a chain of residual blocks and a linear classifier. A block has 2 features, two affine maps with a ReLU in between,
-no norm, and the identity as I. It is trained on moons with Gaussian noise. The label of each plot is the accuracy of the best
+no norm, and the identity as I. It is trained on moons with Gaussian noise. The number below each plot is the accuracy of the best
 straight line for the features of a block. The recipe prints the accuracies on noisy and clean test points and writes them to a
 JSON file beside the figure. The paper gives no sizes: 20 blocks, 16 hidden units, 400 points, noise 0.25, Adam at 0.01 and 200
 epochs are our choice.
@@ -41,6 +41,8 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         import keras
 
+        file = options.out.with_suffix(".json")
+        _cli.refuse_to_replace(file, _cli.results_settings(options), options.out)
         noisy, clean = moons(400, options.noise, options.seed + 1), moons(400, 0.0, options.seed + 2)
         conditions = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
         print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({conditions})")
@@ -53,8 +55,8 @@ def main(argv=None):
             pictures[f"h = {h:g}"] = features(model, noisy[0])
             results[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
         draw(pictures, noisy[1]).savefig(options.out)
-        _cli.write_results(options.out.with_suffix(".json"), options, results)
-        print(f"wrote {options.out}")
+        _cli.write_results(file, options, results)
+        print(f"wrote {options.out} and {file}")
 
 
 def moons(num_points, noise, seed):
@@ -118,15 +120,18 @@ def draw(pictures, labels):
     from keras_euler.plots import COLOURS, new_figure
 
     columns = max(map(len, pictures.values()))
-    figure = new_figure(figsize=(2.1 * columns, 2.3 * len(pictures)))
+    figure = new_figure(figsize=(2.1 * columns, 2.3 * len(pictures) + 0.6))
     grid = figure.subplots(len(pictures), columns, squeeze=False)
     for row, (label, blocks) in zip(grid, pictures.items(), strict=True):
         for axes, (title, points) in zip(row, blocks.items(), strict=False):
-            axes.scatter(*points.T, s=3, c=[COLOURS[label] for label in labels])
+            for kind in (0, 1):
+                axes.scatter(*points[labels == kind].T, s=3, c=COLOURS[kind], label=f"class {kind}")
             axes.set_title(title, fontsize="small")
-            axes.set_xlabel(f"line: {separable(points, labels):.2f}", fontsize="small")
+            axes.set_xlabel(f"{separable(points, labels):.2f}", fontsize="small")
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(label)
+    figure.suptitle("Features after some blocks. Below: accuracy of the best straight line", fontsize="medium")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, markerscale=4)
     return figure
 
 

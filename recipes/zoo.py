@@ -37,7 +37,7 @@ HEADER = """\
 class ZooOptions(Options):
     """The options of this recipe."""
 
-    add: tuple = setting((), "folders of finished runs to make a preset of", parse=Path, many="+", metavar="FOLDER")
+    add: tuple = setting((), "folders of finished runs to make a preset of", parse=Path, many="+", metavar="FOLDER", exists=True)
     name: str | None = setting(None, "the preset's name", parse=str)
     data: str | None = setting(None, "what the data set is called in the table", parse=str)
     limits: str | None = setting(None, "what the network is not for (default: other data than its own)", parse=str)
@@ -48,9 +48,12 @@ class ZooOptions(Options):
 def main(argv=None):
     """Print the table, or add a preset."""
     parser = _cli.command(__doc__)
-    _, options = _cli.parse(parser, [ZooOptions], argv)
-    if bool(options.add) != bool(options.name and options.data):
-        parser.error("--add needs --name and --data, which are for it alone")
+    own, options = _cli.parse(parser, [ZooOptions], argv)
+    if options.add and not (options.name and options.data):
+        parser.error("--add needs --name and --data")
+    unused = [] if options.add else [name for name in ("name", "data", "limits", "zoo") if name in vars(own)]
+    if unused:
+        parser.error(f"{flag(unused[0])} is for --add alone, which is missing")
     if options.name and not re.fullmatch(r"[a-z0-9_]+", options.name):
         parser.error(f"--name must be of small letters, digits and _. Received: {options.name}")
     _cli.choose_backend(parser, Execution(backend=options.backend))

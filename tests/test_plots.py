@@ -99,7 +99,7 @@ def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
     colours = [{bar.get_label(): bar.lines[0].get_color() for bar in axes.containers} for axes in figure.axes]
     assert colours[0]["h = 0.1"] == colours[1]["h = 0.1"] == "#0072B2" and colours[1]["h = 1"] == "#D55E00"
     assert len(set(colours[1].values())) == 3
-    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"h = 0.1", "h = 0.5", "h = 1"} <= set(legend)
 
 
@@ -129,3 +129,44 @@ def test_suggestion_and_limit_are_in_the_legend_and_the_rule_where_it_is_another
     lines = plots.suggestions({"b": smaller}).axes[0].get_lines()
     marked = {line.get_marker(): float(line.get_xdata()[0]) for line in lines[1:3]}
     assert marked == {"o": 0.1, "x": 1 / 3}
+
+
+def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
+    points = {20: [(0.5, False), (0.6, True)], 56: [(0.4, False), (0.2, False)]}
+    figure = plots.accuracies({"": {"h = 1": points, "h = 0.1": points}}, "depth")
+    title = figure.suptitle("a study with a long name: test accuracy of the last epoch", fontsize="medium")
+    figure.draw_without_rendering()
+    (axes,), (legend,) = figure.axes, figure.legends
+    places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
+    assert places[1] - places[0] == pytest.approx(0.06 * figure.dpi)
+    crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
+    assert [cross.get_transform().transform((20, 0.5))[0] for cross in crosses] == pytest.approx(places)
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert not legend.get_window_extent().overlaps(title.get_window_extent())
+    assert axes.get_xlim()[0] < 20 and axes.get_xlim()[1] > 56
+
+
+def test_epochs_are_counted_from_one_and_ticks_are_whole():
+    rows = [{"epoch": epoch, "train_loss": 1.0, "test_accuracy": 0.5} for epoch in range(2)]
+    figure = plots.training_curves({"": rows}, title="depth 8, h = 0.1")
+    figure.draw_without_rendering()
+    assert figure.get_suptitle() == "depth 8, h = 0.1" and figure.axes[0].get_xlabel() == "epoch"
+    for axes in figure.axes:
+        assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[1, 2]]
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1, 2]
+    assert plots.accuracy_curves({"": {"a": [[0.1, 0.2]]}}).axes[0].get_lines()[0].get_xdata().tolist() == [1, 2]
+    per_epoch = {"epoch": [0, 1], "conv": [1.0, 2.0], "total": [1.0, 2.0]}
+    assert plots.gradient_dynamics({"a": [(None, per_epoch)]}).axes[0].get_lines()[0].get_xdata().tolist() == [1, 2]
+
+
+def test_a_short_logarithmic_axis_has_several_plain_ticks():
+    figure = plots.suggestions({"a": SUGGESTION})
+    figure.draw_without_rendering()
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
+
+
+def test_confusion_matrix_says_which_class_is_the_true_one():
+    axes = plots.evaluation([[1, 0], [0, 1]]).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")

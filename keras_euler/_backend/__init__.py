@@ -20,7 +20,7 @@ from keras_euler._backend.kernels import (
     relu,
     store_filters_first,
 )
-from keras_euler._backend.norms import l2_norms, norm_reader, sum_over_replicas
+from keras_euler._backend.norms import l2_norms, moments, norm_reader, sum_over_replicas
 from keras_euler._backend.tensors import (
     decode_strings,
     has_value,
@@ -55,6 +55,7 @@ __all__ = [
     "map_batches",
     "mask_of",
     "masked",
+    "moments",
     "norm_reader",
     "on_strings_of_tensorflow",
     "pass_mask",

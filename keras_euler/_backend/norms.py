@@ -1,4 +1,4 @@
-"""Norms of many tensors at once, on the device and across replicas."""
+"""Norms and moments of many tensors at once, on the device and across replicas."""
 
 import functools
 
@@ -42,24 +42,53 @@ def l2_norms(tensors):
     return keras.ops.stack([zero if tensor is None else next(norms) for tensor in tensors])
 
 
-def norm_reader(model, variables, iterations):
+def moments(tensors):
+    """Compute mean, standard deviation and share of zeros of many tensors, each over all entries of the tensor.
+
+    Args:
+        tensors: As for `l2_norms`. None counts as zeros.
+
+    Returns:
+        Tensor `(3, len(tensors))`: means, standard deviations (of the population), shares of zeros; dtype as for `l2_norms`.
+    """
+    dtype = wide_dtype(tensor.dtype for tensor in tensors if tensor is not None)
+    zero, one = keras.ops.zeros((), dtype), keras.ops.ones((), dtype)
+    rows = [(zero, zero, one) if tensor is None else _moments(tensor, dtype) for tensor in tensors]
+    return keras.ops.stack([keras.ops.stack(column) for column in zip(*rows, strict=True)])
+
+
+def _moments(tensor, dtype):
+    if keras.backend.backend() == "torch":
+        import torch
+
+        with torch.no_grad():
+            tensor = tensor.detach().to(getattr(torch, dtype))
+            stddev, mean = torch.std_mean(tensor, correction=0)
+            return mean, stddev, 1 - torch.count_nonzero(tensor) / tensor.numel()
+    tensor = keras.ops.cast(keras.ops.convert_to_tensor(tensor), dtype)
+    return keras.ops.mean(tensor), keras.ops.std(tensor), keras.ops.mean(keras.ops.cast(tensor == 0, dtype))
+
+
+def norm_reader(model, variables, iterations, with_moments=False):
     """Return a compiled function without arguments that reads norms of variables without waiting for the device.
 
     Args:
         model: The model in training.
         variables: List of floating trainable variables of the model.
         iterations: An integer variable of the optimizer.
+        with_moments: Whether to read the `moments` too.
 
     Returns:
-        Function that returns the value of `iterations` and the `l2_norms` of `variables`, on the device.
+        Function that returns `iterations`, the `l2_norms` of `variables`, and their `moments` if wanted, on the device.
     """
+    measures = (l2_norms, moments) if with_moments else (l2_norms,)
     if keras.backend.backend() == "torch":
-        return lambda: (iterations.value.clone(), l2_norms([variable.value for variable in variables]))
+        return lambda: (iterations.value.clone(), *(f([v.value for v in variables]) for f in measures))
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(lambda: (tf.identity(iterations.value), l2_norms([v.value for v in variables])))
-    read, values = _jax_norms(), _jax_values(model, [iterations, *variables])
+        return tf.function(lambda: (tf.identity(iterations.value), *(f([v.value for v in variables]) for f in measures)))
+    read, values = _jax_norms(measures), _jax_values(model, [iterations, *variables])
 
     def norms():
         first, *rest = values()
@@ -88,11 +117,11 @@ def _jax_values(model, variables):
 
 
 @functools.cache
-def _jax_norms():
+def _jax_norms(measures):
     import jax
 
     # A copy of the number, because the next training step reuses the memory of its arrays.
-    return jax.jit(lambda iterations, values: (iterations + 0, l2_norms(values)))
+    return jax.jit(lambda iterations, values: (iterations + 0, *(measure(values) for measure in measures)))
 
 
 def sum_over_replicas(gradients):

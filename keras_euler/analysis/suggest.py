@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_euler._checks import check_number
+from keras_euler._checks import as_array, check_number
 from keras_euler._types import ArrayLike, Loss
 from keras_euler.analysis.chain import Chain
 from keras_euler.analysis.gradients import gradient_norms
@@ -100,7 +100,7 @@ def suggest_h(
 
     Raises:
         ValueError: `candidates` is empty or has a number that is not positive; the networks do not depend on h, or their number of
-            blocks does; labels are missing or are not classes; the inputs are not finite.
+            blocks does; labels are missing or are not classes; the inputs are not finite, or are one number everywhere.
         TypeError: `build` is not a function or does not return a Keras model; or `candidates` are not numbers.
 
     Example:
@@ -115,6 +115,9 @@ def suggest_h(
             "`build` must be a function of h that returns a network, such as lambda h: EulerResNet(110, h). "
             f"Received: {type(build).__name__}."
         )
+    inputs = as_array("x", x)
+    if inputs.dtype.kind in "iuf" and inputs.size and inputs.min() == inputs.max():
+        raise ValueError(f"`x` must have different numbers: constant inputs suggest no h. Received: {inputs.min():g} everywhere.")
     limit = check_number("limit", limit, 0)
     if isinstance(candidates, str) or not hasattr(candidates, "__iter__"):
         raise TypeError(f"`candidates` must be a list of numbers > 0. Received: candidates={candidates!r}.")

@@ -7,12 +7,15 @@ import numbers
 from collections.abc import Iterable, Sequence
 
 import keras
+import numpy as np
 
 from keras_euler._backend import inner_layers
+from keras_euler._types import Array
 
 Selection = str | int | Sequence[str | int] | None
 # Names of the other columns of a log.
 RESERVED = ("iteration", "epoch", "total")
+MOMENTS = ("mean", "stddev", "zeros")
 
 
 class Layers:
@@ -62,6 +65,7 @@ class Layers:
             selected = {name for item in selection for name in _matches(item, list(indices), with_kernel)}
         self.names = [name for name in indices if name in selected]
         self._indices = [indices[name] for name in self.names]
+        self._sizes = np.array([math.prod(variable.shape) for variable in variables], "float64")
 
     def norms(self, norms: Iterable[float]) -> list[float]:
         """L2 norms of the selected layers, and the total over all variables.
@@ -74,6 +78,32 @@ class Layers:
         """
         norms = [float(norm) for norm in norms]
         return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [math.hypot(*norms)]
+
+    def moments(self, moments: Array) -> Array:
+        """Mean, standard deviation and share of zeros of the selected layers, and of all variables together.
+
+        With n_i numbers, mean m_i and standard deviation s_i of each variable, the mean is `m = sum_i n_i m_i / sum_i n_i`, and
+        the variance is `sum_i n_i (s_i ** 2 + (m_i - m) ** 2) / sum_i n_i`.
+
+        Args:
+            moments: Array `(..., 3, variables)`, in the order of `MOMENTS`.
+
+        Returns:
+            Array `(..., columns)`: one column per name and the total for the mean, then for the others.
+        """
+        groups = [*self._indices, list(range(len(self._sizes)))]
+        order, starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
+        sizes, values = self._sizes[order], np.asarray(moments, "float64")[..., order]
+        mean, stddev, zeros = values[..., 0, :], values[..., 1, :], values[..., 2, :]
+
+        def average(numbers: Array) -> Array:
+            return np.add.reduceat(sizes * numbers, starts, axis=-1) / np.add.reduceat(sizes, starts)
+
+        with np.errstate(invalid="ignore", over="ignore"):  # gradients that are not finite
+            means = average(mean)
+            deviations = mean - np.repeat(means, np.diff([*starts, len(order)]), axis=-1)
+            variances = average(stddev**2 + deviations**2)
+        return np.concatenate([means, np.sqrt(variances), average(zeros)], axis=-1)
 
 
 def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The base class of the loggers of norms: when to write rows, and to which file."""
+"""The base class of the loggers of norms: when to write rows, and where to."""
 
 import os
 
@@ -7,7 +7,8 @@ import keras
 from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Config, PathLike
-from keras_euler.callbacks._layers import Layers, Selection
+from keras_euler.callbacks._calls import Calls, StepFunction
+from keras_euler.callbacks._layers import MOMENTS, Layers, Selection
 from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
@@ -15,7 +16,7 @@ PERIODS = ("iteration", "epoch")
 
 
 class NormLogger(keras.callbacks.Callback):
-    """Write norms by layer to a CSV file. Abstract: a subclass measures and reads the norms.
+    """Write norms by layer to a CSV file or pass them to a function. Abstract: a subclass measures and reads the norms.
 
     Norms are read at the **beginning** of the next step: with a hook at the end of a step, Keras would wait for the device
     every time.
@@ -26,11 +27,14 @@ class NormLogger(keras.callbacks.Callback):
 
     totals: tuple[str, ...] = ()
 
-    def __init__(self, path: PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
+    def __init__(self, output: PathLike | StepFunction, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
         super().__init__()
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            raise TypeError(f"`path` must be the path of a file to write. Received: path={path!r}.")
-        self.path = os.fspath(path)
+        if not callable(output) and (not isinstance(output, (str, os.PathLike)) or not os.fspath(output)):
+            raise TypeError(
+                f"`output` must be the path of a file to write, or a function of step and norms. Received: output={output!r}."
+            )
+        self.output = output
+        self._receiver = Calls(output) if callable(output) else os.fspath(output)
         self.layers = layers
         self.per = check_choice("per", per, PERIODS)
         self.flush = check_integer("flush", flush, 1)
@@ -63,10 +67,16 @@ class NormLogger(keras.callbacks.Callback):
         if not self._is_open and self._is_built():
             variables = self.logged_variables(self.model.trainable_variables)
             self._layers = Layers(self.model, variables, self.layers)
-            self._rows = Rows(self.path, [self.per, *self.columns()], self._start)
+            self._rows = self._begin_rows([self.per, *self.columns()])
             self._is_open = True
             self.begin(variables)
         return self._is_open
+
+    def _begin_rows(self, columns: list[str]) -> Rows | Calls:
+        if not isinstance(self._receiver, Calls):
+            return Rows(self._receiver, columns, self._start)
+        self._receiver.begin(columns, self._start)
+        return self._receiver
 
     def _is_built(self) -> bool:
         if innermost(self.model.optimizer).built:  # it knows all trainable variables
@@ -77,13 +87,25 @@ class NormLogger(keras.callbacks.Callback):
         """Raise the error that `fit` would raise if `model` lacks one of the layers; write nothing."""
         Layers(model, model.trainable_variables, self.layers)
 
+    def save_epoch(self) -> Config:
+        """Write the rows so far, and return what the rest of the epoch needs of them, as a JSON-serializable dict."""
+        return {}
+
+    def restore_epoch(self, saved: Config) -> None:
+        """Go on in the middle of an epoch with the result of `save_epoch`; the epoch has begun."""
+
     def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
         """The variables whose norms are logged."""
         return trainable_variables
 
     def columns(self) -> list[str]:
         """Names of the columns after the first."""
-        return [*self._layers.names, "total"]
+        names = [*self._layers.names, "total"]
+        return names + [f"{name}/{moment}" for moment in MOMENTS for name in names if self.logs_moments()]
+
+    def logs_moments(self) -> bool:
+        """Whether columns with mean, standard deviation and share of zeros follow the norms."""
+        raise NotImplementedError
 
     def last_iteration(self) -> int:
         """Number of the last iteration before this training, or 0."""

@@ -3,13 +3,16 @@
 import keras
 import numpy as np
 
-from keras_euler._types import Config
+from keras_euler._types import Config, PathLike
+from keras_euler.callbacks._calls import StepFunction
+from keras_euler.callbacks._extremes import Extremes
+from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger
 from keras_euler.optimizers import GradientRecorder
 
 
 class GradientLogger(NormLogger):
-    """Write the gradient norms of training by layer to a CSV file.
+    """Write the gradient norms of training by layer to a CSV file, or pass them to a function.
 
     The norm of a layer is `g_layer = sqrt(sum_i g_i ** 2)` over its variables `w_i`, where `g_i = |dL/dw_i|_2` is measured on
     the device by `keras_euler.GradientRecorder`, which must be the optimizer. This callback reads the recorder's ring buffer
@@ -17,6 +20,11 @@ class GradientLogger(NormLogger):
 
     Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With `per="epoch"` the first column
     is `epoch`, from 0. The others are means over the iterations of the epoch, and maxima in columns that end in `_max`.
+    With `GradientRecorder(..., moments=True)`, mean, standard deviation and share of zeros of each layer's gradient follow in
+    the columns `layer/mean`, `layer/stddev` and `layer/zeros`.
+
+    A function is called once per row, with the number of the iteration or epoch and a dict of the other columns. Experiment
+    trackers need one line: `lambda step, norms: wandb.log(norms, step=step)` or `mlflow.log_metrics(norms, step=step)`.
 
     The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the total. The progress bar
     and History show them. CSVLogger, TensorBoard and other callbacks see them only if they come after this one in the list;
@@ -25,14 +33,21 @@ class GradientLogger(NormLogger):
     Training from the start creates the file or replaces an earlier log; it rejects any other file. Training that resumes from a
     checkpoint cuts off the rows after the checkpoint and appends, so that no iteration is logged twice. A kill loses the rows
     since the last flush and leaves no partial line. Resumed training writes those lost rows that are still in the ring buffer.
+    A function gets the rows after the checkpoint; those that it got before the kill come again, with the same numbers.
+
+    A warning names layers whose gradients explode or vanish, each layer once per training. Norms are compared when they are
+    read anyway.
 
     Args:
-        path: The file. Missing folders are created.
+        output: The file, whose missing folders are created; or a function `f(step, norms)`.
         layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns
             (`"stage1_*/conv1"`) and positions. Positions are integers from 1 and count the layers with a kernel (a variable
             of two or more axes): 2 is the paper's "layer 2" in `EulerResNet`.
         per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Steps between two readings, an integer >= 1; at most the recorder's `capacity`.
+        explode: Warn of a layer whose norm is larger or not finite. None: no such warning.
+        vanish: Warn of a layer whose norm is smaller, but not exactly 0, which frozen layers and `h=0` have. None: no such
+            warning.
 
     Raises:
         ValueError: The optimizer is not a recorder, a layer is missing, or the file is not a log of this model and these layers.
@@ -49,9 +64,24 @@ class GradientLogger(NormLogger):
     >>> print(file.read_text().strip())
     iteration,dense,total
     1,10,10
+    >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(print)])
+    2 {'dense': 5.0, 'total': 5.0}
     """
 
     totals = ("gradient_norm", "gradient_norm_max")
+
+    def __init__(
+        self,
+        output: PathLike | StepFunction,
+        layers: Selection = None,
+        per: str = "iteration",
+        flush: int = 100,
+        explode: float | None = 10.0,
+        vanish: float | None = 1e-7,
+    ) -> None:
+        super().__init__(output, layers, per, flush)
+        self.explode, self.vanish = explode, vanish
+        self._extremes = Extremes(explode, vanish)
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -84,8 +114,12 @@ class GradientLogger(NormLogger):
     def last_iteration(self) -> int:
         return self._recorder.num_recorded
 
+    def logs_moments(self) -> bool:
+        return self._recorder.moments
+
     def begin(self, variables: list[keras.Variable]) -> None:
-        self._norms: list[list[float]] = []  # one row per iteration of this epoch
+        self._clear_epoch()
+        self._extremes.begin()
         self._read_to = self.last_iteration() if self._start else 0
         if self.per == "iteration" and self._rows.continues:
             self._read_to = min(self._read_to, self._rows.last or 0)
@@ -103,21 +137,37 @@ class GradientLogger(NormLogger):
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         self._read()
-        norms = np.array(self._norms).reshape(len(self._norms), len(super().columns()))
-        self._norms = []
-        if not len(norms):  # the loss scaling of mixed_float16 skipped every step
+        if not self._count:  # the loss scaling of mixed_float16 skipped every step
             return {}
-        means, maxima = norms.mean(axis=0), norms.max(axis=0)
+        means, maxima = self._sum / self._count, self._maximum
+        self._clear_epoch()
         if self.per == "epoch":
             self._rows.append([[epoch, *means, *maxima]])
-        return dict(zip(self.totals, (float(means[-1]), float(maxima[-1])), strict=True))
+        total = len(self._layers.names)
+        return dict(zip(self.totals, (float(means[total]), float(maxima[total])), strict=True))
+
+    def save_epoch(self) -> Config:
+        self._read()
+        return {"columns": self.columns(), "count": self._count, "sum": self._sum.tolist(), "maximum": self._maximum.tolist()}
+
+    def restore_epoch(self, saved: Config) -> None:
+        if saved.get("columns") == self.columns():  # else this logger is new, and knows the rest of the epoch
+            self._count, self._sum, self._maximum = saved["count"], np.array(saved["sum"]), np.array(saved["maximum"])
+        self._read_to = self.last_iteration()
+
+    def _clear_epoch(self) -> None:
+        self._count, self._sum, self._maximum = 0, np.zeros(()), np.array(-np.inf)
 
     def _read(self) -> None:
         self.model  # noqa: B018 (on JAX this copies the training state back to the variables)
         iterations, norms = self._recorder.recent(after=self._read_to)
-        rows = [self._layers.norms(row[:-1]) for row in norms]
-        self._norms += rows
+        rows = np.array([self._layers.norms(row[:-1]) for row in norms]).reshape(len(norms), len(self._layers.names) + 1)
+        self._extremes.check(self._layers.names, iterations, rows[:, :-1])
+        if self.logs_moments():
+            rows = np.concatenate([rows, self._layers.moments(self._recorder.recent_moments(after=self._read_to)[1])], axis=1)
+        for row in rows:
+            self._count, self._sum, self._maximum = self._count + 1, self._sum + row, np.maximum(self._maximum, row)
         if self.per == "iteration":
-            self._rows.append([[int(number), *row] for number, row in zip(iterations, rows, strict=True)])
+            self._rows.append([[int(number), *map(float, row)] for number, row in zip(iterations, rows, strict=True)])
         self._read_to = self._recorder.num_recorded
         self._unread = 0

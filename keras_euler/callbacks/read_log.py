@@ -12,7 +12,7 @@ def read_log(path: PathLike) -> dict[str, list[float]]:
         path: The CSV file.
 
     Returns:
-        Dict of column -> list of numbers; the first column is the iteration or epoch, the last the total.
+        Dict of column -> list of numbers; the first column is the iteration or epoch.
 
     Raises:
         ValueError: The file is empty or damaged.

@@ -4,13 +4,15 @@ import keras
 from keras import ops
 
 from keras_euler._backend import norm_reader
-from keras_euler._types import PathLike, Tensor
+from keras_euler._checks import check_choice
+from keras_euler._types import Config, PathLike, Tensor
+from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger, innermost
 
 
 class WeightLogger(NormLogger):
-    """Write the norms of the trainable weights by layer to a CSV file.
+    """Write the norms of the trainable weights by layer to a CSV file, or pass them to a function.
 
     The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed on the device and read once
     per `flush` rows. It works with any optimizer.
@@ -18,16 +20,18 @@ class WeightLogger(NormLogger):
     Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first.
     On TensorFlow, a model without an Input has no weights then, and no row 0. With `steps_per_execution` above 1 there
     is one row per call of the training function. With `per="epoch"` the first column is `epoch`, from 0, and the norms are
-    those at its end.
+    those at its end. With `moments=True`, mean, standard deviation and share of zeros of each layer's weights follow in the
+    columns `layer/mean`, `layer/stddev` and `layer/zeros`.
 
-    The logs of each epoch get `weight_norm`, the total at its end. `keras_euler.GradientLogger` describes which callbacks see it
-    and what happens to the file when training is killed and resumed.
+    The logs of each epoch get `weight_norm`, the total at its end. `keras_euler.GradientLogger` describes which callbacks see it,
+    what a function gets, and what happens when training is killed and resumed.
 
     Args:
-        path: The file. Missing folders are created.
+        output: The file, whose missing folders are created; or a function `f(step, norms)`.
         layers: As for `GradientLogger`.
         per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Rows between two readings, an integer >= 1.
+        moments: Whether to log mean, standard deviation and share of zeros too.
 
     Raises:
         ValueError: A layer is missing, the file is not a log of this model and these layers, or the model is compiled without
@@ -50,8 +54,16 @@ class WeightLogger(NormLogger):
 
     totals = ("weight_norm",)
 
-    def __init__(self, path: PathLike, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
-        super().__init__(path, layers, per, flush)
+    def __init__(
+        self,
+        output: PathLike | StepFunction,
+        layers: Selection = None,
+        per: str = "iteration",
+        flush: int = 100,
+        moments: bool = False,
+    ) -> None:
+        super().__init__(output, layers, per, flush)
+        self.moments = check_choice("moments", moments, (False, True))
         self._reading: list[int] = []
 
     def last_iteration(self) -> int:
@@ -63,11 +75,14 @@ class WeightLogger(NormLogger):
         self._iterations = innermost(optimizer)._iterations  # counts batches, also where gradients accumulate
         return int(ops.convert_to_numpy(self._iterations))
 
+    def logs_moments(self) -> bool:
+        return self.moments
+
     def begin(self, variables: list[keras.Variable]) -> None:
         reading = [*map(id, variables), id(self._iterations)]
         if reading != self._reading:  # a second `fit` uses the function that the first has compiled
-            self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations)
-        self._pending: list[tuple[Tensor, Tensor]] = []
+            self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations, self.moments)
+        self._pending: list[tuple[Tensor, ...]] = []
 
     def between_steps(self, batch: int) -> None:
         if self.per == "iteration":
@@ -80,7 +95,12 @@ class WeightLogger(NormLogger):
         row = self._write()
         if self.per == "epoch":
             self._rows.append([[epoch, *row]])
-        return dict(zip(self.totals, row[-1:], strict=True))
+        return {self.totals[0]: row[len(self._layers.names)]}
+
+    def save_epoch(self) -> Config:
+        if self._pending:
+            self._write()
+        return {}
 
     def _measure(self) -> None:
         self._pending.append(self._read())
@@ -88,8 +108,9 @@ class WeightLogger(NormLogger):
     def _write(self) -> list[float]:
         """Read the pending norms, write those that the file lacks, and return the last row."""
         rows: list[list[float]] = []
-        for iteration, norms in self._pending:
+        for iteration, norms, *moments in self._pending:
             number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))
+            row += [float(value) for array in moments for value in self._layers.moments(ops.convert_to_numpy(array))]
             last = rows[-1][0] if rows else self._rows.last
             if last is None or number > last:
                 rows.append([number, *row])

@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import json
+import socket
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from keras_euler import _backend
 from keras_euler._types import Array
 
 SPLITS = ("train", "test")
+HOSTS = {"cifar10": "www.cs.toronto.edu", "ag_news_subset": "drive.google.com"}  # from which data sets are downloaded
 
 
 def is_installed() -> bool:
@@ -61,8 +64,18 @@ def download(name: str, features: Sequence[str]) -> tuple[tuple[Array, ...], ...
     """Download and prepare a data set unless this is done, and read it as `read_folder` does."""
     tfds = _import(name)
     builder = tfds.builder(name)
+    if not Path(builder.data_dir).exists() and not urllib.request.getproxies():
+        _check_reachable(HOSTS[name])
     builder.download_and_prepare()
     return _read(tfds, builder, features, SPLITS)
+
+
+def _check_reachable(host: str) -> None:
+    """Raise an OSError at once if there is no network: TensorFlow Datasets retries for minutes."""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise OSError(f"{host} cannot be reached") from error
 
 
 @contextlib.contextmanager

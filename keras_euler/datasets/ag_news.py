@@ -154,4 +154,6 @@ def _download() -> Splits:
     try:
         return _from_tfds("the download", _tfds.download(_TFDS_NAME, _FEATURES))
     except Exception as error:  # it raises a plain Exception without a network
-        raise OSError(f"AG-News could not be downloaded ({error}). Pass `data_dir`, the folder with the files.") from error
+        raise OSError(
+            f"AG-News could not be downloaded ({error}). Pass `data_dir`, the folder with the files, or take `datasets.synthetic`."
+        ) from error

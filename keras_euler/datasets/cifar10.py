@@ -156,7 +156,9 @@ def _download() -> Splits:
             return _checked_splits("the download", _tfds.download("cifar10", ("image", "label")))
         return _checked_splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
     except Exception as error:  # both raise a plain Exception without a network
-        raise OSError(f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the files.") from error
+        raise OSError(
+            f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the files, or take `datasets.synthetic`."
+        ) from error
 
 
 def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:

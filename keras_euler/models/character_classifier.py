@@ -10,6 +10,7 @@ from keras_euler import _backend
 from keras_euler._checks import as_array
 from keras_euler._types import Array, Config, Texts
 from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
+from keras_euler.models.classes import Classes, check_class_names, most_probable
 from keras_euler.models.inputs import validates_inputs
 
 
@@ -44,8 +45,9 @@ class CharacterClassifier(keras.Model):
     >>> model = CharacterClassifier(network, class_names=["World", "Sports", "Business", "Sci/Tech"])
     >>> model.predict(["Wall St. Bears Claw Back", ""], verbose=0).shape
     (2, 4)
-    >>> len(model.classify(["Wall St. Bears Claw Back"]))
-    1
+    >>> [(name, probability)] = model.classify(["Wall St. Bears Claw Back"])
+    >>> name in model.class_names, 0.25 <= probability <= 1
+    (True, True)
     """
 
     def __init__(
@@ -66,33 +68,30 @@ class CharacterClassifier(keras.Model):
             raise ValueError(
                 f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give it a keras.Input of dtype='int32'."
             )
-        if class_names is not None and (isinstance(class_names, str) or len(class_names) != num_classes):
-            raise ValueError(f"`class_names` must name the {num_classes} classes. Received: class_names={class_names!r}.")
+        class_names = check_class_names(class_names, num_classes)
 
         inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
         self.dtype_policy = network.dtype_policy  # without it, compile would not scale the loss under mixed_float16
         self.network = network
         self.alphabet = alphabet
-        self.class_names = None if class_names is None else tuple(class_names)
-        self.num_classes = num_classes
+        self.class_names = class_names
 
-    def classify(self, texts: Texts, **kwargs: Any) -> list[str] | list[int]:
-        """Return the most probable class of each text: its name, or its number without `class_names`.
+    def classify(self, texts: Texts, **kwargs: Any) -> Classes:
+        """Return the most probable class of each text and its probability.
 
         Args:
             texts: List or array of n strings.
             **kwargs: As for `predict`: `batch_size` and the like.
 
         Returns:
-            List of n names or integers.
+            List of n pairs: the name of the class, or its number without `class_names`, and the probability from 0 to 1.
         """
-        if self.num_classes < 2:
-            raise ValueError("`classify` needs a network of at least two classes. Received: a network of one output.")
+        if isinstance(texts, bytes) or not hasattr(texts, "__len__"):
+            raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}.")
         if not len(texts):
             return []
-        classes = self.predict(texts, **{"verbose": 0, **kwargs}).argmax(-1).tolist()
-        return classes if self.class_names is None else [self.class_names[i] for i in classes]
+        return most_probable(self.predict(texts, **{"verbose": 0, **kwargs}), self.class_names)
 
     def prepare_inputs(self, x: Any) -> Array:
         """Encode strings as ids; check ids."""

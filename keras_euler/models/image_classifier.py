@@ -1,12 +1,15 @@
 """A Sequential model of raw pixels that rejects images of another scale."""
 
-from typing import Any
+import os
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 
 from keras_euler._checks import as_array
-from keras_euler._types import Array
+from keras_euler._types import Array, ArrayLike, Config, PathLike
+from keras_euler.models.classes import Classes, check_class_names, most_probable
 from keras_euler.models.inputs import validates_inputs
 
 
@@ -22,13 +25,14 @@ class ImageClassifier(keras.Sequential):
 
     Args:
         layers: List of layers that begins with a `keras.Input` and includes the normalization.
+        class_names: One name per class, for `classify`, or None.
         **kwargs: `name` and `trainable`, as for `keras.Sequential`.
 
     Input and output shape: those of the layers.
 
     Raises:
         ValueError: Pixels are scaled to at most 1, or are not whole numbers in 0..255 although the `Input` is of integers; or a
-            label is not a class.
+            label is not a class; or the number of names is wrong.
         TypeError: Images are not numbers.
 
     Example:
@@ -44,11 +48,92 @@ class ImageClassifier(keras.Sequential):
     ValueError: Images must be raw pixels, whole numbers in 0..255. Received: float64 values from 0.501961 to 0.501961. Pass ...
     """
 
+    def __init__(
+        self, layers: Sequence[keras.layers.Layer] | None = None, class_names: Sequence[str] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(layers, **kwargs)
+        if class_names is not None and not self.built:
+            raise ValueError("`layers` must begin with a keras.Input so that `class_names` can name its outputs. Received: none.")
+        self.class_names = None if class_names is None else check_class_names(class_names, self.output_shape[-1])
+
+    def classify(self, images: PathLike | Sequence[PathLike] | ArrayLike, **kwargs: Any) -> Classes:
+        """Return the most probable class of each image and its probability.
+
+        Args:
+            images: The path of an image file, or a list of paths; such images are cropped to the model's aspect ratio and resized.
+                Or an array of raw pixels of the model's size, one image or n: uint8, or floats with whole numbers in 0..255.
+            **kwargs: As for `predict`: `batch_size` and the like.
+
+        Returns:
+            List of n pairs: the name of the class, or its number without `class_names`, and the probability from 0 to 1.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: A file is not an image, or an array has another size or scale.
+            ImportError: Pillow is missing, which reads files.
+
+        Example:
+
+        >>> model = keras_euler.list_presets()["euler_resnet_20_cifar10"].load()
+        >>> black = np.zeros((32, 32, 3), "uint8")
+        >>> [(name, probability)] = model.classify(black)
+        >>> name in model.class_names, 0.1 <= probability <= 1
+        (True, True)
+        """
+        shape = self.input_shape[1:]
+        if isinstance(images, (str, os.PathLike)):
+            images = [images]
+        if isinstance(images, (list, tuple)) and images and all(isinstance(image, (str, os.PathLike)) for image in images):
+            images = np.stack([read_image(image, shape) for image in images])
+        images = check_images(images)
+        images = images[None] if images.ndim == len(shape) else images
+        found = images.shape[1:]
+        if len(shape) != len(found) or any(wanted not in (None, size) for wanted, size in zip(shape, found, strict=True)):
+            raise ValueError(f"Images must have the shape {shape}. Received: {found}. Only files may have any size.")
+        return most_probable(self.predict(images, **{"verbose": 0, **kwargs}), self.class_names)
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "class_names": self.class_names}
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Any = None) -> Self:
+        class_names = config.get("class_names")
+        model = super().from_config({name: value for name, value in config.items() if name != "class_names"}, custom_objects)
+        model.class_names = None if class_names is None else tuple(class_names)
+        return model
+
     def prepare_inputs(self, x: Any) -> Array:
         """Check images; if the `Input` is of uint8, convert pixels of another dtype to uint8."""
         dtype = self.inputs[0].dtype
         x = check_pixels(x, must_be_whole=keras.backend.is_int_dtype(dtype))
         return x.astype(dtype, copy=False) if dtype == "uint8" else x
+
+
+def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
+    """Read an image file as uint8 of this shape: the middle of the image in the right aspect ratio, resized.
+
+    Args:
+        path: A PNG, JPEG or other file that Pillow reads.
+        shape: Height, width and channels; a height or width of None keeps that of the file.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: The file is not an image, or `shape` is not that of images with 1, 3 or 4 channels last.
+        ImportError: Pillow is missing.
+    """
+    modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
+    if len(shape) != 3 or shape[-1] not in modes:
+        raise ValueError(f"Files need a model of images (height, width, channels). Received: a model of {tuple(shape)}.")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"The image {os.fspath(path)!r} does not exist. Pass the path of a file, or an array of pixels.")
+    size = None if None in shape[:2] else tuple(shape[:2])
+    try:
+        image = keras.utils.load_img(path, modes[shape[-1]], size, "bicubic", keep_aspect_ratio=size is not None)
+    except ImportError as error:
+        raise ImportError("Image files need Pillow. Install it: pip install pillow") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{os.fspath(path)!r} cannot be read as an image: {error}.") from error
+    return keras.utils.img_to_array(image, "channels_last", "uint8")
 
 
 def check_images(x: Any) -> Array:

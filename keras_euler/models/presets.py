@@ -100,7 +100,8 @@ class Preset:
             classifier = _class_of("CharacterClassifier")
             return classifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
-        return _class_of("ImageClassifier")([images, self.normalization(network.data_format), network], name=self.name)
+        layers = [images, self.normalization(network.data_format), network]
+        return _class_of("ImageClassifier")(layers, self.class_names, name=self.name)
 
     def normalization(self, data_format: str = "channels_last") -> keras.layers.Layer:
         """The layer that normalizes images before the network: `(x - mean) / stddev`."""

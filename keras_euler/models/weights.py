@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import h5py
 import keras
+import numpy as np
 
 from keras_euler._types import Config, PathLike, StepFactor
 from keras_euler.layers import EulerResidual
@@ -142,7 +143,8 @@ def load_weights(network: keras.Model, given: Config, file: PathLike) -> None:
     Raises:
         TypeError: `file` is not a path.
         FileNotFoundError: The file is missing.
-        ValueError: The file cannot be read, belongs to another network, or has arrays that this network lacks.
+        ValueError: The file cannot be read, belongs to another network, or has arrays that this network lacks or that are not
+            finite.
     """
     expected = f"`weights` must be the name of a preset of {type(network).__name__} or the path of a file (.weights.h5 or .keras)."
     if not isinstance(file, (str, os.PathLike)):
@@ -166,6 +168,9 @@ def load_weights(network: keras.Model, given: Config, file: PathLike) -> None:
             f"The weights in {file} are of another network: they have {len(names)} arrays, {network.name} has "
             f"{len(network.weights)}. Pass the arguments that the network was trained with."
         )
+    broken = [weight.path for weight in network.weights if not np.isfinite(keras.ops.convert_to_numpy(weight)).all()]
+    if broken:
+        raise ValueError(f"The weights in {file} are not finite, such as those of {broken[0]}: the training diverged. Pass others.")
 
 
 @contextlib.contextmanager
@@ -174,7 +179,7 @@ def _naming_the_file(network: keras.Model, file: PathLike) -> Iterator[None]:
         yield
     except Exception as error:  # Keras and h5py raise errors of many types for damaged files
         raise ValueError(
-            f"The weights in {file} cannot be loaded into {network.name}: {' '.join(str(error).split())[:300]} "
+            f"The weights in {file} cannot be loaded into {network.name}: {' '.join(str(error).split())[:300].rstrip('.')}. "
             "The file is damaged, or its model differs: the network has other arguments, or there are layers before it."
         ) from error
 

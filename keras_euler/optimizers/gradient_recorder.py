@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_euler._backend import l2_norms, sum_over_replicas, wide_dtype
-from keras_euler._checks import check_integer
+from keras_euler._backend import l2_norms, moments, sum_over_replicas, wide_dtype
+from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Array, Config, Tensor
 
 TOTAL = "total"
@@ -34,7 +34,9 @@ class GradientRecorder(keras.optimizers.Optimizer):
         inner_optimizer: The Keras optimizer that trains, or its name. Learning rate, `iterations` and weight averages are
             those of this optimizer.
         capacity: Number of iterations in the ring buffer, an integer >= 1. The buffer takes 4 bytes (8 with float64
-            variables) times `capacity` times the number of variables. A saved recorder loads only into the same capacity.
+            variables) times `capacity` times the number of variables, and four times that with `moments`. A saved recorder loads
+            only into the same `capacity` and `moments`.
+        moments: Whether to record mean, standard deviation and share of zeros of each gradient too.
         name: Name of the optimizer.
 
     Raises:
@@ -52,7 +54,9 @@ class GradientRecorder(keras.optimizers.Optimizer):
     (['sequential.../dense/kernel', 'total'], [1], [[10.0, 10.0]])
     """
 
-    def __init__(self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, name: str | None = None) -> None:
+    def __init__(
+        self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, moments: bool = False, name: str | None = None
+    ) -> None:
         inner_optimizer = keras.optimizers.get(inner_optimizer)
         if inner_optimizer is None:
             raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
@@ -65,6 +69,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.capacity = check_integer("capacity", capacity, 1)
+        self.moments = check_choice("moments", moments, (False, True))
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the variables of the inner optimizer and of the records."""
@@ -72,7 +77,8 @@ class GradientRecorder(keras.optimizers.Optimizer):
         width = len(variables) + 1
         # All replicas record the same norms.
         settings = dict(dtype=wide_dtype(variable.dtype for variable in variables), aggregation="only_first_replica")
-        self._ring = self.add_variable((self.capacity, width), name="ring", **settings)
+        ring_width = width + 3 * len(variables) if self.moments else width
+        self._ring = self.add_variable((self.capacity, ring_width), name="ring", **settings)
         self._sum = self.add_variable((width,), name="sum", **settings)
         self._maximum = self.add_variable((width,), name="maximum", **settings)
         super().build(variables)
@@ -93,14 +99,21 @@ class GradientRecorder(keras.optimizers.Optimizer):
     def _record(self, grads: list[Tensor], variables: list[keras.Variable]) -> None:
         gradient_of = dict(zip(map(self._var_key, variables), grads, strict=True))
         grads = [gradient_of.get(self._var_key(variable)) for variable in self._trainable_variables]
-        norms = ops.cast(l2_norms(sum_over_replicas(grads)), self._ring.dtype)
+        grads = sum_over_replicas(grads)
+        norms = ops.cast(l2_norms(grads), self._ring.dtype)
         if self.loss_scale_factor is not None:
             norms = norms / self.loss_scale_factor
         norms = ops.append(norms, ops.sqrt(ops.sum(ops.square(norms))))
+        row = norms
+        if self.moments:
+            means, stddevs, zeros = ops.unstack(ops.cast(moments(grads), self._ring.dtype))
+            if self.loss_scale_factor is not None:
+                means, stddevs = means / self.loss_scale_factor, stddevs / self.loss_scale_factor
+            row = ops.concatenate([norms, means, stddevs, zeros])
         # A mask, because indexing by a changing number makes torch wait for the device. Both sides are int32 by name: the
         # default dtype of integers depends on `floatx`, and TensorFlow compares only equal dtypes.
         is_row = ops.arange(self.capacity, dtype="int32") == ops.cast(self._iterations % self.capacity, "int32")
-        self._ring.assign(ops.where(is_row[:, None], norms, ops.convert_to_tensor(self._ring)))
+        self._ring.assign(ops.where(is_row[:, None], row, ops.convert_to_tensor(self._ring)))
         self._sum.assign(self._sum + norms)
         self._maximum.assign(ops.maximum(self._maximum, norms))
         self._iterations.assign_add(1)
@@ -129,10 +142,33 @@ class GradientRecorder(keras.optimizers.Optimizer):
         Returns:
             `(iterations, norms)`: int array `(n,)` that counts from 1, and float array `(n, len(paths))`.
         """
+        iterations, rows = self._recent(after)
+        return iterations, rows[:, : len(self.paths)]
+
+    def recent_moments(self, after: int = 0) -> tuple[Array, Array]:
+        """Numbers and moments of the iterations in the ring buffer, oldest first.
+
+        Args:
+            after: Leave out the iterations up to this number.
+
+        Returns:
+            `(iterations, moments)`: int array `(n,)` that counts from 1, and float array `(n, 3, variables)` with mean, standard
+            deviation and share of zeros of each gradient, in the order of `paths`.
+
+        Raises:
+            ValueError: The recorder has `moments=False`.
+        """
+        if not self.moments:
+            raise ValueError("No moments are recorded. Use GradientRecorder(optimizer, moments=True).")
+        iterations, rows = self._recent(after)
+        return iterations, rows[:, len(self.paths) :].reshape(len(rows), 3, len(self.paths) - 1)
+
+    def _recent(self, after: int) -> tuple[Array, Array]:
+        """Return numbers and rows of the iterations in the ring buffer."""
         last = self.num_recorded
         iterations = np.arange(max(after, last - self.capacity) + 1, last + 1)
         if not len(iterations):
-            return iterations, np.zeros((0, len(self.paths)), "float32")
+            return iterations, np.zeros((0, len(self.paths) + 3 * self.moments * (len(self.paths) - 1)), "float32")
         return iterations, ops.convert_to_numpy(self._ring)[(iterations - 1) % self.capacity]
 
     def statistics(self) -> dict[str, dict[str, float]]:
@@ -195,7 +231,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     def get_config(self) -> Config:
         inner_optimizer = keras.optimizers.serialize(self.inner_optimizer)
-        return {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "name": self.name}
+        return {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "moments": self.moments, "name": self.name}
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Config | None = None) -> "GradientRecorder":

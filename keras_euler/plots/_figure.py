@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red (h = 1) and blue (h = 0.1).
@@ -41,6 +43,24 @@ def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, 
     others = [colour for i, colour in enumerate(COLOURS) if i not in reserved] * len(labels)
     remaining = iter(others or COLOURS * len(labels))
     return {label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels}
+
+
+def whole_ticks(axes: "Axes") -> None:
+    """Let the ticks of the x axis be whole numbers, also where it holds one or two of them."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def plain_ticks(axis: "Axis") -> None:
+    """Write the ticks of a logarithmic axis as plain numbers such as 0.1, with 2 and 5 between the powers of a short axis."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def finished(figure: "Figure") -> "Figure":

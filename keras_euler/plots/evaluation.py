@@ -81,7 +81,7 @@ def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] |
             for j, value in enumerate(row):
                 colour = "white" if value > 0.5 else "black"
                 axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize="x-small", color=colour)
-    axes.set(xlabel="classified as", ylabel="class", title="% of each class")
+    axes.set(xlabel="predicted class", ylabel="true class", title="% of each true class")
 
 
 def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:

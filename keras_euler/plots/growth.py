@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from keras_euler.plots._figure import COLOURS, finished, new_figure
+from keras_euler.plots._figure import COLOURS, finished, new_figure, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +48,8 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
             if n and name.endswith("_block1"):
                 axes.axvline(n, color="grey", linewidth=0.6, linestyle=":")
         axes.set_yscale("log", nonpositive="mask")
+        whole_ticks(axes)
+        plain_ticks(axes.yaxis)
         axes.set(title=title, xlabel="block n (dotted: beginning of a stage)", ylabel=ylabel)
     panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return finished(figure)
@@ -95,7 +97,7 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
         axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
     axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
+        plain_ticks(axis)
     axes.legend(frameon=False, fontsize="small")
     return finished(figure)
 

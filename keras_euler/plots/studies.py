@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import Array
-from keras_euler.plots._figure import colours_of, finished, new_figure
+from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+SHIFT = 0.06  # inches between the bars of two labels
 
 
 def accuracies(
@@ -45,37 +48,43 @@ def accuracies(
     """
     if not any(points for lines in panels.values() for points in lines.values()):
         raise ValueError("`panels` must hold at least one measurement. Received none.")
+    from matplotlib.transforms import ScaledTranslation
+
     figure, grid = _grid(len(panels), 3.6, 3.4)
     colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {})
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
-        for label, points in lines.items():
+        for i, (label, points) in enumerate(lines.items()):
             xs, colour = sorted(points), colours[label]
             values = [[accuracy for accuracy, _ in points[x]] for x in xs]
             spread = [statistics.pstdev(v) for v in values]
             style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
-            axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
+            bars = axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
             failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
+            crosses: list[Line2D] = []
             if failed:
-                axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
+                crosses = axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
+            # Bars of several labels stand side by side.
+            shift = ScaledTranslation(SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans)
+            for artist in (*bars.get_children(), *crosses):
+                artist.set_transform(axes.transData + shift)
         axes.set(title=title, xlabel=xlabel)
         axes.locator_params("x", integer=all(isinstance(x, int) for xs in lines.values() for x in xs))
         if logarithmic:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("")
+            plain_ticks(axes.xaxis)
     grid[0].set_ylabel("test accuracy")
     low, high = grid[0].get_ylim()
     grid[0].set_ylim(max(0, low), min(1, high))
     drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     drawn = dict(sorted(drawn.items(), key=lambda item: item[0].endswith(", failed")))
-    grid[0].legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small")
+    figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center")
     note = f"Medians; bars are standard deviations over seeds. {note}".strip()
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
 
 
 def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], note: str = "") -> "Figure":
-    """Draw the median test accuracy over the epochs; the lines of a plot go from dark to light (figure 13).
+    """Draw the median test accuracy over the epochs, counted from 1; the lines of a plot go from dark to light (figure 13).
 
     Args:
         panels: Dict of title -> dict of label -> list of curves, one per seed: a list of accuracies, one per epoch. A curve that
@@ -106,10 +115,10 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]
             colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
             length = max(map(len, curves), default=0)
             medians = [statistics.median(c[min(epoch, len(c) - 1)] for c in curves) for epoch in range(length)]
-            axes.plot(range(length), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label)
-        axes.set(title=title, xlabel="epoch (from 0)", ylabel="test accuracy", ylim=(0, 1))
+            axes.plot(range(1, length + 1), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label)
+        axes.set(title=title, xlabel="epoch", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
-        axes.locator_params("x", integer=True)
+        whole_ticks(axes)
     figure.supxlabel(f"Medians over seeds. {note}".strip(), fontsize="x-small", wrap=True)
     return finished(figure)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import PathLike
 from keras_euler.callbacks import read_log
-from keras_euler.plots._figure import COLOURS, finished, new_figure
+from keras_euler.plots._figure import COLOURS, finished, new_figure, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +23,17 @@ ORDINALS = ("first", "second", "third", "fourth")
 MAX_LAYERS = 4  # layers that are drawn by default
 
 
-def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]], metric: str | None = None) -> "Figure":
-    """Draw the loss and one metric on training and test data over the epochs, with one colour per run.
+def training_curves(
+    histories: dict[str, PathLike | Sequence[Mapping[str, Any]]], metric: str | None = None, title: str = ""
+) -> "Figure":
+    """Draw the loss and one metric on training and test data over the epochs, counted from 1, with one colour per run.
 
     Args:
         histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows: dicts of `epoch`,
             `train_loss` and, if measured, `train_<metric>`, `test_<metric>` and `test_loss`.
         metric: Name of the metric in the second plot. Default: accuracy, else the first metric other than the loss. Without any
             there is no second plot.
+        title: Title of the figure.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -60,13 +63,14 @@ def training_curves(histories: dict[str, PathLike | Sequence[Mapping[str, Any]]]
             for split, line, shown in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
                 if column in rows[0]:
-                    axes.plot([r["epoch"] for r in rows], [r[column] for r in rows], line, label=prefix + shown, **style)
+                    axes.plot([r["epoch"] + 1 for r in rows], [r[column] for r in rows], line, label=prefix + shown, **style)
     for axes, name in zip(grid, names, strict=True):
-        axes.set(ylabel=name.replace("_", " "), xlabel="epoch (from 0)")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(ylabel=name.replace("_", " "), xlabel="epoch")
+        whole_ticks(axes)
         axes.legend(frameon=False)
         if name == "accuracy":
             axes.set_ylim(0, 1)
+    figure.suptitle(title, fontsize="medium")
     return finished(figure)
 
 
@@ -119,13 +123,9 @@ def gradient_dynamics(
     for axes in grid.flat:
         if any(0 < value < math.inf for line in axes.get_lines() for value in line.get_ydata()):
             axes.set_yscale("log", nonpositive="mask")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+            plain_ticks(axes.yaxis)
+        whole_ticks(axes)
     for row, kind in zip(grid, kinds, strict=True):
-        low, high = row[0].get_ylim()
-        if row[0].get_yscale() == "log" and high < 1000 * low:
-            row[0].yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         row[0].set_ylabel(("weight norm", "gradient norm")[kind])
     figure.suptitle(title, fontsize="medium")
     drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
@@ -143,7 +143,8 @@ def _draw(row: Any, columns: Columns | None, layers: Sequence[str], label: str, 
         if layer not in columns:
             raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
         positive = [value if 0 < value < math.inf else math.nan for value in columns[layer]]
-        axes.plot(columns[x_name], positive, label=label, **style)
+        x = [value + 1 for value in columns[x_name]] if x_name == "epoch" else columns[x_name]  # epochs are counted from 1
+        axes.plot(x, positive, label=label, **style)
         axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
 
 

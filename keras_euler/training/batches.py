@@ -1,6 +1,7 @@
 """The data of a run, in an order that the callback `SeededEpochs` sets."""
 
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -15,7 +16,12 @@ class ShuffledBatches(keras.utils.PyDataset):
     Args:
         arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or dict of such arrays.
         batch_size: Examples per batch; the last batch has the rest.
+
+    Attributes:
+        start: Number of batches that are left out at the beginning.
     """
+
+    start = 0
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int) -> None:
         super().__init__()
@@ -26,30 +32,44 @@ class ShuffledBatches(keras.utils.PyDataset):
         self.order = rng.permutation(len(self.order))
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.batch_size)
+        return -(-len(self.order) // self.batch_size) - self.start
 
     def __getitem__(self, index: int) -> Any:
+        index += self.start
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return keras.tree.map_structure(lambda array: array[rows], self.arrays)
 
 
 class ShuffledDataset(keras.utils.PyDataset):
-    """The batches of another PyDataset, in the order of `shuffle`."""
+    """The batches of another PyDataset, in the order of `shuffle`, from number `start` on.
+
+    If the data set has several workers, as many threads prepare the next batches. Keras' own workers keep batches of the order
+    before, and pass them on in the next epoch.
+    """
+
+    start = 0
 
     def __init__(self, dataset: keras.utils.PyDataset) -> None:
-        workers = dict(workers=dataset.workers, use_multiprocessing=dataset.use_multiprocessing)
-        super().__init__(**workers, max_queue_size=dataset.max_queue_size)
+        super().__init__()
         self.dataset = dataset
         self.order = np.arange(dataset.num_batches)
+        self._threads = ThreadPoolExecutor(dataset.workers) if dataset.workers > 1 else None
+        self._ahead: dict[int, Future[Any]] = {}  # number of a batch -> the batch
 
     def shuffle(self, rng: np.random.Generator) -> None:
         self.order = rng.permutation(len(self.order))
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.order) - self.start
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.order[index])]
+        first, *others = self.order[self.start + index :][: self.dataset.max_queue_size].tolist()
+        if self._threads is None:
+            return self.dataset[first]
+        for number in (first, *others):
+            if number not in self._ahead:
+                self._ahead[number] = self._threads.submit(self.dataset.__getitem__, number)
+        return self._ahead.pop(first).result()
 
     def on_epoch_begin(self) -> None:
         self.dataset.on_epoch_begin()

@@ -1,6 +1,7 @@
 """The devices of a run: their names, data parallelism, and package versions."""
 
 import contextlib
+import os
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_euler._checks import check_integer
+from keras_euler._types import Array
 from keras_euler._version import __version__
 
 
@@ -104,6 +106,40 @@ def num_replicas() -> int:
         return tf.distribute.get_strategy().num_replicas_in_sync
     distribution = keras.distribution.distribution()
     return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+
+def check_one_process() -> None:
+    """Raise a ValueError if a launcher has started several processes for one training, which would all write its folder."""
+    size = os.environ.get("WORLD_SIZE", "")  # of torchrun and the like
+    received = f"WORLD_SIZE={size}" if size.isdecimal() and int(size) > 1 else None
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.process_count() > 1:
+            received = f"{jax.process_count()} JAX processes"
+    if received:
+        raise ValueError(
+            f"A training is one process, which uses several devices by `data_parallel` on jax or tensorflow. Received: {received}. "
+            "Start it without torchrun, or unset WORLD_SIZE if each process has a run folder of its own."
+        )
+
+
+def random_states() -> list[Array]:
+    """Return the states of the backend's global random generators: on torch that of the CPU and of each GPU, else none."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    return [state.numpy() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]
+
+
+def restore_random_states(states: list[Array]) -> None:
+    """Restore the result of `random_states`; a GPU that is missing now is left out."""
+    if states:
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(states[0]))
+        torch.cuda.set_rng_state_all(list(map(torch.from_numpy, states[1 : 1 + torch.cuda.device_count()])))
 
 
 def package_versions() -> dict[str, str]:

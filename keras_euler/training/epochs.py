@@ -7,10 +7,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_euler._types import Array, Config
+from keras_euler._types import Config
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset
 from keras_euler.training.interrupts import raise_pending_interrupt
-from keras_euler.training.run_folder import Memory, Row, RunFolder
+from keras_euler.training.memory import CallbackNumbers, state, values
+from keras_euler.training.position import Position
+from keras_euler.training.run_folder import Row, RunFolder
 
 # Logs that are not metrics of the training data.
 OTHER_LOGS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
@@ -20,21 +22,36 @@ class SeededEpochs(keras.callbacks.Callback):
     """Make the order of the data and every random layer a function of (seed, epoch), so that runs can be resumed exactly.
 
     Keras does not save the state of random layers, and its `fit` shuffles by a global generator.
+
+    Args:
+        batches: The training data.
+        seed: Integer >= 0.
+        position: Where the first epoch goes on, or None for its beginning.
     """
 
-    def __init__(self, batches: ShuffledBatches | ShuffledDataset, seed: int) -> None:
+    def __init__(self, batches: ShuffledBatches | ShuffledDataset, seed: int, position: Position | None = None) -> None:
         super().__init__()
-        self.batches, self.seed = batches, seed
+        self.batches, self.seed, self.position = batches, seed, position
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         # SeedSequence mixes the numbers: torch adds seed and counter, so that similar seeds would draw the same numbers.
         self.batches.shuffle(np.random.default_rng([self.seed, epoch]))
         # On torch, Keras' dropout draws from the global generator.
         keras.utils.set_random_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
-        states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
-        for i, state in enumerate(states):
+        seeds = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
+        for i, variable in enumerate(seeds):
             layer_seed = np.random.SeedSequence([self.seed, epoch, i + 1]).generate_state(1)[0] >> 1
-            state.assign(np.array([layer_seed, 0]).astype(keras.backend.standardize_dtype(state.dtype)))
+            variable.assign(np.array([layer_seed, 0]).astype(keras.backend.standardize_dtype(variable.dtype)))
+        self.batches.start = 0
+        if self.position and self.position.epoch == epoch:
+            self.batches.start = self.position.step
+            self.position.assign_state(self.model)  # loggers look for the number of iterations when the epoch begins
+
+    def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
+        # An epoch that goes on in the middle is shorter than Keras knows. This is how its iterators end an epoch. Otherwise Keras
+        # would call the training function without data, which on TensorFlow counts as an iteration.
+        if batch >= len(self.batches):
+            raise StopIteration
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -43,8 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: A `RunFolder`.
         rows: The history so far, a list of dicts, which is extended.
-        memory: State of the callbacks at the last checkpoint, or None.
-        others: The other callbacks.
+        numbers: The numbers of the other callbacks.
         after_epoch: Function of the history, called when an epoch has been saved.
         monitor: Column that every row must have, or None.
     """
@@ -53,20 +69,16 @@ class Checkpoint(keras.callbacks.Callback):
         self,
         folder: RunFolder,
         rows: list[Row],
-        memory: Memory,
-        others: list[keras.callbacks.Callback],
+        numbers: CallbackNumbers,
         after_epoch: Callable[[list[Row]], object],
         monitor: str | None = None,
     ) -> None:
         super().__init__()
-        self.folder, self.rows, self.memory, self.others, self.after_epoch = folder, rows, memory, others, after_epoch
-        self.monitor = monitor
+        self.folder, self.rows, self.numbers, self.after_epoch, self.monitor = folder, rows, numbers, after_epoch, monitor
 
     def on_train_begin(self, logs: Config | None = None) -> None:
         # Callbacks such as EarlyStopping reset themselves when training starts. This callback comes after them.
-        self.at_start = [_numbers(callback) for callback in self.others]
-        for callback, numbers in zip(self.others, (self.memory or {}).get("callbacks", []), strict=False):
-            vars(callback).update(numbers)
+        self.numbers.begin()
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         self.start = time.perf_counter()
@@ -83,13 +95,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.rows.append(row)
         if has_diverged(self.rows):
             self.model.stop_training = True
-        arrays = [_savable(keras.ops.convert_to_numpy(variable)) for variable in state(self.model)]
-        changed = [
-            {name: value for name, value in _numbers(callback).items() if value != before.get(name)}
-            for callback, before in zip(self.others, self.at_start, strict=True)
-        ]
-        memory = {"callbacks": changed, "stopped": bool(self.model.stop_training)}
-        self.folder.save_checkpoint(self.rows, arrays, memory)
+        memory = {"callbacks": self.numbers.changes(), "stopped": bool(self.model.stop_training)}
+        self.folder.save_checkpoint(self.rows, values(state(self.model)), memory)
         self.after_epoch(self.rows)
 
 
@@ -111,13 +118,6 @@ class RaiseDropped(keras.callbacks.Callback):
     on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise
 
 
-def state(model: keras.Model) -> list[keras.Variable]:
-    """Return all variables whose values a run carries from step to step."""
-    others = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]  # of a custom train_step
-    optimizers = {id(optimizer): optimizer for optimizer in (model.optimizer, *others)}
-    return [*model.variables, *(variable for optimizer in optimizers.values() for variable in optimizer.variables)]
-
-
 def has_diverged(rows: list[Row]) -> bool:
     return bool(rows) and not math.isfinite(rows[-1]["train_loss"])
 
@@ -132,16 +132,3 @@ def _measurements(logs: Config | None, model: keras.Model) -> Row:
     logged = {name: value for name, value in logs.items() if name in OTHER_LOGS}
     trained = {f"train_{n}": v for n, v in logs.items() if n not in logged and not n.startswith("val_")}
     return {**row, **trained, **tested, **logged}
-
-
-def _numbers(callback: keras.callbacks.Callback) -> dict[str, float]:
-    """Return the public numbers among a callback's attributes; those that change are the state of EarlyStopping and the like."""
-    attributes = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
-    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    # Keras changes the sign of `min_delta` at every start, when it learns the direction of the metric.
-    return {name: value for name, value in attributes.items() if isinstance(value, (int, float)) and name != "min_delta"}
-
-
-def _savable(array: Array) -> Array:
-    # .npz files cannot hold low-precision floats that NumPy itself lacks.
-    return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array

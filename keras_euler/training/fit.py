@@ -4,9 +4,8 @@ import dataclasses
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,38 +14,14 @@ from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, fingerprint, validated_data
-from keras_euler.training.devices import device_name, num_replicas, package_versions
-from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged, state
+from keras_euler.training.devices import check_one_process, device_name, num_replicas, package_versions
+from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged
 from keras_euler.training.interrupts import Interruptible
+from keras_euler.training.memory import CallbackNumbers, assign, state
+from keras_euler.training.position import stored_position
+from keras_euler.training.result import TrainingResult, write_result
 from keras_euler.training.run_folder import Memory, Row, RunFolder
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """The result of a run.
-
-    Attributes:
-        folder: Path of the run folder.
-        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics named alike, `seconds`.
-        summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the monitored metric, and the last value
-            of every metric. A value that is not finite is None.
-        resumed: Whether an earlier call trained a part of the run.
-
-    Example:
-
-    >>> TrainingResult(pathlib.Path("run"), [], {"diverged": True, "epochs": 2}).diverged
-    True
-    """
-
-    folder: Path
-    history: list[Row]
-    summary: Config
-    resumed: bool = False
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training loss became infinite or NaN, which ends a run."""
-        return self.summary["diverged"]
+from keras_euler.training.steps import ResumedEpoch, StepCheckpoint
 
 
 def fit(
@@ -63,23 +38,27 @@ def fit(
     monitor: str | None = None,
     test_batch_size: int | None = None,
     after_epoch: Callable[[list[Row]], object] | None = None,
+    checkpoint_steps: int | None = None,
     verbose: int | str = 1,
 ) -> TrainingResult:
     """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
 
-    After every epoch, the whole state (weights, optimizer, history) is written atomically. The order of the examples and every
-    random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. Call
-    `keras.utils.set_random_seed` before building the model, so that a run that was killed before its first checkpoint restarts from
-    the same weights.
+    After every epoch, the whole state (weights, optimizer, history) is written atomically; with `checkpoint_steps` also within it.
+    The order of the examples and every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an
+    uninterrupted one exactly. Call `keras.utils.set_random_seed` before building the model, so that a run that was killed before
+    its first checkpoint restarts from the same weights. With several devices on TensorFlow, each has moving statistics of batch
+    normalization of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
 
-    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv` and
-    `checkpoint.npz`, and at the end `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
-    finished run is not trained again: its state is loaded into the model, and its result is returned.
+    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
+    `checkpoint.npz` and within an epoch `step.npz`. At the end it gets `result.json`, `model.keras` (unless the run diverged) and,
+    with matplotlib, `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result is
+    returned.
 
     Args:
         model: Any compiled Keras model.
         train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
-            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls.
+            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls. If it has several workers,
+            as many threads prepare the batches.
         test: Data of the same form, evaluated after every epoch, or None.
         folder: The run folder, which is created if missing.
         epochs: Integer >= 1.
@@ -94,6 +73,8 @@ def fit(
             is minimized, any other maximized. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
         test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default: `batch_size`, else 256.
         after_epoch: Function of the history so far, called when an epoch has been saved. An exception from it ends the training.
+        checkpoint_steps: Number of steps between checkpoints within an epoch, an integer >= 1. They do not change the result. None
+            writes checkpoints after each epoch only.
         verbose: As for `keras.Model.fit`.
 
     Returns:
@@ -101,7 +82,8 @@ def fit(
 
     Raises:
         TypeError: The data are not arrays, or `settings` are not JSON-serializable.
-        ValueError: The model is not compiled, a number is out of range, or the folder holds another run or a damaged file.
+        ValueError: The model is not compiled, a number is out of range, the folder holds another run or a damaged file, or a
+            launcher such as torchrun has started several processes.
         FolderInUse: Another process is training in the folder.
         OSError: The folder is not writable; finished epochs are kept.
         ImportError: filelock is missing.
@@ -119,6 +101,7 @@ def fit(
     """
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
         raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
+    check_one_process()
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
     callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
     if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
@@ -127,8 +110,9 @@ def fit(
         raise TypeError(f"`after_epoch` must be a function of the history. Received: after_epoch={after_epoch!r}.")
     if not isinstance(folder, (str, os.PathLike)):
         raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
-    if test_batch_size is not None:
-        check_integer("test_batch_size", test_batch_size, 1)
+    for name, value in (("test_batch_size", test_batch_size), ("checkpoint_steps", checkpoint_steps)):
+        if value is not None:
+            check_integer(name, value, 1)
     batches = _training_batches(train, batch_size)
     test = None if test is None else validated_data("test", test)
     _build(model, batches)
@@ -144,21 +128,29 @@ def fit(
             finished = run.result()  # another process may just have finished it
             if not finished:
                 rows, memory = _restore(model, run)
-                resumed = bool(rows)
+                position = stored_position(model, run, len(rows), batches)
+                resumed = bool(rows) or position is not None
                 if resumed and verbose:
-                    print(f"Resuming after epoch {len(rows)} of {epochs}")
+                    within = f", step {position.step} of {batches.num_batches}" if position else ""
+                    print(f"Resuming after epoch {len(rows)} of {epochs}{within}")
                 if len(rows) < epochs and not has_diverged(rows) and not (memory or {}).get("stopped"):
-                    checkpoint = Checkpoint(run, rows, memory, callbacks, after_epoch or (lambda rows: None), monitor)
-                    model.fit(
-                        batches,
-                        shuffle=False,  # Keras would shuffle the batches again, by a global generator
-                        validation_data=_test_batches(test, test_batch_size or batch_size or 256),
-                        epochs=epochs,
-                        initial_epoch=len(rows),
-                        verbose=verbose,
-                        callbacks=[SeededEpochs(batches, seed), *callbacks, checkpoint, RaiseDropped()],
-                    )
-                return TrainingResult(run.path, rows, _finish(model, run, rows, monitor), resumed)
+                    numbers = CallbackNumbers(callbacks, memory)
+                    checkpoint = Checkpoint(run, rows, numbers, after_epoch or (lambda rows: None), monitor)
+                    steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
+                    seeds, resumed_epoch = SeededEpochs(batches, seed, position), ResumedEpoch(checkpoint, position)
+                    with warnings.catch_warnings():
+                        # Keras' words about an epoch that goes on in the middle and is shorter.
+                        warnings.filterwarnings("ignore", "Your input ran out of data")
+                        model.fit(
+                            batches,
+                            shuffle=False,  # Keras would shuffle the batches again, by a global generator
+                            validation_data=_test_batches(test, test_batch_size or batch_size or 256),
+                            epochs=epochs,
+                            initial_epoch=len(rows),
+                            verbose=verbose,
+                            callbacks=[seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()],
+                        )
+                return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
     rows, _ = _restore(model, run)
     return TrainingResult(run.path, rows, finished, True)
 
@@ -227,43 +219,5 @@ def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
     """Load the last checkpoint into the model; return its history and the state of the callbacks."""
     rows, arrays, memory = run.load_checkpoint()
     if rows and arrays is not None:
-        variables = state(model)
-        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
-            raise ValueError(
-                f"The arrays in {run.checkpoint} do not fit this model and optimizer. Pass those of the run, or another folder."
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+        assign(state(model), arrays, run.checkpoint)
     return rows, memory
-
-
-def _finish(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None) -> Config:
-    diverged = has_diverged(rows)
-    if not diverged:
-        try:
-            run.write("model.keras", model.save)
-        except OSError:
-            raise
-        except Exception as error:  # layers that Keras cannot serialize; the checkpoint has the state
-            print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
-    try:
-        from keras_euler.plots import training_curves
-
-        run.write("curves.png", training_curves({"": rows}).savefig)
-    except ImportError as error:
-        print(f"note: no curves.png. {error}")
-    summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
-    summary |= {"seconds": sum(row["seconds"] for row in rows)}
-    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
-    run.write_json("result.json", finite)  # JSON has no NaN
-    return finite
-
-
-def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
-    last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
-    monitor = monitor or next(name for name in ("test_accuracy", "test_loss", "train_loss") if name in last)
-    if monitor not in last:
-        raise ValueError(f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}.")
-    sign = -1 if monitor.endswith(("loss", "error")) else 1
-    best = max(rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf)
-    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {f"last_{n}": v for n, v in last.items()}

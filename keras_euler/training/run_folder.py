@@ -83,6 +83,7 @@ class RunFolder:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path).expanduser()
         self.checkpoint = self.path / "checkpoint.npz"
+        self.step_checkpoint = self.path / "step.npz"
 
     @contextlib.contextmanager
     def owned(self, config: Config) -> Iterator[None]:
@@ -143,10 +144,9 @@ class RunFolder:
 
     def save_checkpoint(self, rows: list[Row], arrays: list[Array], memory: Memory = None) -> None:
         """Write the state after an epoch: the history so far, all arrays of model and optimizer, and the state of callbacks."""
-        named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
-        texts: dict[str, Any] = {"history": np.array(json.dumps(rows)), "memory": np.array(json.dumps(memory))}
-        self.write("checkpoint.npz", lambda path: np.savez(path, **texts, **named))
+        self._save(self.checkpoint, arrays, {"history": rows, "memory": memory})
         self.write_history(rows)
+        self.step_checkpoint.unlink(missing_ok=True)
 
     def load_checkpoint(self) -> tuple[list[Row], list[Array] | None, Memory]:
         """Return `(rows, arrays, memory)` of the last checkpoint, or `([], None, None)` without one.
@@ -154,17 +154,33 @@ class RunFolder:
         Raises:
             ValueError: The file is damaged.
         """
-        if not self.checkpoint.exists():
+        loaded = _load(self.checkpoint, ("history", "memory"), "to start over")
+        if loaded is None:
             return [], None, None
-        try:
-            with open(self.checkpoint, "rb") as file, np.load(file) as saved:
-                rows, memory = (json.loads(str(saved[name])) for name in ("history", "memory"))
-                arrays = [saved[f"array{i}"] for i in range(len(saved.files) - 2)]
-            if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
-                raise ValueError("its history is not that of a training")
-        except Exception as error:
-            raise ValueError(f"The checkpoint {self.checkpoint} cannot be read ({error}). Delete it to start over.") from error
+        (rows, memory), arrays = loaded
+        if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
+            raise ValueError(
+                f"The checkpoint {self.checkpoint} cannot be read (its history is not that of a training). Delete it to start over."
+            )
         return rows, arrays, memory
+
+    def save_step(self, memory: Memory, arrays: list[Array]) -> None:
+        """Write the state within an epoch, which counts until the epoch is saved."""
+        self._save(self.step_checkpoint, arrays, {"memory": memory})
+
+    def load_step(self) -> tuple[Memory, list[Array]] | None:
+        """Return `(memory, arrays)` of the last `save_step`, or None without one.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        loaded = _load(self.step_checkpoint, ("memory",), "to go on after the last epoch")
+        return loaded and (loaded[0][0], loaded[1])
+
+    def _save(self, file: Path, arrays: list[Array], values: dict[str, Any]) -> None:
+        named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
+        texts: dict[str, Any] = {name: np.array(json.dumps(value)) for name, value in values.items()}
+        self.write(file.name, lambda path: np.savez(path, **texts, **named))
 
     def history(self) -> list[Row]:
         """Return the rows of the last checkpoint: one dict of measurements per epoch."""
@@ -203,6 +219,18 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+
+def _load(file: Path, names: tuple[str, ...], purpose: str) -> tuple[list[Any], list[Array]] | None:
+    """Return the named JSON values and the arrays of a checkpoint, or None if the file is missing."""
+    if not file.exists():
+        return None
+    try:
+        with open(file, "rb") as opened, np.load(opened) as saved:
+            values = [json.loads(str(saved[name])) for name in names]
+            return values, [saved[f"array{i}"] for i in range(len(saved.files) - len(names))]
+    except Exception as error:
+        raise ValueError(f"The checkpoint {file} cannot be read ({error}). Delete it {purpose}.") from error
 
 
 def _are_rows(rows: object) -> bool:

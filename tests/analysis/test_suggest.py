@@ -21,7 +21,7 @@ def build(h, gain=1.0):
     return network
 
 
-X, Y = np.ones((4, 3), "float32"), np.arange(4) % 3
+X, Y = np.linspace(0.5, 1.5, 12, dtype="float32").reshape(4, 3), np.arange(4) % 3
 CANDIDATES = (0.1, 0.5, 1.0)
 
 
@@ -118,6 +118,7 @@ def test_network_that_eulerize_made():
 
 def test_branches_that_start_at_zero_do_not_hide_that_h_is_passed_on():
     x = np.zeros((2, 32, 32, 3), "float32")
+    x[0] = 1
     found = suggest_h(lambda h: keras_euler.EulerResNet(8, h, zero_gamma=True), x, [0, 1], [0.1])
     assert len(set(found.growths.values())) == 1
 
@@ -157,6 +158,7 @@ BAD = [
     (lambda: suggest_h(build, X, Y, "1/sqrt(L)"), TypeError, "must be a list of numbers > 0"),
     (lambda: suggest_h(build, X, Y, [None]), TypeError, r"`candidates\[0\]` must be a finite number"),
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
+    (lambda: suggest_h(build, X * 0, Y), ValueError, "constant inputs suggest no h. Received: 0 everywhere."),
     (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
     (lambda: suggest_h(build, X, Y[:2]), ValueError, "same number of rows"),
     (lambda: suggest_h(build, X, Y + 1), ValueError, "must be whole numbers in 0..2. Received: 3 at position 2"),

@@ -42,7 +42,7 @@ def test_path_that_is_a_folder_is_named_and_nothing_is_left(tmp_path):
         train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"))
     assert [file.name for file in tmp_path.iterdir()] == ["g.csv"]
     for path in (None, 3, ""):
-        with pytest.raises(TypeError, match=r"`path` must be the path of a file to write. Received: path="):
+        with pytest.raises(TypeError, match=r"`output` must be the path of a file to write, or a function .* Received: output="):
             GradientLogger(path)
 
 

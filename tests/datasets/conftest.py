@@ -42,7 +42,7 @@ def fake_tfds(monkeypatch):
     builder = types.SimpleNamespace(
         as_dataset=lambda split, **_: tensors[split],
         info=types.SimpleNamespace(splits=counts),
-        data_dir="folder",
+        data_dir=".",  # prepared, so that no network is looked for
         download_and_prepare=lambda: asked.append("download"),
     )
     module = types.ModuleType("tensorflow_datasets")

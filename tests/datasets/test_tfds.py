@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import socket
 import sys
+import urllib.request
 
 import keras
 import numpy as np
@@ -60,6 +62,23 @@ def test_without_a_folder_tfds_downloads(fake_tfds):
     (x_train, _), _ = cifar10.load_data()
     assert fake_tfds.asked[-2:] == ["cifar10", "download"]
     assert len(x_train) == 4
+
+
+def test_without_a_network_the_error_comes_before_any_retry(fake_tfds, tmp_path, monkeypatch):
+    def fail(host, port):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    cifar10.load_data()  # prepared before
+    fake_tfds.asked.clear()
+    fake_tfds.builder.data_dir = tmp_path / "none"
+    words = r"could not be downloaded \(www.cs.toronto.edu cannot be reached\). Pass `data_dir`, .* or take `datasets.synthetic`"
+    with pytest.raises(OSError, match=words):
+        cifar10.load_data()
+    assert "download" not in fake_tfds.asked
+    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"https": "proxy"})  # which resolves names itself
+    cifar10.load_data()
 
 
 def test_without_a_folder_and_without_tfds_keras_downloads(monkeypatch):

@@ -36,7 +36,10 @@ def test_strings_give_what_their_ids_give(model, make):
     np.testing.assert_array_equal(ARRAY(model(make(TEXTS))), expected)
     np.testing.assert_allclose(model.predict(make(TEXTS), verbose=0), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(ARRAY(model(encode_characters(TEXTS, 64))), expected)
-    assert model.classify(make(TEXTS)) == [NAMES[i] for i in expected.argmax(1)]
+    probabilities = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
+    found = model.classify(make(TEXTS))
+    assert [name for name, _ in found] == [NAMES[i] for i in expected.argmax(1)]
+    np.testing.assert_allclose([probability for _, probability in found], probabilities.max(axis=1), atol=1e-4)
 
 
 def test_training_on_strings_is_training_on_their_ids():
@@ -64,7 +67,7 @@ def test_another_alphabet_needs_its_ids():
     small = vdcnn(vocabulary_size=4)
     model = keras_euler.CharacterClassifier(small, "ab")
     np.testing.assert_array_equal(ARRAY(model(["abc"])), ARRAY(small(encode_characters(["abc"], 64, "ab"))))
-    assert model.classify(["abc"])[0] in range(4)
+    assert model.classify(["abc"])[0][0] in range(4)
     wrapped = keras.Sequential([keras.Input((64,), dtype="uint8"), small])
     for network in (small, wrapped):
         with pytest.raises(ValueError, match="a network of vocabulary_size=70. Received: one of vocabulary_size=4"):
@@ -112,6 +115,17 @@ def test_bad_arguments_and_inputs_are_named(model):
         with pytest.raises(TypeError, match="Put one text in a list"):
             enter("hello")
     assert model.classify([]) == []
+    for texts in (b"hello", None, 3):
+        with pytest.raises(TypeError, match=r"`texts` must be a list or an array of strings. Received: texts=(b'hello'|None|3)"):
+            model.classify(texts)
+    with pytest.raises(TypeError, match=r"`texts` must be strings. Received: \['a', 'b'\] at position 0"):
+        model.classify(np.array([["a", "b"]]))
+    for names, words in (
+        (["a", "b", "a", "c"], "must be different. Received: 'a' more than"),
+        (range(4), "must name the 4 classes"),
+    ):
+        with pytest.raises(ValueError, match=f"`class_names` {words}"):
+            keras_euler.CharacterClassifier(vdcnn(), class_names=names)
     with pytest.raises(TypeError, match="`texts` must be strings. Received: 3 at position 1."):
         model(["a", 3])
     with pytest.raises(TypeError, match="must be strings. Received: b'a' at position 0."):

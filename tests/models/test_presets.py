@@ -54,7 +54,7 @@ def test_network_with_the_weights_of_its_preset(name, rng):
         expected = network.predict((images - np.array(mean)) / np.array(stddev), verbose=0)
         np.testing.assert_allclose(trained.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4)
     else:
-        assert trained.classify(["Stocks fell on Wall Street"])[0] in preset.class_names
+        assert trained.classify(["Stocks fell on Wall Street"])[0][0] in preset.class_names
     config = network.get_config()
     assert config["weights"] is None
     assert_equal(type(network)(**preset.arguments, weights=preset.file()), network)
@@ -268,3 +268,14 @@ def test_lambda_in_a_saved_model_is_not_run(tmp_path):
     model.save(tmp_path / "code.keras")
     with pytest.raises(ValueError, match=r"(?i)lambda|unsafe"):
         keras.models.load_model(tmp_path / "code.keras")
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_weights_that_are_not_finite_are_refused(suffix, tmp_path):
+    network = keras_euler.EulerResNet(8)
+    kernel = network.get_layer("stem_conv").kernel
+    kernel.assign(np.full(kernel.shape, np.nan))
+    file = tmp_path / f"diverged{suffix}"
+    network.save(file) if suffix == ".keras" else network.save_weights(file)
+    with pytest.raises(ValueError, match=r"diverged.* are not finite, such as those of stem_conv/kernel: the training diverged"):
+        keras_euler.EulerResNet(8, weights=file)

@@ -1,5 +1,6 @@
 """The rules for h."""
 
+import numpy as np
 import pytest
 
 from keras_euler.models.step_factor import step_factors
@@ -17,6 +18,14 @@ def test_depth_110_has_the_papers_large_depth_limit():
     assert round(step_factors("1/sqrt(L)", 54)[0], 3) == 0.136
 
 
-def test_bad_entry_of_a_list_is_named():
-    with pytest.raises(ValueError, match=r"`h\[1\]` must be a finite number >= 0"):
-        step_factors([0.1, -1], 2)
+@pytest.mark.parametrize(
+    ("h", "error", "words"),
+    [
+        ([0.1, -1], ValueError, r"`h\[1\]` must be a finite number >= 0"),
+        (np.array(0.1), TypeError, r"`h` must be a finite number >= 0. Received: h=array\(0.1\)"),
+        (1e40, ValueError, r"`h` must be at most 3.4e\+38. Received: h=1e\+40"),
+    ],
+)
+def test_bad_steps_are_named(h, error, words):
+    with pytest.raises(error, match=words):
+        step_factors(h, 2)

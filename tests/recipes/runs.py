@@ -1,4 +1,9 @@
-"""Run recipes in the test process, which is fast, and interrupt them."""
+"""Run recipes in the test process, which is fast, or as commands, and interrupt them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import _cli
 import _run
@@ -6,7 +11,22 @@ import keras
 
 from keras_euler.training import epochs
 
+ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
+TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
+
+
+def command(*arguments, backend=BACKEND):
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # as a new user has it
+    environment.pop("KERAS_BACKEND", None)
+    backend = ["--backend", backend] if backend else []
+    line = [sys.executable, str(ROOT / "recipes" / "cifar10.py"), *backend, *map(str, arguments)]
+    return {"args": line, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def run(*arguments, **kwargs):
+    return subprocess.run(**command(*arguments, **kwargs), check=False, timeout=600)
 
 
 def run_here(module, *arguments):

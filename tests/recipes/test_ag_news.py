@@ -57,7 +57,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(data, tmp_p
     assert config["settings"]["noise"] == 0.3 and config["data"]["train"]["examples"] == 32
     model = keras.models.load_model(tmp_path / "killed" / "model.keras")
     assert type(model) is CharacterClassifier
-    assert model.classify(["Wall St. Bears"])[0] in ("World", "Sports", "Business", "Sci/Tech")
+    assert model.classify(["Wall St. Bears"])[0][0] in ("World", "Sports", "Business", "Sci/Tech")
 
 
 def test_static_noise_is_that_of_training_alone(data):
@@ -83,7 +83,7 @@ def test_fresh_noise_is_a_layer(mode, layers):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
+        (["--depth", "10"], "--depth must be one of 9, 17, 29, 49, 65, 69. Received: --depth 10."),
         (["--sequence-length", "63"], "--sequence-length must be at least 64. Received: 63."),
         (["--noise", "1.5"], "--noise must be at most 1. Received: 1.5."),
         (["--noise", "-1", "--noise-mode", "training"], "--noise must be at least 0. Received: -1."),

@@ -1,14 +1,10 @@
-"""The recipe of images as a command: runs, kill and resume, wrong arguments."""
+"""The recipe of images as a command: runs, what they print, kill and resume."""
 
 import csv
 import json
-import os
-import re
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import _run
 import cifar10
@@ -18,38 +14,10 @@ import pytest
 
 import keras_euler  # noqa: F401  registers the layers of the saved model
 from keras_euler.datasets.cifar10 import STDDEV
-from tests.recipes.runs import run_here, run_one_epoch, settings_of
+from tests.recipes.runs import TINY, command, run, run_here, run_one_epoch, settings_of
 
-ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
-TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
 NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "--log-weights"]
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory):
-    """Write 60 training and 30 test images to an .npz file."""
-    rng = np.random.default_rng(0)
-    arrays = {
-        f"{name}_{split}": rng.integers(0, high, size=shape).astype(dtype)
-        for split, n in (("train", 60), ("test", 30))
-        for name, high, shape, dtype in (("x", 256, (n, 32, 32, 3), "uint8"), ("y", 10, (n,), "int64"))
-    }
-    file = tmp_path_factory.mktemp("data") / "cifar10.npz"
-    np.savez(file, **arrays)
-    return file
-
-
-def command(*arguments, backend=BACKEND):
-    environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3", PYTHONPATH=str(ROOT))
-    environment.pop("KERAS_BACKEND", None)
-    backend = ["--backend", backend] if backend else []
-    line = [sys.executable, str(ROOT / "recipes" / "cifar10.py"), *backend, *map(str, arguments)]
-    return {"args": line, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-
-
-def run(*arguments, **kwargs):
-    return subprocess.run(**command(*arguments, **kwargs), check=False, timeout=600)
 
 
 def history(folder):
@@ -63,6 +31,7 @@ def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     done = run("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no lines of a framework
     return folder, done.stdout
 
 
@@ -79,7 +48,14 @@ def test_a_run_writes_what_it_promises(whole, data):
     result = json.loads((folder / "result.json").read_text())
     assert result["best_test_accuracy"] == max(row["test_accuracy"] for row in history(folder))
     assert result["last_test_accuracy"] == history(folder)[-1]["test_accuracy"]
-    assert "best test accuracy" in output and f"backend: {BACKEND} (--backend)" in output
+    first, second, *_, last = output.splitlines()
+    assert first == f"backend: {BACKEND} (--backend)"
+    assert second == (
+        "training on 40 examples of cifar10 with 10 classes (chance: 0.10), depth 8, h = 0.1, 78,042 parameters, 4 epochs"
+    )
+    best = max(history(folder), key=lambda row: row["test_accuracy"])
+    assert f"best test accuracy   {best['test_accuracy']:.4f} (epoch {best['epoch'] + 1:.0f})" in output
+    assert last == f"next: {cifar10.NEXT['cifar10'].format(folder=folder)}"
     logs = [(folder / name).read_text().splitlines() for name in ("gradients.csv", "weights.csv")]
     assert logs[0][0] == "iteration,stage1_block1/conv1,total" and logs[1][0].startswith("iteration,stem_conv,")
     assert [len(lines) for lines in logs] == [1 + 4 * 3, 1 + 1 + 4 * 3]
@@ -87,6 +63,18 @@ def test_a_run_writes_what_it_promises(whole, data):
     model = keras.models.load_model(folder / "model.keras")  # from raw pixels to logits
     with np.load(data) as arrays:
         assert model.predict(arrays["x_test"][:2], verbose=0).shape == (2, 10)
+
+
+def test_h_and_the_ordinary_network_are_compared(data, tmp_path, capsys):
+    flags = ["--data-dir", data, "--epochs", 1, *TINY, "--out", tmp_path / "both", "--compare", "--h", 0.2]
+    assert run_here(cifar10, *flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    results = [json.loads((tmp_path / "both" / name / "result.json").read_text()) for name in ("h1", "h0.2")]
+    (row,) = (line.split()[3:] for line in lines if line.startswith("last test accuracy"))
+    assert row == [f"{result['last_test_accuracy']:.4f}" for result in results]
+    assert (tmp_path / "both" / "h0.2" / "comparison.png").stat().st_size > 10_000
+    configs = [json.loads((tmp_path / "both" / name / "config.json").read_text())["settings"] for name in ("h1", "h0.2")]
+    assert configs[0] == {**configs[1], "h": 1.0}
 
 
 def test_a_finished_run_is_not_trained_again(whole, data, capsys):
@@ -183,58 +171,6 @@ def test_two_devices_train(data, tmp_path):
         assert done.returncode == 2 and "--batch-size must be a multiple of --devices 3" in done.stderr
 
 
-BAD = [
-    (["--depth", "21"], "`depth` must be 6n + 2. Received: depth=21. The nearest: 20 or 26."),
-    (["--depth", "0"], "Received: depth=0"),
-    (["--h", "-0.1"], "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0 for the ordinary ResNet."),
-    (["--h", "nan"], "Received: h=nan"),
-    (["--h", "1/D"], "Received: h='1/D'"),
-    (["--h", "0.1,0.2"], "Received: 2 numbers"),
-    (["--noise", "-1"], "--noise must be at least 0. Received: -1."),
-    (["--train-size", "1000"], "--train-size must be between 1 and 60, the number of examples. Received: 1000."),
-    (["--milestones", "60", "40"], "`milestones` must increase"),
-    (["--learning-rate", "-1"], "--learning-rate must be more than 0. Received: -1."),
-    (["--data-dir", "nowhere"], "nowhere"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD)
-def test_bad_values_end_with_one_sentence(arguments, message, data, tmp_path, capsys):
-    assert run_here(cifar10, "--data-dir", data, "--out", tmp_path / "run", *TINY, *arguments) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        *(case for case in BAD if case[0][0] != "--train-size"),
-        (["--seed", "-1"], "--seed must be at least 0. Received: -1."),
-        (["--seed", "99999999999"], "--seed must be at most 2.14748e+09. Received"),
-        (["--widths", "16", "32"], "expected 3 arguments"),
-        (["--image-size", "20"], "invalid choice: 20"),
-        (["--norm", "group", "--widths", "4", "8", "8"], "--widths must be multiples of 8 with --norm group"),
-        (["--zero-gamma", "--norm", "none"], "--zero-gamma needs a norm"),
-        (["--log-per", "epoch"], "--log-per epoch needs --log-gradients or --log-weights"),
-        (["--quick", "--data-dir", ".", "--dataset", "synthetic"], "--dataset synthetic takes no --data-dir"),
-        (["--depht", "20"], "unrecognized arguments: --depht 20"),
-        (["--depth", "deep"], "argument --depth: invalid int value: 'deep'"),
-        (["--backend", "mxnet"], "argument --backend: invalid choice: 'mxnet'"),
-        (["--norm", "instance"], "argument --norm: invalid choice"),
-        (["--optimizer", "lamb"], "argument --optimizer: invalid choice"),
-        (["--epochs", "0"], "--epochs must be at least 1. Received: 0."),
-    ],
-)
-def test_bad_flags_end_before_keras_is_imported(arguments, message, monkeypatch):
-    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line for each module
-    start = time.monotonic()
-    done = run(*arguments, backend=None)
-    assert done.returncode == 2 and message in done.stderr
-    assert time.monotonic() - start < 10  # two seconds on an idle machine
-    imported = re.findall(r"\| +(\w+)\n", done.stderr)
-    assert "argparse" in imported and "keras" not in imported
-
-
 def test_defaults_are_the_papers():
     """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, divided by 10 at 40 and 60, BN, torch's initial values."""
     expected = dict(depth=110, h=0.1, batch_size=128, epochs=80, optimizer="sgd", momentum=0.9, learning_rate=0.1)
@@ -285,12 +221,6 @@ def test_label_noise_is_that_of_training_labels():
 def test_image_size_and_widths_make_a_smaller_network():
     model = cifar10.build_model(settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 8, 16, 32))
     assert model.input_shape == (None, 16, 16, 3) and model.layers[-1].widths == (8, 16, 32)
-
-
-def test_help_explains_itself():
-    done = run("--help", backend=None)
-    assert done.returncode == 0
-    assert "python recipes/cifar10.py --quick" in done.stdout and "(default: 110)" in done.stdout
 
 
 def test_folder_that_cannot_be_written(data, tmp_path, capsys):

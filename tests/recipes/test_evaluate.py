@@ -1,21 +1,25 @@
 """The recipe that evaluates a trained classifier."""
 
 import json
+from pathlib import Path
 
+import cifar10
 import evaluate
 import keras
 import numpy as np
 import pytest
 
 import keras_euler
+from tests.recipes.runs import settings_of
 
 BACKEND = ["--backend", keras.backend.backend()]
 NAME = "euler_resnet_20_cifar10"
 
 
 def run(tmp_path, *flags):
-    evaluate.main(["--quick", "--test-size", "40", "--out", str(tmp_path / "out"), *BACKEND, *map(str, flags)])
-    return json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    out = tmp_path / "out" / Path(flags[0]).name
+    evaluate.main(["--quick", "--test-size", "40", "--out", str(out), *BACKEND, *map(str, flags)])
+    return json.loads((out / "evaluation.json").read_text())
 
 
 def test_confusion_matrix_and_class_accuracy():
@@ -30,13 +34,15 @@ def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
     np.save(tmp_path / "fog.npy", np.tile(images[0], (5, 1, 1, 1)))
     found = run(tmp_path, NAME, "--noise", "0.5", "3", "--shifted", tmp_path)
     printed = capsys.readouterr().out
+    assert "note: --quick takes synthetic test data, which say nothing about a network of real ones." in printed
+    assert found["settings"]["dataset"] == "synthetic"
     assert "airplane" in printed and "noise 0.5" in printed and "fog 5" in printed
     x, y = keras_euler.datasets.synthetic.images()[1]
     predicted = keras_euler.list_presets()[NAME].load().predict(x[:40], verbose=0).argmax(-1)
     assert found["accuracy"] == pytest.approx((predicted == y[:40]).mean())
     assert np.sum(found["confusion"]) == 40 and np.trace(found["confusion"]) == round(40 * found["accuracy"])
     assert list(found["noise"]) == ["0", "0.5", "3"] and len(set(found["shifted"].values())) == 1
-    assert (tmp_path / "out" / "evaluation.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / NAME / "evaluation.png").stat().st_size > 10_000
 
 
 def test_noise_is_that_of_normalized_pixels(rng):
@@ -67,6 +73,19 @@ def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
     assert found[0] == found[1] and "normalized like in cifar10.py" in capsys.readouterr().out
 
 
+def test_images_are_averaged_to_the_pixels_of_the_network(tmp_path, monkeypatch):
+    """As networks of `--quick` and `--scaled` take them; without --out the folder is named after the run."""
+    model = cifar10.build_model(settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4))
+    monkeypatch.chdir(tmp_path)
+    Path("run8").mkdir()
+    model.save("run8/model.keras")
+    evaluate.main(["run8/model.keras", "--quick", "--noise", *BACKEND])
+    x, y = keras_euler.datasets.synthetic.images()[1]
+    predicted = model.predict(x.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4)).round(), verbose=0).argmax(-1)
+    found = json.loads(Path("runs/evaluation-run8/evaluation.json").read_text())
+    assert found["accuracy"] == (predicted == y).mean() and found["settings"]["model"] == "run8/model.keras"
+
+
 def test_folded_preset(tmp_path):
     """A functional model; the noise of one seed is the same."""
     keras_euler.fold(keras_euler.list_presets()[NAME].load()).save(tmp_path / "folded.keras")
@@ -88,7 +107,7 @@ def test_texts(tmp_path, capsys):
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
-    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(tmp_path / "small.keras")
+    keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(tmp_path / "small.keras")
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "code.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
@@ -97,12 +116,12 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         ("nowhere",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",
-        (tmp_path / "torn.keras",): "MODEL cannot be read as a .keras file",
+        (tmp_path / "torn.keras",): "torn.keras is no .keras file, or is truncated.",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
         (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
         (NAME, "--test-size", "0"): "--test-size must be at least 1. Received: 0.",
-        (NAME, "--shifted", tmp_path / "no"): "`data_dir` does not exist",
+        (NAME, "--shifted", tmp_path / "no"): f"--shifted must exist. Received: {tmp_path / 'no'}.",
     }
     for flags, message in refused.items():
         with pytest.raises(SystemExit) as end:

@@ -46,10 +46,10 @@ BAD = [
     (["--epochs", "2"], "both set the length"),
     (["--seed=1"], "unrecognized arguments: --seed"),
     (["--seed", "1"], "unrecognized arguments: --seed"),
-    (["--h", "-1"], "`h` must be a finite number >= 0"),
-    (["--h", "x"], "Received: h='x'"),
+    (["--h", "-1"], "--h must be a finite number >= 0"),
+    (["--h", "x"], "Received: --h 'x'"),
     (["--layers", "conv9"], "Received: 'conv9', which matches none of 19"),
-    (["--depth", "21"], "`depth` must be 6n + 2"),
+    (["--depth", "21"], "--depth must be 6n + 2"),
     (["--nonsense"], "unrecognized arguments: --nonsense"),
 ]
 

@@ -32,6 +32,7 @@ def test_figure_of_eulers_method(tmp_path, capsys):
         ("--h", "0"): "--h must be more than 0. Received: 0.",
         ("--end", "inf"): "--end must be finite. Received: inf.",
         ("--end", "0.5"): "--h must be at most --end. Received: 1.",
+        ("--end", "1e12"): "at most 100,000 steps. Received: --end 1e+12 with --h 0.1 takes 1e+13.",
         ("--out", str(tmp_path / "no" / "x.png")): "--out must be a file *.png in an existing folder",
         ("--out", str(tmp_path / "x.txt")): "--out must be a file *.png in an existing folder",
         ("--out", str(tmp_path)): "--out must be a file *.png in an existing folder",
@@ -52,6 +53,14 @@ def test_best_straight_line():
     points = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
     for labels, share in (([0, 0, 1, 1, 1], 1.0), ([1, 0, 0, 0, 0], 1.0), ([0, 1, 1, 0, 0], 0.8), ([0, 0, 0, 0, 1], 0.8)):
         assert two_moons.separable(points, np.array(labels)) == share
+
+
+def test_picture_of_the_moons_explains_itself():
+    points, labels = two_moons.moons(50, 0.0, 0)
+    figure = two_moons.draw({"h = 1": {"input": points}}, labels)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class 0", "class 1"]
+    assert "accuracy of the best straight line" in figure.get_suptitle()
+    assert figure.axes[0].get_xlabel() == f"{two_moons.separable(points, labels):.2f}"
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):

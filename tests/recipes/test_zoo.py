@@ -75,3 +75,10 @@ def test_runs_of_several_seeds_and_too_large_a_file(tmp_path, monkeypatch, capsy
         zoo.main([*both, "--name", "large", "--backend", BACKEND])
     assert "bytes; a file of the package may take 1,000" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == ["both.weights.h5", "presets.json"]
+
+
+@pytest.mark.parametrize("flags", [["--name", "x"], ["--zoo", "/nope"], ["--limits", "none"]])
+def test_flags_of_a_preset_alone_are_refused(flags, capsys):
+    with pytest.raises(SystemExit) as end:
+        zoo.main(flags)
+    assert end.value.code == 2 and f"{flags[0]} is for --add alone, which is missing" in capsys.readouterr().err

@@ -44,6 +44,13 @@ class Batches(keras.utils.PyDataset):
         return X[rows], Y[rows]
 
 
+class Threads(Batches):
+    """The batches in an order that must stay, although two threads prepare them."""
+
+    def __init__(self):
+        super().__init__(workers=2)
+
+
 class Killed(Exception):
     pass
 
@@ -68,6 +75,7 @@ CASES = {
     "arrays": dict(train=TRAIN, batch_size=16),
     "sample weights": dict(train=(X, Y, np.linspace(0, 1, 48)), batch_size=20),
     "dataset": dict(train=Batches()),
+    "dataset with threads": dict(train=Threads()),
     "no test data": dict(train=TRAIN, batch_size=16, test=None),
     "steps": dict(train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9)),
 }

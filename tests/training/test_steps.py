@@ -1,0 +1,189 @@
+"""Checkpoints within an epoch: a run that is killed there ends as an uninterrupted one, to the last bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, training
+from tests.training.test_custom_models import Halving
+from tests.training.test_fit import EXAMPLE, ROOT, TEST, TRAIN, Batches, Killed, Threads, X, Y, make, state, without_times
+
+BACKEND = keras.backend.backend()
+
+
+class KillAt(keras.callbacks.Callback):
+    """Raise an error before a step of the training, counted from 0 over all epochs of this process."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step, self._done = step, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._done == self.step:
+            raise Killed
+        self._done += 1
+
+
+class CountSteps(keras.callbacks.Callback):
+    """Count the steps of the training, and report their number."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.steps += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["steps"] = self.steps
+
+
+def never_better():
+    plateau = dict(monitor="val_loss", min_delta=10.0)
+    return [keras.callbacks.ReduceLROnPlateau(patience=2, **plateau), keras.callbacks.EarlyStopping(patience=4, **plateau)]
+
+
+CASES = {
+    "arrays": {},
+    "a last batch of another size": dict(batch_size=20, checkpoint_steps=1, epochs=6, train=(X, Y, np.linspace(0, 1, 48))),
+    "dataset": dict(train=Batches(), batch_size=None),
+    "dataset with threads": dict(train=Threads(), batch_size=None),
+    "averages": dict(optimizer=lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)),
+    "schedule by step": dict(optimizer=lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5))),
+    "schedule by epoch": dict(optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]),
+    "callbacks that count": dict(callbacks=never_better, epochs=8),
+    "callback that counts steps": dict(callbacks=lambda: [CountSteps()]),
+    "callback that changes its number": dict(callbacks=lambda: [Halving()]),
+    "callback that changes the rate": dict(callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]),
+    "no test data": dict(test=None),
+}
+
+
+def run(folder, kill=None, optimizer=lambda: "adam", callbacks=lambda: [], train=TRAIN, test=TEST, **changes):
+    """Train six steps per epoch, with a checkpoint every two steps; return model and result."""
+    keras.backend.clear_session()  # the layers get the same names again
+    model = make(optimizer())
+    arguments = {"epochs": 4, "batch_size": 8, "seed": 3, "verbose": 0, "checkpoint_steps": 2, **changes}
+    kills = [] if kill is None else [KillAt(kill)]
+    return model, training.fit(model, train, test, folder, callbacks=[*callbacks(), *kills], **arguments)
+
+
+def assert_equal_runs(found, expected):
+    assert without_times(found[1].history) == without_times(expected[1].history)
+    for ours, theirs in zip(state(found[0]), state(expected[0]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_is_killed_within_epochs_ends_as_an_uninterrupted_one(case, tmp_path):
+    whole = run(tmp_path / "whole", **{**CASES[case], "checkpoint_steps": None})
+    assert not (tmp_path / "whole" / "step.npz").exists()
+    found = False
+    for kill in (3, 2, 4, 3):
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", kill, **CASES[case])
+        found |= (tmp_path / "killed" / "step.npz").exists()
+    assert found
+    killed = run(tmp_path / "killed", **CASES[case])
+    assert killed[1].resumed and not (tmp_path / "killed" / "step.npz").exists()
+    assert_equal_runs(killed, whole)
+
+
+def test_run_goes_on_at_the_step_and_not_at_the_epoch(tmp_path, capsys):
+    with pytest.raises(Killed):
+        run(tmp_path, 11)
+
+    class Count(keras.callbacks.Callback):
+        steps = ()
+
+        def on_train_batch_end(self, batch, logs=None):
+            Count.steps += (int(keras.ops.convert_to_numpy(self.model.optimizer.iterations)),)
+
+    run(tmp_path, epochs=4, callbacks=lambda: [Count()], verbose=2)
+    assert Count.steps == tuple(range(11, 25))  # ten steps were done
+    assert "Resuming after epoch 1 of 4, step 4 of 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("per", ["iteration", "epoch"])
+def test_loggers_and_their_totals(per, tmp_path):
+    def with_loggers(folder, kill=None, **changes):
+        def loggers():
+            made = GradientLogger(folder / "g.csv", per=per, flush=3), WeightLogger(folder / "w.csv", per=per, flush=4)
+            return [*made, GradientLogger(lambda step, norms: calls.append(step), per=per)]
+
+        folder.mkdir(exist_ok=True)
+        recorder = lambda: GradientRecorder(keras.optimizers.SGD(0.1), capacity=4, moments=True)  # noqa: E731
+        return run(tmp_path / f"run of {folder.name}", kill, recorder, loggers, **changes)
+
+    calls = []
+    whole = with_loggers(tmp_path / "whole", checkpoint_steps=None)
+    expected, calls = calls, []
+    for kill in (3, 3, 5, 6):
+        with pytest.raises(Killed):
+            with_loggers(tmp_path / "killed", kill)
+    assert_equal_runs(with_loggers(tmp_path / "killed"), whole)
+    assert "gradient_norm_max" in whole[1].history[0] and sorted({*calls}) == expected
+    for name in ("g.csv", "w.csv"):
+        assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path, capsys):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", 3)
+    old = (tmp_path / "killed" / "step.npz").read_bytes()
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", 5)
+    (tmp_path / "killed" / "step.npz").write_bytes(old)  # as if the process had been killed before it was removed
+    capsys.readouterr()
+    assert_equal_runs(run(tmp_path / "killed", verbose=2), whole)
+    assert capsys.readouterr().out.startswith("Resuming after epoch 1 of 4\n")
+
+
+def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, 9)
+    (tmp_path / "step.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"step\.npz cannot be read .*Delete it to go on after the last epoch"):
+        run(tmp_path)
+    (tmp_path / "step.npz").unlink()
+    assert len(run(tmp_path)[1].history) == 4
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses several steps per execution on torch")
+def test_several_steps_per_execution(tmp_path):
+    def train(folder, kill=None, every=2):
+        model = make()
+        model.compile("adam", model.loss, metrics=["accuracy"], steps_per_execution=3)
+        kills = [] if kill is None else [KillAt(kill)]
+        shared = dict(epochs=3, batch_size=8, verbose=0, checkpoint_steps=every)
+        return model, training.fit(model, TRAIN, TEST, tmp_path / folder, callbacks=kills, **shared)
+
+    whole = train("whole", every=None)
+    for kill in (1, 2):
+        with pytest.raises(Killed):
+            train("killed", kill)
+    assert_equal_runs(train("killed"), whole)
+
+
+def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    script = tmp_path / "script.py"
+    script.write_text(EXAMPLE.read_text().replace("verbose=2", "verbose=2, checkpoint_steps=3"))
+    shared = dict(env=environment, text=True, check=True)
+    done = subprocess.run([sys.executable, EXAMPLE, tmp_path / "whole"], capture_output=True, **shared)
+    command = [sys.executable, script, tmp_path / "killed"]
+    for _ in range(2):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and not (tmp_path / "killed" / "step.npz").exists():
+                time.sleep(0.01)
+            time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+    again = subprocess.run(command, capture_output=True, **shared)
+    assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
