@@ -118,16 +118,17 @@ def _queue(
     finished: list[Finished],
     say: Callable[[str], None],
 ) -> None:
-    is_search = isinstance(points, Search)
-    grid, domains = ([], search_space(points)) if is_search else (points, distributions(points, choices))
-    new, num_added = enqueue(study, grid, domains, finished)
-    if num_added:
-        say(f"{counted(num_added, 'finished trial')} taken from the file")
-    if is_search:
-        new = propose(study, points.num_trials)
-        say(f"search {name}: {counted(points.num_trials, 'trial')}, {new} new")
+    if isinstance(points, Search):
+        _, num_taken = enqueue(study, [], search_space(points), finished)
+        new, num_trials = propose(study, points.num_trials), points.num_trials
+    else:
+        new, num_taken = enqueue(study, points, distributions(points, choices), finished)
+        num_trials = len(points)
+    if num_taken:
+        say(f"{counted(num_taken, 'finished trial')} taken from the file")
+    say(f"study {name}: {counted(num_trials, 'trial')}, {new} new")
+    if isinstance(points, Search):
         return
-    say(f"study {name}: {counted(len(points), 'trial')}, {new} new")
     others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
     if others:
         say(f"{counted(others, 'trial')} with other values left in this study, for another command")
