@@ -23,8 +23,8 @@ class GradientLogger(NormLogger):
     With `GradientRecorder(..., moments=True)`, mean, standard deviation and share of zeros of each layer's gradient follow in
     the columns `layer/mean`, `layer/stddev` and `layer/zeros`.
 
-    A function is called once per row, with the number of the iteration or epoch and a dict of the other columns. Experiment
-    trackers need one line: `lambda step, norms: wandb.log(norms, step=step)` or the same with MLflow's log_metrics.
+    A function is called once per row, with the number of the iteration or epoch and a dict of the other columns. One line sends
+    them to an experiment tracker: `lambda step, norms: wandb.log(norms, step=step)`.
 
     The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the total. The progress bar
     and History show them. CSVLogger, TensorBoard and other callbacks see them only if they come after this one in the list;
