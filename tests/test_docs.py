@@ -58,7 +58,10 @@ def test_pages_are_the_public_modules(pages):
 
 def test_the_front_page_lists_names_and_subpackages_with_a_line_each(pages):
     front = next(text for path, text in pages.items() if path.name == "keras_euler.html")
-    for line in ("Write the gradient norms of training by layer to a CSV file.", "Figures from recorded numbers (extra: plots)."):
+    for line in (
+        "Write the gradient norms of training by layer to a CSV file, or pass them to a function.",
+        "Figures from recorded numbers (extra: plots).",
+    ):
         assert f"<td>{line}</td>" in front
     assert "$$x_{n+1} = I(x_n + h F(x_n))$$" in front
 
