@@ -51,7 +51,7 @@ class StudyOptions(Options):
     sampler: str = setting("grid", "grid, or a search along the axis by tpe or gp", choices=("grid", "tpe", "gp"))
     trials: int | None = setting(None, "number of trials with tpe and gp (default: 30)", parse=int, minimum=1)
     export: Path | None = setting(None, "only write the finished trials to this file", parse=Path, suffix=".json")
-    import_: Path | None = setting(None, "take finished trials from a file of --export", parse=Path, suffix=".json")
+    import_: Path | None = setting(None, "take finished trials from a file of --export", parse=Path)
     study: str = ""
     dataset: str = ""
     quick: bool = False

@@ -162,5 +162,10 @@ def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     return values
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value is an integer or a float; booleans are neither."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _are_numbers(values: Iterable[object]) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    return all(is_number(value) for value in values)

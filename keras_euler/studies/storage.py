@@ -6,7 +6,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keras_euler._types import PathLike
 from keras_euler.studies.optional import JournalFileOpenLock, optuna, sqlalchemy
@@ -122,19 +122,44 @@ def hide_password(url: str) -> str:
 def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "optuna.storages.RDBStorage":
     try:
         with no_experimental_warnings():
-            return optuna.storages.RDBStorage(
+            storage = optuna.storages.RDBStorage(
                 url,
                 engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
                 heartbeat_interval=heartbeat,
                 grace_period=3 * heartbeat,
                 heartbeat_stale_trial_callback=requeue_trial,
             )
+        return _serialized(storage) if is_sqlite else storage
     except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all create the tables
         has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
         if not has_raced or attempts == 1:
             raise
     time.sleep(0.5)
     return _opened(url, heartbeat, is_sqlite, attempts - 1)
+
+
+def _serialized(storage: "optuna.storages.RDBStorage") -> "optuna.storages.RDBStorage":
+    """Let each transaction of SQLite lock the file before it reads.
+
+    Optuna reads the state of a trial before it writes it. Other databases lock the row; without a lock two workers claim one trial.
+    """
+    storage.engine.dispose()
+    sqlalchemy.event.listen(storage.engine, "connect", _leave_begin_to_us)
+    sqlalchemy.event.listen(storage.engine, "begin", _begin_immediately)
+    return storage
+
+
+def _leave_begin_to_us(connection: Any, record: object) -> None:
+    connection.isolation_level = None
+
+
+def _begin_immediately(connection: "sqlalchemy.Connection") -> None:
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except sqlalchemy.exc.OperationalError as error:
+        if "readonly" not in str(error):
+            raise
+        connection.exec_driver_sql("BEGIN")  # to read a file that cannot be written
 
 
 @contextlib.contextmanager

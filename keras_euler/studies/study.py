@@ -67,7 +67,8 @@ def run(
         choices: Dict of setting -> all values that it may take in later calls, unless it has numbers. Default: those of `points`.
         cost: Function from a point to its relative duration, to estimate the remaining time. Default: all durations are equal.
         reuse: File of `export_trials`. Points that a study there has finished with equal settings are taken from it, not run; a
-            trial's settings are its point and the `definition` of its study.
+            trial's settings are its point and the `definition` of its study. Without a `definition`, only the study of
+            this name counts.
         verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
@@ -101,7 +102,7 @@ def run(
                 study = open_study(opened, name, definition or {}, **_sampling(points))
                 for attribute, value in (attributes or {}).items():
                     study.set_user_attr(attribute, value)
-                finished = [] if reuse is None else finished_points(reuse, definition or {}, points)
+                finished = [] if reuse is None else finished_points(reuse, name, definition or {}, points)
                 _queue(study, name, points, choices or {}, finished, say)
             if workers > 1:
                 _spawn(workers, (objective, points, url, name, heartbeat, cost, verbose))

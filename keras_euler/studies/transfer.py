@@ -1,14 +1,13 @@
 """Carry finished trials from one storage or study to another by a JSON file."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_euler._types import PathLike
 from keras_euler.studies.optional import optuna
-from keras_euler.studies.points import Point, Search, key
+from keras_euler.studies.points import Point, Search, is_number, key
 from keras_euler.studies.processes import PROCESS
 from keras_euler.studies.queue import Finished
 from keras_euler.studies.storage import storage_url
@@ -55,13 +54,15 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
     return sum(len(study["trials"]) for study in studies.values())
 
 
-def finished_points(file: PathLike, definition: Mapping[str, Any], points: Sequence[Point] | Search) -> list[Finished]:
+def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], points: Sequence[Point] | Search) -> list[Finished]:
     """Return pairs of a point and its result in a file of `export_trials`, whichever study there has it.
 
-    The settings of a trial are its parameters and the definition of its study. They must equal those of a point.
+    The settings of a trial are its parameters and the definition of its study. They must equal those of a point. Without a
+    definition nothing says that another study has the same objective, so only the study of the same name counts.
 
     Args:
         file: The file.
+        name: Name of the study that takes the results.
         definition: JSON-serializable dict of what all points share.
         points: Points of a grid, or a search.
 
@@ -69,24 +70,31 @@ def finished_points(file: PathLike, definition: Mapping[str, Any], points: Seque
         ValueError: The file is not one of `export_trials`.
         OSError: The file cannot be read.
     """
-    finished, shared = _read(file), json.loads(json.dumps(definition))
+    shared = json.loads(json.dumps(definition))
+    finished = [pair for study, *pair in _read(file) if shared or study == name]
     if isinstance(points, Search):
-        name, low, high = points.name, points.low, points.high
-        values = [settings[name] for settings, _ in finished if low <= settings.get(name, math.inf) <= high]
-        points = [{**points.fixed, name: value} for value in values]
-    return [(point, result) for point in points for settings, result in finished if settings == {**shared, **point}]
+        axis, low, high = points.name, points.low, points.high
+        values = [value for settings, _ in finished if is_number(value := settings.get(axis)) and low <= value <= high]
+        points = [{**points.fixed, axis: value} for value in values]
+    return [(p, result) for p in points for settings, result in finished if _typed(settings) == _typed({**shared, **p})]
 
 
-def _read(file: PathLike) -> list[Finished]:
-    """Return pairs of all settings of a trial, and its result."""
+def _typed(settings: Mapping[str, Any]) -> dict[str, tuple[bool, Any]]:
+    """Return settings in a form in which True differs from 1."""
+    return {name: (isinstance(value, bool), value) for name, value in settings.items()}
+
+
+def _read(file: PathLike) -> list[tuple[str, Point, dict[str, Any]]]:
+    """Return the study, all settings and the result of each trial."""
     try:
         studies = json.loads(Path(file).read_text())
         return [
             (
+                name,
                 {**study["user_attrs"].get("definition", {}), **trial["params"]},
                 {"value": float(trial["value"]), "user_attrs": dict(trial["user_attrs"])},
             )
-            for study in studies.values()
+            for name, study in studies.items()
             for trial in study["trials"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:

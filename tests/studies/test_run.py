@@ -118,6 +118,18 @@ def test_search_takes_finished_trials_within_its_bounds(tmp_path):
     assert len(table) == 3 and table.value.tolist() == [0.5, 0.0, 0.0]
 
 
+def test_result_of_another_objective_or_type_is_not_taken(tmp_path):
+    for name, points, definition in [("loss", [1, 2], {}), ("flags", [True], {}), ("rule", [1, 2], {"h": "1/L"})]:
+        arguments = dict(name=name, definition=definition, verbose=False)
+        studies.run(lambda point: -100.0, studies.grid(x=points), tmp_path / "there.db", **arguments)
+    studies.export_trials(tmp_path / "there.db", tmp_path / "trials.json")
+    here = dict(storage=tmp_path / "here.db", reuse=tmp_path / "trials.json", verbose=False)
+    assert studies.run(lambda point: 1.0, studies.grid(x=[1, 2]), name="accuracy", **here).value.tolist() == [1.0, 1.0]
+    assert studies.run(lambda point: 1.0, studies.grid(x=[1]), name="flags", **here).value.tolist() == [1.0]
+    search = studies.Search("h", 0.1, 1.0, num_trials=2, fixed={"x": 1})
+    assert studies.run(lambda point: 1.0, search, name="search", definition={"depth": 8}, **here).value.tolist() == [1.0, 1.0]
+
+
 def test_point_that_is_added_while_it_waits_is_not_run_again(tmp_path):
     studies.run(lambda point: 0.5, studies.grid(x=[2]), tmp_path / "there.db", verbose=False)
     assert studies.export_trials(tmp_path / "there.db", tmp_path / "trials.json") == 1

@@ -1,6 +1,7 @@
 """Storages of studies: errors are one sentence, and no password is printed."""
 
 import contextlib
+import sqlite3
 
 import keras
 import optuna
@@ -20,6 +21,15 @@ def test_read_only_storage_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="failed: attempt to write a readonly database"), storage.storage_errors(url):
         study = optuna.load_study(study_name="study", storage=optuna.storages.RDBStorage(url, skip_table_creation=True))
         queue.enqueue(study, POINTS, DISTRIBUTIONS)
+
+
+def test_claim_on_sqlite_locks_the_trial_before_it_reads_its_state(tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    database = storage.open_storage(url)
+    other = sqlite3.connect(tmp_path / "study.db", timeout=0)
+    with database.engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("begin immediate")
+    other.close()
 
 
 def test_storages_that_cannot_be_used_say_why_and_keep_the_password(tmp_path):

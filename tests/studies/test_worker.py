@@ -187,6 +187,25 @@ def test_trial_whose_process_dies_again_and_again_is_never_lost_and_comes_last(s
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a process cannot be looked up without ending it")
+def test_process_that_its_parent_has_not_reaped_is_dead():
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # it is a zombie now
+    try:
+        assert processes.is_dead([processes.this_process()[0], child])
+    finally:
+        os.waitpid(child, 0)
+
+
+def test_equal_host_names_alone_do_not_tell_that_a_process_is_dead(monkeypatch):
+    def unreadable(path):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(processes.os, "readlink", unreadable)
+    assert not processes.is_dead([processes.this_process()[0], 2**22 + 1])
+
+
 def test_trial_of_a_dead_process_of_this_machine_is_taken_over_at_once(study):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
