@@ -127,7 +127,7 @@ def fit(
         with run.owned(config), Interruptible():
             finished = run.result()  # another process may just have finished it
             if not finished:
-                rows, memory = _restore(model, run)
+                rows, memory = _restore(model, run, epochs)
                 position = stored_position(model, run, len(rows), batches)
                 resumed = bool(rows) or position is not None
                 if resumed and verbose:
@@ -151,7 +151,7 @@ def fit(
                             callbacks=[seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()],
                         )
                 return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
-    rows, _ = _restore(model, run)
+    rows, _ = _restore(model, run, epochs)
     return TrainingResult(run.path, rows, finished, True)
 
 
@@ -215,9 +215,14 @@ def _without_names(config: Any) -> Any:
     return {key: _without_names(value) for key, value in config.items() if key != "name"}
 
 
-def _restore(model: keras.Model, run: RunFolder) -> tuple[list[Row], Memory]:
+def _restore(model: keras.Model, run: RunFolder, epochs: int) -> tuple[list[Row], Memory]:
     """Load the last checkpoint into the model; return its history and the state of the callbacks."""
     rows, arrays, memory = run.load_checkpoint()
+    if len(rows) > epochs:
+        raise ValueError(
+            f"The checkpoint {run.checkpoint} has {len(rows)} epochs of a run of {epochs}: it is another run's. "
+            "Restore the run's own, or delete it to start over."
+        )
     if rows and arrays is not None:
         assign(state(model), arrays, run.checkpoint)
     return rows, memory

@@ -19,6 +19,7 @@ LOCK = ".lock"
 Row = dict[str, Any]  # the measurements of an epoch
 Memory = dict[str, Any] | None  # the state of callbacks
 START_OVER = "Restore it, or delete the folder to start over"
+ADVICE = {"config.json": START_OVER, "result.json": "Delete it: the next call writes it from the checkpoint"}
 
 
 class FolderInUse(OSError):
@@ -201,7 +202,9 @@ class RunFolder:
         result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
         numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
         if result and not (isinstance(result["diverged"], bool) and numbers):
-            raise ValueError(f"{self.path / 'result.json'} is damaged: its values are not those of a result. {START_OVER}.")
+            raise ValueError(
+                f"{self.path / 'result.json'} is damaged: its values are not those of a result. {ADVICE['result.json']}."
+            )
         return result or None
 
     @contextlib.contextmanager
@@ -258,5 +261,5 @@ def _read_json(file: Path, required: Iterable[str]) -> Config:
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
     except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}. {START_OVER}.") from error
+        raise ValueError(f"{file} is damaged: {error}. {ADVICE[file.name]}.") from error
     return value

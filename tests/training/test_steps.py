@@ -156,6 +156,14 @@ def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
     assert len(run(tmp_path)[1].history) == 4
 
 
+def test_checkpoint_of_a_longer_run_is_refused(tmp_path):
+    run(tmp_path / "long", epochs=3)
+    run(tmp_path / "short", epochs=2)
+    (tmp_path / "long" / "checkpoint.npz").replace(tmp_path / "short" / "checkpoint.npz")
+    with pytest.raises(ValueError, match=r"has 3 epochs of a run of 2: it is another run's. Restore the run's own, or delete it"):
+        run(tmp_path / "short", epochs=2)
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses several steps per execution on torch")
 def test_several_steps_per_execution(tmp_path):
     def train(folder, kill=None, every=2):
