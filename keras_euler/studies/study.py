@@ -119,12 +119,11 @@ def _queue(
     finished: list[Finished],
     say: Callable[[str], None],
 ) -> None:
-    is_search = isinstance(points, Search)
-    grid, domains = ([], search_space(points)) if is_search else (points, distributions(points, choices))
+    grid, domains = ([], search_space(points)) if isinstance(points, Search) else (points, distributions(points, choices))
     new, num_added = enqueue(study, grid, domains, finished)
     if num_added:
         say(f"{counted(num_added, 'finished trial')} taken from the file")
-    if is_search:
+    if isinstance(points, Search):
         new = propose(study, points.num_trials)
         say(f"search {name}: {counted(points.num_trials, 'trial')}, {new} new")
         return
