@@ -207,10 +207,9 @@ def _search_range(parser, options, plan):
 
 def _num_missing(table, points):
     """Return how many trials of this command have no result."""
-    done = table[table.state.isin(["complete", "pruned"])]
     if not isinstance(points, list):
-        return max(0, points.num_trials - len(done))
-    finished = done[list(points[0])].to_dict("records")
+        return max(0, points.num_trials - int(table.state.isin(["complete", "pruned"]).sum()))
+    finished = table[table.state == "complete"][list(points[0])].to_dict("records")  # a grid prunes repeated trials alone
     return sum(point not in finished for point in points)
 
 

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -162,7 +162,7 @@ def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     return values
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether a value is an integer or a float; booleans are neither."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -71,7 +71,7 @@ def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], po
         OSError: The file cannot be read.
     """
     shared = json.loads(json.dumps(definition))
-    finished = [pair for study, *pair in _read(file) if shared or study == name]
+    finished = [(settings, result) for study, settings, result in _read(file) if shared or study == name]
     if isinstance(points, Search):
         axis, low, high = points.name, points.low, points.high
         values = [value for settings, _ in finished if is_number(value := settings.get(axis)) and low <= value <= high]

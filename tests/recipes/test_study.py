@@ -10,6 +10,7 @@ from pathlib import Path
 import _plan
 import keras
 import optuna
+import pandas as pd
 import pytest
 import report
 import study
@@ -269,3 +270,8 @@ def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "trials.json") == 0
     assert len(pretended) == 2 and "2 finished trials taken from the file" in capsys.readouterr().out
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "no.json") == 2
+
+
+def test_repeated_trial_of_a_grid_is_no_result():
+    table = pd.DataFrame({"depth": [8, 14, 20], "state": ["complete", "pruned", "failed"]})
+    assert study._num_missing(table, [{"depth": depth} for depth in (8, 14, 20)]) == 2
