@@ -77,7 +77,7 @@ def main(argv=None):
         if search_range:
             name, low, high, fixed = search_range
             points = studies.Search(name, low, high, options.trials or 30, options.sampler, fixed)
-            definition |= {"search": [low, high], **fixed}
+            definition |= fixed
             description |= {"search": [low, high]}
         else:
             points = studies.grid(**plan.varied)
@@ -97,7 +97,7 @@ def main(argv=None):
         if search_range:
             print(f"best: {_best(table, name)} ({', '.join(f'{n} {v}' for n, v in fixed.items())})")
         print(f"Figures and tables: python recipes/report.py {studies.hide_password(url) if options.storage else execution.out}")
-        failed = int((table.state == "failed").sum()) if len(table) else 0
+        failed = _num_failed(table, points)
         if failed:
             sys.exit(f"study.py: trials that failed: {failed}. The report shows their errors; the same command retries them.")
         missing = _num_missing(table, points)
@@ -203,6 +203,12 @@ def _search_range(parser, options, plan):
     if several:
         parser.error(f"--sampler searches along {name}; choose one value of {' and '.join(several)}.")
     return name, min(values), max(values), {other: choices[0] for other, choices in other_values.items()}
+
+
+def _num_failed(table, points):
+    """Return how many trials of this command failed."""
+    failed = table[table.state == "failed"]
+    return sum(point in points for point in failed[list(points[0])].to_dict("records")) if isinstance(points, list) else len(failed)
 
 
 def _num_missing(table, points):

@@ -61,7 +61,7 @@ class ImageClassifier(keras.Sequential):
 
         Args:
             images: The path of an image file, or a list of paths; such images are cropped to the model's aspect ratio and resized.
-                Or an array of raw pixels of the model's size, one image or n: uint8, or floats with whole numbers in 0..255.
+                Or an array of raw pixels of the model's size, one image or n: uint8, or floats in 0..255, which are rounded.
             **kwargs: As for `predict`: `batch_size` and the like.
 
         Returns:
@@ -86,6 +86,8 @@ class ImageClassifier(keras.Sequential):
         if isinstance(images, (list, tuple)) and images and all(isinstance(image, (str, os.PathLike)) for image in images):
             images = np.stack([read_image(image, shape) for image in images])
         images = check_images(images)
+        if images.dtype.kind == "f":
+            images = np.rint(check_pixels(images, must_be_whole=False))
         images = images[None] if images.ndim == len(shape) else images
         found = images.shape[1:]
         if len(shape) != len(found) or any(wanted not in (None, size) for wanted, size in zip(shape, found, strict=True)):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Which trial of a point is shown if there are several.
-PREFERENCE = ("complete", "pruned", "running", "waiting", "failed", "interrupted")
+PREFERENCE = ("complete", "running", "waiting", "failed", "pruned", "interrupted")
 
 
 def study_names(storage: PathLike) -> list[str]:

@@ -20,13 +20,13 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
 
     Args:
         storage: Path of a SQLite file, or a database URL.
-        file: The file to write.
+        file: The file to write. An earlier export is replaced if the storage has all its trials.
 
     Returns:
         Number of trials written.
 
     Raises:
-        ValueError: There is no such storage.
+        ValueError: There is no such storage, or the file exists and is not an earlier export.
         OSError: The file cannot be written.
 
     Example:
@@ -50,8 +50,18 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
             for trial in complete
         }
         studies[name] = {"user_attrs": study.user_attrs, "trials": list(trials.values())}
+    if Path(file).exists():
+        _check_replaceable(file, studies)
     write_atomically(file, lambda path: path.write_text(json.dumps(studies, indent=1) + "\n"))
     return sum(len(study["trials"]) for study in studies.values())
+
+
+def _check_replaceable(file: PathLike, studies: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a file is not one of `export_trials`, or has trials that these studies lack."""
+    own = {(name, key(trial["params"])) for name, study in studies.items() for trial in study["trials"]}
+    num_lost = sum((name, key(params)) not in own for name, params, *_ in _read(file))
+    if num_lost:
+        raise ValueError(f"{file} has {num_lost} trials that this storage lacks, and was not replaced. Pass another file.")
 
 
 def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], points: Sequence[Point] | Search) -> list[Finished]:
@@ -71,7 +81,7 @@ def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], po
         OSError: The file cannot be read.
     """
     shared = json.loads(json.dumps(definition))
-    finished = [(settings, result) for study, settings, result in _read(file) if shared or study == name]
+    finished = [(settings, result) for study, _, settings, result in _read(file) if shared or study == name]
     if isinstance(points, Search):
         axis, low, high = points.name, points.low, points.high
         values = [value for settings, _ in finished if is_number(value := settings.get(axis)) and low <= value <= high]
@@ -84,13 +94,14 @@ def _typed(settings: Mapping[str, Any]) -> dict[str, tuple[bool, Any]]:
     return {name: (isinstance(value, bool), value) for name, value in settings.items()}
 
 
-def _read(file: PathLike) -> list[tuple[str, Point, dict[str, Any]]]:
-    """Return the study, all settings and the result of each trial."""
+def _read(file: PathLike) -> list[tuple[str, Point, Point, dict[str, Any]]]:
+    """Return the study, the parameters, all settings and the result of each trial."""
     try:
         studies = json.loads(Path(file).read_text())
         return [
             (
                 name,
+                trial["params"],
                 {**study["user_attrs"].get("definition", {}), **trial["params"]},
                 {"value": float(trial["value"]), "user_attrs": dict(trial["user_attrs"])},
             )

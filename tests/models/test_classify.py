@@ -64,6 +64,12 @@ def test_names_survive_a_file_and_are_numbers_without(model, tmp_path):
     assert build(None).classify(photo(8, 8)) == [(2, EXPECTED[1])]
 
 
+def test_floats_are_rounded(model):
+    pixels = photo(8, 8)
+    noise = np.random.default_rng(0).uniform(-0.4, 0.4, pixels.shape) * ((pixels > 0) & (pixels < 255))
+    assert model.classify(pixels + noise) == model.classify(pixels) == [EXPECTED]
+
+
 def test_probabilities_stay():
     outputs = np.array([[0.25, 0.75], [1.0, 0.0]], "float32")
     assert most_probable(outputs, None) == [(1, 0.75), (0, 1.0)]
@@ -89,7 +95,7 @@ def test_wrong_images_are_named(model, tmp_path):
             model.classify(path)
     with pytest.raises(ValueError, match=r"Images must have the shape \(8, 8, 3\). Received: \(40, 60, 3\). Only files"):
         model.classify(photo())
-    with pytest.raises(ValueError, match="Images must be raw pixels, whole numbers in 0..255. Received: float64 values"):
+    with pytest.raises(ValueError, match="Images must be raw pixels, numbers from 0 to 255. Received: float64 values"):
         model.classify(photo(8, 8) / 255)
     for images in (None, 3, b"x"):
         with pytest.raises(TypeError, match="`x` must be an array"):

@@ -104,6 +104,21 @@ def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
 
 
 @once
+def test_status_is_that_of_the_trials_of_the_command(pretended, monkeypatch, tmp_path):
+    arguments = ["depth", *TINY, "--seeds", 1, "--out", tmp_path / "study"]
+    real = study.train
+
+    def broken(*_, **__):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(study, "train", broken)
+    assert "trials that failed: 2" in run(*arguments, "--depths", 8)
+    monkeypatch.setattr(study, "train", real)
+    assert run(*arguments, "--depths", 14) == 0
+    assert len(pretended) == 2
+
+
+@once
 def test_report_of_a_search(pretended, tmp_path):
     arguments = ["h", *TINY, "--depths", 8, "--sampler", "gp", "--trials", 4, "--out", tmp_path / "study"]
     assert run(*arguments) == 0

@@ -153,6 +153,19 @@ def test_file_of_something_else_is_refused(tmp_path, text):
         studies.run(square, studies.grid(x=[1]), tmp_path / "study.db", reuse=tmp_path / "trials.json")
 
 
+def test_export_replaces_only_an_earlier_export(tmp_path):
+    studies.run(square, studies.grid(x=[1], kind=["a"]), tmp_path / "here.db", verbose=False)
+    studies.run(square, studies.grid(x=[1, 2], kind=["a"]), tmp_path / "there.db", verbose=False)
+    file = tmp_path / "trials.json"
+    assert [studies.export_trials(tmp_path / name, file) for name in ("here.db", "there.db", "there.db")] == [1, 2, 2]
+    with pytest.raises(ValueError, match="has 1 trials that this storage lacks, and was not replaced"):
+        studies.export_trials(tmp_path / "here.db", file)
+    file.write_text('{"precious": 1}')
+    with pytest.raises(ValueError, match="is not a file of export_trials"):
+        studies.export_trials(tmp_path / "here.db", file)
+    assert file.read_text() == '{"precious": 1}'
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_storage_in_memory_is_refused(url):
     with pytest.raises(ValueError, match="must be a file, such as sqlite:///study.db. Received: sqlite:"):
