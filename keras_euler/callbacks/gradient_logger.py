@@ -126,10 +126,11 @@ class GradientLogger(NormLogger):
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
-        self._last_batch = self._unread = 0
+        self._last_batch: int | None = None
+        self._unread = 0
 
     def between_steps(self, batch: int) -> None:
-        steps = batch - self._last_batch  # of the last call of the training function
+        steps = 0 if self._last_batch is None else batch - self._last_batch  # of the last call of the training function
         self._last_batch = batch
         self._unread += steps
         if self._unread and self._unread + max(steps, 1) > min(self.flush, self._recorder.capacity):

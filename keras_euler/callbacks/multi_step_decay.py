@@ -22,7 +22,11 @@ class MultiStepDecay(keras.callbacks.Callback):
         milestones: Increasing epoch numbers, integers >= 0.
         factor: What each milestone multiplies the rate by, a finite number >= 0.
         learning_rate: The base rate. None takes the optimizer's rate when `fit` begins, before another callback restores a
-            checkpoint. For an optimizer that has already trained, this is assumed to be the rate of the preceding epoch.
+            checkpoint. For an optimizer that has already trained, this is assumed to be the rate of the preceding epoch, unless
+            `training.fit` resumes and knows the base rate.
+
+    Attributes:
+        base: The base rate of this training, or None before it.
 
     Raises:
         ValueError: Milestones do not increase or are negative, or the factor or rate is invalid; at `fit`, the optimizer has a
@@ -46,6 +50,7 @@ class MultiStepDecay(keras.callbacks.Callback):
         self.factor = check_number("factor", factor, 0)
         self.learning_rate = None if learning_rate is None else check_number("learning_rate", learning_rate, 0)
         self._base = self.learning_rate
+        self.base: float | None = None  # public: `training.fit` restores such numbers
         self._has_trained = False
 
     def rate(self, epoch: int) -> float:
@@ -63,6 +68,7 @@ class MultiStepDecay(keras.callbacks.Callback):
                 "Compile with a number as learning_rate, or leave the callback out."
             )
         if self.learning_rate is None:
+            self.base = None
             self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
 
@@ -72,8 +78,10 @@ class MultiStepDecay(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         if self._has_trained and self._base is not None:
-            self._base /= self._decay(epoch - 1) or 1.0
+            # The rate of the optimizer is rounded to float32, so that a quotient would differ in the last bits.
+            self._base = self._base / (self._decay(epoch - 1) or 1.0) if self.base is None else self.base
             self._has_trained = False
+        self.base = self._base
         self.model.optimizer.learning_rate = self.rate(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:

@@ -231,7 +231,9 @@ class GradientRecorder(keras.optimizers.Optimizer):
 
     def get_config(self) -> Config:
         inner_optimizer = keras.optimizers.serialize(self.inner_optimizer)
-        return {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "moments": self.moments, "name": self.name}
+        config = {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "name": self.name}
+        # Runs that are older than the argument are identified by a configuration without it.
+        return config | ({"moments": True} if self.moments else {})
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Config | None = None) -> "GradientRecorder":

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -140,6 +141,19 @@ def restore_random_states(states: list[Array]) -> None:
 
         torch.set_rng_state(torch.from_numpy(states[0]))
         torch.cuda.set_rng_state_all(list(map(torch.from_numpy, states[1 : 1 + torch.cuda.device_count()])))
+
+
+def generator_states() -> list[Any]:
+    """Return the states of the global generators of Python and of NumPy, as JSON-serializable values."""
+    name, keys, *others = np.random.get_state(legacy=True)
+    return [random.getstate(), [name, np.asarray(keys).tolist(), *others]]
+
+
+def restore_generator_states(states: list[Any]) -> None:
+    """Restore the result of `generator_states`."""
+    (version, numbers, gauss), (name, keys, *others) = states
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state((name, np.array(keys, "uint32"), *others))
 
 
 def package_versions() -> dict[str, str]:

@@ -50,7 +50,7 @@ class SeededEpochs(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
         # An epoch that goes on in the middle is shorter than Keras knows. This is how its iterators end an epoch. Otherwise Keras
         # would call the training function without data, which on TensorFlow counts as an iteration.
-        if batch >= len(self.batches):
+        if batch >= self.batches.start + len(self.batches):
             raise StopIteration
 
 

@@ -21,7 +21,7 @@ from keras_euler.training.memory import CallbackNumbers, assign, state
 from keras_euler.training.position import stored_position
 from keras_euler.training.result import TrainingResult, write_result
 from keras_euler.training.run_folder import Memory, Row, RunFolder
-from keras_euler.training.steps import ResumedEpoch, StepCheckpoint
+from keras_euler.training.steps import Callbacks, ResumedEpoch, StepCheckpoint
 
 
 def fit(
@@ -138,6 +138,8 @@ def fit(
                     checkpoint = Checkpoint(run, rows, numbers, after_epoch or (lambda rows: None), monitor)
                     steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
                     seeds, resumed_epoch = SeededEpochs(batches, seed, position), ResumedEpoch(checkpoint, position)
+                    ours = [seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()]
+                    parameters = {"verbose": verbose, "epochs": epochs, "steps": batches.num_batches, "model": model}
                     with warnings.catch_warnings():
                         # Keras' words about an epoch that goes on in the middle and is shorter.
                         warnings.filterwarnings("ignore", "Your input ran out of data")
@@ -148,10 +150,13 @@ def fit(
                             epochs=epochs,
                             initial_epoch=len(rows),
                             verbose=verbose,
-                            callbacks=[seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()],
+                            callbacks=Callbacks(ours, batches, **parameters),
                         )
+                else:
+                    _finalize(model)
                 return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
     rows, _ = _restore(model, run, epochs)
+    _finalize(model)
     return TrainingResult(run.path, rows, finished, True)
 
 
@@ -213,6 +218,11 @@ def _without_names(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     return {key: _without_names(value) for key, value in config.items() if key != "name"}
+
+
+def _finalize(model: keras.Model) -> None:
+    """Do what Keras' `fit` does at its end, where `use_ema` puts the averages in place of the weights."""
+    model.optimizer.finalize_variable_values(model.trainable_weights)
 
 
 def _restore(model: keras.Model, run: RunFolder, epochs: int) -> tuple[list[Row], Memory]:

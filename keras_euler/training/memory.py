@@ -27,9 +27,9 @@ class CallbackNumbers:
         self.restore((self.memory or {}).get("callbacks", []))
 
     def restore(self, changes: list[dict[str, float]]) -> None:
-        """Restore the result of `changes`."""
-        for callback, numbers in zip(self.callbacks, changes, strict=False):
-            vars(callback).update(numbers)
+        """Restore the result of `changes`; a number that it lacks has the value of the start."""
+        for callback, before, numbers in zip(self.callbacks, self._at_start, changes, strict=False):
+            vars(callback).update(before | numbers)
 
     def changes(self) -> list[dict[str, float]]:
         """Return the numbers that have changed since the start, a dict per callback."""

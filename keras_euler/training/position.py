@@ -1,6 +1,7 @@
 """A point within an epoch where a run goes on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -24,6 +25,7 @@ class Position:
         variables: Values of the variables of model and optimizer.
         metrics: Values of the variables of the metrics.
         random: States of the backend's random generators.
+        generators: States of the generators of Python and NumPy.
     """
 
     run: RunFolder
@@ -35,6 +37,7 @@ class Position:
     variables: list[Array]
     metrics: list[Array]
     random: list[Array]
+    generators: list[Any]
 
     def assign_state(self, model: keras.Model) -> None:
         """Assign the variables of model and optimizer."""
@@ -44,9 +47,13 @@ class Position:
 def stored_position(model: keras.Model, run: RunFolder, epoch: int, batches: ShuffledBatches | ShuffledDataset) -> Position | None:
     """Return the position of the checkpoint within this epoch, or None without one."""
     memory, arrays = run.load_step() or ({}, [])
-    if not memory or memory["epoch"] != epoch:
+    if not memory or memory.get("epoch") != epoch:
         return None
-    places = {name: memory[name] for name in ("epoch", "step", "seconds", "callbacks", "loggers")}
+    names = ("epoch", "step", "seconds", "callbacks", "loggers", "generators")
+    if not {*names, "ends"} <= memory.keys():
+        print(f"note: {run.step_checkpoint} is of another version. The run goes on after its last epoch.")
+        return None
+    places = {name: memory[name] for name in names}
     ends = memory["ends"]
     position = Position(run, **places, variables=arrays[: ends[0]], metrics=arrays[ends[0] : ends[1]], random=arrays[ends[1] :])
     if not fits(model.metrics_variables, position.metrics):  # TensorFlow builds metrics in the first step

@@ -1,6 +1,7 @@
 """Checkpoints within an epoch."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,10 +9,32 @@ import keras
 from keras_euler._types import Config
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset
-from keras_euler.training.devices import random_states, restore_random_states
+from keras_euler.training.devices import generator_states, random_states, restore_generator_states, restore_random_states
 from keras_euler.training.epochs import Checkpoint
 from keras_euler.training.memory import assign, state, values
 from keras_euler.training.position import Position
+
+
+class Callbacks(keras.callbacks.CallbackList):
+    """The callbacks of a training, which also count the batches of an epoch that an earlier process did.
+
+    Args:
+        callbacks: The callbacks.
+        batches: The training data.
+        **settings: As for Keras' list.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], batches: ShuffledBatches | ShuffledDataset, **settings: Any
+    ) -> None:
+        super().__init__(list(callbacks), add_history=True, add_progbar=settings["verbose"] != 0, **settings)
+        self.batches = batches
+
+    def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
+        super().on_train_batch_begin(self.batches.start + batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Config | None = None) -> None:
+        super().on_train_batch_end(self.batches.start + batch, logs)
 
 
 class StepCheckpoint(keras.callbacks.Callback):
@@ -36,12 +59,13 @@ class StepCheckpoint(keras.callbacks.Callback):
         self.epoch, self.saved = epoch, self.batches.start
 
     def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
-        if self.position and self.position.epoch == self.epoch and batch == 0:
-            restore_random_states(self.position.random)  # not earlier: torch draws a number when it begins to read the data
-        step = self.batches.start + batch
-        if self.every and step // self.every > self.saved // self.every:
-            self._save(step)
-            self.saved = step
+        if self.position and self.position.epoch == self.epoch and batch == self.batches.start:
+            # Not earlier: torch draws a number when it begins to read the data.
+            restore_random_states(self.position.random)
+            restore_generator_states(self.position.generators)
+        if self.every and batch // self.every > self.saved // self.every:
+            self._save(batch)
+            self.saved = batch
 
     def _save(self, step: int) -> None:
         seconds = time.perf_counter() - self.checkpoint.start
@@ -49,7 +73,7 @@ class StepCheckpoint(keras.callbacks.Callback):
         model = self.model  # on JAX this copies the training state back to the variables
         arrays, metrics = values(state(model)), values(model.metrics_variables)
         memory: dict[str, Any] = {"epoch": self.epoch, "step": step, "seconds": seconds}
-        memory |= {"callbacks": self.checkpoint.numbers.changes(), "loggers": saved}
+        memory |= {"callbacks": self.checkpoint.numbers.changes(), "loggers": saved, "generators": generator_states()}
         memory["ends"] = [len(arrays), len(arrays) + len(metrics)]
         self.checkpoint.folder.save_step(memory, [*arrays, *metrics, *random_states()])
 

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_euler import training
+from keras_euler import GradientRecorder, MultiStepDecay, training
 
 ROOT = Path(__file__).parents[2]
 rng = np.random.default_rng(0)
@@ -76,6 +76,9 @@ CASES = {
     "sample weights": dict(train=(X, Y, np.linspace(0, 1, 48)), batch_size=20),
     "dataset": dict(train=Batches()),
     "dataset with threads": dict(train=Threads()),
+    "rates": dict(
+        train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]
+    ),
     "no test data": dict(train=TRAIN, batch_size=16, test=None),
     "steps": dict(train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9)),
 }
@@ -85,17 +88,40 @@ CASES = {
 def test_a_killed_run_ends_as_an_uninterrupted_one(case, tmp_path):
     arguments = {"test": TEST, "epochs": 4, "seed": 3, "verbose": 0, **CASES[case]}
     optimizer = arguments.pop("optimizer", lambda: "adam")
-    train, test = arguments.pop("train"), arguments.pop("test")
+    train, test, callbacks = arguments.pop("train"), arguments.pop("test"), arguments.pop("callbacks", lambda: [])
     whole, halves = make(optimizer()), make(optimizer())
-    expected = training.fit(whole, train, test, tmp_path / "whole", **arguments)
+    expected = training.fit(whole, train, test, tmp_path / "whole", callbacks=callbacks(), **arguments)
+    arguments["after_epoch"] = killed_after(2)
     with pytest.raises(Killed):
-        training.fit(halves, train, test, tmp_path / "halves", after_epoch=killed_after(2), **arguments)
+        training.fit(halves, train, test, tmp_path / "halves", callbacks=callbacks(), **arguments)
     halves = make(optimizer())
-    result = training.fit(halves, train, test, tmp_path / "halves", **arguments)
+    arguments["after_epoch"] = None
+    result = training.fit(halves, train, test, tmp_path / "halves", callbacks=callbacks(), **arguments)
     assert result.resumed and not expected.resumed
     assert without_times(result.history) == without_times(expected.history)
     for ours, theirs in zip(state(halves), state(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_run_from_before_an_argument_of_the_recorder_goes_on(tmp_path):
+    """Without `settings` a run is identified by the optimizer's configuration, which must not grow by new defaults."""
+    result = training.fit(make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0)
+    settings = json.loads((result.folder / "config.json").read_text())["settings"]
+    assert {*settings} == {"optimizer", "inner_optimizer", "capacity", "batch_size", "epochs", "seed", "backend", "replicas"}
+
+
+def test_a_finished_run_has_the_averaged_weights(tmp_path):
+    def fit(folder, **changes):
+        model = make(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+        training.fit(model, TRAIN, None, tmp_path / folder, epochs=2, batch_size=16, verbose=0, **changes)
+        return model
+
+    expected = fit("whole")
+    with pytest.raises(Killed):
+        fit("killed", after_epoch=killed_after(2))
+    for model in (fit("whole"), fit("killed"), keras.models.load_model(tmp_path / "killed" / "model.keras")):
+        for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_callbacks_remember_what_they_counted(tmp_path):

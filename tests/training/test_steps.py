@@ -1,6 +1,7 @@
 """Checkpoints within an epoch: a run that is killed there ends as an uninterrupted one, to the last bit."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -44,6 +45,33 @@ class CountSteps(keras.callbacks.Callback):
         logs["steps"] = self.steps
 
 
+class RateByBatch(keras.callbacks.Callback):
+    """Set the learning rate by the number of the batch, as a warm-up does."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = 0.01 * (batch + 1)
+
+
+class DecayEvery4(keras.callbacks.Callback):
+    """Count to four, lower the learning rate and start again."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count = (self.count + 1) % 4
+        if not self.count:
+            self.model.optimizer.learning_rate = 0.7 * float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+class RandomRate(keras.callbacks.Callback):
+    """Draw the learning rate from the global generators of NumPy and Python."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = 0.01 * (np.random.normal() ** 2 + random.gauss() ** 2)
+
+
 def never_better():
     plateau = dict(monitor="val_loss", min_delta=10.0)
     return [keras.callbacks.ReduceLROnPlateau(patience=2, **plateau), keras.callbacks.EarlyStopping(patience=4, **plateau)]
@@ -61,6 +89,9 @@ CASES = {
     "callback that counts steps": dict(callbacks=lambda: [CountSteps()]),
     "callback that changes its number": dict(callbacks=lambda: [Halving()]),
     "callback that changes the rate": dict(callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]),
+    "callback that knows the batch": dict(callbacks=lambda: [RateByBatch()]),
+    "callback that counts and starts again": dict(callbacks=lambda: [DecayEvery4()]),
+    "callback that draws numbers": dict(callbacks=lambda: [RandomRate()]),
     "no test data": dict(test=None),
 }
 
@@ -144,6 +175,24 @@ def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path, capsys
     capsys.readouterr()
     assert_equal_runs(run(tmp_path / "killed", verbose=2), whole)
     assert capsys.readouterr().out.startswith("Resuming after epoch 1 of 4\n")
+
+
+def test_checkpoint_of_another_version_does_not_count(tmp_path, capsys):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", 9)
+    training.RunFolder(tmp_path / "killed").save_step({"epoch": 1, "step": 2}, [])
+    assert_equal_runs(run(tmp_path / "killed"), whole)
+    assert "step.npz is of another version. The run goes on after its last epoch." in capsys.readouterr().out
+
+
+def test_bar_of_a_resumed_epoch_counts_the_steps_before(tmp_path, capsys):
+    with pytest.raises(Killed):
+        run(tmp_path, 9)
+    capsys.readouterr()
+    run(tmp_path, verbose=1)
+    out = capsys.readouterr().out
+    assert "step 2 of 6" in out and "3/6" in out and "6/6" in out.partition("Epoch 3/4")[0]
 
 
 def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
