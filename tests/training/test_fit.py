@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_euler import GradientRecorder, MultiStepDecay, training
+from keras_euler import MultiStepDecay, training
 
 ROOT = Path(__file__).parents[2]
 rng = np.random.default_rng(0)
@@ -103,27 +103,6 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(case, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_run_from_before_an_argument_of_the_recorder_goes_on(tmp_path):
-    """Without `settings` a run is identified by the optimizer's configuration, which must not grow by new defaults."""
-    result = training.fit(make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0)
-    settings = json.loads((result.folder / "config.json").read_text())["settings"]
-    assert {*settings} == {"optimizer", "inner_optimizer", "capacity", "batch_size", "epochs", "seed", "backend", "replicas"}
-
-
-def test_a_finished_run_has_the_averaged_weights(tmp_path):
-    def fit(folder, **changes):
-        model = make(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
-        training.fit(model, TRAIN, None, tmp_path / folder, epochs=2, batch_size=16, verbose=0, **changes)
-        return model
-
-    expected = fit("whole")
-    with pytest.raises(Killed):
-        fit("killed", after_epoch=killed_after(2))
-    for model in (fit("whole"), fit("killed"), keras.models.load_model(tmp_path / "killed" / "model.keras")):
-        for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-
-
 def test_callbacks_remember_what_they_counted(tmp_path):
     def callbacks():
         never_better = dict(monitor="val_loss", min_delta=10.0)
@@ -144,14 +123,6 @@ def test_callbacks_remember_what_they_counted(tmp_path):
     assert learning_rates[0] > learning_rates[-1]
 
 
-def test_run_that_was_stopped_early_is_not_trained_on(tmp_path):
-    shared = dict(epochs=20, batch_size=16, verbose=0)
-    stop = keras.callbacks.EarlyStopping(monitor="val_loss", min_delta=10.0, patience=1)
-    with pytest.raises(Killed):  # after the last epoch was saved, before the result
-        training.fit(make(), TRAIN, TEST, tmp_path, callbacks=[stop], after_epoch=killed_after(2), **shared)
-    assert len(training.fit(make(), TRAIN, TEST, tmp_path, **shared).history) == 2
-
-
 def test_files_and_summary(tmp_path):
     result = training.fit(make(), TRAIN, TEST, tmp_path / "run", epochs=2, batch_size=16, verbose=0, settings={"h": 0.1})
     names = {"config.json", "history.csv", "checkpoint.npz", "model.keras", "curves.png", "result.json", ".lock"}
@@ -164,18 +135,6 @@ def test_files_and_summary(tmp_path):
     accuracies = [row["test_accuracy"] for row in result.history]
     assert result.summary["best_test_accuracy"] == max(accuracies) and result.summary["last_test_accuracy"] == accuracies[-1]
     assert result.summary == json.loads((tmp_path / "run" / "result.json").read_text())
-
-
-def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
-    arguments = (TRAIN, TEST, tmp_path)
-    trained = make()
-    first = training.fit(trained, *arguments, epochs=2, batch_size=16, verbose=0)
-    monkeypatch.setattr(keras.Model, "fit", None)
-    model = make()
-    again = training.fit(model, *arguments, epochs=2, batch_size=16, verbose=0)
-    assert again.summary == first.summary and again.history == first.history and again.resumed
-    for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_divergence_is_a_result(tmp_path):

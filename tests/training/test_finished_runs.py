@@ -1,0 +1,51 @@
+"""Runs that have ended, and runs of older versions: what a second call gives."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import GradientRecorder, training
+from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make
+
+
+def test_run_from_before_an_argument_of_the_recorder_goes_on(tmp_path):
+    """Without `settings` a run is identified by the optimizer's configuration, which must not grow by new defaults."""
+    result = training.fit(make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0)
+    settings = json.loads((result.folder / "config.json").read_text())["settings"]
+    assert {*settings} == {"optimizer", "inner_optimizer", "capacity", "batch_size", "epochs", "seed", "backend", "replicas"}
+
+
+def test_a_finished_run_has_the_averaged_weights(tmp_path):
+    def fit(folder, **changes):
+        model = make(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+        training.fit(model, TRAIN, None, tmp_path / folder, epochs=2, batch_size=16, verbose=0, **changes)
+        return model
+
+    expected = fit("whole")
+    with pytest.raises(Killed):
+        fit("killed", after_epoch=killed_after(2))
+    for model in (fit("whole"), fit("killed"), keras.models.load_model(tmp_path / "killed" / "model.keras")):
+        for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_run_that_was_stopped_early_is_not_trained_on(tmp_path):
+    shared = dict(epochs=20, batch_size=16, verbose=0)
+    stop = keras.callbacks.EarlyStopping(monitor="val_loss", min_delta=10.0, patience=1)
+    with pytest.raises(Killed):  # after the last epoch was saved, before the result
+        training.fit(make(), TRAIN, TEST, tmp_path, callbacks=[stop], after_epoch=killed_after(2), **shared)
+    assert len(training.fit(make(), TRAIN, TEST, tmp_path, **shared).history) == 2
+
+
+def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
+    arguments = (TRAIN, TEST, tmp_path)
+    trained = make()
+    first = training.fit(trained, *arguments, epochs=2, batch_size=16, verbose=0)
+    monkeypatch.setattr(keras.Model, "fit", None)
+    model = make()
+    again = training.fit(model, *arguments, epochs=2, batch_size=16, verbose=0)
+    assert again.summary == first.summary and again.history == first.history and again.resumed
+    for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
