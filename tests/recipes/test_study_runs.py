@@ -23,10 +23,7 @@ def test_study_and_report_of_real_trainings(tmp_path, capsys):
     assert "2 trials, 0 new" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path / "report")])
     text = (tmp_path / "report" / "report.md").read_text()
-    assert (
-        "Cut (the paper's in brackets): batch_size 16 (128); dataset synthetic (cifar10); depth 8 (14 values from 20 to 650)"
-        in text
-    )
+    assert "batch_size 16 (128); dataset synthetic (cifar10); depth 8 (14 values from 20 to 650)" in text
     assert "synthetic data say nothing" in text
     assert "**not yet measured**" in text and "| 1 | 8 | 1 |" in text
     for name in ("depth-cifar10_best.png", "depth-cifar10_last.png", "noisy_images.png"):
