@@ -52,7 +52,7 @@ def write_result(model: keras.Model, run: RunFolder, rows: list[Row], monitor: s
     try:
         from keras_euler.plots import training_curves
 
-        run.write("curves.png", training_curves({"": rows}, title=run.path.name).savefig)
+        run.write("curves.png", training_curves({"": rows}, title=_title(run)).savefig)
     except ImportError as error:
         print(f"note: no curves.png. {error}")
     summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
@@ -60,6 +60,13 @@ def write_result(model: keras.Model, run: RunFolder, rows: list[Row], monitor: s
     finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
     run.write_json("result.json", finite)  # JSON has no NaN
     return finite
+
+
+def _title(run: RunFolder) -> str:
+    """Return the settings that tell runs apart, as far as the run has them, or the name of its folder."""
+    settings = run.config().get("settings", {})
+    known = [f"{name} {settings[name]}".removeprefix("dataset ") for name in ("dataset", "depth", "h") if name in settings]
+    return ", ".join(known) or run.path.name
 
 
 def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
