@@ -87,8 +87,10 @@ class CharacterClassifier(keras.Model):
         Returns:
             List of n pairs: the name of the class, or its number without `class_names`, and the probability from 0 to 1.
         """
-        if isinstance(texts, bytes) or not hasattr(texts, "__len__"):
-            raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}.")
+        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
+            raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+        if isinstance(texts, (list, tuple)) and texts and isinstance(texts[0], (list, tuple)):
+            raise TypeError(f"`texts` must be a list or an array of strings. Received: {texts[0]!r} at position 0.")
         if not len(texts):
             return []
         return most_probable(self.predict(texts, **{"verbose": 0, **kwargs}), self.class_names)

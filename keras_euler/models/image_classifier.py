@@ -134,7 +134,8 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
     except ImportError as error:
         raise ImportError("Image files need Pillow. Install it: pip install pillow") from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)!r} cannot be read as an image: {error}.") from error
+        reason = "its format is unknown" if "cannot identify" in str(error) else error
+        raise ValueError(f"{os.fspath(path)!r} cannot be read as an image: {reason}.") from error
     return keras.utils.img_to_array(image, "channels_last", "uint8")
 
 

@@ -120,6 +120,10 @@ def test_bad_arguments_and_inputs_are_named(model):
             model.classify(texts)
     with pytest.raises(TypeError, match=r"`texts` must be strings. Received: \['a', 'b'\] at position 0"):
         model.classify(np.array([["a", "b"]]))
+    with pytest.raises(TypeError, match=r"must be a list or an array of strings. Received: \['a'\] at position 0"):
+        model.classify([["a"]])
+    with pytest.raises(TypeError, match="Put one text in a list"):
+        model.classify("")
     for names, words in (
         (["a", "b", "a", "c"], "must be different. Received: 'a' more than"),
         (range(4), "must name the 4 classes"),

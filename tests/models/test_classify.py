@@ -87,7 +87,7 @@ def test_wrong_images_are_named(model, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     refused = {
         str(tmp_path / "none.png"): (FileNotFoundError, "none.png' does not exist. Pass the path of a file, or an array"),
-        str(tmp_path / "text.png"): (ValueError, "text.png' cannot be read as an image"),
+        str(tmp_path / "text.png"): (ValueError, "text.png' cannot be read as an image: its format is unknown."),
         str(tmp_path): (FileNotFoundError, "does not exist"),
     }
     for path, (error, words) in refused.items():
