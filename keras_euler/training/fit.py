@@ -221,7 +221,7 @@ def _without_names(config: Any) -> Any:
 
 
 def _finalize(model: keras.Model) -> None:
-    """Do what Keras' `fit` does at its end, where `use_ema` puts the averages in place of the weights."""
+    """Do what Keras' `fit` does at its end: an optimizer with averages puts them in place of the weights."""
     model.optimizer.finalize_variable_values(model.trainable_weights)
 
 
