@@ -111,7 +111,9 @@ def study_section(study):
     plan, table = study["plan"], cells(study)
     device = ", ".join(sorted({row["device"] for row in study["rows"]}))
     where = f"{study['data']}, {plan['settings']['backend']}, one core of an {device}"
-    text = [f"### {study['name']}", f"Figure {plan['figures']}. `{study['command']}` on {where}. {described_cuts(study)}"]
+    several = "s" * (not plan["figures"].isdecimal())
+    figures = "Not of the paper" if plan["figures"] == "none" else f"Figure{several} {plan['figures']}"
+    text = [f"### {study['name']}", f"{figures}. `{study['command']}` on {where}. {described_cuts(study)}"]
     lines = sorted({line for _, line, _ in table}, reverse=plan["line"] == "h")
     rows = []
     for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
