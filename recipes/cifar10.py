@@ -8,8 +8,8 @@
 The defaults are the paper's: batch 128, SGD with momentum 0.9, learning rate 0.1, divided by 10 after epochs 40 and 60, crops and
 flips. A small h is for deep networks: in short runs of shallow ones (depth 8 to 20) h = 1 may learn faster.
 --quick trains depth 56 on synthetic images of 16 x 16 pixels. Best test accuracies on a CPU, seeds 7 to 9 on one thread, and seed 7
-on two threads with torch and TensorFlow: with h = 1 0.10 to 0.12 on every backend. With h = 0.1 they are 0.80 to 0.94 on torch, 0.87
-to 0.94 on TensorFlow, 0.71 to 0.85 on JAX.
+on two threads with torch and TensorFlow: with h = 1 0.10 to 0.12 on every backend. With h = 0.1 they are 0.80 to 0.94 on torch,
+0.87 to 0.94 on TensorFlow, 0.71 to 0.85 on JAX.
 Repeating the command resumes a killed run and ends with the same numbers.
 The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes raw uint8 images), curves.png, result.json.
 """
