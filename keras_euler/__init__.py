@@ -28,7 +28,7 @@ from keras_euler.convert import load_torch_state_dict
 from keras_euler.datasets.characters import corrupt_characters
 from keras_euler.layers import AdditiveGaussianNoise, EulerAdd, EulerResidual, RandomCharacters, RandomPadCrop, add_gaussian_noise
 from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, ImageClassifier, list_models, list_presets
-from keras_euler.optimizers import GradientRecorder
+from keras_euler.optimizers import GradientRecorder, LearningRateMultiplier, depth_multipliers
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "GradientLogger",
     "GradientRecorder",
     "ImageClassifier",
+    "LearningRateMultiplier",
     "MultiStepDecay",
     "RandomCharacters",
     "RandomPadCrop",
@@ -50,6 +51,7 @@ __all__ = [
     "block_features",
     "corrupt_characters",
     "datasets",
+    "depth_multipliers",
     "eulerize",
     "fold",
     "list_models",

@@ -61,6 +61,17 @@ STUDIES = {
     # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at depth 20, heun at 32 and euler at
     # 56: 30, 28 and 27 calls of a branch in a step.
     ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES), our_choice=True),
+    # Not of the paper either: whether the best learning rate at depth 20 is also that of depth 110.
+    ("transfer", "cifar10"): Study(
+        "none",
+        ("learning_rate", LEARNING_RATES),
+        line=("depth", (20, 110)),
+        panel=("first_layer_rate", ("1", "sqrt(L)")),
+        fixed={"h": "1/sqrt(L)"},
+        our_choice=True,
+    ),
+    ("drop-path", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5)), our_choice=True),
+    ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9)), our_choice=True),
 }
 
 # The claims are about depth, not resolution. At this scale one training takes some minutes on one CPU core. Both settings were
@@ -102,6 +113,9 @@ SCALED_STUDIES = {
     ("h", "cifar10"): {"axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)), "line": ("depth", (20, 110))},
     ("initialization", "cifar10"): {"axis": ("depth", (56,))},
     ("scheme", "cifar10"): {},
+    ("transfer", "cifar10"): {"axis": ("learning_rate", (0.03, 0.1, 0.3, 0.8))},
+    ("drop-path", "cifar10"): {"axis": ("depth", (56,))},
+    ("skip", "cifar10"): {"axis": ("depth", (56,))},
     ("depth", "ag_news"): {},
     ("no-norm", "ag_news"): {"axis": ("depth", (9, 49))},
     ("learning-rate", "ag_news"): {"axis": ("learning_rate", (0.01, 0.03, 0.1)), "panel": ("depth", (49,))},

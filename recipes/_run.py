@@ -187,6 +187,8 @@ def compile_model(model, settings, jit="auto"):
         optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
     else:
         optimizer = keras.optimizers.Adam(settings.learning_rate)
+    if settings.first_layer_rate != "1":
+        optimizer = keras_euler.LearningRateMultiplier(optimizer, keras_euler.depth_multipliers(model))
     if settings.log_gradients is not None:
         optimizer = keras_euler.GradientRecorder(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

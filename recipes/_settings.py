@@ -120,6 +120,10 @@ class Settings(Options):
     batch_size: int = setting(0, "examples per step", group=TRAINING, minimum=1)
     optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
     learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, above=0)
+    first_layer_rate: str = setting(
+        "1", "factor of the learning rate in the first layer of each block; sqrt(L) is for --h '1/sqrt(L)'",
+        group=TRAINING, choices=("1", "sqrt(L)"), newer=True,
+    )  # fmt: skip
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
     milestones: tuple = setting(
         (), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
@@ -154,6 +158,8 @@ class Settings(Options):
         for h in self.h if isinstance(self.h, tuple) else (self.h,):
             if not isinstance(h, str) and not 0 <= h < 3.4e38:
                 raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
+        if self.first_layer_rate != "1" and (self.h != "1/sqrt(L)" or self.trainable_h != "none"):
+            raise ValueError(f"--first-layer-rate {self.first_layer_rate} needs --h '1/sqrt(L)', without --trainable-h.")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")
         stages = len(type(self).__dataclass_fields__["widths"].default)

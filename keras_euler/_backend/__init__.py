@@ -8,7 +8,7 @@ from keras_euler._backend.data_sets import map_batches, weights_kept
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
-from keras_euler._backend.keras_private import all_layers, inner_layers, mask_of, masked, pass_mask
+from keras_euler._backend.keras_private import all_layers, group_updates, inner_layers, mask_of, masked, pass_mask
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
@@ -39,6 +39,7 @@ __all__ = [
     "functional_model",
     "fused_batch_norm",
     "gradients",
+    "group_updates",
     "halving_max_pool",
     "has_fast_convolution",
     "has_fast_pooling",

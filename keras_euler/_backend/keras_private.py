@@ -1,6 +1,7 @@
 """Functions that need private names of Keras, each with the reason and a public fallback."""
 
 import contextlib
+import functools
 
 import keras
 
@@ -86,3 +87,20 @@ except ImportError:
 
     def call_scope():
         return None
+
+
+def group_updates(optimizer, groups):
+    """Let a Keras optimizer update its variables in groups from now on.
+
+    No public hook has the learning rate of a step on every backend: on torch update_step is not called.
+
+    Args:
+        optimizer: A Keras optimizer whose whole update is in update_step: any but Nadam.
+        groups: Function of gradients, variables and learning rate that yields such triples.
+    """
+    optimizer._backend_update_step = functools.partial(_update_in_groups, optimizer, groups)
+
+
+def _update_in_groups(optimizer, groups, grads, variables, learning_rate):
+    for group in groups(grads, variables, learning_rate):
+        type(optimizer)._backend_update_step(optimizer, *group)

@@ -1,5 +1,6 @@
-"""An optimizer that records gradient norms."""
+"""Optimizers around another Keras optimizer: one records gradient norms, one multiplies learning rates."""
 
 from keras_euler.optimizers.gradient_recorder import GradientRecorder
+from keras_euler.optimizers.learning_rate_multiplier import LearningRateMultiplier, depth_multipliers
 
-__all__ = ["GradientRecorder"]
+__all__ = ["GradientRecorder", "LearningRateMultiplier", "depth_multipliers"]

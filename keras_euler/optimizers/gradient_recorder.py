@@ -1,8 +1,5 @@
 """An optimizer that records the norms of the gradients it applies."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
@@ -10,12 +7,13 @@ from keras import ops
 from keras_euler._backend import l2_norms, moments, sum_over_replicas, wide_dtype
 from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Array, Config, Tensor
+from keras_euler.optimizers.outer_optimizer import OuterOptimizer
 
 TOTAL = "total"
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
-class GradientRecorder(keras.optimizers.Optimizer):
+class GradientRecorder(OuterOptimizer):
     """Train with another optimizer and record the gradient norms of every step, inside the compiled step.
 
     For each variable `w_i` the norm is `g_i = |dL/dw_i|_2`, where `L` is the loss of the batch; for all variables together it
@@ -57,23 +55,14 @@ class GradientRecorder(keras.optimizers.Optimizer):
     def __init__(
         self, inner_optimizer: keras.optimizers.Optimizer | str, capacity: int = 100, moments: bool = False, name: str | None = None
     ) -> None:
-        inner_optimizer = keras.optimizers.get(inner_optimizer)
-        if inner_optimizer is None:
-            raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
-        if isinstance(inner_optimizer, (keras.optimizers.LossScaleOptimizer, GradientRecorder)):
-            raise ValueError(
-                "`inner_optimizer` must be the optimizer that trains, without loss scaling and recording around it. "
-                f"Received: {type(inner_optimizer).__name__}. "
-                "Use LossScaleOptimizer(GradientRecorder(optimizer)), which `compile` also makes under mixed_float16."
-            )
-        super().__init__(0.0, name=name)
-        self.inner_optimizer = inner_optimizer
+        super().__init__(inner_optimizer, name)
+        if isinstance(self.inner_optimizer, GradientRecorder):
+            raise ValueError("`inner_optimizer` must be the optimizer that trains. Received: another GradientRecorder.")
         self.capacity = check_integer("capacity", capacity, 1)
         self.moments = check_choice("moments", moments, (False, True))
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the variables of the inner optimizer and of the records."""
-        self.inner_optimizer.build(variables)
         width = len(variables) + 1
         # All replicas record the same norms.
         settings = dict(dtype=wide_dtype(variable.dtype for variable in variables), aggregation="only_first_replica")
@@ -83,18 +72,10 @@ class GradientRecorder(keras.optimizers.Optimizer):
         self._maximum = self.add_variable((width,), name="maximum", **settings)
         super().build(variables)
 
-    def apply(self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None) -> None:
+    def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
         """Record the norms of `grads` and apply them with the inner optimizer."""
-        grads = list(grads)
-        if not grads:
-            return
-        if trainable_variables is not None:
-            trainable_variables = list(trainable_variables)
-            if not self.built:
-                with keras.name_scope(self.name):
-                    self.build(trainable_variables)
-        self._record(grads, trainable_variables or self._trainable_variables)
-        self.inner_optimizer.apply(grads, trainable_variables)
+        self._record(grads, variables or self._trainable_variables)
+        self.inner_optimizer.apply(grads, variables)
 
     def _record(self, grads: list[Tensor], variables: list[keras.Variable]) -> None:
         gradient_of = dict(zip(map(self._var_key, variables), grads, strict=True))
@@ -189,54 +170,7 @@ class GradientRecorder(keras.optimizers.Optimizer):
             for path, mean, maximum in zip(self.paths, means, maxima, strict=True)
         }
 
-    # Keras and other callbacks read and set the following on the outer optimizer; all of it belongs to the inner one.
-
-    def exclude_from_weight_decay(self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None) -> None:
-        """Exclude variables from the weight decay of the inner optimizer."""
-        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        return self._variables + self.inner_optimizer.variables
-
-    @property
-    def iterations(self) -> keras.Variable:
-        return self.inner_optimizer.iterations
-
-    @property
-    def learning_rate(self) -> Any:
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
-        self.inner_optimizer.learning_rate = learning_rate
-
-    @property
-    def loss_scale_factor(self) -> float | None:
-        return self.inner_optimizer.loss_scale_factor
-
-    @loss_scale_factor.setter
-    def loss_scale_factor(self, factor: float | None) -> None:  # LossScaleOptimizer sets None
-        if getattr(self, "inner_optimizer", None):  # missing while the constructor of the base class runs
-            self.inner_optimizer.loss_scale_factor = factor
-
-    @property
-    def _model_variables_moving_average(
-        self,
-    ) -> list[keras.Variable]:  # SwapEMAWeights reads it from the optimizer or its inner optimizer
-        return self.inner_optimizer._model_variables_moving_average
-
-    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
-        self.inner_optimizer.finalize_variable_values(var_list)
-
     def get_config(self) -> Config:
-        inner_optimizer = keras.optimizers.serialize(self.inner_optimizer)
-        config = {"inner_optimizer": inner_optimizer, "capacity": self.capacity, "name": self.name}
         # Runs that are older than the argument are identified by a configuration without it.
-        return config | ({"moments": True} if self.moments else {})
-
-    @classmethod
-    def from_config(cls, config: Config, custom_objects: Config | None = None) -> "GradientRecorder":
-        config = dict(config)
-        inner_optimizer = keras.optimizers.deserialize(config.pop("inner_optimizer"), custom_objects)
-        return cls(inner_optimizer, **config)
+        moments = {"moments": True} if self.moments else {}
+        return {**super().get_config(), "capacity": self.capacity, **moments}

@@ -11,13 +11,16 @@ import pytest
 import report
 import study
 from _claims import why_not
+from _run import compile_model
 from _settings import Execution, ImageSettings, TextSettings, identity, run_folder
 
 import keras_euler
 from keras_euler.training import TrainingResult
 
 BACKEND = keras.backend.backend()
-NEWER = {"scheme": "heun", "skip": 0.9, "drop_path": 0.2}
+NETWORK = {"scheme": "heun", "skip": 0.9, "drop_path": 0.2}
+NEWER = {**NETWORK, "first_layer_rate": "sqrt(L)"}
+RULE = "1/sqrt(L)"
 MEASURED = Path(__file__).parents[2] / "recipes" / "results" / "trials_scaled_cpu_torch.json"
 once = pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")
 
@@ -36,18 +39,21 @@ def test_runs_without_them_keep_their_folders():
 
 @once
 def test_other_values_are_part_of_the_identity():
-    plain = ImageSettings()
+    plain = ImageSettings(h=RULE)
     folders = {run_folder(dataclasses.replace(plain, **{name: value}), Execution()) for name, value in NEWER.items()}
-    assert len({run_folder(plain, Execution()), *folders}) == 4
+    assert len({run_folder(plain, Execution()), *folders}) == 5
     settings = dataclasses.replace(plain, **NEWER)
     assert NEWER.items() <= identity(settings, Execution()).items()
 
 
 def test_they_reach_the_network():
-    settings = ImageSettings(depth=14, image_size=8, **NEWER)
-    network = next(layer for layer in cifar10.RECIPE.build_model(settings).layers if isinstance(layer, keras_euler.EulerResNet))
-    assert {name: getattr(network, name) for name in NEWER} == NEWER
-    assert NEWER.items() <= TextSettings(**NEWER).network_arguments().items()
+    settings = ImageSettings(depth=14, image_size=8, h=RULE, **NEWER)
+    model = cifar10.RECIPE.build_model(settings)
+    network = next(layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet))
+    assert {name: getattr(network, name) for name in NETWORK} == NETWORK
+    assert NETWORK.items() <= TextSettings(**NETWORK).network_arguments().items()
+    optimizer = compile_model(model, settings).optimizer
+    assert optimizer.multipliers == keras_euler.depth_multipliers(network) and set(optimizer.multipliers.values()) == {6**0.5}
 
 
 @once
@@ -70,6 +76,13 @@ def test_a_study_with_them_says_so_and_judges_no_claim():
 
 
 @once
+@pytest.mark.parametrize(("study", "trials"), [("scheme", 45), ("transfer", 80), ("drop-path", 15), ("skip", 15)])
+def test_studies_that_are_not_of_the_paper_have_a_scaled_plan(study, trials):
+    plan = plan_of(study, "--scaled", "--backend", "torch")
+    assert plan.base.image_size == 16 and math.prod(map(len, plan.varied.values())) == trials
+
+
+@once
 def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
     trained = []
 
@@ -80,8 +93,6 @@ def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
         return TrainingResult(execution.out, [{"test_accuracy": 0.5}], summary)
 
     monkeypatch.setattr(study, "train", pretend)
-    plan = plan_of("scheme", "--scaled", "--backend", "torch")
-    assert plan.base.image_size == 16 and math.prod(map(len, plan.varied.values())) == 45
     study.main(["scheme", "--quick", "--depths", "8", "--seeds", "1", "--backend", BACKEND, "--out", str(tmp_path / "study")])
     assert sorted(trained) == [("euler", 8), ("heun", 8), ("rk4", 8)]
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
@@ -93,6 +104,7 @@ BAD = [
     (["--scheme", "midpoint"], "invalid choice: 'midpoint'"),
     (["--skip", "-1"], "--skip must be at least 0. Received: -1."),
     (["--drop-path", "1"], "--drop-path must be less than 1. Received: 1."),
+    (["--first-layer-rate", "sqrt(L)"], "--first-layer-rate sqrt(L) needs --h '1/sqrt(L)', without --trainable-h."),
 ]
 
 
