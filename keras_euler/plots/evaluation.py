@@ -23,8 +23,9 @@ def evaluation(
     shifted: Mapping[str, float] | None = None,
     title: str = "",
     noise_label: str = "noise",
+    attacked: Mapping[float, float] | None = None,
 ) -> "Figure":
-    """Draw the confusion matrix of a classifier, and its accuracy under noise and on shifted test sets.
+    """Draw the confusion matrix of a classifier, and its accuracy under noise, under attack and on shifted test sets.
 
     Args:
         confusion: Array `(k, k)`: number of examples of class i that were classified as j.
@@ -34,6 +35,7 @@ def evaluation(
             severity 1 to 5 share a line.
         title: Title of the figure.
         noise_label: Label of the axis of the levels.
+        attacked: Dict of the largest change of a pixel by an attack -> accuracy; None or empty leaves the panel out.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -51,18 +53,17 @@ def evaluation(
     confusion = np.asarray(confusion)
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ValueError(f"`confusion` must be square. Received: the shape {confusion.shape}.")
-    panels = 1 + bool(noise) + bool(shifted)
+    panels = 1 + bool(noise) + bool(attacked) + bool(shifted)
     figure = new_figure(figsize=(5 * panels, 4.2))
     grid = iter(figure.subplots(1, panels, squeeze=False)[0])
     _draw_confusion(next(grid), confusion, class_names)
-    lines = []
-    if noise:
-        lines.append(next(grid))
-        lines[-1].plot(list(noise), list(noise.values()), "o-", color=COLOURS[1])
-        lines[-1].set(xlabel=noise_label, ylabel="accuracy", ylim=(0, 1))
+    for levels, label in ((noise, noise_label), (attacked, "largest change of a pixel by the attack, of 255")):
+        if levels:
+            axes = next(grid)
+            axes.plot(list(levels), list(levels.values()), "o-", color=COLOURS[1])
+            axes.set(xlabel=label, ylabel="accuracy", ylim=(0, 1))
     if shifted:
-        lines.append(next(grid))
-        _draw_shifted(lines[-1], shifted)
+        _draw_shifted(next(grid), shifted)
     figure.suptitle(title, fontsize="medium")
     finished(figure)
     figure.axes[0].grid(False)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import _attack
+import _predictors
 import cifar10
 import evaluate
 import keras
@@ -14,6 +16,7 @@ from tests.recipes.runs import settings_of
 
 BACKEND = ["--backend", keras.backend.backend()]
 NAME = "euler_resnet_20_cifar10"
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the toolbox attacks torch modules")
 
 
 def run(tmp_path, *flags):
@@ -52,17 +55,17 @@ def test_noise_is_that_of_normalized_pixels(rng):
     whole = keras.Sequential([*layers, keras.layers.Flatten()])
     bare = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     for model, given in ((whole, x), (bare, x / np.float32(255))):
-        difference = evaluate.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
+        difference = _predictors.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
         assert difference.std() == pytest.approx(0.5, rel=0.03)
     twice = keras.Sequential([*layers, keras.layers.Normalization(mean=0.0, variance=0.01), keras.layers.Flatten()])
-    difference = evaluate.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(x, verbose=0)
+    difference = _predictors.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(x, verbose=0)
     assert difference.std() == pytest.approx(5, rel=0.03)  # the first one's, ten times
     inner = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Normalization(mean=mean, variance=variance)])
     with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
-        evaluate.with_noise(keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7)
+        _predictors.with_noise(keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7)
     without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
     with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
-        evaluate.with_noise(without, 0.5, 7)
+        _predictors.with_noise(without, 0.5, 7)
 
 
 def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
@@ -99,6 +102,30 @@ def test_means_over_severities(capsys):
     assert lines == [["fog,", "mean", "0.6000"], ["frost,", "mean", "0.2000"], ["mean", "of", "corruptions", "0.4000"]]
 
 
+@on_torch
+def test_attack_on_a_linear_network_finds_the_worst_case(rng):
+    """The margin of the right class falls by the radius times the sum of the absolute weights."""
+    model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    x, y = rng.integers(100, 150, (50, 32, 32, 3)).astype("uint8"), np.tile([0, 1], 25)
+    kernel = 1e-3 * rng.normal(size=(3072, 2)).astype("float32")
+    difference = (kernel[:, 0] - kernel[:, 1]).astype("float64")
+    logits = x.reshape(50, -1) @ difference
+    bias = np.median(logits)
+    model.set_weights([kernel, np.array([-bias, 0], "float32")])
+    margin = np.where(y == 0, 1, -1) * (logits - bias)
+    for radius in (0.1, 0.3, 1):
+        right = _attack.predict_attacked(model, x, y, radius, 20, seed=1) == y
+        np.testing.assert_array_equal(right, margin > radius * np.abs(difference).sum())
+    assert (margin > 0.1 * np.abs(difference).sum()).any()
+
+
+@on_torch
+def test_attacked_preset(tmp_path, capsys):
+    found = run(tmp_path, NAME, "--noise", "--pgd", "0.001", "16", "--batch-size", "30")
+    assert found["pgd"]["0.001"] == found["accuracy"] and list(found["pgd"]) == ["0.001", "16"]
+    assert "PGD 16 " in capsys.readouterr().out
+
+
 def test_texts(tmp_path, capsys):
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
     keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(tmp_path / "model.keras")
@@ -120,6 +147,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
         (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
+        (NAME, "--dataset", "ag_news", "--pgd", "2"): "--pgd is for --dataset cifar10",
+        (NAME, "--pgd", "300"): "--pgd must be at most 255. Received: 300.",
+        (NAME, "--pgd", "1", "--backend", "jax"): "--pgd needs --backend torch",
         (NAME, "--test-size", "0"): "--test-size must be at least 1. Received: 0.",
         (NAME, "--shifted", tmp_path / "no"): f"--shifted must exist. Received: {tmp_path / 'no'}.",
     }
