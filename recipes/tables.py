@@ -168,8 +168,24 @@ def advice():
     runs, grouped = read("advice_h_torch.json")["runs"], {}
     for run in runs:
         grouped.setdefault((run["depth"], run["h"]), []).append(run["best_test_accuracy"])
-    rows = [(*key, f"{statistics.median(best):.3f} ± {statistics.pstdev(best):.3f}", len(best)) for key, best in grouped.items()]
-    return markdown("depth | h | best test accuracy | n", rows)
+    return markdown("depth | h | best test accuracy | n", [(*key, spread(best), len(best)) for key, best in grouped.items()])
+
+
+def robustness():
+    """Networks of the study of depth on noisy and on attacked images."""
+    grouped = {}
+    for run in read("robustness_scaled_torch.json")["runs"]:
+        measured = [run["accuracy"], *(value for level, value in run["noise"].items() if level != "0"), *run["pgd"].values()]
+        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append(measured)
+    noise, attacks = ([level for level in run[kind] if level != "0"] for kind in ("noise", "pgd"))
+    header = ["depth", "h", "n", "clean", *(f"noise {level}" for level in noise), *(f"PGD {radius}" for radius in attacks)]
+    rows = [(*key, len(runs), *map(spread, zip(*runs, strict=True))) for key, runs in sorted(grouped.items())]
+    return markdown(" | ".join(header), rows)
+
+
+def spread(values):
+    """Median and population standard deviation."""
+    return f"{statistics.median(values):.3f} ± {statistics.pstdev(values):.3f}"
 
 
 def propositions():
@@ -254,6 +270,7 @@ TABLES = {
     "trainings": trainings,
     "growths": growths,
     "advice": advice,
+    "robustness": robustness,
     "propositions": propositions,
     "examples": examples,
     "networks": zoo.table,
