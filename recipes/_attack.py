@@ -3,6 +3,15 @@
 ITERATIONS = 10
 
 
+def version():
+    """Return the version of ART, as a dict; raise an ImportError that says how to install it."""
+    try:
+        import art
+    except ImportError as error:
+        raise ImportError(f"--pgd needs ART: pip install adversarial-robustness-toolbox ({error})") from error
+    return {"adversarial-robustness-toolbox": art.__version__}
+
+
 def predict_attacked(model, x, y, radius, batch_size, seed):
     """Predict the classes of attacked images.
 
@@ -23,20 +32,16 @@ def predict_attacked(model, x, y, radius, batch_size, seed):
     import keras
     import numpy as np
     import torch
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.estimators.classification import PyTorchClassifier
 
     from keras_euler.datasets.cifar10 import resize
-
-    try:
-        from art.attacks.evasion import ProjectedGradientDescent
-        from art.estimators.classification import PyTorchClassifier
-    except ImportError as error:
-        raise ImportError(f"--pgd needs ART: pip install adversarial-robustness-toolbox ({error})") from error
 
     x = resize(x, model.inputs[0].shape[1]).astype("float32")
     keras.utils.set_random_seed(seed)
     classifier = PyTorchClassifier(
         torch.nn.Sequential(on_floats(model)).eval(),
-        torch.nn.CrossEntropyLoss(),
+        torch.nn.CrossEntropyLoss(reduction="sum"),  # a mean over the batch would make float16 gradients zero
         x.shape[1:],
         model.output_shape[-1],
         clip_values=(0, 255),

@@ -84,9 +84,11 @@ def ordinary_first(plan, table):
 def described_cuts(study):
     """Sentences on what differs from the paper's settings, which values are our choice, and what is unfinished."""
     plan, states = study["plan"], study["trials"]
-    cut = f"Cut (the paper's in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else "The paper's settings"
+    of_paper = plan["figures"] != "none"
+    whose = "the paper's" if of_paper else "the full study's"
+    cut = f"Cut ({whose} in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else f"{whose.capitalize()} settings"
     sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
-    if plan.get("our_choice"):
+    if of_paper and plan.get("our_choice"):
         sentences.append(f"The paper names no values of {spelled_out(plan['axis'])}: they are our choice.")
     left = sum(states.get(state, 0) for state in ("waiting", "running"))
     if left:
@@ -95,6 +97,12 @@ def described_cuts(study):
     if states.get("failed"):
         sentences.append(f"Failed for another reason than the training: {states['failed']} trials.")
     return " ".join(sentences)
+
+
+def figures_of(plan):
+    """What a study shows of the paper: `Figure 3`, `Figures 4, 12 and 13`, or `Not of the paper`."""
+    several = "s" * (not plan["figures"].isdecimal())
+    return "Not of the paper" if plan["figures"] == "none" else f"Figure{several} {plan['figures']}"
 
 
 def seeds_of(study):

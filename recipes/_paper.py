@@ -22,10 +22,10 @@ TEXT_H = IMAGE_H[:9]
 
 @dataclass(frozen=True)
 class Study:
-    """One figure of the paper on one data set, with a training for each panel, line, axis value and seed.
+    """A figure of the paper, or a question beyond it, on one data set: a training for each panel, line, axis value and seed.
 
     Attributes:
-        figures: Numbers of the paper's figures.
+        figures: Numbers of the paper's figures; `"none"` for a study that is not of the paper.
         axis: Horizontal axis: a pair of a setting and its values.
         line: Lines: a pair of a setting and its values, with one colour each.
         panel: Plots: a pair of a setting and its values, with one plot each; or None.
@@ -60,18 +60,17 @@ STUDIES = {
     ("initialization", "cifar10"): Study("16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True),
     # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at depth 20, heun at 32 and euler at
     # 56: 30, 28 and 27 calls of a branch in a step.
-    ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES), our_choice=True),
-    # Not of the paper either: whether the best learning rate at depth 20 is also that of depth 110.
+    ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES)),
+    # Whether the best learning rate at depth 20 is also that of depth 110.
     ("transfer", "cifar10"): Study(
         "none",
         ("learning_rate", LEARNING_RATES),
         line=("depth", (20, 110)),
         panel=("first_layer_rate", ("1", "sqrt(L)")),
         fixed={"h": "1/sqrt(L)"},
-        our_choice=True,
     ),
-    ("drop-path", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5)), our_choice=True),
-    ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9)), our_choice=True),
+    ("drop-path", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))),
+    ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9))),
 }
 
 # The claims are about depth, not resolution. At this scale one training takes some minutes on one CPU core. Both settings were

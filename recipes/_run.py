@@ -84,13 +84,13 @@ def check_size(name, size, available):
 
 
 def compare(recipe, settings, execution):
-    """Train the ordinary network and that of the settings, print and draw both; return the result of the second."""
+    """Train the ordinary network, with one learning rate, and that of the settings; draw both and return the second result."""
     import keras
 
     from keras_euler import plots
 
     results = {}
-    for each in (dataclasses.replace(settings, h=1.0), settings):
+    for each in (dataclasses.replace(settings, h=1.0, first_layer_rate="1"), settings):
         label = f"h = {shown(each.h)}"
         print(f"\n=== {label}")
         folder = execution.out and execution.out / label.replace(" = ", "").replace("/", "_")

@@ -41,7 +41,7 @@ def main(argv=None):
     parser = _cli.command(__doc__)
     family = family_of(parser, argv)
     recipe = RECIPES[family]
-    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset"))
+    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset", "first_layer_rate"))
     own, options, execution = _cli.parse(parser, [ChoiceOptions, Execution], argv, quick={})
     quick = {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
     settings = _cli.make(parser, recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)})

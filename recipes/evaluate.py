@@ -38,13 +38,13 @@ class EvaluationOptions(Options):
         None, "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", parse=float, many="*", above=0
     )
     pgd: tuple = setting(
-        (), "attack images by projected gradient descent, which may change each pixel by N of 255",
+        (), "attack images by projected gradient descent; N is the largest change of a pixel's value in 0..255",
         parse=float, many="+", metavar="N", above=0, maximum=255,
     )  # fmt: skip
     shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True)
     test_size: int | None = setting(None, "only the first N test examples", parse=int, minimum=1, metavar="N")
     batch_size: int = setting(250, "examples per batch", minimum=1)
-    seed: int = setting(7, "seed of the noise", minimum=0, maximum=2**31 - 1)
+    seed: int = setting(7, "seed of the noise and of the attack", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path | None = setting(
         None, "folder of the results (default: runs/evaluation- and the name of MODEL)", parse=Path, metavar="FOLDER"
@@ -63,10 +63,14 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         from keras_euler import plots, training
 
+        versions = training.package_versions() | (_attack.version() if options.pgd else {})
+
         name = name_of(options.model)
         out = options.out or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
         used = {n: v for n, v in _cli.results_settings(options).items() if n not in ("data_dir", "quick")}
         used |= {"model": name, "shifted": options.shifted and options.shifted.name}
+        if not options.pgd:  # evaluations that are older than the flag have none
+            del used["pgd"]
         if is_synthetic(options):
             used["dataset"] = "synthetic"
             print("note: --quick takes synthetic test data, which say nothing about a network of real ones. Pass --data-dir.")
@@ -89,7 +93,7 @@ def main(argv=None):
             noise[level] = accuracy(y, predict(x, level))
             print(f"noise {level:<6g}  {noise[level]:.4f}", flush=True)
         attacked = {}
-        for radius in options.pgd:
+        for radius in sorted(options.pgd):
             attacked[radius] = accuracy(y, _attack.predict_attacked(model, x, y, radius, options.batch_size, options.seed))
             print(f"PGD {radius:<8g}  {attacked[radius]:.4f}", flush=True)
         shifted = {}
@@ -101,7 +105,7 @@ def main(argv=None):
         print_means(shifted)
         results = {
             "settings": used,
-            "versions": training.package_versions(),
+            "versions": versions,
             "data": training.fingerprint((x, y)),
             "accuracy": noise[0.0],
             "class_accuracy": dict(zip(class_names, class_accuracy(confusion), strict=True)),

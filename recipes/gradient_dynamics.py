@@ -76,7 +76,7 @@ def parse(argv):
     """Return the parser, the options of this recipe, the settings of all runs, and the execution with its folder."""
     parser = _cli.command(__doc__, "The flags of cifar10.py apply too, such as --depth, --norm, --data-dir and --backend.")
     _cli.add_flags(parser, DynamicsOptions)
-    left_out = ("h", "seed", "train_size", "log_gradients", "log_weights", "log_per")
+    left_out = ("h", "seed", "train_size", "log_gradients", "log_weights", "log_per", "first_layer_rate")
     _cli.add_flags(parser, ImageSettings, left_out)
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     given = vars(own)

@@ -36,7 +36,7 @@ class PropositionOptions(Options):
 def main(argv=None):
     """Measure every network, print the tables, draw the figures."""
     parser = _cli.command(__doc__)
-    _cli.add_flags(parser, ImageSettings, ("h", "augmentation"))
+    _cli.add_flags(parser, ImageSettings, ("h", "augmentation", "first_layer_rate"))
     own, options, execution = _cli.parse(parser, [PropositionOptions, Execution], argv, quick={})
     quick = {"depth": 20, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
     settings = _cli.make(parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}})

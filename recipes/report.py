@@ -19,7 +19,7 @@ from pathlib import Path
 import _claims
 import _cli
 import _paper
-from _measured import cells, described_cuts, label, ordinary_first, read, read_json, seeds_of, spelled_out
+from _measured import cells, described_cuts, figures_of, label, ordinary_first, read, read_json, seeds_of, spelled_out
 from _plan import ROLES
 
 # What the noise on characters is shown on.
@@ -154,8 +154,8 @@ def section(study, figures):
     states = ", ".join(f"{count} {state}" for state, count in sorted(study["trials"].items()))
     devices = ", ".join(sorted({row["device"] or "unknown" for row in study["rows"]})) or "none yet"
     lines = [
-        f"\n## {study['name']} (figure {plan['figures']})\n",
-        f"Trials: {states}. Data: {study['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
+        f"\n## {study['name']}\n",
+        f"{figures_of(plan)}. Trials: {states}. Data: {study['data']}. Backend: {plan['settings']['backend']}. Device: {devices}.",
         f"{described_cuts(study)}\n",
         *best_of_search(study),
         *different_data(study),

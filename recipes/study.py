@@ -117,7 +117,7 @@ def parse(argv):
     options = _cli.make(parser, StudyOptions, vars(own))
     if (options.study, options.dataset) not in STUDIES:
         known = ", ".join(name for name, dataset in STUDIES if dataset == options.dataset)
-        parser.error(f"the paper has no study {options.study} on {options.dataset}. Choose from {known}")
+        parser.error(f"there is no study {options.study} on {options.dataset}. Choose from {known}")
     if options.sampler != "grid" and options.seeds not in (None, 1):
         parser.error(f"--seeds: --sampler trains each value once. Received: {options.seeds}.")
     if options.sampler == "grid" and options.trials is not None:

@@ -16,7 +16,7 @@ import _measured
 import _paper
 import report
 import zoo
-from _measured import cells, described_cuts, label
+from _measured import cells, described_cuts, figures_of, label
 from _settings import Execution
 
 ROOT = Path(__file__).parents[1]
@@ -111,9 +111,7 @@ def study_section(study):
     plan, table = study["plan"], cells(study)
     device = ", ".join(sorted({row["device"] for row in study["rows"]}))
     where = f"{study['data']}, {plan['settings']['backend']}, one core of an {device}"
-    several = "s" * (not plan["figures"].isdecimal())
-    figures = "Not of the paper" if plan["figures"] == "none" else f"Figure{several} {plan['figures']}"
-    text = [f"### {study['name']}", f"{figures}. `{study['command']}` on {where}. {described_cuts(study)}"]
+    text = [f"### {study['name']}", f"{figures_of(plan)}. `{study['command']}` on {where}. {described_cuts(study)}"]
     lines = sorted({line for _, line, _ in table}, reverse=plan["line"] == "h")
     rows = []
     for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):

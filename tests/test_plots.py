@@ -167,6 +167,14 @@ def test_a_short_logarithmic_axis_has_several_plain_ticks():
     assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
 
 
+def test_accuracy_under_attack_has_a_panel_of_its_own():
+    levels = {0.0: 0.8, 1.0: 0.5}
+    figure = plots.evaluation([[1, 0], [0, 1]], noise={0.0: 0.9}, attacked=levels)
+    assert len(figure.axes) == 3 and "attack" in figure.axes[2].get_xlabel()
+    (line,) = figure.axes[2].lines
+    assert dict(zip(*line.get_data(), strict=True)) == levels
+
+
 def test_confusion_matrix_says_which_class_is_the_true_one():
     axes = plots.evaluation([[1, 0], [0, 1]]).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")

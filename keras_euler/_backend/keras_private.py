@@ -95,7 +95,7 @@ def group_updates(optimizer, groups):
     No public hook has the learning rate of a step on every backend: on torch update_step is not called.
 
     Args:
-        optimizer: A Keras optimizer whose whole update is in update_step: any but Nadam.
+        optimizer: A Keras optimizer that updates each variable by itself: any but Nadam and those around other optimizers.
         groups: Function of gradients, variables and learning rate that yields such triples.
     """
     optimizer._backend_update_step = functools.partial(_update_in_groups, optimizer, groups)

@@ -22,15 +22,17 @@ class LearningRateMultiplier(OuterOptimizer):
     multiplier. `GradientRecorder(LearningRateMultiplier(optimizer, ...))` records too.
 
     Args:
-        inner_optimizer: The Keras optimizer that trains, or its name; any but Nadam, whose variables share a state.
-        multipliers: Dict of pattern -> finite number >= 0. A pattern is the path of a variable, such as
-            `"stage1_block1/conv1/kernel"`, in which `*` stands for any characters. The first pattern that matches counts.
+        inner_optimizer: The Keras optimizer that trains, or its name; one that updates each variable by itself, which all but
+            Nadam do.
+        multipliers: Dict of pattern -> finite number >= 0. A pattern is the path of a trainable variable, such as
+            `"stage1_block1/conv1/kernel"`, with the wildcards of `fnmatch`: `*` stands for any characters. The first pattern that
+            matches counts.
         name: Name of the optimizer.
 
     Raises:
         TypeError: `inner_optimizer` is not an optimizer, or `multipliers` is not a dict of strings to numbers.
-        ValueError: `inner_optimizer` is a `LossScaleOptimizer`, another optimizer of this package or Nadam; a multiplier is
-            negative or not finite; at build, a pattern matches no variable.
+        ValueError: `inner_optimizer` is Nadam or an optimizer around others; a multiplier is negative or not finite; at build, a
+            pattern matches no trainable variable.
 
     Example:
 
@@ -45,10 +47,11 @@ class LearningRateMultiplier(OuterOptimizer):
         self, inner_optimizer: keras.optimizers.Optimizer | str, multipliers: Mapping[str, float], name: str | None = None
     ) -> None:
         super().__init__(inner_optimizer, name)
-        if isinstance(self.inner_optimizer, (OuterOptimizer, keras.optimizers.Nadam)):
+        is_outer = type(self.inner_optimizer).apply is not keras.optimizers.Optimizer.apply
+        if is_outer or isinstance(self.inner_optimizer, keras.optimizers.Nadam):
             raise ValueError(
-                "`inner_optimizer` must be the Keras optimizer that trains, and not Nadam. "
-                f"Received: {type(self.inner_optimizer).__name__}."
+                "`inner_optimizer` must be an optimizer that updates each variable by itself, such as SGD or Adam: not Nadam, and "
+                f"none around other optimizers. Received: {type(self.inner_optimizer).__name__}."
             )
         if not isinstance(multipliers, Mapping) or not all(isinstance(pattern, str) for pattern in multipliers):
             raise TypeError(f"`multipliers` must be a dict of pattern -> number. Received: multipliers={multipliers!r}.")
@@ -59,15 +62,15 @@ class LearningRateMultiplier(OuterOptimizer):
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Find the multiplier of each variable."""
-        super().build(variables)
         paths = [variable.path for variable in variables]
         for pattern in self.multipliers:
-            if not fnmatch.filter(paths, pattern):
+            if not any(fnmatch.fnmatchcase(path, pattern) for path in paths):
                 shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
                 raise ValueError(
                     f"`multipliers` must match paths of variables: {shown}. Received: {pattern!r}, which matches none."
                 )
         self._multiplier_of = {self._var_key(variable): self._multiplier(variable.path) for variable in variables}
+        super().build(variables)
 
     def _multiplier(self, path: str) -> float:
         return next((factor for pattern, factor in self.multipliers.items() if fnmatch.fnmatchcase(path, pattern)), 1.0)
@@ -90,23 +93,26 @@ class LearningRateMultiplier(OuterOptimizer):
 
 
 def depth_multipliers(model: keras.Model) -> dict[str, float]:
-    """Return the multipliers that let a learning rate found at one depth fit others: `sqrt(L)` for the first layer of each block.
+    """Return `sqrt(L)` for the first layer of each block, as multipliers that may let a learning rate fit other depths.
 
-    With `h = 1/sqrt(L)` for L blocks, the gradients of a block are proportional to h. A step of rate `r` changes the second layers
-    so that the sum of all L branches changes by `L * h * (h * r) = r`, at any depth. The output of the first layer of a block
-    changes by `h * r`, which vanishes with depth. With the rate `sqrt(L) * r` it changes by `r` too. This holds for blocks of two
-    layers, early in training (arXiv 2512.21075). Blocks of one layer need no multiplier (arXiv 2310.02244, 2309.16620). The rule is
-    derived for wide networks without a norm. `recipes/results/README.md` says what was measured here.
+    With `h = 1/sqrt(L)` for L blocks of two layers, all gradients of a block are proportional to h. A first step of rate `r`
+    changes the output of a block's first layer by `h * r`, which vanishes with depth. With the rate `sqrt(L) * r` it changes by `r`
+    at any depth. The abstract of arXiv 2512.21075v1 names this loss, and a correction of the learning rate. Blocks of one layer
+    need none (arXiv 2310.02244, 2309.16620). The price: all first layers together move the output of the network by up to
+    `L * h * r = sqrt(L) * r`, so that the largest rate that trains may fall with depth. `recipes/results/README.md` has what
+    was measured here.
 
     Args:
-        model: Network of `EulerResidual` blocks with `h = 1/sqrt(L)`, such as `EulerResNet(110, h="1/sqrt(L)")`.
+        model: Built network of `EulerResidual` blocks with a constant `h = 1/sqrt(L)`, such as `EulerResNet(110, h="1/sqrt(L)")`.
+            Freeze layers first: frozen ones get no multiplier.
 
     Returns:
         Dict of the paths of variables -> `sqrt(L)`, for `LearningRateMultiplier`.
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: `model` has no `EulerResidual` blocks, another h, or blocks that do not have two layers with a kernel.
+        ValueError: `model` is not built, has no `EulerResidual` blocks, another or a trained h, or blocks that do not have two
+            layers with a kernel.
 
     Example:
 
@@ -124,7 +130,11 @@ def depth_multipliers(model: keras.Model) -> dict[str, float]:
     num_blocks = len(blocks)
     multipliers: dict[str, float] = {}
     for block in blocks:
-        if block.trainable_h or not math.isclose(block.h, num_blocks**-0.5, rel_tol=1e-3):
+        if not block.built:
+            raise ValueError("`model` must be built: begin it with keras.Input, or call it once.")
+        if block.trainable_h:
+            raise ValueError(f"`model` must have a constant h. Received: trainable_h={block.trainable_h!r} in {block.name}.")
+        if not math.isclose(block.h, num_blocks**-0.5, rel_tol=1e-3):
             raise ValueError(
                 f'`model` must have h = 1/sqrt(L) = {num_blocks**-0.5:.3g} in all {num_blocks} blocks: pass h="1/sqrt(L)". '
                 f"Received: h={block.h:g} in {block.name}."

@@ -52,6 +52,12 @@ class OuterOptimizer(keras.optimizers.Optimizer):
                 self.build(variables)
         self._step(grads, variables)
 
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor, keras.Variable]]) -> Any:
+        """Update variables with their gradients, given as pairs; return the number of iterations."""
+        grads, variables = zip(*grads_and_vars, strict=True)
+        self.apply(grads, variables)
+        return self.iterations
+
     def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
         """What `apply` does for at least one gradient. Variables are None where they are those of `build`."""
         raise NotImplementedError

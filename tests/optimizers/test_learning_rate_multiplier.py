@@ -88,6 +88,28 @@ def test_rate_is_the_inner_ones_and_callbacks_set_it():
     np.testing.assert_array_equal(before[0], dense.weights(model)[0])
 
 
+def test_weight_decay_takes_the_rate_without_the_multiplier():
+    model = dense.network(LearningRateMultiplier(SGD(0.1, weight_decay=0.5), {"*": 0}))
+    before = dense.weights(model)
+    model.fit(dense.X[:8], dense.Y[:8], 8, verbose=0)
+    for old, new in zip(before, dense.weights(model), strict=True):
+        np.testing.assert_allclose(new, old * (1 - 0.1 * 0.5), rtol=1e-6)
+
+
+def test_pairs_of_gradients_and_variables_are_applied_too():
+    variable = keras.Variable(np.ones(2, "float32"), name="v")
+    optimizer = LearningRateMultiplier(SGD(0.25), {"v": 2})
+    assert int(optimizer.apply_gradients([(keras.ops.ones(2), variable)])) == 1
+    assert keras.ops.convert_to_numpy(variable).tolist() == [0.5, 0.5]
+
+
+def test_a_wrong_pattern_is_named_at_every_attempt():
+    model = dense.network(LearningRateMultiplier("sgd", {"d": 1}))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="'d', which matches none"):
+            train(model)
+
+
 def test_a_copy_trains_its_own_variables():
     model = dense.network(LearningRateMultiplier(SGD(0.1, momentum=0.9), {"*/a/*": 3.0}))
     copied = copy.deepcopy(model.optimizer)
@@ -178,11 +200,13 @@ def test_multipliers_are_those_of_the_first_layers():
 BAD = [
     (lambda: LearningRateMultiplier("sgd", ["a"]), TypeError, "`multipliers` must be a dict of pattern -> number"),
     (lambda: LearningRateMultiplier("sgd", {"a": -1}), ValueError, r"`multipliers\['a'\]` must be a finite number >= 0"),
-    (lambda: LearningRateMultiplier("nadam", {}), ValueError, "not Nadam. Received: Nadam"),
+    (lambda: LearningRateMultiplier("nadam", {}), ValueError, "each variable by itself, .* Received: Nadam"),
+    (lambda: LearningRateMultiplier(LearningRateMultiplier("sgd", {}), {}), ValueError, "Received: LearningRateMultiplier"),
     (lambda: LearningRateMultiplier(GradientRecorder("sgd"), {}), ValueError, "Received: GradientRecorder"),
-    (lambda: dense.network(LearningRateMultiplier("sgd", {"d": 1})).optimizer.build([]), ValueError, "'d', which matches none"),
     (lambda: depth_multipliers("model"), TypeError, "`model` must be a Keras model. Received: str"),
     (lambda: depth_multipliers(keras_euler.EulerResNet(8, h=0.1)), ValueError, 'pass h="1/sqrt\\(L\\)". Received: h=0.1'),
+    (lambda: depth_multipliers(keras_euler.EulerResNet(8, h="1/sqrt(L)", trainable_h="scalar")), ValueError, "a constant h"),
+    (lambda: depth_multipliers(keras.Sequential([keras_euler.EulerResidual(keras.layers.Dense(3))])), ValueError, "be built"),
     (lambda: depth_multipliers(keras.Sequential([keras.layers.Dense(1)])), ValueError, "must have EulerResidual blocks"),
     (lambda: depth_multipliers(one_layer()), ValueError, "two layers with a kernel. Received: block with 1"),
 ]

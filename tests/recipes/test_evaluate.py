@@ -1,6 +1,7 @@
 """The recipe that evaluates a trained classifier."""
 
 import json
+import sys
 from pathlib import Path
 
 import _attack
@@ -121,9 +122,43 @@ def test_attack_on_a_linear_network_finds_the_worst_case(rng):
 
 @on_torch
 def test_attacked_preset(tmp_path, capsys):
-    found = run(tmp_path, NAME, "--noise", "--pgd", "0.001", "16", "--batch-size", "30")
+    found = run(tmp_path, NAME, "--noise", "--pgd", "16", "0.001", "--batch-size", "30")
     assert found["pgd"]["0.001"] == found["accuracy"] and list(found["pgd"]) == ["0.001", "16"]
-    assert "PGD 16 " in capsys.readouterr().out
+    assert "PGD 16 " in capsys.readouterr().out and "adversarial-robustness-toolbox" in found["versions"]
+    without = run(tmp_path / "without", NAME, "--noise")
+    assert "pgd" not in without["settings"] and "pgd" not in without  # as in files that are older than the flag
+
+
+@on_torch
+def test_attack_raises_the_loss_of_deep_networks_within_its_radius(rng, monkeypatch):
+    """Residual networks of 16 x 16 pixels, whole and folded; the images that the attack makes."""
+    from art.attacks.evasion import ProjectedGradientDescent
+
+    settings = settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4)
+    keras.utils.set_random_seed(3)
+    model, made = cifar10.build_model(settings), []
+    generate = ProjectedGradientDescent.generate
+    monkeypatch.setattr(ProjectedGradientDescent, "generate", lambda *args: made.append(generate(*args)) or made[-1])
+    x, y = rng.integers(0, 256, (20, 32, 32, 3)).astype("uint8"), rng.integers(0, 10, 20)
+    small = keras_euler.datasets.cifar10.resize(x, 16).astype("float32")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for network in (model, keras_euler.fold(model)):
+        _attack.predict_attacked(network, x, y, 3, 7, seed=1)
+        assert np.abs(made[-1] - small).max() <= 3 + 1e-4 and made[-1].min() >= 0 and made[-1].max() <= 255
+        graph = _attack.on_floats(network)
+        noisy = small + 3 * rng.choice([-1, 1], small.shape)
+        before, by_chance, after = (float(loss(y, graph.predict(images, verbose=0))) for images in (small, noisy, made[-1]))
+        assert after - before > 3 * abs(by_chance - before)
+
+
+def test_without_the_toolbox_nothing_is_computed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "art", None)
+    monkeypatch.setattr(evaluate, "load", None)
+    backend = [] if keras.backend.backend() == "torch" else ["--backend", "torch"]
+    with pytest.raises(SystemExit) as end:
+        run(tmp_path, NAME, "--pgd", "1", *backend)
+    assert end.value.code == 2 and not (tmp_path / "out").exists()
+    assert "pip install adversarial-robustness-toolbox" in capsys.readouterr().err or backend
 
 
 def test_texts(tmp_path, capsys):
