@@ -4,14 +4,15 @@ import dataclasses
 import math
 from pathlib import Path
 
+import _cli
 import _plan
+import _run
 import cifar10
 import keras
 import pytest
 import report
 import study
 from _claims import why_not
-from _run import compile_model
 from _settings import Execution, ImageSettings, TextSettings, identity, run_folder
 
 import keras_euler
@@ -52,7 +53,7 @@ def test_they_reach_the_network():
     network = next(layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet))
     assert {name: getattr(network, name) for name in NETWORK} == NETWORK
     assert NETWORK.items() <= TextSettings(**NETWORK).network_arguments().items()
-    optimizer = compile_model(model, settings).optimizer
+    optimizer = _run.compile_model(model, settings).optimizer
     assert optimizer.multipliers == keras_euler.depth_multipliers(network) and set(optimizer.multipliers.values()) == {6**0.5}
 
 
@@ -98,6 +99,20 @@ def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
     assert all(f"scheme = {scheme}" in text or f"| {scheme} |" in text for scheme in ("euler", "heun", "rk4"))
+
+
+@once
+def test_ordinary_network_of_a_comparison_has_one_learning_rate(monkeypatch, tmp_path):
+    seen = []
+
+    def pretend(recipe, settings, execution):
+        seen.append((settings.h, settings.first_layer_rate))
+        return TrainingResult(tmp_path, [], {"best_test_accuracy": 0.5, "last_test_accuracy": 0.5})
+
+    monkeypatch.setattr(_run, "train", pretend)
+    monkeypatch.setattr(_cli, "save_figure", lambda *args: None)
+    _run.compare(cifar10.RECIPE, ImageSettings(h=RULE, first_layer_rate="sqrt(L)"), Execution())
+    assert seen == [(1.0, "1"), (RULE, "sqrt(L)")]
 
 
 BAD = [
