@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
+import _predictors
 import cifar10
-import evaluate
 from _run import check_together, subset
 from _settings import Execution, ImageSettings, Options, identity, setting
 
@@ -90,7 +90,7 @@ def networks(options, settings):
 
     def trained(file):
         def make(x):
-            model = evaluate.load_model(file)
+            model = _predictors.load_model(file)
             return next((layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet)), model)
 
         return make

@@ -3,7 +3,7 @@
     python recipes/report.py runs/depth-cifar10                                # the folder of a study
     python recipes/report.py runs/* --out report --data-dir DATA               # all of them; the noise on real images
     python recipes/report.py postgresql://user:password@host/studies           # a storage with all its studies
-    python recipes/report.py recipes/results/studies_cpu_torch.json            # the rows committed here
+    python recipes/report.py recipes/results/studies_scaled_cpu_torch.json     # the rows committed here
 
 Studies need not be finished. The folder gets report.md, report.json, and PNGs: of every study the median and standard deviation
 over seeds of the best test accuracy and of the last, with failed trainings as crosses (figures 3 to 6, 8, 9, 12, 14 to 16);

@@ -221,7 +221,7 @@ def test_every_study_of_the_table_is_one_of_known_settings(name, dataset, tmp_pa
 
 BAD = [
     (["size"], "invalid choice: 'size'"),
-    (["adam", "--dataset", "ag_news"], "the paper has no study adam on ag_news"),
+    (["adam", "--dataset", "ag_news"], "there is no study adam on ag_news"),
     (["depth", "--seeds", "0"], "--seeds must be at least 1. Received: 0."),
     (["depth", "--axis", "colour", "red"], "the setting 'colour' is unknown. Axes are: depth, h"),
     (["depth", "--line", "backend", "jax", "torch"], "the setting 'backend' cannot be an axis"),
