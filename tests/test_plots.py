@@ -167,6 +167,11 @@ def test_a_short_logarithmic_axis_has_several_plain_ticks():
     assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
 
 
+def test_a_study_of_one_value_has_one_tick():
+    axes = plots.accuracies({"": {"a": {56: [(0.5, False)]}, "b": {56: [(0.4, False)]}}}, "depth").axes[0]
+    assert axes.get_xticks().tolist() == [56]
+
+
 def test_accuracy_under_attack_has_a_panel_of_its_own():
     levels = {0.0: 0.8, 1.0: 0.5}
     figure = plots.evaluation([[1, 0], [0, 1]], noise={0.0: 0.9}, attacked=levels)

@@ -68,8 +68,11 @@ def accuracies(
             for artist in (*bars.get_children(), *crosses):
                 artist.set_transform(axes.transData + shift)
         axes.set(title=title, xlabel=xlabel)
-        axes.locator_params("x", integer=all(isinstance(x, int) for xs in lines.values() for x in xs))
-        if logarithmic:
+        values = {x for points in lines.values() for x in points}
+        axes.locator_params("x", integer=all(isinstance(x, int) for x in values))
+        if len(values) == 1:
+            axes.set_xticks(list(values))
+        elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
     grid[0].set_ylabel("test accuracy")
