@@ -68,10 +68,10 @@ def accuracies(
             for artist in (*bars.get_children(), *crosses):
                 artist.set_transform(axes.transData + shift)
         axes.set(title=title, xlabel=xlabel)
-        values = {x for points in lines.values() for x in points}
-        axes.locator_params("x", integer=all(isinstance(x, int) for x in values))
-        if len(values) == 1:
-            axes.set_xticks(list(values))
+        ticks = {x for points in lines.values() for x in points}
+        axes.locator_params("x", integer=all(isinstance(x, int) for x in ticks))
+        if len(ticks) == 1:
+            axes.set_xticks(list(ticks))
         elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
