@@ -128,12 +128,12 @@ def study_section(study):
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""
     names = ("first_gradient", "largest_gradient", "last_gradient", "mean_weight", "train_loss", "test_accuracy", "seconds")
-    rows = [
-        (s["settings"]["backend"], s["settings"]["depth"], row["h"], row["seed"], row["iterations"], *(row[name] for name in names))
-        for s in read_all(pattern)
-        for row in s["runs"]
-    ]
-    header = "backend | depth | h | seed | iterations | first gradient | largest | last"
+    rows = []
+    for found in read_all(pattern):
+        settings = found["settings"]
+        network = (settings["backend"], settings["depth"], settings.get("scheme", "euler"))
+        rows += [(*network, row["h"], row["seed"], row["iterations"], *(row[name] for name in names)) for row in found["runs"]]
+    header = "backend | depth | scheme | h | seed | iterations | first gradient | largest | last"
     return markdown(f"{header} | mean weight | training loss | test accuracy | seconds", rows)
 
 
