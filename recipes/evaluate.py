@@ -1,4 +1,4 @@
-"""Evaluate a trained classifier: on clean test data, for each class, under the paper's noise, and on shifted test sets.
+"""Evaluate a trained classifier: on clean test data, for each class, under noise and attack, and on shifted test sets.
 
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA
     python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --data-dir DATA --shifted CIFAR-10-C
@@ -64,7 +64,6 @@ def main(argv=None):
         from keras_euler import plots, training
 
         versions = training.package_versions() | (_attack.version() if options.pgd else {})
-
         name = name_of(options.model)
         out = options.out or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
         used = {n: v for n, v in _cli.results_settings(options).items() if n not in ("data_dir", "quick")}
@@ -97,11 +96,11 @@ def main(argv=None):
             attacked[radius] = accuracy(y, _attack.predict_attacked(model, x, y, radius, options.batch_size, options.seed))
             print(f"PGD {radius:<8g}  {attacked[radius]:.4f}", flush=True)
         shifted = {}
-        for name, read in sets.items():
+        for title, read in sets.items():
             images, labels = read()
             rows = slice(options.test_size)
-            shifted[name] = accuracy(labels[rows], predict(images[rows], 0.0))
-            print(f"{name:<24}{shifted[name]:.4f}", flush=True)
+            shifted[title] = accuracy(labels[rows], predict(images[rows], 0.0))
+            print(f"{title:<24}{shifted[title]:.4f}", flush=True)
         print_means(shifted)
         results = {
             "settings": used,

@@ -171,12 +171,11 @@ def advice():
 
 def robustness():
     """Networks of the study of depth on noisy and on attacked images."""
-    grouped = {}
-    for run in read("robustness_scaled_torch.json")["runs"]:
-        measured = [run["accuracy"], *(value for level, value in run["noise"].items() if level != "0"), *run["pgd"].values()]
-        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append(measured)
-    noise, attacks = ([level for level in run[kind] if level != "0"] for kind in ("noise", "pgd"))
-    header = ["depth", "h", "n", "clean", *(f"noise {level}" for level in noise), *(f"PGD {radius}" for radius in attacks)]
+    found, grouped = read("robustness_scaled_torch.json"), {}
+    for run in found["runs"]:
+        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append([*run["noise"].values(), *run["pgd"].values()])
+    noise, radii = (found["settings"][kind] for kind in ("noise", "pgd"))
+    header = ["depth", "h", "n", "clean", *(f"noise {level:g}" for level in noise), *(f"PGD {radius:g}" for radius in radii)]
     rows = [(*key, len(runs), *map(spread, zip(*runs, strict=True))) for key, runs in sorted(grouped.items())]
     return markdown(" | ".join(header), rows)
 

@@ -1,5 +1,9 @@
 """A small Euler network of dense layers, with its gradients in NumPy."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 
@@ -54,3 +58,28 @@ def norms_of(arrays):
 def norms(kernels, x, y):
     """The norms of the gradients."""
     return norms_of(gradients(kernels, x, y))
+
+
+TWO_DEVICES = """
+import keras, numpy as np
+from tests import dense
+from keras_euler import GradientRecorder, LearningRateMultiplier
+
+def scope(count):
+    if keras.backend.backend() == "jax":
+        return keras.distribution.DataParallel(devices=keras.distribution.list_devices()[:count]).scope()
+    return tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices("CPU")][:count]).scope()
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    parts = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+"""
+
+
+def run_on_two_devices(code):
+    """Run code in a process with two virtual devices, where `scope(count)` makes models for so many; it must raise nothing."""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    program = [sys.executable, "-c", TWO_DEVICES + code]
+    result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

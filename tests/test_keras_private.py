@@ -47,6 +47,11 @@ def test_a_mask_is_attached_for_a_while_and_passed_on(has_own):
         assert _backend.mask_of(x) is before
 
 
+def test_updates_in_groups_need_the_private_name():
+    with pytest.raises(NotImplementedError, match=keras.__version__):
+        _backend.group_updates(types.SimpleNamespace(), None)
+
+
 def test_arrays_in_training_are_found_in_training_alone():
     model = types.SimpleNamespace(_jax_state={"trainable_variables": [1]}, _jax_state_synced=False)
     assert training_state(model) == {"trainable_variables": [1]}

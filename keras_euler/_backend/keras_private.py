@@ -92,12 +92,18 @@ except ImportError:
 def group_updates(optimizer, groups):
     """Let a Keras optimizer update its variables in groups from now on.
 
-    No public hook has the learning rate of a step on every backend: on torch update_step is not called.
+    No public hook has the learning rate of a step on every backend: on torch update_step is not called. There is no fallback, so
+    that a Keras without the private name is refused: the groups would be ignored silently.
 
     Args:
         optimizer: A Keras optimizer that updates each variable by itself: any but Nadam and those around other optimizers.
         groups: Function of gradients, variables and learning rate that yields such triples.
+
+    Raises:
+        NotImplementedError: This version of Keras updates variables in another way.
     """
+    if not hasattr(type(optimizer), "_backend_update_step"):
+        raise NotImplementedError(f"Learning rates of single variables are not possible with Keras {keras.__version__}.")
     optimizer._backend_update_step = functools.partial(_update_in_groups, optimizer, groups)
 
 

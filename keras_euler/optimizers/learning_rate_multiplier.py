@@ -33,6 +33,7 @@ class LearningRateMultiplier(OuterOptimizer):
         TypeError: `inner_optimizer` is not an optimizer, or `multipliers` is not a dict of strings to numbers.
         ValueError: `inner_optimizer` is Nadam or an optimizer around others; a multiplier is negative or not finite; at build, a
             pattern matches no trainable variable.
+        NotImplementedError: This version of Keras updates variables in a way that leaves no room for multipliers.
 
     Example:
 
