@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
 FILES = (RESULTS / "README.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- table ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# Trainings on a GPU with the paper's images, widths and milestones, and their figure.
+FULL_SIZE, CURVES = "cifar10_*_h200_jax.json", "trainings_h200.png"
 # Depths of the gradients, and of the same in two minutes.
 DYNAMICS = ("gradient_dynamics_depth*/summary.json", "gradient_dynamics_quick_*.json")
 
@@ -36,6 +38,7 @@ def main(argv=None):
         texts = {file: rewritten(file.read_text()) for file in FILES}
         for study in studies():
             report.figure(study).savefig(RESULTS / figure_name(study))
+        curves().savefig(RESULTS / CURVES)
         for file, text in texts.items():
             file.write_text(text)
     print(f"wrote {' and '.join(str(file) for file in FILES)}")
@@ -142,13 +145,28 @@ def trainings():
     rows = []
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
-        what = f"{run['data_set']}, depth {settings['depth']}, h = {settings['h']:g}"
+        what = f"{run['data_set']}, {network_of(run)}"
         sizes = (data["train"]["examples"], data["test"]["examples"], result["epochs"], settings["learning_rate"])
         names = ("best_test_accuracy", "last_test_accuracy", "last_train_loss", "seconds")
-        rows.append((what, settings["backend"], *sizes, *(result[name] for name in names)))
+        where = f"{settings['backend']}, {run['device']}"
+        rows.append((what, where, *sizes, *(result[name] for name in names)))
     return markdown(
-        "run | backend | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
+        "run | where | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
     )
+
+
+def network_of(run):
+    """What a table and a figure call the network of a run."""
+    return f"depth {run['settings']['depth']}, h = {run['settings']['h']:g}"
+
+
+def curves():
+    """The figure of test accuracy over the epochs on a GPU."""
+    from keras_euler import plots
+
+    runs = read_all(FULL_SIZE)
+    lines = {network_of(run): [[float(row["test_accuracy"]) for row in run["history"]]] for run in runs}
+    return plots.accuracy_curves({f"{runs[0]['data_set']}, {runs[0]['device']}": lines}, "One seed.")
 
 
 def growths():
@@ -235,7 +253,12 @@ def steps(pattern):
     for found in read_all(pattern):
         for before, row in zip([None, *found["results"]], found["results"], strict=False):
             which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
-            times = (row["step_ms"], f"{row['step_ms_min']:.0f} to {row['step_ms_max']:.0f}", row["cpu_ms"], row["peak_memory_mb"])
+            times = (
+                row["step_ms"],
+                f"{formatted(row['step_ms_min'])} to {formatted(row['step_ms_max'])}",
+                row["cpu_ms"],
+                row["peak_memory_mb"],
+            )
             ratios = ", ".join(f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items())
             rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row, before)))
     return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)
@@ -273,6 +296,7 @@ TABLES = {
     "networks": zoo.table,
     "cards": cards,
     "training steps": lambda: steps("benchmark_[rv]*_cpu.json"),
+    "training steps gpu": lambda: steps("benchmark_resnet_h200.json"),
     "host": host,
     "inference": lambda: steps("benchmark_inference_*.json"),
     "parts of the step": lambda: steps("benchmark_[al]*.json"),

@@ -175,7 +175,7 @@ def _command(family, settings):
     for one in dataclasses.fields(RECIPES[family].settings):
         value = settings.get(one.name)
         default = list(one.default) if isinstance(one.default, tuple) else one.default
-        if one.name not in settings or (value == default and one.name not in ("h", "seed")):
+        if one.name not in settings or (value == default and one.name not in ("depth", "h", "seed")):
             continue
         if isinstance(value, bool):
             words.append(flag(one.name) if value else flag(f"no_{one.name}"))
@@ -185,7 +185,7 @@ def _command(family, settings):
                 flag(one.name),
                 *([",".join(map(str, value))] if joined else map(str, value if isinstance(value, list) else [value])),
             ]
-    return " ".join(words)
+    return " ".join([*words, flag("backend"), settings["backend"]])
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Preset:
         Example:
 
         >>> print(list_presets()["euler_resnet_20_cifar10"].card().splitlines()[5])
-        - **Test accuracy**: 0.820 (CIFAR-10 (JPEG q75), n = 1)
+        - **Test accuracy**: 0.860 (CIFAR-10 (JPEG q75), n = 1)
         """
         return CARD.format(
             name=self.name,
