@@ -86,16 +86,22 @@ def draw(study, folder):
 
 
 def figure(study, ending="best"):
-    """The figure of a study: the best test accuracy, or the last, against its axis, a plot per panel, the ordinary h first."""
+    """The figure of a study: the best test accuracy, or the last, against its axis, a plot per panel, the ordinary h first.
+
+    Where the axis has one value, the panels' setting takes its place.
+    """
     from keras_euler import plots
 
     plan, table, panels = study["plan"], cells(study), {}
+    turned = plan.get("panel") and len({x for _, _, x in table}) == 1
     for (panel, line, x), cell in ordinary_first(plan, table):
         values = list(zip(getattr(cell, ending), cell.failed, strict=True))
-        title = "" if panel is None else label(plan["panel"], panel)
+        x, setting, value = (panel, plan["axis"], x) if turned else (x, plan.get("panel"), panel)
+        title = "" if setting is None else label(setting, value)
         panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
-    numbers = all(isinstance(x, float) and x > 0 for _, _, x in table)
-    drawn = plots.accuracies(panels, spelled_out(plan["axis"]), described_cuts(study), numbers, PINNED)
+    numbers = all(isinstance(x, float) and x > 0 for lines in panels.values() for points in lines.values() for x in points)
+    axis = plan["panel"] if turned else plan["axis"]
+    drawn = plots.accuracies(panels, spelled_out(axis), described_cuts(study), numbers, PINNED)
     drawn.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
     return drawn
 

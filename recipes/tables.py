@@ -142,13 +142,11 @@ def dynamics(pattern):
 
 def trainings():
     """Single runs of cifar10.py and ag_news.py."""
-    rows = []
+    rows, names = [], ("best_test_accuracy", "last_test_accuracy", "last_train_loss", "seconds")
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
-        what = f"{run['data_set']}, {network_of(run)}"
+        what, where = f"{run['data_set']}, {network_of(run)}", f"{settings['backend']}, {run['device']}"
         sizes = (data["train"]["examples"], data["test"]["examples"], result["epochs"], settings["learning_rate"])
-        names = ("best_test_accuracy", "last_test_accuracy", "last_train_loss", "seconds")
-        where = f"{settings['backend']}, {run['device']}"
         rows.append((what, where, *sizes, *(result[name] for name in names)))
     return markdown(
         "run | where | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
@@ -253,12 +251,8 @@ def steps(pattern):
     for found in read_all(pattern):
         for before, row in zip([None, *found["results"]], found["results"], strict=False):
             which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
-            times = (
-                row["step_ms"],
-                f"{formatted(row['step_ms_min'])} to {formatted(row['step_ms_max'])}",
-                row["cpu_ms"],
-                row["peak_memory_mb"],
-            )
+            span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
+            times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
             ratios = ", ".join(f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items())
             rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row, before)))
     return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)

@@ -172,6 +172,15 @@ def test_a_study_of_one_value_has_one_tick():
     assert axes.get_xticks().tolist() == [56]
 
 
+def test_names_stand_side_by_side_without_a_line():
+    points = {"torch": [(0.5, False), (0.3, False)], "he_normal": [(0.1, True)]}
+    axes = plots.accuracies({"": {"h = 1": points, "h = 0.1": {"torch": [(0.6, False)]}}}, "initializer").axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["he_normal", "torch"]
+    medians, cross, other = (line for line in axes.get_lines() if line.get_marker() in "ox")
+    assert medians.get_linestyle() == "None" and medians.get_xydata().tolist() == [[0, 0.1], [1, 0.4]]
+    assert cross.get_xydata().tolist() == [[0, 0.1]] and other.get_xydata().tolist() == [[1, 0.6]]
+
+
 def test_accuracy_under_attack_has_a_panel_of_its_own():
     levels = {0.0: 0.8, 1.0: 0.5}
     figure = plots.evaluation([[1, 0], [0, 1]], noise={0.0: 0.9}, attacked=levels)

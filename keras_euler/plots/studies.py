@@ -26,7 +26,7 @@ def accuracies(
 
     Args:
         panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. There is one plot
-            per title and one line per label.
+            per title and one line per label. x is a number, or a name: names stand side by side without a line.
         xlabel: Label of the x axis.
         note: Note below the figure, such as the differences from the paper.
         logarithmic: Whether the x axis is logarithmic.
@@ -51,6 +51,8 @@ def accuracies(
     from matplotlib.transforms import ScaledTranslation
 
     figure, grid = _grid(len(panels), 3.6, 3.4)
+    names = sorted({x for lines in panels.values() for points in lines.values() for x in points if isinstance(x, str)})
+    place = {name: i for i, name in enumerate(names)}
     colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {})
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for i, (label, points) in enumerate(lines.items()):
@@ -58,8 +60,11 @@ def accuracies(
             values = [[accuracy for accuracy, _ in points[x]] for x in xs]
             spread = [statistics.pstdev(v) for v in values]
             style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
-            bars = axes.errorbar(xs, [statistics.median(v) for v in values], spread, label=label, **style)
-            failed = [(x, accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
+            style["linestyle"] = "none" if names else "-"
+            bars = axes.errorbar(
+                [place.get(x, x) for x in xs], [statistics.median(v) for v in values], spread, label=label, **style
+            )
+            failed = [(place.get(x, x), accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
             crosses: list[Line2D] = []
             if failed:
                 crosses = axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
@@ -69,6 +74,9 @@ def accuracies(
                 artist.set_transform(axes.transData + shift)
         axes.set(title=title, xlabel=xlabel)
         ticks = {x for points in lines.values() for x in points}
+        if names:
+            axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+            continue
         axes.locator_params("x", integer=all(isinstance(x, int) for x in ticks))
         if len(ticks) == 1:
             axes.set_xticks(list(ticks))

@@ -30,5 +30,16 @@ def test_a_claim_that_is_not_measured_has_its_reason(given, why):
     assert f"| **not yet measured** |  | {why} |" in "\n".join(report.section(given, []))
 
 
+def test_panels_of_one_value_each_become_the_axis():
+    given = study([7], panel="norm")
+    given["rows"] += [{**given["rows"][0], "norm": "none"}]
+    given["rows"][0]["norm"] = "batch"
+    (axes,) = report.figure(given).axes
+    assert axes.get_xlabel() == "norm" and axes.get_title() == "depth = 20"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["batch", "none"]
+    given["rows"] += [{**row, "depth": 56} for row in given["rows"]]
+    assert [axes.get_title() for axes in report.figure(given).axes] == ["norm batch", "norm none"]
+
+
 def test_failed_is_defined():
     assert f"below {_claims.FAILED:g} times chance" in report.RULES and "A training has failed where it diverged" in report.RULES
