@@ -47,6 +47,7 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
     (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
     assert entry["arguments"] == {"depth": 8, "h": 0.2, "num_classes": 10}
     assert entry["command"].startswith("python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7")
+    assert entry["command"].endswith(f" --backend {BACKEND}")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert entry["metrics"]["test_accuracy"] == pytest.approx(result["last_test_accuracy"], abs=1e-4)
     refused = {str(tmp_path): "--add needs the folder of a finished run", str(tmp_path / "run"): "--name: small is in"}
