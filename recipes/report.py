@@ -101,7 +101,7 @@ def figure(study, ending="best"):
         panels.setdefault(title, {}).setdefault(label(plan["line"], line), {})[x] = values
     numbers = all(isinstance(x, float) and x > 0 for lines in panels.values() for points in lines.values() for x in points)
     axis = plan["panel"] if turned else plan["axis"]
-    drawn = plots.accuracies(panels, spelled_out(axis), described_cuts(study), numbers, PINNED)
+    drawn = plots.accuracies(panels, spelled_out(axis), f"{study['data']}. {described_cuts(study)}", numbers, PINNED)
     drawn.suptitle(f"{study['name']}: {ENDINGS[ending]}", fontsize="medium")
     return drawn
 

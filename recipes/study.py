@@ -17,6 +17,7 @@ Every table and figure states the differences from the paper's settings. `python
 
 import dataclasses
 import functools
+import json
 import socket
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pathlib import Path
 import _cli
 from _paper import STUDIES
 from _plan import RECIPES, SEED, choices, family_of, make_plan
-from _run import check_together, train
+from _run import check_together, subset, train
 from _settings import Execution, Options, flag, setting
 
 QUICK_DEPTHS = {"cifar10": (8, 14), "ag_news": (9,)}
@@ -72,6 +73,8 @@ def main(argv=None):
             print(f"finished trials in {options.export}: {studies.export_trials(url, options.export)}")
             return
         _check_sizes(plan)
+        if options.import_:
+            _check_data(plan, options.import_)
         execution.out.mkdir(parents=True, exist_ok=True)
         definition, description = plan.definition(), plan.description()
         if search_range:
@@ -122,6 +125,8 @@ def parse(argv):
         parser.error(f"--seeds: --sampler trains each value once. Received: {options.seeds}.")
     if options.sampler == "grid" and options.trials is not None:
         parser.error("--trials is for a search; see --sampler")
+    if options.import_ and options.export:
+        parser.error("--export writes what is there, --import runs a study; pass one of them")
     if options.import_ and not options.import_.is_file():
         parser.error(f"--import must be a file of --export. Received: {options.import_}.")
     if options.storage == "":
@@ -189,6 +194,39 @@ def _check_sizes(plan):
                 raise ValueError(
                     f"Nothing was run. {flag(name)} must be between 1 and {len(labels)}, the number of examples. Received: {size}."
                 )
+
+
+def _check_data(plan, file):
+    """Raise a ValueError if trials of these test data's settings, in a file of --export, have tested other data."""
+    from keras_euler import training
+
+    names = [name for name in ("dataset", "test_size", "image_size", "sequence_length", "alphabet") if hasattr(plan.base, name)]
+    if set(names) & set(plan.varied):
+        return
+    own = {name: json.loads(json.dumps(getattr(plan.base, name))) for name in names}
+    _, test = load_data(plan.family, data_settings(dataclasses.replace(plan.base, noise=0.0)), plan.execution.data_dir)
+    expected = training.fingerprint(subset(test, plan.base.test_size, "--test-size"))
+    others = sum(
+        bool(data) and {name: settings.get(name) for name in names} == own and data["test"] != expected
+        for settings, data in _tested(file)
+    )
+    if others:
+        raise ValueError(
+            f"--import: {others} trials of {file} were tested on other data than those of --data-dir. Nothing was run. "
+            "Pass their data, or leave out --import."
+        )
+
+
+def _tested(file):
+    """Return pairs of settings and data of the trials in a file of --export; none for another file, which `studies.run` refuses."""
+    try:
+        return [
+            ({**study["user_attrs"].get("definition", {}), **trial["params"]}, trial["user_attrs"]["record"].get("data"))
+            for study in json.loads(file.read_text()).values()
+            for trial in study["trials"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _search_range(parser, options, plan):

@@ -23,8 +23,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
 FILES = (RESULTS / "README.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- table ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-# Trainings on a GPU with the paper's images, widths and milestones, and their figure.
-FULL_SIZE, CURVES = "cifar10_*_h200_jax.json", "trainings_h200.png"
 # Depths of the gradients, and of the same in two minutes.
 DYNAMICS = ("gradient_dynamics_depth*/summary.json", "gradient_dynamics_quick_*.json")
 
@@ -38,7 +36,7 @@ def main(argv=None):
         texts = {file: rewritten(file.read_text()) for file in FILES}
         for study in studies():
             report.figure(study).savefig(RESULTS / figure_name(study))
-        curves().savefig(RESULTS / CURVES)
+        curves().savefig(RESULTS / "trainings_h200.png")
         for file, text in texts.items():
             file.write_text(text)
     print(f"wrote {' and '.join(str(file) for file in FILES)}")
@@ -97,8 +95,9 @@ def claims():
         judged = [(study, _claims.judge(study["plan"], cells(study))) for study in studies() if study["plan"]["study"] == name]
         judged = [(study, parts) for study, parts in judged if any(part.shown is not None for part in parts)]
         for study, parts in judged:
-            link = f"[{study['name']}](recipes/results/README.md#{study['name'].lower()})"
-            rows.append((claim if study is judged[0][0] else "", link, report.verdicts(parts), report.seeds_of(study)))
+            depths = sorted({row.get("depth", study["plan"]["settings"].get("depth")) for row in study["rows"]})
+            where = f"[{study['name']}](recipes/results/README.md#{study['name'].lower()}), depth {', '.join(map(str, depths))}"
+            rows.append((claim if study is judged[0][0] else "", where, report.verdicts(parts), report.seeds_of(study)))
         if not judged:
             rows.append((claim, "", "not yet measured", ""))
     return markdown("claim of the paper | measured | verdict | n", rows)
@@ -142,12 +141,13 @@ def dynamics(pattern):
 
 def trainings():
     """Single runs of cifar10.py and ag_news.py."""
-    rows, names = [], ("best_test_accuracy", "last_test_accuracy", "last_train_loss", "seconds")
+    rows = []
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
         what, where = f"{run['data_set']}, {network_of(run)}", f"{settings['backend']}, {run['device']}"
         sizes = (data["train"]["examples"], data["test"]["examples"], result["epochs"], settings["learning_rate"])
-        rows.append((what, where, *sizes, *(result[name] for name in names)))
+        accuracies = (f"{result[f'{name}_test_accuracy']:.4f}" for name in ("best", "last"))
+        rows.append((what, where, *sizes, *accuracies, result["last_train_loss"], result["seconds"]))
     return markdown(
         "run | where | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
     )
@@ -159,12 +159,12 @@ def network_of(run):
 
 
 def curves():
-    """The figure of test accuracy over the epochs on a GPU."""
+    """The figure of test accuracy over the epochs on a GPU, with the paper's images and widths."""
     from keras_euler import plots
 
-    runs = read_all(FULL_SIZE)
+    runs = read_all("cifar10_*_h200_jax.json")
     lines = {network_of(run): [[float(row["test_accuracy"]) for row in run["history"]]] for run in runs}
-    return plots.accuracy_curves({f"{runs[0]['data_set']}, {runs[0]['device']}": lines}, "One seed.")
+    return plots.accuracy_curves({f"{runs[0]['data_set']}, {runs[0]['device']}": lines})
 
 
 def growths():

@@ -14,6 +14,7 @@ import inspect
 import json
 import math
 import re
+import shlex
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ def _arguments(network):
 
 def _command(family, settings):
     """The command line of a run, from its settings."""
-    words = [f"python recipes/{family}.py"]
+    words = ["python", f"recipes/{family}.py"]
     for one in dataclasses.fields(RECIPES[family].settings):
         value = settings.get(one.name)
         default = list(one.default) if isinstance(one.default, tuple) else one.default
@@ -185,7 +186,7 @@ def _command(family, settings):
                 flag(one.name),
                 *([",".join(map(str, value))] if joined else map(str, value if isinstance(value, list) else [value])),
             ]
-    return " ".join([*words, flag("backend"), settings["backend"]])
+    return shlex.join([*words, flag("backend"), settings["backend"]])
 
 
 if __name__ == "__main__":

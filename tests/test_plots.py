@@ -172,6 +172,14 @@ def test_a_study_of_one_value_has_one_tick():
     assert axes.get_xticks().tolist() == [56]
 
 
+def test_note_speaks_of_a_median_only_where_there_are_several_seeds():
+    one, two = [(0.5, False)], [(0.5, False), (0.6, False)]
+    notes = [plots.accuracies({"": {"a": {1: values}}}, "depth", "Note.").get_supxlabel() for values in (one, two)]
+    assert notes == ["One seed. Note.", "Medians; bars are standard deviations over seeds. Note."]
+    notes = [plots.accuracy_curves({"": {"a": curves}}).get_supxlabel() for curves in ([[0.1]], [[0.1], [0.2]])]
+    assert notes == ["One seed.", "Medians over seeds."]
+
+
 def test_names_stand_side_by_side_without_a_line():
     points = {"torch": [(0.5, False), (0.3, False)], "he_normal": [(0.1, True)]}
     axes = plots.accuracies({"": {"h = 1": points, "h = 0.1": {"torch": [(0.6, False)]}}}, "initializer").axes[0]

@@ -89,7 +89,9 @@ def accuracies(
     drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     drawn = dict(sorted(drawn.items(), key=lambda item: item[0].endswith(", failed")))
     figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center")
-    note = f"Medians; bars are standard deviations over seeds. {note}".strip()
+    measured = [values for lines in panels.values() for points in lines.values() for values in points.values()]
+    first = "Medians; bars are standard deviations over seeds." if any(len(values) > 1 for values in measured) else "One seed."
+    note = f"{first} {note}".strip()
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
 
@@ -130,7 +132,9 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
         whole_ticks(axes)
-    figure.supxlabel(f"Medians over seeds. {note}".strip(), fontsize="x-small", wrap=True)
+    many = any(len(curves) > 1 for lines in panels.values() for curves in lines.values())
+    note = f"{'Medians over seeds' if many else 'One seed'}. {note}".strip()
+    figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
 
 

@@ -94,6 +94,7 @@ def run(
     check_integer("heartbeat", heartbeat, 1)
     points = points if isinstance(points, Search) else validated_points(points)
     url = storage_url(storage)
+    finished = [] if reuse is None else finished_points(reuse, name, definition or {}, points)  # an error leaves no storage
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     with Interruptible(), terminate_as_interrupt():
         opened = open_storage(url, heartbeat)
@@ -102,7 +103,6 @@ def run(
                 study = open_study(opened, name, definition or {}, **_sampling(points))
                 for attribute, value in (attributes or {}).items():
                     study.set_user_attr(attribute, value)
-                finished = [] if reuse is None else finished_points(reuse, name, definition or {}, points)
                 _queue(study, name, points, choices or {}, finished, say)
             if workers > 1:
                 _spawn(workers, (objective, points, url, name, heartbeat, cost, verbose))

@@ -40,6 +40,11 @@ def test_verdicts(name, table, verdict):
     assert verdict in {part.verdict for part in parts}
 
 
+def test_depths_that_a_claim_names_and_a_study_lacks_are_not_yet_measured():
+    parts = _claims.judge(plan_of("h"), {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.1, 1.0)})
+    assert {part.text for part in parts if part.shown is None} >= {"depth 20: the best h", "depth 218: the best h"}
+
+
 def plan_of(name, **changes):
     """What a report knows of a study of the paper."""
     paper = STUDIES[name, "cifar10"]

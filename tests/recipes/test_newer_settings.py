@@ -64,7 +64,8 @@ def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
         raise RuntimeError("a finished trial was trained again")
 
     monkeypatch.setattr(study, "run_trial", train_again)  # before it downloads the data
-    monkeypatch.setattr(study, "_check_sizes", lambda plan: None)
+    for check in ("_check_sizes", "_check_data"):
+        monkeypatch.setattr(study, check, lambda *arguments: None)
     arguments = ["depth", "--scaled", "--depths", "20", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)]
     study.main(arguments)
 

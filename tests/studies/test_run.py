@@ -151,6 +151,7 @@ def test_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "trials.json").write_text(text)
     with pytest.raises(ValueError, match="is not a file of export_trials"):
         studies.run(square, studies.grid(x=[1]), tmp_path / "study.db", reuse=tmp_path / "trials.json")
+    assert not (tmp_path / "study.db").exists()
 
 
 def test_export_replaces_only_an_earlier_export(tmp_path):
