@@ -197,13 +197,13 @@ def _check_sizes(plan):
 
 
 def _check_data(plan, file):
-    """Raise a ValueError if trials of these test data's settings, in a file of --export, have tested other data."""
+    """Raise a ValueError if a file of --export has trials that should have had the test data of this study, and had others."""
     from keras_euler import training
 
     names = [name for name in ("dataset", "test_size", "image_size", "sequence_length", "alphabet") if hasattr(plan.base, name)]
     if set(names) & set(plan.varied):
         return
-    own = {name: json.loads(json.dumps(getattr(plan.base, name))) for name in names}
+    own = {name: getattr(plan.base, name) for name in names}
     _, test = load_data(plan.family, data_settings(dataclasses.replace(plan.base, noise=0.0)), plan.execution.data_dir)
     expected = training.fingerprint(subset(test, plan.base.test_size, "--test-size"))
     others = sum(
@@ -221,7 +221,7 @@ def _tested(file):
     """Return pairs of settings and data of the trials in a file of --export; none for another file, which `studies.run` refuses."""
     try:
         return [
-            ({**study["user_attrs"].get("definition", {}), **trial["params"]}, trial["user_attrs"]["record"].get("data"))
+            ({**study["user_attrs"].get("definition", {}), **trial["params"]}, trial["user_attrs"].get("record", {}).get("data"))
             for study in json.loads(file.read_text()).values()
             for trial in study["trials"]
         ]

@@ -83,3 +83,9 @@ def test_flags_of_a_preset_alone_are_refused(flags, capsys):
     with pytest.raises(SystemExit) as end:
         zoo.main(flags)
     assert end.value.code == 2 and f"{flags[0]} is for --add alone, which is missing" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")
+def test_command_of_a_preset_is_quoted_for_a_shell():
+    command = zoo._command("cifar10", {"depth": 8, "h": "1/sqrt(L)", "backend": "jax"})
+    assert command == "python recipes/cifar10.py --depth 8 --h '1/sqrt(L)' --backend jax"
