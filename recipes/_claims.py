@@ -8,82 +8,32 @@ A claim has parts; each is shown, not shown, or not yet measured. The paper give
 - It trains: no seed failed, and the median is at least twice chance.
 - It spreads less: its standard deviation is less than two thirds of the other.
 
-Where a part compares two settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
-randomization test for pairs): with five seeds 1/32 at best. It is shown beside the verdict, which does not depend on it.
+Where a part compares settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
+randomization test for pairs): with five seeds 1/32 at best. For the best h, p is the greatest p of one h of the paper's range
+against each h outside, the least over the range, times the number of its values (Bonferroni). For the learning rates, p is that
+of the mean over all rates above 0.1. It is shown beside the verdict, which does not depend on it.
 """
 
-import itertools
-import math
-import statistics
 from dataclasses import dataclass
 
+from _cells import Paired, above_all, first_half, mean
 from _paper import BEST_H, SCALED, STUDIES
 
-MARGIN = 0.01
 LEAST_SEEDS = 3
-FAILED, TRAINS = 1.5, 2.0  # times chance
+FAILED = 1.5  # times chance
 THINNER = 2 / 3
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
 SMALL, ORDINARY = 0.1, 1.0
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The trainings of one point of a study, over seeds: best and last test accuracies, and which failed."""
-
-    best: tuple
-    last: tuple
-    failed: tuple
-    curves: tuple = ()
-    chance: float = 0.1
-    seeds: tuple = ()  # of `best`
-
-    @property
-    def n(self):
-        return len(self.best)
-
-    @property
-    def median(self):
-        return statistics.median(self.best)
-
-    @property
-    def spread(self):
-        return statistics.pstdev(self.best)
-
-    @property
-    def trains(self):
-        return not any(self.failed) and self.median >= TRAINS * self.chance
-
-    def is_above(self, other):
-        error = math.hypot(self.spread / math.sqrt(self.n), other.spread / math.sqrt(other.n))
-        return self.median - other.median > max(MARGIN, 2 * error)
-
-    def p_above(self, other):
-        """The p-value of the paired test that this cell is above the other; None without a common seed."""
-        one, two = dict(zip(self.seeds, self.best, strict=True)), dict(zip(other.seeds, other.best, strict=True))
-        differences = [one[seed] - two[seed] for seed in one if seed in two]
-        if not differences:
-            return None
-        flips = [
-            sum(sign * abs(difference) for sign, difference in zip(signs, differences, strict=True))
-            for signs in itertools.product((1, -1), repeat=len(differences))
-        ]
-        return sum(flipped >= sum(differences) - 1e-12 for flipped in flips) / len(flips)
-
-    def __str__(self):
-        spread = f" ± {self.spread:.3f}" if self.n > 1 else ""
-        failed = f", {sum(self.failed)} failed" if any(self.failed) else ""
-        return f"{self.median:.3f}{spread} (n = {self.n}{failed})"
-
-
-@dataclass(frozen=True)
 class Part:
-    """One part of a claim: whether it is shown (None: not measured), the evidence, and the p-value of its paired test."""
+    """One part of a claim: whether it is shown (None: not measured), the evidence, and its paired test."""
 
     text: str
     shown: bool | None
     evidence: str
-    p: float | None = None
+    p: Paired | None = None
 
     @property
     def verdict(self):
@@ -178,18 +128,14 @@ def _learning_rate(cells):
         ]
         text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
         which = f"{', '.join(f'{rate:g}' for rate in tolerated) or 'none'}. "
-        parts.append((text, bool(tolerated) if large else None, which + _against("rate", row) if row else ""))
-        early = [_first_half(cells[panel, SMALL, rate]) for rate in (0.1, 0.3) if (panel, SMALL, rate) in cells]
+        one, small = (mean(cells) for cells in zip(*large.values(), strict=True)) if large else (None, None)
+        p = small.p_above(one) if large else None
+        parts.append((text, bool(tolerated) if large else None, which + _against("rate", row) if row else "", p))
+        early = [first_half(cells[panel, SMALL, rate]) for rate in (0.1, 0.3) if (panel, SMALL, rate) in cells]
         shown, p = (early[1].is_above(early[0]), early[1].p_above(early[0])) if len(early) == 2 else (None, None)
         numbers = f"mean test accuracy over the first half of the epochs: {', '.join(map(str, early))}"
         parts.append((f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1", shown, numbers if early else "", p))
     return parts
-
-
-def _first_half(cell):
-    """The cell of the accuracies averaged over the first half of the epochs."""
-    means = tuple(statistics.fmean(curve[: max(1, len(curve) // 2)]) for curve in cell.curves)
-    return Cell(means, means, cell.failed, chance=cell.chance, seeds=cell.seeds)
 
 
 def _fails_and_trains(row, name, text):
@@ -244,10 +190,11 @@ def _h(cells):
             measured = inside and min(by_h) < low and max(by_h) > high
             shown = measured and any(all(cell.is_above(other) for other in outside) for cell in inside)
             text = f"depth {depth}: the best h is between {low:g} and {high:g}, and better than any other"
-            parts.append((text, shown if measured else None, f"best: {best:g}. {evidence}"))
-        smallest = by_h.get(0.001)
-        shown = by_h[best].is_above(smallest) if smallest else None
-        parts.append((f"depth {depth}: h = 0.001 is worse", shown, evidence))  # no p: the best was chosen by the same numbers
+            p = above_all(inside, outside) if measured else None
+            parts.append((text, shown if measured else None, f"best: {best:g}. {evidence}", p))
+        small, smallest = by_h.get(SMALL), by_h.get(0.001)
+        shown, p = (small.is_above(smallest), small.p_above(smallest)) if small and smallest else (None, None)
+        parts.append((f"depth {depth}: h = 0.001 is worse than 0.1", shown, evidence, p))
         limit = 0.8 if depth in TEXT_DEPTHS else 5
         if depth in (*TEXT_DEPTHS, 110):
             failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import _cells
 import _claims
 from _plan import ROLES, cuts
 
@@ -64,7 +65,7 @@ def cells(study):
     for row in study["rows"]:
         grouped.setdefault(tuple(row.get(plan.get(role)) for role in ROLES), []).append(row)
     return {
-        key: _claims.Cell(
+        key: _cells.Cell(
             tuple(row["best_test_accuracy"] for row in rows),
             tuple(row["last_test_accuracy"] for row in rows),
             tuple(row["diverged"] or row["best_test_accuracy"] < _claims.FAILED * chance for row in rows),

@@ -173,8 +173,7 @@ def section(study, figures):
         for part in _claims.judge(plan, table):
             evidence = part.evidence if part.shown is not None else why_missing(part, study)
             evidence = "as above" if part.evidence and part.evidence in shown_before else evidence
-            p = "" if part.p is None else f"{part.p:.3f}"
-            lines.append(f"| {part.text} | **{part.verdict}** | {p} | {evidence} |")
+            lines.append(f"| {part.text} | **{part.verdict}** | {part.p or ''} | {evidence} |")
             shown_before.add(part.evidence)
     roles = [role for role in ROLES if role in plan]
     lines += [

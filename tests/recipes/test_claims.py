@@ -1,5 +1,6 @@
 """Verdicts on the paper's claims, from cells that say clearly what they say."""
 
+import _cells
 import _claims
 import pytest
 from _paper import STUDIES
@@ -8,7 +9,7 @@ from _paper import STUDIES
 def cell(*accuracies, failed=0):
     failures = tuple(i < failed for i in range(len(accuracies)))
     curves = tuple((a / 2, a) for a in accuracies)
-    return _claims.Cell(accuracies, accuracies, failures, curves, seeds=tuple(range(7, 7 + len(accuracies))))
+    return _cells.Cell(accuracies, accuracies, failures, curves, seeds=tuple(range(7, 7 + len(accuracies))))
 
 
 ONE, SMALL = 1.0, 0.1
@@ -81,14 +82,31 @@ def test_scaled_study_is_judged_but_for_what_the_scale_does_not_say():
 
 def test_paired_test_against_all_sign_flips_by_hand():
     above = cell(0.5, 0.6, 0.7, 0.8, 0.9).p_above(cell(0.1, 0.2, 0.3, 0.4, 0.5))
-    assert above == 1 / 32 and cell(0.1).p_above(cell(0.5)) == 1
+    assert above == (1 / 32, 5) and str(above) == "0.031 (n = 5)" and cell(0.1).p_above(cell(0.5)) == (1, 1)
     # Differences 0.3, -0.1: of the four sums 0.4, 0.2, -0.2, -0.4 two are at least 0.2.
-    assert cell(0.6, 0.4).p_above(cell(0.3, 0.5)) == 0.5
-    assert _claims.Cell((0.5,), (0.5,), (False,), seeds=(8,)).p_above(cell(0.1)) is None
+    assert cell(0.6, 0.4).p_above(cell(0.3, 0.5)) == (0.5, 2)
+    assert _cells.Cell((0.5,), (0.5,), (False,), seeds=(8,)).p_above(cell(0.1)) is None
     table = {
         (None, h, depth): cell(*[0.9 - h * depth / 200 + i / 99 for i in range(5)]) for h in (ONE, SMALL) for depth in (20, 110)
     }
-    assert [part.p for part in _claims.judge(plan_of("depth"), table)] == [1 / 32, None, 1 / 32, None]
+    assert [part.p for part in _claims.judge(plan_of("depth"), table)] == [(1 / 32, 5), None, (1 / 32, 5), None]
+
+
+def test_paired_tests_of_the_best_h_and_of_the_learning_rates():
+    def five(best):
+        return cell(*(best + i / 99 for i in range(5)))
+
+    table = {(None, 20, h): five(best) for h, best in ((0.001, 0.1), (0.1, 0.3), (0.3, 0.7), (1.0, 0.5), (5.0, 0.2))}
+    best, smallest = _claims.judge(plan_of("h"), table)[:2]
+    assert best.p == (3 / 32, 5) and smallest.p == (1 / 32, 5)  # three values of h in the paper's range, 0.1 to 2
+    table[None, 20, 5.0] = five(0.9)
+    assert _claims.judge(plan_of("h"), table)[0].p == (1, 5)
+    table[None, 20, 5.0] = _cells.Cell((0.1, 0.2, 0.3), (0.1, 0.2, 0.3), (False,) * 3, seeds=(20, 21, 22))
+    assert _claims.judge(plan_of("h"), table)[0].p is None
+    # h = 1 wins with the first seed at rate 0.3, but its mean over the rates above 0.1 is lower.
+    table = {(44, h, rate): cell(0.5, 0.5, 0.5) for h in (ONE, SMALL) for rate in (0.1, 0.3, 0.8)}
+    table[44, ONE, 0.3], table[44, ONE, 0.8] = cell(0.6, 0.4, 0.4), cell(0.2, 0.4, 0.4)
+    assert _claims.judge(plan_of("learning-rate"), table)[0].p == (1 / 8, 3)
 
 
 def test_verdicts_of_learning_rates_and_of_the_first_claim():
