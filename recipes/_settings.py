@@ -273,13 +273,14 @@ class Execution(Options):
 
 def identity(settings, execution):
     """Return what identifies a run, as a JSON-serializable dict."""
-    options = {option.name: option for option in fields(settings)}
-    values = {name: value for name, value in asdict(settings).items() if not _is_newer_default(options[name], value)}
+    newer = newer_defaults(settings)
+    values = {name: value for name, value in asdict(settings).items() if name not in newer or value != newer[name]}
     return json.loads(json.dumps({**values, "jit": execution.jit, "devices": execution.devices}))
 
 
-def _is_newer_default(option, value):
-    return option.metadata.get("newer", False) and value == option.default
+def newer_defaults(cls):
+    """Return a dict of the settings that are newer than finished runs -> their defaults."""
+    return {option.name: option.default for option in fields(cls) if option.metadata.get("newer")}
 
 
 def run_folder(settings, execution):

@@ -27,7 +27,7 @@ import _cli
 from _paper import STUDIES
 from _plan import RECIPES, SEED, choices, family_of, make_plan
 from _run import check_together, subset, train
-from _settings import Execution, Options, flag, setting
+from _settings import Execution, Options, flag, newer_defaults, setting
 
 QUICK_DEPTHS = {"cifar10": (8, 14), "ag_news": (9,)}
 EPILOG = "All other flags are those of cifar10.py or ag_news.py and apply to every trial."
@@ -96,6 +96,7 @@ def main(argv=None):
             choices=choices(plan),
             cost=functools.partial(_depth, plan.base.depth),
             reuse=options.import_,
+            defaults=newer_defaults(plan.base),
         )
         if search_range:
             print(f"best: {_best(table, name)} ({', '.join(f'{n} {v}' for n, v in fixed.items())})")

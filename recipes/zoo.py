@@ -27,6 +27,7 @@ ZOO = Path(__file__).parents[1] / "keras_euler" / "zoo"
 LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in presets.json
 LIMITS = {
     "cifar10": "For the ten classes of CIFAR-10 at 32 x 32 pixels. Not for other photographs, which it assigns to one of the ten.",
+    "synthetic": "For nothing but a test: it has seen generated examples alone.",
     "ag_news": "For English news headlines of four topics. Not for other languages or topics, which it assigns to one of the four.",
 }
 HEADER = """\
@@ -119,7 +120,7 @@ def add(folders, name, data, zoo, limits=None):
         "network": type(network).__name__,
         "arguments": _arguments(network),
         "description": f"Trained on {data}, {result['epochs']} epoch{'s' * (result['epochs'] > 1)}.",
-        "limits": limits or LIMITS[family],
+        "limits": limits or LIMITS[settings["dataset"]],
         "weights": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "command": _command(family, settings),

@@ -44,6 +44,7 @@ def run(
     choices: Mapping[str, Sequence[Any]] | None = None,
     cost: Cost = None,
     reuse: PathLike | None = None,
+    defaults: Mapping[str, Any] | None = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
     """Run every point of a grid once, or a search, with workers that may die and restart; return the results as a table.
@@ -69,6 +70,7 @@ def run(
         reuse: File of `export_trials`. Points that a study there has finished with equal settings are taken from it, not run; a
             trial's settings are its point and the `definition` of its study. Without a `definition`, only the study of
             this name counts.
+        defaults: Dict of setting -> value where a definition and a point lack it, such as settings that are newer than the file.
         verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
@@ -94,7 +96,9 @@ def run(
     check_integer("heartbeat", heartbeat, 1)
     points = points if isinstance(points, Search) else validated_points(points)
     url = storage_url(storage)
-    finished = [] if reuse is None else finished_points(reuse, name, definition or {}, points)  # an error leaves no storage
+    finished = []
+    if reuse is not None:  # an error leaves no storage
+        finished = finished_points(reuse, name, definition or {}, points, defaults or {})
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     with Interruptible(), terminate_as_interrupt():
         opened = open_storage(url, heartbeat)

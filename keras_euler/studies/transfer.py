@@ -64,7 +64,9 @@ def _check_replaceable(file: PathLike, studies: Mapping[str, Any]) -> None:
         raise ValueError(f"{file} has {num_lost} trials that this storage lacks, and was not replaced. Pass another file.")
 
 
-def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], points: Sequence[Point] | Search) -> list[Finished]:
+def finished_points(
+    file: PathLike, name: str, definition: Mapping[str, Any], points: Sequence[Point] | Search, defaults: Mapping[str, Any]
+) -> list[Finished]:
     """Return pairs of a point and its result in a file of `export_trials`, whichever study there has it.
 
     The settings of a trial are its parameters and the definition of its study. They must equal those of a point. Without a
@@ -75,13 +77,14 @@ def finished_points(file: PathLike, name: str, definition: Mapping[str, Any], po
         name: Name of the study that takes the results.
         definition: JSON-serializable dict of what all points share.
         points: Points of a grid, or a search.
+        defaults: Dict of setting -> value where the settings lack it.
 
     Raises:
         ValueError: The file is not one of `export_trials`.
         OSError: The file cannot be read.
     """
-    shared = json.loads(json.dumps(definition))
-    finished = [(settings, result) for study, _, settings, result in _read(file) if shared or study == name]
+    shared = {**defaults, **json.loads(json.dumps(definition))}
+    finished = [({**defaults, **settings}, result) for study, _, settings, result in _read(file) if definition or study == name]
     if isinstance(points, Search):
         axis, low, high = points.name, points.low, points.high
         values = [value for settings, _ in finished if is_number(value := settings.get(axis)) and low <= value <= high]
