@@ -58,7 +58,10 @@ def test_they_reach_the_network():
 
 
 @once
-def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "arguments", [["depth", "--depths", "20"], ["skip", "--line", "skip", "1"]]
+)  # the second names one of them
+def test_finished_trials_from_before_them_are_taken(arguments, monkeypatch, tmp_path):
 
     def train_again(*args, **kwargs):
         raise RuntimeError("a finished trial was trained again")
@@ -66,8 +69,7 @@ def test_finished_trials_from_before_them_are_taken(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "run_trial", train_again)  # before it downloads the data
     for check in ("_check_sizes", "_check_data"):
         monkeypatch.setattr(study, check, lambda *arguments: None)
-    arguments = ["depth", "--scaled", "--depths", "20", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)]
-    study.main(arguments)
+    study.main([*arguments, "--scaled", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)])
 
 
 @once
