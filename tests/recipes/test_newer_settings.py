@@ -58,9 +58,7 @@ def test_they_reach_the_network():
 
 
 @once
-@pytest.mark.parametrize(
-    "arguments", [["depth", "--depths", "20"], ["skip", "--line", "skip", "1"]]
-)  # the second names one of them
+@pytest.mark.parametrize("arguments", [["depth", "--depths", "20"], ["skip", "--line", "skip", "1"]])
 def test_finished_trials_from_before_them_are_taken(arguments, monkeypatch, tmp_path):
 
     def train_again(*args, **kwargs):
