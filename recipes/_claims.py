@@ -11,7 +11,8 @@ A claim has parts; each is shown, not shown, or not yet measured. The paper give
 Where a part compares settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
 randomization test for pairs): with five seeds 1/32 at best. For the best h, p is the greatest p of one h of the paper's range
 against each h outside, the least over the range, times the number of its values (Bonferroni); likewise for all larger h against
-0.001. For the learning rates, p is that of the mean over all rates above 0.1. It is shown beside the verdict, which does not depend on it.
+0.001. For the learning rates, p is that of the mean over all rates above 0.1. It is shown beside the verdict, which does not
+depend on it.
 """
 
 from dataclasses import dataclass
