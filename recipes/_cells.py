@@ -61,7 +61,7 @@ class Cell:
             sum(sign * abs(difference) for sign, difference in zip(signs, differences, strict=True))
             for signs in itertools.product((1, -1), repeat=len(differences))
         ]
-        return Paired(sum(flipped >= sum(differences) - 1e-12 for flipped in flips) / len(flips), len(differences))
+        return Paired(sum(flipped >= sum(differences) - 1e-6 for flipped in flips) / len(flips), len(differences))
 
     def __str__(self):
         spread = f" ± {self.spread:.3f}" if self.n > 1 else ""
@@ -88,5 +88,5 @@ def above_all(inside, outside):
     tests = [[cell.p_above(other) for other in outside] for cell in inside]
     if any(None in row for row in tests):
         return None
-    best = min((max(row) for row in tests), key=lambda test: test.p)
+    best = min((max(row, key=lambda test: (test.p, -test.n)) for row in tests), key=lambda test: test.p)
     return Paired(min(1.0, len(inside) * best.p), best.n)

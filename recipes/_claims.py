@@ -3,7 +3,8 @@
 A claim has parts; each is shown, not shown, or not yet measured. The paper gives no rules; ours are:
 
 - A training has failed where it diverged or its best test accuracy stayed below 1.5 times chance.
-- A point is judged from three seeds on. Medians are of the best test accuracy over seeds.
+- A point is judged from three seeds on. Medians are of the best test accuracy over all its seeds, in an unfinished study not the
+  same for each point.
 - One median is above another where the difference exceeds one point and twice its standard error.
 - It trains: no seed failed, and the median is at least twice chance.
 - It spreads less: its standard deviation is less than two thirds of the other.

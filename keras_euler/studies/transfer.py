@@ -83,7 +83,7 @@ def finished_points(
         ValueError: The file is not one of `export_trials`.
         OSError: The file cannot be read.
     """
-    shared = {**defaults, **json.loads(json.dumps(definition))}
+    defaults, shared = json.loads(json.dumps(defaults)), json.loads(json.dumps({**defaults, **definition}))
     finished = [({**defaults, **settings}, result) for study, _, settings, result in _read(file) if definition or study == name]
     if isinstance(points, Search):
         axis, low, high = points.name, points.low, points.high
