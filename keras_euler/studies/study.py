@@ -70,7 +70,7 @@ def run(
         reuse: File of `export_trials`. Points that a study there has finished with equal settings are taken from it, not run; a
             trial's settings are its point and the `definition` of its study. Without a `definition`, only the study of
             this name counts.
-        defaults: For `reuse`: dict of setting -> value where a definition and a point lack it, such as settings newer than the file.
+        defaults: For `reuse`: dict of setting -> value where a definition and a point lack it, for settings newer than the file.
         verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
