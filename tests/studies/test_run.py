@@ -120,7 +120,7 @@ def test_defaults_stand_for_settings_that_a_file_or_a_study_lacks(tmp_path):
     studies.run(lambda point: 0.5, studies.grid(depth=[20]), tmp_path / "old.db", definition={"epochs": 2}, verbose=False)
     studies.export_trials(tmp_path / "old.db", file)
     newer = dict(definition={"depth": 20, "epochs": 2}, reuse=file, verbose=False)
-    for defaults, value, num_ran in (({"skip": 1.0}, 0.5, 0), ({"skip": 0.5}, 0.25, 1), (None, 0.25, 2)):
+    for defaults, value, num_ran in (({"skip": 1.0, "widths": (1, 2)}, 0.5, 0), ({"skip": 0.5}, 0.25, 1), (None, 0.25, 2)):
         table = studies.run(objective, studies.grid(skip=[1.0]), tmp_path / f"{num_ran}.db", defaults=defaults, **newer)
         assert table.value.tolist() == [value] and len(ran) == num_ran
     search = studies.Search("skip", 0.8, 1.2, num_trials=1)
