@@ -120,11 +120,13 @@ def test_defaults_stand_for_settings_that_a_file_or_a_study_lacks(tmp_path):
     studies.run(lambda point: 0.5, studies.grid(depth=[20]), tmp_path / "old.db", definition={"epochs": 2}, verbose=False)
     studies.export_trials(tmp_path / "old.db", file)
     newer = dict(definition={"depth": 20, "epochs": 2}, reuse=file, verbose=False)
-    for defaults, value, num_ran in (({"skip": 1.0, "widths": (1, 2)}, 0.5, 0), ({"skip": 0.5}, 0.25, 1), (None, 0.25, 2)):
+    for defaults, value, num_ran in (({"skip": 1.0}, 0.5, 0), ({"skip": 0.5}, 0.25, 1), (None, 0.25, 2)):
         table = studies.run(objective, studies.grid(skip=[1.0]), tmp_path / f"{num_ran}.db", defaults=defaults, **newer)
         assert table.value.tolist() == [value] and len(ran) == num_ran
     search = studies.Search("skip", 0.8, 1.2, num_trials=1)
     assert studies.run(objective, search, tmp_path / "search.db", defaults={"skip": 1.0}, **newer).value.tolist() == [0.5]
+    wide = dict(definition={"epochs": 2, "widths": (1, 2)}, reuse=file, verbose=False, defaults={"widths": (1, 2)})
+    assert studies.run(objective, studies.grid(depth=[20]), tmp_path / "wide.db", **wide).value.tolist() == [0.5]
     studies.export_trials(tmp_path / "0.db", tmp_path / "newer.json")
     older = dict(definition={"epochs": 2}, reuse=tmp_path / "newer.json", verbose=False, defaults={"skip": 1.0})
     assert studies.run(objective, studies.grid(depth=[20]), tmp_path / "back.db", **older).value.tolist() == [0.5] and len(ran) == 2
