@@ -105,7 +105,7 @@ SCALED = {
 # Changes of the studies under `--scaled`: fewer values, and depth 110 instead of 218.
 SCALED_STUDIES = {
     ("depth", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
-    ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110))},
+    ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
     ("learning-rate", "cifar10"): {"axis": ("learning_rate", (0.1, 0.3, 0.8)), "panel": ("depth", (110,))},
     ("adam", "cifar10"): {"axis": ("learning_rate", (0.001, 0.1, 0.5)), "panel": ("depth", (110,))},
     ("noise", "cifar10"): {"axis": ("noise", (0.0, 0.3, 1.0)), "fixed": {"depth": 110}},
@@ -117,7 +117,7 @@ SCALED_STUDIES = {
     ("skip", "cifar10"): {"axis": ("depth", (56,))},
     ("depth", "ag_news"): {},
     ("no-norm", "ag_news"): {"axis": ("depth", (9, 49))},
-    ("learning-rate", "ag_news"): {"axis": ("learning_rate", (0.01, 0.03, 0.1)), "panel": ("depth", (49,))},
+    ("learning-rate", "ag_news"): {"axis": ("learning_rate", (0.01, 0.03, 0.1, 0.3)), "panel": ("depth", (49,))},
     ("noise", "ag_news"): {"axis": ("noise", (0.0, 0.1, 0.3, 0.5))},
     ("h", "ag_news"): {"axis": ("h", (0.001, 0.1, 0.3, 0.5, 1.0))},
 }

@@ -23,7 +23,7 @@ def test_scaled_study_says_so():
     ("name", "depths", "trials"),
     [
         ("depth", {20, 56, 110, 218}, 40),
-        ("no-norm", {20, 56, 110}, 30),
+        ("no-norm", {20, 56, 110, 218}, 40),
         ("learning-rate", {110}, 30),
         ("adam", {110}, 30),
         ("noise", {110}, 30),
@@ -31,7 +31,7 @@ def test_scaled_study_says_so():
         ("initialization", {56}, 60),
         ("depth --dataset ag_news", {9, 17, 29, 49}, 40),
         ("no-norm --dataset ag_news", {9, 49}, 20),
-        ("learning-rate --dataset ag_news", {49}, 30),
+        ("learning-rate --dataset ag_news", {49}, 40),
         ("noise --dataset ag_news", {49}, 40),
         ("h --dataset ag_news", {17, 49}, 50),
     ],
