@@ -1,5 +1,6 @@
 """Fixtures of all tests. KERAS_BACKEND selects the backend."""
 
+import gc
 import os
 
 import keras
@@ -9,6 +10,12 @@ import pytest
 EXPECTED = os.environ.get("KERAS_EULER_EXPECTED_BACKEND")  # set by `python -m tests`
 if EXPECTED and keras.backend.backend() != EXPECTED:
     raise RuntimeError(f"The tests were to run on {EXPECTED}, but keras runs on {keras.backend.backend()}.")
+
+
+def pytest_collection_finish():
+    """Take what the imports made out of the garbage collection, which `keras.backend.clear_session` runs every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
