@@ -116,7 +116,7 @@ def test_a_run_that_is_killed_within_epochs_ends_as_an_uninterrupted_one(case, t
     whole = run(tmp_path / "whole", **{**CASES[case], "checkpoint_steps": None})
     assert not (tmp_path / "whole" / "step.npz").exists()
     found = False
-    for kill in (3, 2, 4, 3):
+    for kill in (3, 7):  # within an epoch; after going on from there, within a later one
         with pytest.raises(Killed):
             run(tmp_path / "killed", kill, **CASES[case])
         found |= (tmp_path / "killed" / "step.npz").exists()
