@@ -22,6 +22,7 @@ import keras_euler
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("tensorflow", "jax", "torch")
+once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
 MODULES = ["keras_euler", *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler."))]
 
 
@@ -79,11 +80,15 @@ def test_import_is_light():
         "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import keras_euler;"
         "print(time.process_time() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
     )
-    outputs = [run(code).stdout.split(maxsplit=1) for _ in range(5)]
-    assert min(float(seconds) for seconds, _ in outputs) < 0.1
-    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(re.findall(r"\w+", outputs[0][1]))
+    for _ in range(5):  # the first is enough, unless another program disturbs it
+        seconds, imported = run(code).stdout.split(maxsplit=1)
+        if float(seconds) < 0.1:
+            break
+    assert float(seconds) < 0.1
+    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(re.findall(r"\w+", imported))
 
 
+@once
 def test_subpackages_resolve_after_a_plain_import():
     names = sorted(module.name for module in pkgutil.iter_modules(keras_euler.__path__) if module.name[0] != "_")
     assert {"hub", "layers", "models", "plots", "surgery"} <= set(names)
@@ -94,6 +99,7 @@ def test_subpackages_resolve_after_a_plain_import():
     assert done.stdout == f"{[f'keras_euler.{name}' for name in names]}\n", done.stderr
 
 
+@once
 def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_extra():
     done = run(
         "import sys, keras_euler; sys.modules['keras_hub'] = None;"
