@@ -8,6 +8,7 @@ A claim has parts; each is shown, not shown, or not yet measured. The paper give
 - One median is above another where the difference exceeds one point and twice its standard error.
 - It trains: no seed failed, and the median is at least twice chance.
 - It spreads less: its standard deviation is less than two thirds of the other.
+- Without batch normalization the depth of the claim is judged, 110, and the greatest depth.
 
 Where a part compares settings, p is that of the exact one-sided sign-flip test of the differences seed by seed (Fisher's
 randomization test for pairs): with five seeds 1/32 at best. For the best h, p is the greatest p of one h of the paper's range
@@ -151,8 +152,8 @@ def _fails_and_trains(row, name, text):
 
 def _no_norm(cells):
     row = {depth: pair for (_, depth), pair in _pairs(cells).items()}
-    deepest = {depth: row[depth] for depth in ([110] if 110 in row else list(row)[-1:])}
-    return _fails_and_trains(deepest, "depth", "without norm h = 1 fails for some seeds and h = 0.1 trains")
+    deep = {depth: row[depth] for depth in row if depth in (110, max(row))}
+    return _fails_and_trains(deep, "depth", "without norm h = 1 fails for some seeds and h = 0.1 trains")
 
 
 def _adam(cells):
@@ -197,6 +198,8 @@ def _h(cells):
         smallest, larger = by_h.get(0.001), [cell for h, cell in by_h.items() if h > 0.001]
         shown, p = (by_h[best].is_above(smallest), above_all(larger, [smallest])) if smallest and larger else (None, None)
         parts.append((f"depth {depth}: h = 0.001 is worse than the best", shown, evidence, p))
+        steady = smallest.spread <= by_h[best].spread if smallest and larger else None
+        parts.append((f"depth {depth}: h = 0.001 does not spread more than the best", steady, evidence))
         limit = 0.8 if depth in TEXT_DEPTHS else 5
         if depth in (*TEXT_DEPTHS, 110):
             failed = [has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed]

@@ -90,7 +90,7 @@ def described_cuts(study):
     cut = f"Cut ({whose} in brackets): {'; '.join(study['cuts'])}" if study["cuts"] else f"{whose.capitalize()} settings"
     sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
     if of_paper and plan.get("our_choice"):
-        sentences.append(f"The paper names no values of {spelled_out(plan['axis'])}: they are our choice.")
+        sentences.append(f"The paper names no values of {spelled_out(plan['axis'])}: all of them are our choice.")
     left = sum(states.get(state, 0) for state in ("waiting", "running"))
     if left:
         total = len(study["rows"]) + left

@@ -121,9 +121,9 @@ def study_section(study):
         row = [table.get((panel, line, x)) for line in lines]
         rows.append((first, *(cell and str(cell) for cell in row)))
     text.append(markdown(" | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows))
-    judged = [part for part in _claims.judge(plan, table) if part.shown is not None]
-    if judged:
-        text.append(markdown("part of the claim | verdict | p", [(part.text, f"**{part.verdict}**", part.p) for part in judged]))
+    parts = _claims.judge(plan, table)
+    if any(part.shown is not None for part in parts):
+        text.append(markdown("part of the claim | verdict | p", [(part.text, f"**{part.verdict}**", part.p) for part in parts]))
     return "\n\n".join([*text, f"![{study['name']}]({figure_name(study)})"])
 
 

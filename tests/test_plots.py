@@ -140,6 +140,7 @@ def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
     assert places[1] - places[0] == pytest.approx(0.06 * figure.dpi)
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
+    assert [text.get_text() for text in axes.texts] == ["1/2", "1/2"]
     assert [cross.get_transform().transform((20, 0.5))[0] for cross in crosses] == pytest.approx(places)
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
     assert not legend.get_window_extent().overlaps(title.get_window_extent())
@@ -165,6 +166,14 @@ def test_a_short_logarithmic_axis_has_several_plain_ticks():
     figure.draw_without_rendering()
     labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
+
+
+def test_ticks_of_a_study_are_its_few_values():
+    points = {rate: [(0.5, False)] for rate in (0.01, 0.03, 0.1, 0.3)}
+    figure = plots.accuracies({"": {"h = 1": points}}, "learning rate", logarithmic=True)
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.01", "0.03", "0.1", "0.3"]
+    assert not [text for text in figure.axes[0].get_xticklabels(minor=True) if text.get_text()]
 
 
 def test_a_study_of_one_value_has_one_tick():

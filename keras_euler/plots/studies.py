@@ -10,9 +10,9 @@ from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ti
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 SHIFT = 0.06  # inches between the bars of two labels
+MOST_TICKS = 8  # of a logarithmic axis whose ticks are the measured values
 
 
 def accuracies(
@@ -23,6 +23,8 @@ def accuracies(
     pinned: Mapping[str, int] | None = None,
 ) -> "Figure":
     """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and failed trainings as crosses.
+
+    Crosses hide each other: above the plot stands how many of the trainings failed, as `2/5`.
 
     Args:
         panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. There is one plot
@@ -64,15 +66,19 @@ def accuracies(
             bars = axes.errorbar(
                 [place.get(x, x) for x in xs], [statistics.median(v) for v in values], spread, label=label, **style
             )
-            failed = [(place.get(x, x), accuracy) for x in xs for accuracy, has_failed in points[x] if has_failed]
-            crosses: list[Line2D] = []
-            if failed:
-                crosses = axes.plot(*zip(*failed, strict=True), "x", color=colour, markersize=8, label=f"{label}, failed")
             # Bars of several labels stand side by side.
-            shift = ScaledTranslation(SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans)
-            for artist in (*bars.get_children(), *crosses):
-                artist.set_transform(axes.transData + shift)
-        axes.set(title=title, xlabel=xlabel)
+            beside = axes.transData + ScaledTranslation(SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans)
+            for artist in bars.get_children():
+                artist.set_transform(beside)
+            for x in xs:
+                failed = [accuracy for accuracy, has_failed in points[x] if has_failed]
+                if failed:
+                    here, style = [place.get(x, x)] * len(failed), {"color": colour, "transform": beside}
+                    axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
+                    count, above = f"{len(failed)}/{len(points[x])}", (axes.get_xaxis_transform(), "offset points")
+                    axes.annotate(count, (here[0], 1), (0, 2 + 8 * i), *above, color=colour, size="x-small", ha="center")
+        axes.set(xlabel=xlabel)
+        axes.set_title(title, pad=8 * (len(lines) + 1) if axes.texts else None)
         ticks = {x for points in lines.values() for x in points}
         if names:
             axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
@@ -83,6 +89,9 @@ def accuracies(
         elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
+            if len(ticks) <= MOST_TICKS:
+                axes.set_xticks(sorted(ticks), [f"{x:g}" for x in sorted(ticks)])
+                axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")
     low, high = grid[0].get_ylim()
     grid[0].set_ylim(max(0, low), min(1, high))
@@ -91,7 +100,8 @@ def accuracies(
     figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center")
     measured = [values for lines in panels.values() for points in lines.values() for values in points.values()]
     first = "Medians; bars are standard deviations over seeds." if any(len(values) > 1 for values in measured) else "One seed."
-    note = f"{first} {note}".strip()
+    counts = "Above: how many failed." if any(axes.texts for axes in grid) else ""
+    note = " ".join(filter(None, (first, counts, note)))
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
 

@@ -14,6 +14,7 @@ def cell(*accuracies, failed=0):
 
 ONE, SMALL = 1.0, 0.1
 GOOD, BAD_CELL, SLOW = cell(0.9, 0.9, 0.9), cell(0.1, 0.4, 0.5, failed=1), cell(0.16, 0.17, 0.18)
+LOW, UNSTEADY = cell(0.1, 0.1, 0.1), cell(0.8, 0.9, 0.9)
 VERDICTS = [
     ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
     ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL}, "not shown"),
@@ -27,8 +28,8 @@ VERDICTS = [
     ("noise", {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}, "shown"),
     ("noise", {(None, ONE, 0.5): cell(0.9), (None, SMALL, 0.5): cell(0.9)}, "not yet measured"),
     ("noise", {(None, ONE, 0.5): cell(0.8, 0.85, 0.9), (None, SMALL, 0.5): cell(0.8, 0.86, 0.9)}, "not shown"),
-    ("h", {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.01, 0.1, 1.0)}, "shown"),
-    ("h", {(None, 110, h): GOOD for h in (0.001, 0.01, 0.1, 1.0)}, "not shown"),
+    ("h", {(None, 110, h): GOOD if h == 0.1 else LOW for h in (0.001, 0.01, 0.1, 1.0)}, "shown"),
+    ("h", {(None, 110, h): GOOD if h in (0.1, 0.01) else UNSTEADY for h in (0.1, 0.01, 1.0, 0.001)}, "not shown"),
     ("h", {(None, 110, h): cell(*[0.1] * 3, failed=2) for h in (5.0, 10.0)}, "shown"),
     ("h", {(None, 44, h): GOOD for h in (0.1, 1.0)}, "not yet measured"),
 ]
@@ -39,6 +40,12 @@ def test_verdicts(name, table, verdict):
     parts = _claims.judge(plan_of(name), table)
     assert parts and {part.verdict for part in parts if part.verdict != "not yet measured"} <= {verdict}
     assert verdict in {part.verdict for part in parts}
+
+
+def test_without_a_norm_the_depth_of_the_claim_and_the_greatest_are_judged():
+    table = {(None, h, depth): GOOD if h == SMALL or depth == 20 else BAD_CELL for h in (ONE, SMALL) for depth in (20, 110, 218)}
+    table[None, SMALL, 218] = SLOW
+    assert [part.verdict for part in _claims.judge(plan_of("no-norm"), table)] == ["shown", "not shown"]
 
 
 def test_depths_that_a_claim_names_and_a_study_lacks_are_not_yet_measured():

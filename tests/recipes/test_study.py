@@ -153,7 +153,7 @@ def test_report_says_what_is_our_choice_and_what_is_not_finished(pretended, tmp_
     assert run(*arguments) == 130
     report.main([str(tmp_path / "study" / "study.db"), "--out", str(tmp_path), "--data", "moons"])
     text = (tmp_path / "report.md").read_text()
-    assert "names no values of noise: they are our choice. Unfinished: 3 of 8 trials, n = 1." in text
+    assert "names no values of noise: all of them are our choice. Unfinished: 3 of 8 trials, n = 1." in text
     assert "1 interrupted" in text and " fail" not in text.split("Trials: ")[1].split("\n")[0]
     assert "Data: moons." in text and "Synthetic images and text" in text
 
