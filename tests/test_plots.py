@@ -1,6 +1,7 @@
 """Figures and their errors for wrong logs. Their examples run with the docstrings, and the recipes' tests draw them."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -140,7 +141,7 @@ def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
     assert places[1] - places[0] == pytest.approx(0.06 * figure.dpi)
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
-    assert [text.get_text() for text in axes.texts] == ["1/2", "1/2"]
+    assert [text.get_text() for text in axes.texts] == ["1", "1"]
     assert [cross.get_transform().transform((20, 0.5))[0] for cross in crosses] == pytest.approx(places)
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
     assert not legend.get_window_extent().overlaps(title.get_window_extent())
@@ -168,12 +169,22 @@ def test_a_short_logarithmic_axis_has_several_plain_ticks():
     assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
 
 
-def test_ticks_of_a_study_are_its_few_values():
-    points = {rate: [(0.5, False)] for rate in (0.01, 0.03, 0.1, 0.3)}
+@pytest.mark.parametrize(
+    ("rates", "ticks"),
+    [((0.01, 0.03, 0.1, 0.3), {"0.01", "0.03", "0.1", "0.3"}), ((0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1.0), {"0.01", "0.1", "1"})],
+)
+def test_ticks_of_a_study_are_its_values_where_they_have_room(rates, ticks):
+    points = {rate: [(0.5, False), (0.1, True)] for rate in rates}
     figure = plots.accuracies({"": {"h = 1": points}}, "learning rate", logarithmic=True)
     figure.draw_without_rendering()
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.01", "0.03", "0.1", "0.3"]
-    assert not [text for text in figure.axes[0].get_xticklabels(minor=True) if text.get_text()]
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    drawn = [tick for tick in axes.xaxis.get_major_ticks() + axes.xaxis.get_minor_ticks() if low <= tick.get_loc() <= high]
+    labels = [tick.label1 for tick in drawn if tick.label1.get_text()]
+    assert ticks <= {label.get_text() for label in labels} and "0.8" not in {label.get_text() for label in labels}
+    for texts in (labels, axes.texts):
+        extents = [text.get_window_extent() for text in texts]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(extents, 2))
 
 
 def test_a_study_of_one_value_has_one_tick():

@@ -1,5 +1,7 @@
 """Figures of studies and of noise."""
 
+import itertools
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHIFT = 0.06  # inches between the bars of two labels
-MOST_TICKS = 8  # of a logarithmic axis whose ticks are the measured values
+TICK_ROOM = 1 / 13  # of a logarithmic axis, from tick to tick, where the ticks are the measured values
 
 
 def accuracies(
@@ -24,7 +26,7 @@ def accuracies(
 ) -> "Figure":
     """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and failed trainings as crosses.
 
-    Crosses hide each other: above the plot stands how many of the trainings failed, as `2/5`.
+    Crosses hide each other: above the plot stands how many trainings failed.
 
     Args:
         panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. There is one plot
@@ -75,8 +77,8 @@ def accuracies(
                 if failed:
                     here, style = [place.get(x, x)] * len(failed), {"color": colour, "transform": beside}
                     axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
-                    count, above = f"{len(failed)}/{len(points[x])}", (axes.get_xaxis_transform(), "offset points")
-                    axes.annotate(count, (here[0], 1), (0, 2 + 8 * i), *above, color=colour, size="x-small", ha="center")
+                    above = axes.get_xaxis_transform(), "offset points"
+                    axes.annotate(str(len(failed)), (here[0], 1), (0, 2 + 8 * i), *above, color=colour, size="x-small", ha="center")
         axes.set(xlabel=xlabel)
         axes.set_title(title, pad=8 * (len(lines) + 1) if axes.texts else None)
         ticks = {x for points in lines.values() for x in points}
@@ -89,8 +91,10 @@ def accuracies(
         elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
-            if len(ticks) <= MOST_TICKS:
-                axes.set_xticks(sorted(ticks), [f"{x:g}" for x in sorted(ticks)])
+            places = sorted(ticks)
+            room = TICK_ROOM * math.log(places[-1] / places[0])
+            if all(math.log(after / x) >= room for x, after in itertools.pairwise(places)):
+                axes.set_xticks(places, [f"{x:g}" for x in places])
                 axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")
     low, high = grid[0].get_ylim()
