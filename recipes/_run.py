@@ -130,17 +130,17 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
     keras.config.set_dtype_policy(settings.dtype)
     scope = training.data_parallel(execution.devices)  # before TensorFlow starts, which also reads data
     folder = run_folder(settings, execution)
-    schedule = MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)
+    callbacks = [MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)] if settings.schedule == "steps" else []
     loggers = _loggers(settings, folder)
+    train, test = prepare_data(recipe, settings, execution, data)
+    check_sizes(settings, execution, len(train[1]), len(test[1]))
     with scope():
-        model = compile_model(recipe.build_model(settings), settings, execution.jit)
-    for name, logger in loggers.items():  # before data are read
+        model = compile_model(recipe.build_model(settings), settings, execution.jit, len(train[1]))
+    for name, logger in loggers.items():
         try:
             logger.check(model)
         except ValueError as error:
             raise ValueError(str(error).replace("`layers`", name)) from error
-    train, test = prepare_data(recipe, settings, execution, data)
-    check_sizes(settings, execution, len(train[1]), len(test[1]))
     if execution.verbose:
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         print(
@@ -160,7 +160,7 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
             test_batch_size=max(settings.batch_size, 500 - 500 % execution.devices),
             seed=settings.seed,
             settings=identity(settings, execution),
-            callbacks=[schedule, *loggers.values()],
+            callbacks=[*callbacks, *loggers.values()],
             after_epoch=after_epoch,
             checkpoint_steps=execution.checkpoint_steps,
             verbose=execution.verbose,
@@ -169,29 +169,46 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
 
 def prepare_data(recipe, settings, execution, data=None):
     """Return the training and test data of a run: subsets of the right sizes, with label noise."""
+    import keras
+
     from keras_euler import datasets
 
     train, test = data or recipe.load_data(settings, execution.data_dir)
     num_classes = max(2, int(max(train[1].max(), test[1].max())) + 1)
     train, test = subset(train, settings.train_size, "--train-size"), subset(test, settings.test_size, "--test-size")
-    return (train[0], datasets.flip_labels(train[1], settings.label_noise, num_classes, settings.seed)), test
+    train = train[0], datasets.flip_labels(train[1], settings.label_noise, num_classes, settings.seed)
+    if not settings.label_smoothing:
+        return train, test
+    # Only Keras' loss of one-hot labels smooths them.
+    return tuple((x, keras.utils.to_categorical(y, num_classes)) for x, y in (train, test))
 
 
-def compile_model(model, settings, jit="auto"):
+def compile_model(model, settings, jit="auto", num_train=0):
     """Compile a model for classification by logits, and return it."""
     import keras
 
     import keras_euler
 
+    rate, decay = settings.learning_rate, settings.weight_decay or None
+    if settings.schedule == "cosine":
+        steps = -(-num_train // settings.batch_size)
+        warmup = settings.warmup * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate, settings.epochs * steps - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
+        )
     if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum)
+        optimizer = keras.optimizers.SGD(rate, settings.momentum, settings.nesterov, weight_decay=decay)
     else:
-        optimizer = keras.optimizers.Adam(settings.learning_rate)
+        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+    if decay:
+        optimizer.exclude_from_weight_decay([variable for variable in model.trainable_variables if len(variable.shape) < 2])
     if settings.first_layer_rate != "1":
         optimizer = keras_euler.LearningRateMultiplier(optimizer, keras_euler.depth_multipliers(model))
     if settings.log_gradients is not None:
         optimizer = keras_euler.GradientRecorder(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if settings.label_smoothing:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile={"auto": "auto", "on": True, "off": False}[jit])
     model.optimizer.build(model.trainable_variables)
     return model

@@ -125,6 +125,20 @@ class Settings(Options):
         group=TRAINING, choices=("1", "sqrt(L)"), newer=True,
     )  # fmt: skip
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
+    nesterov: bool = setting(False, "Nesterov's momentum", group=TRAINING, newer=True)
+    weight_decay: float = setting(
+        0.0, "decoupled weight decay of kernels, not of norms, biases and h", group=TRAINING, minimum=0, newer=True
+    )
+    schedule: str = setting(
+        "steps", "learning rate: a tenth at each milestone, or a cosine to zero", group=TRAINING,
+        choices=("steps", "cosine"), newer=True,
+    )  # fmt: skip
+    warmup: int = setting(
+        0, "epochs in which the rate of the cosine rises from zero", group=TRAINING, minimum=0, newer=True
+    )
+    label_smoothing: float = setting(
+        0.0, "share of each label that is spread over all classes", group=TRAINING, minimum=0, below=1, newer=True
+    )
     milestones: tuple = setting(
         (), "numbers of epochs after which the rate falls to a tenth", group=TRAINING, parse=int, many="*", minimum=0
     )
@@ -160,6 +174,8 @@ class Settings(Options):
                 raise ValueError(f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the ordinary ResNet.")
         if self.first_layer_rate != "1" and (self.h != "1/sqrt(L)" or self.trainable_h != "none"):
             raise ValueError(f"--first-layer-rate {self.first_layer_rate} needs --h '1/sqrt(L)', without --trainable-h.")
+        if self.warmup and (self.schedule != "cosine" or self.warmup >= self.epochs):
+            raise ValueError(f"--warmup needs --schedule cosine and fewer than --epochs {self.epochs}. Received: {self.warmup}.")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={self.milestones!r}.")
         stages = len(type(self).__dataclass_fields__["widths"].default)
