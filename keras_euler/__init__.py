@@ -4,8 +4,9 @@ A residual block is one explicit Euler step of size $h$:
 
 $$x_{n+1} = I(x_n + h F(x_n))$$
 
-Here $x_n$ is the input of block $n$, $F$ its residual branch and $I$ its activation. The ordinary ResNet has $h = 1$. With a small
-step factor such as $h = 0.1$, a network of a hundred layers learns at once where the ordinary one is stuck.
+Here $x_n$ is the input of block $n$, $F$ its residual branch and $I$ its activation. The ordinary
+ResNet has $h = 1$. With a small step factor such as $h = 0.1$, a network of a hundred layers learns
+at once where the ordinary one is stuck.
 
 >>> model = keras_euler.EulerResNet(depth=20, h=0.1)  # an image network
 >>> model.output_shape
@@ -14,7 +15,8 @@ step factor such as $h = 0.1$, a network of a hundred layers learns at once wher
 >>> euler = keras_euler.eulerize(resnet, h=0.1)  # your own network, converted
 resnet50: scaled 16 branches by h = 0.1: conv2_block1_add, ..., conv5_block3_add.
 
-The subpackages `hub`, `plots`, `studies` and `training` are imported at their first use, such as `keras_euler.plots.growths`.
+The subpackages `hub`, `plots`, `studies` and `training` are imported at their first use, such as
+`keras_euler.plots.growths`.
 """
 
 import typing as _typing
@@ -26,8 +28,22 @@ from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.convert import load_torch_state_dict
 from keras_euler.datasets.characters import corrupt_characters
-from keras_euler.layers import AdditiveGaussianNoise, EulerAdd, EulerResidual, RandomCharacters, RandomPadCrop, add_gaussian_noise
-from keras_euler.models import CharacterClassifier, EulerResNet, EulerVDCNN, ImageClassifier, list_models, list_presets
+from keras_euler.layers import (
+    AdditiveGaussianNoise,
+    EulerAdd,
+    EulerResidual,
+    RandomCharacters,
+    RandomPadCrop,
+    add_gaussian_noise,
+)
+from keras_euler.models import (
+    CharacterClassifier,
+    EulerResNet,
+    EulerVDCNN,
+    ImageClassifier,
+    list_models,
+    list_presets,
+)
 from keras_euler.optimizers import GradientRecorder, LearningRateMultiplier, depth_multipliers
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 

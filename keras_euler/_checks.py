@@ -13,7 +13,13 @@ Choice = TypeVar("Choice")
 FLOAT32_MAX = float(np.finfo("float32").max)
 
 
-def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None, hint: str = "") -> float:
+def check_number(
+    name: str,
+    value: Any,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    hint: str = "",
+) -> float:
     """Return `value` as a float, or raise unless it is finite and within the inclusive bounds."""
     bounds = "".join(
         (
@@ -56,7 +62,14 @@ def check_step_factor(value: Any, name: str = "h") -> float:
     """Return a step factor as a float, or raise unless it is finite and >= 0."""
     h = check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
     if h > FLOAT32_MAX:  # which the compiled step would read as infinity
-        raise ValueError(_message(f"`{name}` must be at most {FLOAT32_MAX:.3g}.", name, value, "Use h=0.1 for a deep network."))
+        raise ValueError(
+            _message(
+                f"`{name}` must be at most {FLOAT32_MAX:.3g}.",
+                name,
+                value,
+                "Use h=0.1 for a deep network.",
+            )
+        )
     return h
 
 
@@ -69,7 +82,8 @@ def check_rate(name: str, value: Any) -> float:
 
 
 def is_array_like(value: object) -> bool:
-    """Return whether a value can hold one item per example: an array, a column of a table, a sequence or a view of a dict."""
+    """Return whether a value can hold one item per example: an array, a column of a table, a
+    sequence or a view of a dict."""
     if isinstance(value, (str, bytes, Mapping)):
         return False
     is_sequence = hasattr(value, "__len__") and hasattr(value, "__getitem__")
@@ -78,14 +92,18 @@ def is_array_like(value: object) -> bool:
 
 
 def as_array(name: str, value: Any) -> Array:
-    """Return an array-like value as a NumPy array, or raise. Strings stay Python strings, in an array of dtype object."""
+    """Return an array-like value as a NumPy array, or raise. Strings stay Python strings, in an
+    array of dtype object."""
     if not is_array_like(value):
         raise TypeError(
             f"`{name}` must be an array, a list or another sequence with one item per example. "
             f"Received: {type(value).__name__}. Make a list of an iterator."
         )
     if np.ma.is_masked(value):
-        raise ValueError(f"`{name}` must have a value for every example. Received: a masked array. Fill or drop the rest.")
+        raise ValueError(
+            f"`{name}` must have a value for every example. Received: a masked array. Fill or "
+            f"drop the rest."
+        )
     if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
         array = np.asarray(value if hasattr(value, "__array__") else value.to_numpy())
         if array.dtype != object or array.ndim != 1:
@@ -99,30 +117,42 @@ def as_array(name: str, value: Any) -> Array:
     try:
         return np.asarray(items)
     except ValueError as error:
-        raise ValueError(f"The items of `{name}` must have one shape. Received: {error}.") from error
+        raise ValueError(
+            f"The items of `{name}` must have one shape. Received: {error}."
+        ) from error
 
 
 def as_numbers(name: str, value: Any) -> Array:
-    """Return an array-like value as a NumPy array of numbers, or raise and name the first item that is not a number."""
+    """Return an array-like value as a NumPy array of numbers, or raise and name the first item that
+    is not a number."""
     array = as_array(name, value)
     if array.dtype.kind in "OSUTMm":
         for row, item in enumerate(array):
-            if not all(isinstance(number, (numbers.Number, np.bool_)) for number in np.ravel(np.asarray(item, object))):
-                raise TypeError(f"`{name}` must be an array of numbers. Received: {item!r} at position {row}.")
+            if not all(
+                isinstance(number, (numbers.Number, np.bool_))
+                for number in np.ravel(np.asarray(item, object))
+            ):
+                raise TypeError(
+                    f"`{name}` must be an array of numbers. Received: {item!r} at position {row}."
+                )
         array = np.asarray(array.tolist())
     return array
 
 
 def check_labels(labels: Any, num_classes: float, ignore_class: int | None = None) -> Array:
-    """Return labels as an array, or raise unless each is a whole number in 0..num_classes - 1 or `ignore_class`."""
+    """Return labels as an array, or raise unless each is a whole number in 0..num_classes - 1 or
+    `ignore_class`."""
     labels = as_numbers("labels", labels)
-    is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))  # false for nan
+    is_class = (
+        (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))
+    )  # false for nan
     if ignore_class is not None:
         is_class |= labels == ignore_class
     if not is_class.all():
         row = np.argwhere(~is_class)[0]
         raise ValueError(
-            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: {labels[tuple(row)]} at position {row[0]}."
+            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: "
+            f"{labels[tuple(row)]} at position {row[0]}."
         )
     return labels
 

@@ -1,4 +1,5 @@
-"""Types that annotations share. Keras and its backends have no types that a checker can use; it takes theirs for `Any`."""
+"""Types that annotations share. Keras and its backends have no types that a checker can use; it
+takes theirs for `Any`."""
 
 import os
 from collections.abc import Callable, Sequence

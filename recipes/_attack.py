@@ -1,4 +1,5 @@
-"""Projected gradient descent against an image classifier, by the Adversarial Robustness Toolbox (ART) on torch."""
+"""Projected gradient descent against an image classifier, by the Adversarial Robustness Toolbox
+(ART) on torch."""
 
 ITERATIONS = 10
 
@@ -8,19 +9,23 @@ def version():
     try:
         import art
     except ImportError as error:
-        raise ImportError(f"--pgd needs ART: pip install adversarial-robustness-toolbox ({error})") from error
+        raise ImportError(
+            f"--pgd needs ART: pip install adversarial-robustness-toolbox ({error})"
+        ) from error
     return {"adversarial-robustness-toolbox": art.__version__}
 
 
 def predict_attacked(model, x, y, radius, batch_size, seed):
     """Predict the classes of attacked images.
 
-    The attack (Madry et al. 2018) starts at a random point and takes 10 steps of `radius / 4` up the gradient of the loss. No value
-    of an image changes by more than `radius`, and all stay in 0..255. Attacked images are not rounded.
+    The attack (Madry et al. 2018) starts at a random point and takes 10 steps of `radius / 4` up
+    the gradient of the loss. No value of an image changes by more than `radius`, and all stay in
+    0..255. Attacked images are not rounded.
 
     Args:
         model: Keras model from images of pixels in 0..255 to logits, on torch.
-        x: Images, uint8 `(n, 32, 32, 3)`; averaged to the pixels that the model takes before they are attacked.
+        x: Images, uint8 `(n, 32, 32, 3)`; averaged to the pixels that the model takes before they
+            are attacked.
         y: Their classes.
         radius: The largest change of a value.
         batch_size: Images per batch.
@@ -41,14 +46,18 @@ def predict_attacked(model, x, y, radius, batch_size, seed):
     keras.utils.set_random_seed(seed)
     classifier = PyTorchClassifier(
         torch.nn.Sequential(on_floats(model)).eval(),
-        torch.nn.CrossEntropyLoss(reduction="sum"),  # a mean over the batch would make float16 gradients zero
+        torch.nn.CrossEntropyLoss(
+            reduction="sum"
+        ),  # a mean over the batch would make float16 gradients zero
         x.shape[1:],
         model.output_shape[-1],
         clip_values=(0, 255),
         device_type="gpu" if model.variables[0].value.is_cuda else "cpu",
     )
     steps = dict(eps=radius, eps_step=radius / 4, max_iter=ITERATIONS, num_random_init=1)
-    attack = ProjectedGradientDescent(classifier, np.inf, **steps, batch_size=batch_size, verbose=False)
+    attack = ProjectedGradientDescent(
+        classifier, np.inf, **steps, batch_size=batch_size, verbose=False
+    )
     return classifier.predict(attack.generate(x, y), batch_size=batch_size).argmax(-1)
 
 

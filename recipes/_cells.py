@@ -22,7 +22,8 @@ class Paired(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """The trainings of one point of a study, over seeds: best and last test accuracies, and which failed."""
+    """The trainings of one point of a study, over seeds: best and last test accuracies, and which
+    failed."""
 
     best: tuple
     last: tuple
@@ -53,7 +54,10 @@ class Cell:
 
     def p_above(self, other):
         """The `Paired` test that this cell is above the other; None without a common seed."""
-        one, two = dict(zip(self.seeds, self.best, strict=True)), dict(zip(other.seeds, other.best, strict=True))
+        one, two = (
+            dict(zip(self.seeds, self.best, strict=True)),
+            dict(zip(other.seeds, other.best, strict=True)),
+        )
         differences = [one[seed] - two[seed] for seed in one if seed in two]
         if not differences:
             return None
@@ -61,7 +65,10 @@ class Cell:
             sum(sign * abs(difference) for sign, difference in zip(signs, differences, strict=True))
             for signs in itertools.product((1, -1), repeat=len(differences))
         ]
-        return Paired(sum(flipped >= sum(differences) - 1e-6 for flipped in flips) / len(flips), len(differences))
+        return Paired(
+            sum(flipped >= sum(differences) - 1e-6 for flipped in flips) / len(flips),
+            len(differences),
+        )
 
     def __str__(self):
         spread = f" ± {self.spread:.3f}" if self.n > 1 else ""
@@ -84,9 +91,12 @@ def first_half(cell):
 
 
 def above_all(inside, outside):
-    """The `Paired` test that one of the first cells is above each of the others; None where two have no common seed."""
+    """The `Paired` test that one of the first cells is above each of the others; None where two
+    have no common seed."""
     tests = [[cell.p_above(other) for other in outside] for cell in inside]
     if any(None in row for row in tests):
         return None
-    best = min((max(row, key=lambda test: (test.p, -test.n)) for row in tests), key=lambda test: test.p)
+    best = min(
+        (max(row, key=lambda test: (test.p, -test.n)) for row in tests), key=lambda test: test.p
+    )
     return Paired(min(1.0, len(inside) * best.p), best.n)

@@ -1,4 +1,5 @@
-"""Command lines from dataclasses: flags, the choice of the backend, and errors in one line. Keras is imported late."""
+"""Command lines from dataclasses: flags, the choice of the backend, and errors in one line. Keras
+is imported late."""
 
 import argparse
 import contextlib
@@ -12,22 +13,26 @@ from pathlib import Path
 
 from _settings import BACKENDS, Execution, flag
 
-# PyTorch's default wheel for Linux brings CUDA: gigabytes that a machine without a GPU does not need.
+# PyTorch's default wheel for Linux brings CUDA: gigabytes that a machine without a GPU does not
+# need.
 INSTALL = {
     "tensorflow": "pip install tensorflow",
     "jax": "pip install jax",
-    "torch": "pip install torch, without a GPU with --index-url https://download.pytorch.org/whl/cpu",
+    "torch": "pip install torch, without a GPU with --index-url "
+    "https://download.pytorch.org/whl/cpu",
 }
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line: they name flags instead of Python arguments and leave out the usage."""
+    """A parser whose errors are one line: they name flags instead of Python arguments and leave out
+    the usage."""
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {self.with_flags(message)}\n")
 
     def with_flags(self, message):
-        """Write the arguments in the message of an error as flags: `depth` and depth=21 as --depth and --depth 21."""
+        """Write the arguments in the message of an error as flags: `depth` and depth=21 as --depth
+        and --depth 21."""
         for action in self._actions:
             option = next(iter(action.option_strings), None)
             if option:
@@ -51,7 +56,8 @@ def command(doc, epilog=None):
 
 
 def add_flags(parser, cls, leave_out=()):
-    """Add a flag for each field of a dataclass of `setting`s; a missing flag adds nothing to the namespace."""
+    """Add a flag for each field of a dataclass of `setting`s; a missing flag adds nothing to the
+    namespace."""
     groups = {group.title: group for group in parser._action_groups}
     for option in dataclasses.fields(cls):
         limits, default = option.metadata, option.default
@@ -60,7 +66,10 @@ def add_flags(parser, cls, leave_out=()):
         title = limits.get("group")
         if title not in groups:
             groups[title] = parser.add_argument_group(title) if title else parser
-        names, kwargs = [flag(option.name)], {"dest": option.name, "default": argparse.SUPPRESS, "help": limits["help"]}
+        names, kwargs = (
+            [flag(option.name)],
+            {"dest": option.name, "default": argparse.SUPPRESS, "help": limits["help"]},
+        )
         if isinstance(default, bool):
             kwargs["action"] = "store_false" if default else "store_true"
             names = [flag(f"no_{option.name}")] if default else names
@@ -83,27 +92,41 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None):
         classes: List of dataclasses.
         argv: Arguments. Default: those of the process.
         leave_out: Names of fields without a flag.
-        quick: Dict of defaults under the flag `--quick`, which other flags override. None: there is no such flag.
+        quick: Dict of defaults under the flag `--quick`, which other flags override. None: there is
+            no such flag.
 
     Returns:
-        The namespace, and an instance of each class. Wrong arguments end the process with status 2 and one line.
+        The namespace, and an instance of each class. Wrong arguments end the process with status 2
+        and one line.
     """
     for cls in classes:
         add_flags(parser, cls, leave_out)
     if quick is not None:
-        text = "small run: a minute or two on two CPU cores, with synthetic data unless --data-dir is given"
+        text = (
+            "small run: a minute or two on two CPU cores, with synthetic data unless "
+            "--data-dir is given"
+        )
         parser.add_argument("--quick", action="store_true", help=text)
     namespace = parser.parse_args(argv)
     given = vars(namespace)
     defaults = quick if given.get("quick") else {}
-    if given.get("quick") and given.get("data_dir") is None and any("dataset" in field_names(cls) for cls in classes):
+    if (
+        given.get("quick")
+        and given.get("data_dir") is None
+        and any("dataset" in field_names(cls) for cls in classes)
+    ):
         defaults = {"dataset": "synthetic", **defaults}
     return namespace, *(make(parser, cls, {**defaults, **given}) for cls in classes)
 
 
 def make(parser, cls, values):
-    """Make an instance of a dataclass from the values of its fields; wrong values end the process."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in field_names(cls)}
+    """Make an instance of a dataclass from the values of its fields; wrong values end the
+    process."""
+    values = {
+        name: tuple(v) if isinstance(v, list) else v
+        for name, v in values.items()
+        if name in field_names(cls)
+    }
     try:
         return cls(**values)
     except ValueError as error:
@@ -116,7 +139,8 @@ def field_names(cls):
 
 
 def choose_backend(parser, execution=None):
-    """Choose the Keras backend before keras is imported, print the choice, and return the execution with it."""
+    """Choose the Keras backend before keras is imported, print the choice, and return the execution
+    with it."""
     execution = execution or Execution()
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     sources = {
@@ -133,12 +157,16 @@ def choose_backend(parser, execution=None):
     if name not in installed:
         parser.error(f"{reason}: {name} is not installed. Install it: {INSTALL[name]}")
     if execution.devices > 1 and name == "torch":
-        parser.error("--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow")
+        parser.error(
+            "--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow"
+        )
     processes = os.environ.get("WORLD_SIZE", "")
     if processes.isdecimal() and int(processes) > 1:
         parser.error(
-            f"a launcher such as torchrun has started {processes} processes for one run. Start one with python. "
-            "For several devices pass --devices with --backend jax or tensorflow; for several trainings see study.py --workers"
+            f"a launcher such as torchrun has started {processes} processes for one run. Start "
+            f"one with python. "
+            "For several devices pass --devices with --backend jax or tensorflow; for several "
+            "trainings see study.py --workers"
         )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -153,7 +181,8 @@ def choose_backend(parser, execution=None):
 
 @contextlib.contextmanager
 def errors_in_one_line(parser, resumes=False):
-    """End the process with status 2 and one line if an argument or a file is wrong, or with 130 if it is interrupted."""
+    """End the process with status 2 and one line if an argument or a file is wrong, or with 130 if
+    it is interrupted."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with _silent_stderr():
@@ -162,22 +191,31 @@ def errors_in_one_line(parser, resumes=False):
             from keras_euler.training import Interruptible
 
             if "KERAS_BACKEND" in os.environ:
-                keras.utils.set_random_seed(0)  # imports TensorFlow where it is installed, whatever the backend
+                keras.utils.set_random_seed(
+                    0
+                )  # imports TensorFlow where it is installed, whatever the backend
         with Interruptible():
             yield
     except KeyboardInterrupt:
-        hint = " Run the same command again to resume after the last finished epoch." if resumes else ""
+        hint = (
+            " Run the same command again to resume after the last finished epoch."
+            if resumes
+            else ""
+        )
         print(f"\nInterrupted.{hint}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         is_of_system = isinstance(error, OSError) and error.filename and error.strerror
-        message = f"{error.filename}: {error.strerror}" if is_of_system else " ".join(str(error).split())
+        message = (
+            f"{error.filename}: {error.strerror}" if is_of_system else " ".join(str(error).split())
+        )
         parser.error(message or type(error).__name__)
 
 
 @contextlib.contextmanager
 def _silent_stderr():
-    """Discard what is written to stderr: at its import TensorFlow 2.21 writes lines that no log level stops."""
+    """Discard what is written to stderr: at its import TensorFlow 2.21 writes lines that no log
+    level stops."""
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -190,13 +228,15 @@ def _silent_stderr():
 
 
 def results_settings(options):
-    """Return what identifies the results of a recipe without a run folder: its options and the backend."""
+    """Return what identifies the results of a recipe without a run folder: its options and the
+    backend."""
     given = {name: value for name, value in dataclasses.asdict(options).items() if name != "out"}
     return given | {"backend": os.environ.get("KERAS_BACKEND")}
 
 
 def refuse_to_replace(file, settings, figure=None):
-    """Raise unless `file`, and the figure beside it, are missing or were made with the same settings."""
+    """Raise unless `file`, and the figure beside it, are missing or were made with the same
+    settings."""
     figure = figure or file
     settings = json.loads(json.dumps(settings, default=str))
     if not file.exists() and not figure.exists():
@@ -205,11 +245,19 @@ def refuse_to_replace(file, settings, figure=None):
         stored = json.loads(file.read_text())["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         existing = figure if figure.exists() else file
-        raise ValueError(f"{existing} exists and is not replaced: it has no results of this recipe. Pass another --out.") from None
+        raise ValueError(
+            f"{existing} exists and is not replaced: it has no results of this recipe. Pass "
+            f"another --out."
+        ) from None
     changed = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
     if changed:
-        differences = "; ".join(f"{name}: {stored.get(name)} stored, {settings.get(name)} now" for name in changed)
-        raise ValueError(f"{file} has results of other settings, which are not replaced ({differences}). Pass another --out.")
+        differences = "; ".join(
+            f"{name}: {stored.get(name)} stored, {settings.get(name)} now" for name in changed
+        )
+        raise ValueError(
+            f"{file} has results of other settings, which are not replaced ({differences}). Pass "
+            f"another --out."
+        )
 
 
 def counted(number, noun):
@@ -221,7 +269,11 @@ def write_results(file, options, results):
     """Write the results of a recipe without a run folder, with its options and package versions."""
     from keras_euler import training
 
-    summary = {"settings": results_settings(options), "versions": training.package_versions(), "results": results}
+    summary = {
+        "settings": results_settings(options),
+        "versions": training.package_versions(),
+        "results": results,
+    }
     text = json.dumps(summary, indent=2, default=str) + "\n"
     training.write_atomically(file, lambda path: path.write_text(text))
 

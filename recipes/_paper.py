@@ -1,6 +1,8 @@
-"""The paper's studies and claims as data: the figure, axis, values and fixed settings of each study, and each claim.
+"""The paper's studies and claims as data: the figure, axis, values and fixed settings of each
+study, and each claim.
 
-Names of axes and settings are fields of `ImageSettings` and `TextSettings`. To add a study, add an entry.
+Names of axes and settings are fields of `ImageSettings` and `TextSettings`. To add a study, add an
+entry.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +24,8 @@ TEXT_H = IMAGE_H[:9]
 
 @dataclass(frozen=True)
 class Study:
-    """A figure of the paper, or a question beyond it, on one data set: a training for each panel, line, axis value and seed.
+    """A figure of the paper, or a question beyond it, on one data set: a training for each panel,
+    line, axis value and seed.
 
     Attributes:
         figures: Numbers of the paper's figures; `"none"` for a study that is not of the paper.
@@ -45,21 +48,34 @@ STUDIES = {
     ("depth", "cifar10"): Study("3", ("depth", IMAGE_DEPTHS)),
     ("depth", "ag_news"): Study("3", ("depth", TEXT_DEPTHS)),
     ("learning-rate", "cifar10"): Study(
-        "4, 12 and 13", ("learning_rate", LEARNING_RATES), panel=("depth", (44, 110, 218)), our_choice=True
+        "4, 12 and 13",
+        ("learning_rate", LEARNING_RATES),
+        panel=("depth", (44, 110, 218)),
+        our_choice=True,
     ),
-    ("learning-rate", "ag_news"): Study("14", ("learning_rate", LEARNING_RATES), panel=("depth", (29, 49)), our_choice=True),
+    ("learning-rate", "ag_news"): Study(
+        "14", ("learning_rate", LEARNING_RATES), panel=("depth", (29, 49)), our_choice=True
+    ),
     ("no-norm", "cifar10"): Study("5", ("depth", IMAGE_DEPTHS), fixed={"norm": "none"}),
     ("no-norm", "ag_news"): Study("5", ("depth", TEXT_DEPTHS), fixed={"norm": "none"}),
     ("adam", "cifar10"): Study(
-        "6 and 15", ("learning_rate", ADAM_RATES), panel=("depth", (44, 110, 218)), fixed={"optimizer": "adam"}, our_choice=True
+        "6 and 15",
+        ("learning_rate", ADAM_RATES),
+        panel=("depth", (44, 110, 218)),
+        fixed={"optimizer": "adam"},
+        our_choice=True,
     ),
     ("noise", "cifar10"): Study("8", ("noise", IMAGE_NOISE), fixed={"depth": 218}, our_choice=True),
-    ("noise", "ag_news"): Study("8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True),
+    ("noise", "ag_news"): Study(
+        "8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True
+    ),
     ("h", "cifar10"): Study("9", ("h", IMAGE_H), line=("depth", (20, 110, 218)), our_choice=True),
     ("h", "ag_news"): Study("9", ("h", TEXT_H), line=("depth", (17, 49)), our_choice=True),
-    ("initialization", "cifar10"): Study("16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True),
-    # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at depth 20, heun at 32 and euler at
-    # 56: 30, 28 and 27 calls of a branch in a step.
+    ("initialization", "cifar10"): Study(
+        "16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True
+    ),
+    # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at
+    # depth 20, heun at 32 and euler at 56: 30, 28 and 27 calls of a branch in a step.
     ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES)),
     # Whether the best learning rate at depth 20 is also that of depth 110.
     ("transfer", "cifar10"): Study(
@@ -69,18 +85,20 @@ STUDIES = {
         panel=("first_layer_rate", ("1", "sqrt(L)")),
         fixed={"h": "1/sqrt(L)"},
     ),
-    ("drop-path", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))),
+    ("drop-path", "cifar10"): Study(
+        "none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))
+    ),
     ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9))),
 }
 
-# The claims are about depth, not resolution. At this scale one training takes some minutes on one CPU core. Both settings were
-# fixed before the studies.
-# Images: the pixels averaged to 16 x 16, half the filters, a fifth of the training images, a tenth of the epochs and of the
-# milestones; no augmentation, as no image is seen more than eight times. One training of depth 110 with each h (seed 7), without
-# the milestones, came before.
-# Texts: a quarter of the characters and of the filters, small dense layers, 10,000 texts, 4 epochs. The learning rate is that of
-# the paper's noise study: with 0.1 a network of depth 9, h = 0.1 and seed 1 stays at chance (0.249); with 0.01 it reaches 0.63
-# and one of depth 49 0.69. No h but 0.1 was tried.
+# The claims are about depth, not resolution. At this scale one training takes some minutes on one
+# CPU core. Both settings were fixed before the studies. Images: the pixels averaged to 16 x 16,
+# half the filters, a fifth of the training images, a tenth of the epochs and of the milestones; no
+# augmentation, as no image is seen more than eight times. One training of depth 110 with each h
+# (seed 7), without the milestones, came before. Texts: a quarter of the characters and of the
+# filters, small dense layers, 10,000 texts, 4 epochs. The learning rate is that of the paper's
+# noise study: with 0.1 a network of depth 9, h = 0.1 and seed 1 stays at chance (0.249); with 0.01
+# it reaches 0.63 and one of depth 49 0.69. No h but 0.1 was tried.
 SCALED = {
     "cifar10": {
         "image_size": 16,
@@ -102,15 +120,21 @@ SCALED = {
     },
 }
 
-# Changes of the studies under `--scaled`: other and fewer values, and depth 110 instead of 218. Depth 218 without a norm and rate
-# 0.3 on texts were added when the other values had been measured.
+# Changes of the studies under `--scaled`: other and fewer values, and depth 110 instead of 218.
+# Depth 218 without a norm and rate 0.3 on texts were added when the other values had been measured.
 SCALED_STUDIES = {
     ("depth", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
     ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
-    ("learning-rate", "cifar10"): {"axis": ("learning_rate", (0.1, 0.3, 0.8)), "panel": ("depth", (110,))},
+    ("learning-rate", "cifar10"): {
+        "axis": ("learning_rate", (0.1, 0.3, 0.8)),
+        "panel": ("depth", (110,)),
+    },
     ("adam", "cifar10"): {"axis": ("learning_rate", (0.001, 0.1, 0.5)), "panel": ("depth", (110,))},
     ("noise", "cifar10"): {"axis": ("noise", (0.0, 0.3, 1.0)), "fixed": {"depth": 110}},
-    ("h", "cifar10"): {"axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)), "line": ("depth", (20, 110))},
+    ("h", "cifar10"): {
+        "axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)),
+        "line": ("depth", (20, 110)),
+    },
     ("initialization", "cifar10"): {"axis": ("depth", (56,))},
     ("scheme", "cifar10"): {},
     ("transfer", "cifar10"): {"axis": ("learning_rate", (0.03, 0.1, 0.3, 0.8))},
@@ -118,21 +142,32 @@ SCALED_STUDIES = {
     ("skip", "cifar10"): {"axis": ("depth", (56,))},
     ("depth", "ag_news"): {},
     ("no-norm", "ag_news"): {"axis": ("depth", (9, 49))},
-    ("learning-rate", "ag_news"): {"axis": ("learning_rate", (0.01, 0.03, 0.1, 0.3)), "panel": ("depth", (49,))},
+    ("learning-rate", "ag_news"): {
+        "axis": ("learning_rate", (0.01, 0.03, 0.1, 0.3)),
+        "panel": ("depth", (49,)),
+    },
     ("noise", "ag_news"): {"axis": ("noise", (0.0, 0.1, 0.3, 0.5))},
     ("h", "ag_news"): {"axis": ("h", (0.001, 0.1, 0.3, 0.5, 1.0))},
 }
 
 # For each depth the interval in which the paper finds the best h.
 BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17: (0.3, 0.8)}
-# The claims in the paper's order; `judge_dynamics` tests the first one, about gradients and weights.
-DYNAMICS = "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; with h = 0.1 neither does."
+# The claims in the paper's order; `judge_dynamics` tests the first one, about gradients and
+# weights.
+DYNAMICS = (
+    "With h = 1 the gradients of layer 2 explode in the first iterations and its weights "
+    "jump; with h = 0.1 neither does."
+)
 CLAIMS = {
-    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a smaller spread.",
-    "learning-rate": "h = 0.1 tolerates learning rates that h = 1 does not, and converges faster with a larger one (0.3).",
+    "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a smaller "
+    "spread.",
+    "learning-rate": "h = 0.1 tolerates learning rates that h = 1 does not, and converges faster "
+    "with a larger one (0.3).",
     "no-norm": "Without batch normalization ResNet-110 with h = 1 fails in 2 of 5; h = 0.1 trains.",
     "adam": "With Adam and an initial rate above 0.3, h = 1 fails and h = 0.1 trains (ResNet-218).",
     "noise": "Trained on noise, h = 0.1 is better and steadier at every level.",
-    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for texts at depth 49, 0.5 at 17. "
-    "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although steady.",
+    "h": "The best h is near 0.1 at depth 110 and 218, in [0.1, 2] at depth 20; near 0.3 for "
+    "texts at depth 49, 0.5 at 17. "
+    "h >= 5 often fails at depth 110, h >= 0.8 on texts in 3 of 5; h = 0.001 is worse although "
+    "steady.",
 }

@@ -17,7 +17,9 @@ ROLES = ("panel", "line", "axis")
 
 def family_of(parser, argv):
     """Return the data set in the command line, on which the other flags depend."""
-    parser.add_argument("--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s")
+    parser.add_argument(
+        "--dataset", choices=RECIPES, default="cifar10", help="default: %(default)s"
+    )
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--dataset", default="cifar10")
     family = first.parse_known_args(argv)[0].dataset
@@ -51,7 +53,8 @@ class Plan:
 
     @property
     def varied(self):
-        """Dict of setting -> values. Trials are ordered by seed, so that an unfinished study compares values of h."""
+        """Dict of setting -> values. Trials are ordered by seed, so that an unfinished study
+        compares values of h."""
         ordered = [self.roles[role] for role in ("panel", "axis", "line") if role in self.roles]
         return {"seed": self.seeds, **dict(ordered)}
 
@@ -75,10 +78,17 @@ class Plan:
         """Return what a report needs to know, including the paper's settings."""
         paper = STUDIES[self.study, self.family]
         settings = self.recipe.settings(**paper.fixed)
-        own = {name: getattr(settings, name, None) for name in identity(self.base, self.execution)}  # newer ones of this study too
+        own = {
+            name: getattr(settings, name, None) for name in identity(self.base, self.execution)
+        }  # newer ones of this study too
         full = {**own, **identity(settings, Execution())}
         varied = dict(pair for pair in (paper.panel, paper.line, paper.axis) if pair)
-        ignored = ("seed", "jit", "devices", *(option.name for option in dataclasses.fields(self.base) if is_log(option)))
+        ignored = (
+            "seed",
+            "jit",
+            "devices",
+            *(option.name for option in dataclasses.fields(self.base) if is_log(option)),
+        )
         fixed = {name: [value] for name, value in full.items() if name not in ignored}
         return {
             "study": self.study,
@@ -118,11 +128,16 @@ def make_plan(parser, options, given, execution):
             parser.error(f"{flag(name)}: this study varies {name}; choose its values by {flags}")
         if isinstance(paper.fixed.get(name), str):
             parser.error(f"{flag(name)}: this study always has {name} {paper.fixed[name]}")
-    values = {**(SCALED[options.dataset] if options.scaled else {}), **(recipe.quick if options.quick else {})}
+    values = {
+        **(SCALED[options.dataset] if options.scaled else {}),
+        **(recipe.quick if options.quick else {}),
+    }
     values |= {"dataset": "synthetic"} if options.quick and execution.data_dir is None else {}
     values |= {name: value for name, value in paper.fixed.items() if name not in varied} | given
     try:
-        base = recipe.settings(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
+        base = recipe.settings(
+            **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+        )
         seeds = tuple(range(SEED, SEED + options.seeds))
         plan = Plan(options.study, options.dataset, base, roles, seeds, execution, options.scaled)
         _check_points(plan)
@@ -145,9 +160,13 @@ def _check_points(plan):
 
 
 def _roles(parser, options, paper, cls):
-    """Return a dict of panel, line and axis -> pair of a setting and its values, from the paper or the command line."""
+    """Return a dict of panel, line and axis -> pair of a setting and its values, from the paper or
+    the command line."""
     given = {role: getattr(options, role) for role in ROLES}
-    roles = {role: _role(parser, role, given[role], cls) if given[role] else getattr(paper, role) for role in ROLES}
+    roles = {
+        role: _role(parser, role, given[role], cls) if given[role] else getattr(paper, role)
+        for role in ROLES
+    }
     if options.depths:
         for role in ROLES:
             if given[role] and roles[role][0] == "depth":
@@ -161,7 +180,10 @@ def _roles(parser, options, paper, cls):
     for role, (name, values) in roles.items():
         if names.count(name) > 1:
             several = " and ".join(f"--{other}" for other in roles if roles[other][0] == name)
-            parser.error(f"{name} has two roles in this study, {several}. Use another setting for one of them")
+            parser.error(
+                f"{name} has two roles in this study, {several}. Use another setting for one of "
+                f"them"
+            )
         if len(set(values)) < len(values):
             parser.error(f"{name} names a value twice. Received: {' '.join(map(str, values))}")
         if any(isinstance(value, (str, tuple)) for value in values) and name == "h":
@@ -175,14 +197,28 @@ def _role(parser, role, arguments, cls):
     name = name.replace("-", "_")
     if not values:
         parser.error(f"--{role} needs a setting and its values, such as --{role} batch_size 32 64")
-    known = {option.name: option for option in dataclasses.fields(cls) if "many" not in option.metadata and not is_log(option)}
-    known = {n: option for n, option in known.items() if n not in ("seed", "dataset") and not isinstance(option.default, bool)}
+    known = {
+        option.name: option
+        for option in dataclasses.fields(cls)
+        if "many" not in option.metadata and not is_log(option)
+    }
+    known = {
+        n: option
+        for n, option in known.items()
+        if n not in ("seed", "dataset") and not isinstance(option.default, bool)
+    }
     if name not in known:
-        problem = "cannot be an axis" if name in (*cls.__dataclass_fields__, *Execution.__dataclass_fields__) else "is unknown"
+        problem = (
+            "cannot be an axis"
+            if name in (*cls.__dataclass_fields__, *Execution.__dataclass_fields__)
+            else "is unknown"
+        )
         parser.error(f"the setting {name!r} {problem}. Axes are: {', '.join(known)}")
     option = known[name]
     try:
-        return name, tuple(option.metadata.get("parse", type(option.default))(value) for value in values)
+        return name, tuple(
+            option.metadata.get("parse", type(option.default))(value) for value in values
+        )
     except ValueError:
         parser.error(f"--{role} {name}: wrong value. Received: {' '.join(values)}")
 
@@ -194,8 +230,14 @@ def is_log(option):
 
 def choices(plan):
     """Return a dict of varied setting -> all its possible values, for settings that are strings."""
-    all_choices = {option.name: option.metadata.get("choices", ()) for option in dataclasses.fields(plan.base)}
-    return {name: all_choices[name] for name in plan.varied if isinstance(next(iter(all_choices[name]), None), str)}
+    all_choices = {
+        option.name: option.metadata.get("choices", ()) for option in dataclasses.fields(plan.base)
+    }
+    return {
+        name: all_choices[name]
+        for name in plan.varied
+        if isinstance(next(iter(all_choices[name]), None), str)
+    }
 
 
 def cuts(description, points):

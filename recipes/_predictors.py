@@ -12,7 +12,10 @@ def load(name):
     if preset:
         return preset.load(), preset.class_names
     if not Path(name).is_file():
-        raise FileNotFoundError(f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. Received: {name}")
+        raise FileNotFoundError(
+            f"MODEL must be a .keras file or one of {', '.join(keras_euler.list_presets())}. "
+            f"Received: {name}"
+        )
     model = load_model(name)
     return model, getattr(model, "class_names", None)
 
@@ -22,18 +25,26 @@ def load_model(file):
     import keras
 
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is no .keras file, or is truncated. Train again, or copy the file again.")
+        raise ValueError(
+            f"{file} is no .keras file, or is truncated. Train again, or copy the file again."
+        )
     try:
-        return keras.models.load_model(file, compile=False)  # Keras' safe mode rejects code in the file
+        return keras.models.load_model(
+            file, compile=False
+        )  # Keras' safe mode rejects code in the file
     except Exception as error:  # Keras raises errors of many types for damaged files
         reason = " ".join(str(error).split())[:300]
         if "keras_hub" in reason or "Could not locate class" in reason:
-            reason = f"it has layers of another package; pass no KerasHub model, but a preset or a run's model.keras ({reason})"
+            reason = (
+                f"it has layers of another package; pass no KerasHub model, but a preset or "
+                f"a run's model.keras ({reason})"
+            )
         raise ValueError(f"{file} cannot be read as a .keras file: {reason}") from error
 
 
 def on_pixels(model):
-    """Return an image classifier that takes pixels in 0..255: the model, or with a Normalization before it if it scales none."""
+    """Return an image classifier that takes pixels in 0..255: the model, or with a Normalization
+    before it if it scales none."""
     import keras
 
     from keras_euler.datasets.cifar10 import MEAN, STDDEV
@@ -41,8 +52,13 @@ def on_pixels(model):
     scaling = (keras.layers.Normalization, keras.layers.Rescaling)
     inputs = model.inputs[0]
     if tuple(inputs.shape[1:]) not in [(size, size, 3) for size in (8, 16, 32)]:
-        raise ValueError(f"MODEL must take images (n, 32, 32, 3), or of 16 or 8 pixels. Received: {tuple(inputs.shape)}.")
-    if not keras.backend.is_float_dtype(inputs.dtype) or any(isinstance(layer, scaling) for layer in model.layers):
+        raise ValueError(
+            f"MODEL must take images (n, 32, 32, 3), or of 16 or 8 pixels. Received: "
+            f"{tuple(inputs.shape)}."
+        )
+    if not keras.backend.is_float_dtype(inputs.dtype) or any(
+        isinstance(layer, scaling) for layer in model.layers
+    ):
         return model
     print("note: MODEL has no layer that scales pixels, so they are normalized like in cifar10.py")
     variance = [stddev**2 for stddev in STDDEV]
@@ -54,7 +70,10 @@ def images_predictor(model, options):
     """Return a function from images and a level of noise to the predicted classes."""
     from keras_euler.datasets.cifar10 import resize
 
-    models = {0.0: model, **{level: with_noise(model, level, options.seed) for level in options.noise}}
+    models = {
+        0.0: model,
+        **{level: with_noise(model, level, options.seed) for level in options.noise},
+    }
 
     def predict(x, level):
         x = resize(x, model.inputs[0].shape[1])
@@ -64,7 +83,8 @@ def images_predictor(model, options):
 
 
 def with_noise(model, level, seed):
-    """Return the model with noise on normalized pixels: after its Normalization, or at its inputs if it has none."""
+    """Return the model with noise on normalized pixels: after its Normalization, or at its inputs
+    if it has none."""
     import keras
 
     import keras_euler
@@ -79,25 +99,33 @@ def with_noise(model, level, seed):
         normalizations.append(layer)
         return noise(y)
 
-    graph = keras.Model(model.inputs, model.outputs)  # the calls of a Sequential model cannot be walked
+    graph = keras.Model(
+        model.inputs, model.outputs
+    )  # the calls of a Sequential model cannot be walked
     noisy = keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
     if normalizations:
         return noisy
     inputs = model.inputs[0]
-    is_nested = any(isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers())
+    is_nested = any(
+        isinstance(layer, keras.layers.Normalization) for layer in model._flatten_layers()
+    )
     if is_nested or not keras.backend.is_float_dtype(inputs.dtype):
         raise ValueError(
-            "MODEL must have a Normalization layer in its graph so that noise can be added. Pass --noise without levels."
+            "MODEL must have a Normalization layer in its graph so that noise can be added. Pass "
+            "--noise without levels."
         )
     return keras.Sequential([keras.Input(inputs.shape[1:], dtype=inputs.dtype), noise, model])
 
 
 def texts_predictor(model, options):
-    """Return a function from texts and a fraction of characters to replace to the predicted classes."""
+    """Return a function from texts and a fraction of characters to replace to the predicted
+    classes."""
     import keras_euler
 
     if not isinstance(model, keras_euler.CharacterClassifier):
-        raise ValueError(f"MODEL must be a CharacterClassifier of ag_news.py. Received: {type(model).__name__}.")
+        raise ValueError(
+            f"MODEL must be a CharacterClassifier of ag_news.py. Received: {type(model).__name__}."
+        )
 
     def predict(x, level):
         ids = keras_euler.corrupt_characters(model.prepare_inputs(x), level, options.seed)

@@ -1,4 +1,5 @@
-"""Train one run of a recipe, or two to compare: settings, data and model, then `keras_euler.training.fit`."""
+"""Train one run of a recipe, or two to compare: settings, data and model, then
+`keras_euler.training.fit`."""
 
 import dataclasses
 import math
@@ -19,7 +20,8 @@ class Recipe:
     Attributes:
         settings: Subclass of `Settings`.
         quick: Dict of settings under `--quick`.
-        load_data: Function of settings and data folder that returns `(x_train, y_train), (x_test, y_test)`.
+        load_data: Function of settings and data folder that returns `(x_train, y_train), (x_test,
+            y_test)`.
         build_model: Function of settings that returns a model from raw inputs to logits.
         next_steps: Dict of data set -> what to do after a run, with `{folder}` for its folder.
     """
@@ -34,8 +36,14 @@ class Recipe:
 def main(recipe, doc, argv=None):
     """Train according to the command line and print the result."""
     parser = _cli.command(doc)
-    parser.add_argument("--compare", action="store_true", help="train the ordinary network (h = 1) too, and print both results")
-    own, settings, execution = _cli.parse(parser, [recipe.settings, Execution], argv, quick=recipe.quick)
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="train the ordinary network (h = 1) too, and print both results",
+    )
+    own, settings, execution = _cli.parse(
+        parser, [recipe.settings, Execution], argv, quick=recipe.quick
+    )
     check_together(parser, settings, execution)
     if own.compare and settings.h == 1:
         parser.error("--compare needs another --h than 1, such as 0.1. Received: --h 1.")
@@ -50,12 +58,14 @@ def main(recipe, doc, argv=None):
 
 
 def check_together(parser, settings, execution):
-    """End the process with a sentence if settings and execution do not fit each other, before data are read."""
+    """End the process with a sentence if settings and execution do not fit each other, before data
+    are read."""
     if settings.dataset == "synthetic" and execution.data_dir is not None:
         parser.error("--dataset synthetic takes no --data-dir: its examples are generated")
     if settings.batch_size % execution.devices:
         parser.error(
-            f"--batch-size must be a multiple of --devices {execution.devices}. Received: --batch-size {settings.batch_size}"
+            f"--batch-size must be a multiple of --devices {execution.devices}. Received: "
+            f"--batch-size {settings.batch_size}"
         )
     if execution.data_dir is None:
         try:
@@ -65,14 +75,23 @@ def check_together(parser, settings, execution):
 
 
 def check_sizes(settings, execution, num_train, num_test):
-    """Raise a ValueError unless so many examples are enough for the settings and can be divided among the devices."""
-    for name, size, available in (("train", settings.train_size, num_train), ("test", settings.test_size, num_test)):
+    """Raise a ValueError unless so many examples are enough for the settings and can be divided
+    among the devices."""
+    for name, size, available in (
+        ("train", settings.train_size, num_train),
+        ("test", settings.test_size, num_test),
+    ):
         check_size(f"--{name}-size", size, available)
-    num_train, num_test, devices = settings.train_size or num_train, settings.test_size or num_test, execution.devices
+    num_train, num_test, devices = (
+        settings.train_size or num_train,
+        settings.test_size or num_test,
+        execution.devices,
+    )
     for what, number in (("last batch", num_train % settings.batch_size), ("test set", num_test)):
         if number % devices:
             raise ValueError(
-                f"With --devices {devices}, the size of the {what} must be a multiple of {devices}. Received: {number} examples. "
+                f"With --devices {devices}, the size of the {what} must be a multiple of "
+                f"{devices}. Received: {number} examples. "
                 "Change --batch-size, --train-size or --test-size."
             )
 
@@ -80,11 +99,14 @@ def check_sizes(settings, execution, num_train, num_test):
 def check_size(name, size, available):
     """Raise a ValueError that names the flag unless there are as many examples as it asks for."""
     if size is not None and not 1 <= size <= available:
-        raise ValueError(f"{name} must be between 1 and {available}, the number of examples. Received: {size}.")
+        raise ValueError(
+            f"{name} must be between 1 and {available}, the number of examples. Received: {size}."
+        )
 
 
 def compare(recipe, settings, execution):
-    """Train the ordinary network, with one learning rate, and that of the settings; draw both and return the second result."""
+    """Train the ordinary network, with one learning rate, and that of the settings; draw both and
+    return the second result."""
     import keras
 
     from keras_euler import plots
@@ -98,10 +120,16 @@ def compare(recipe, settings, execution):
         keras.backend.clear_session()
     print(f"\n{'':20}" + "".join(f"{label:>12}" for label in results))
     for name in ("best_test_accuracy", "last_test_accuracy"):
-        print(f"{name.replace('_', ' '):20}" + "".join(f"{result.summary[name]:12.4f}" for result in results.values()))
+        print(
+            f"{name.replace('_', ' '):20}"
+            + "".join(f"{result.summary[name]:12.4f}" for result in results.values())
+        )
     title = f"{settings.dataset}, depth {settings.depth}, seed {settings.seed}"
     histories = {label: result.history for label, result in results.items()}
-    _cli.save_figure(results[label].folder / "comparison.png", lambda: plots.training_curves(histories, title=title))
+    _cli.save_figure(
+        results[label].folder / "comparison.png",
+        lambda: plots.training_curves(histories, title=title),
+    )
     for result in results.values():
         print_files(result.folder)
     return results[label]
@@ -128,9 +156,15 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
 
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.dtype)
-    scope = training.data_parallel(execution.devices)  # before TensorFlow starts, which also reads data
+    scope = training.data_parallel(
+        execution.devices
+    )  # before TensorFlow starts, which also reads data
     folder = run_folder(settings, execution)
-    callbacks = [MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)] if settings.schedule == "steps" else []
+    callbacks = (
+        [MultiStepDecay(settings.milestones, 0.1, settings.learning_rate)]
+        if settings.schedule == "steps"
+        else []
+    )
     loggers = _loggers(settings, folder)
     train, test = prepare_data(recipe, settings, execution, data)
     check_sizes(settings, execution, len(train[1]), len(test[1]))
@@ -144,8 +178,10 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
     if execution.verbose:
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         print(
-            f"training on {len(train[1]):,} examples of {settings.dataset} with {model.output_shape[-1]} classes "
-            f"(chance: {1 / model.output_shape[-1]:.2f}), depth {settings.depth}, h = {shown(settings.h)}, "
+            f"training on {len(train[1]):,} examples of {settings.dataset} with "
+            f"{model.output_shape[-1]} classes "
+            f"(chance: {1 / model.output_shape[-1]:.2f}), depth {settings.depth}, h = "
+            f"{shown(settings.h)}, "
             f"{parameters:,} parameters, {_cli.counted(settings.epochs, 'epoch')}",
             flush=True,
         )
@@ -175,8 +211,14 @@ def prepare_data(recipe, settings, execution, data=None):
 
     train, test = data or recipe.load_data(settings, execution.data_dir)
     num_classes = max(2, int(max(train[1].max(), test[1].max())) + 1)
-    train, test = subset(train, settings.train_size, "--train-size"), subset(test, settings.test_size, "--test-size")
-    train = train[0], datasets.flip_labels(train[1], settings.label_noise, num_classes, settings.seed)
+    train, test = (
+        subset(train, settings.train_size, "--train-size"),
+        subset(test, settings.test_size, "--test-size"),
+    )
+    train = (
+        train[0],
+        datasets.flip_labels(train[1], settings.label_noise, num_classes, settings.seed),
+    )
     if not settings.label_smoothing:
         return train, test
     # Only Keras' loss of one-hot labels smooths them.
@@ -194,22 +236,38 @@ def compile_model(model, settings, jit="auto", num_train=0):
         steps = -(-num_train // settings.batch_size)
         warmup = settings.warmup * steps
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, settings.epochs * steps - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
+            0.0 if warmup else rate,
+            settings.epochs * steps - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
         )
     if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(rate, settings.momentum, settings.nesterov, weight_decay=decay)
+        optimizer = keras.optimizers.SGD(
+            rate, settings.momentum, settings.nesterov, weight_decay=decay
+        )
     else:
         optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
     if decay:
-        optimizer.exclude_from_weight_decay([variable for variable in model.trainable_variables if len(variable.shape) < 2])
+        optimizer.exclude_from_weight_decay(
+            [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        )
     if settings.first_layer_rate != "1":
-        optimizer = keras_euler.LearningRateMultiplier(optimizer, keras_euler.depth_multipliers(model))
+        optimizer = keras_euler.LearningRateMultiplier(
+            optimizer, keras_euler.depth_multipliers(model)
+        )
     if settings.log_gradients is not None:
         optimizer = keras_euler.GradientRecorder(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if settings.label_smoothing:
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile={"auto": "auto", "on": True, "off": False}[jit])
+        loss = keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=settings.label_smoothing
+        )
+    model.compile(
+        optimizer,
+        loss,
+        metrics=["accuracy"],
+        jit_compile={"auto": "auto", "on": True, "off": False}[jit],
+    )
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -222,11 +280,17 @@ def report(result):
         print("This run was trained before, in part or completely. Its results:")
     if result.diverged:
         print(f"diverged             in epoch {summary['epochs']}: the loss is not finite")
-    print(f"best test accuracy   {summary['best_test_accuracy']:.4f} (epoch {summary['best_epoch'] + 1})")
+    print(
+        f"best test accuracy   {summary['best_test_accuracy']:.4f} (epoch "
+        f"{summary['best_epoch'] + 1})"
+    )
     print(f"last test accuracy   {summary['last_test_accuracy']:.4f}")
     if not result.diverged:
         print(f"last training loss   {summary['last_train_loss']:.4f}")
-    print(f"time                 {summary['seconds']:.0f} s for {_cli.counted(summary['epochs'], 'epoch')}")
+    print(
+        f"time                 {summary['seconds']:.0f} s for "
+        f"{_cli.counted(summary['epochs'], 'epoch')}"
+    )
     print_files(result.folder)
 
 

@@ -1,14 +1,17 @@
-"""Train an EulerVDCNN on AG-News as the paper does: one run of figures 3 to 6 and 8 (sections 4.1 and 4.2).
+"""Train an EulerVDCNN on AG-News as the paper does: one run of figures 3 to 6 and 8 (sections 4.1
+and 4.2).
 
-    python recipes/ag_news.py --quick                                 # a minute on two CPU cores, nothing to download
-    python recipes/ag_news.py --depth 29 --h 0.1                      # the paper's run: 15 epochs, texts of 1024 characters
-    python recipes/ag_news.py --depth 29 --h 1.0                      # the ordinary network, for comparison
-    python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 --data-dir DATA     # for a CPU
+    python recipes/ag_news.py --quick  # a minute on two CPU cores, nothing to download
+    # the paper's run: 15 epochs, texts of 1024 characters
+    python recipes/ag_news.py --depth 29 --h 0.1
+    python recipes/ag_news.py --depth 29 --h 1.0  # the ordinary network, for comparison
+    # for a CPU
+    python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 --data-dir DATA
 
-The defaults are the paper's: batch 64, SGD with momentum 0.9, a constant learning rate of 0.1 (0.01 in the noise study).
-A small h is for deep networks: in short runs of shallow ones h = 1 may learn faster.
-Repeating the command resumes a killed run and ends with the same numbers.
-The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes strings), curves.png, result.json.
+The defaults are the paper's: batch 64, SGD with momentum 0.9, a constant learning rate of 0.1 (0.01
+in the noise study). A small h is for deep networks: in short runs of shallow ones h = 1 may learn
+faster. Repeating the command resumes a killed run and ends with the same numbers. The run folder
+gets config.json, history.csv, checkpoint.npz, model.keras (takes strings), curves.png, result.json.
 """
 
 from _run import Recipe, main
@@ -25,9 +28,11 @@ QUICK = {
     "test_size": 500,
 }
 NEXT = {
-    "synthetic": "python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 trains on AG-News: downloaded, or from the "
+    "synthetic": "python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 trains on "
+    "AG-News: downloaded, or from the "
     "folder --data-dir",
-    "ag_news": "python recipes/evaluate.py {folder}/model.keras --dataset ag_news gives the accuracy by class and under noise",
+    "ag_news": "python recipes/evaluate.py {folder}/model.keras --dataset ag_news gives the "
+    "accuracy by class and under noise",
 }
 
 
@@ -35,16 +40,24 @@ def load_data(settings, data_dir=None):
     """Load the texts as ids of dtype uint8, which take a quarter of the memory of int32."""
     from keras_euler import corrupt_characters, datasets
 
-    splits = datasets.synthetic.texts() if settings.dataset == "synthetic" else datasets.ag_news.load_data(data_dir)
+    splits = (
+        datasets.synthetic.texts()
+        if settings.dataset == "synthetic"
+        else datasets.ag_news.load_data(data_dir)
+    )
     encode = datasets.characters.encode_characters
-    train, test = ((encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels) for texts, labels in splits)
+    train, test = (
+        (encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels)
+        for texts, labels in splits
+    )
     if settings.noise_mode == "static":
         train = (corrupt_characters(train[0], settings.noise, settings.seed), train[1])
     return train, test
 
 
 def build_model(settings):
-    """Build the model from ids or strings to logits, with the noise of `noise_mode` inside the compiled step."""
+    """Build the model from ids or strings to logits, with the noise of `noise_mode` inside the
+    compiled step."""
     import keras
 
     import keras_euler
@@ -52,7 +65,9 @@ def build_model(settings):
 
     layers = [keras.Input((settings.sequence_length,), dtype="uint8", name="ids")]
     if settings.noise_mode != "static":
-        layers.append(keras_euler.RandomCharacters(settings.noise, settings.noise_mode, seed=settings.seed))
+        layers.append(
+            keras_euler.RandomCharacters(settings.noise, settings.noise_mode, seed=settings.seed)
+        )
     names = ("sequence_length", "embedding_dim", "head_pooling", "dense_units", "dropout")
     layers.append(
         keras_euler.EulerVDCNN(

@@ -1,13 +1,15 @@
 """Choose h for a depth: measure how much the gradients of untrained networks grow over the blocks.
 
-    python recipes/choose_h.py --quick                                # under a minute on two CPU cores, no download
-    python recipes/choose_h.py --depths 20 56 110 --data-dir DATA     # images; depth 20 in 10 s, 110 in 51 s, on one core
+    python recipes/choose_h.py --quick  # under a minute on two CPU cores, no download
+    # images; depth 20 in 10 s, 110 in 51 s, on one core
+    python recipes/choose_h.py --depths 20 56 110 --data-dir DATA
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
 
-Nothing is trained: `keras_euler.suggest_h` builds each network with the same initial weights and takes the gradients of one batch.
-The flags of cifar10.py and ag_news.py apply too: --data-dir, --backend, --seed, --norm, --initializer, ... The folder gets
-suggestions.json and suggestions.png. Measured (CIFAR-10 (JPEG q75), torch, seed 7): gradients do not explode up to
-h = 0.5, 0.3 and 0.2 at depth 20, 56 and 110, where 1/sqrt(L) is 0.33, 0.19 and 0.14.
+Nothing is trained: `keras_euler.suggest_h` builds each network with the same initial weights and
+takes the gradients of one batch. The flags of cifar10.py and ag_news.py apply too: --data-dir,
+--backend, --seed, --norm, --initializer, ... The folder gets suggestions.json and suggestions.png.
+Measured (CIFAR-10 (JPEG q75), torch, seed 7): gradients do not explode up to h = 0.5, 0.3 and 0.2
+at depth 20, 56 and 110, where 1/sqrt(L) is 0.33, 0.19 and 0.14.
 """
 
 import dataclasses
@@ -28,9 +30,15 @@ QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
 class ChoiceOptions(Options):
     """The options of this recipe in addition to the flags of a training."""
 
-    depths: tuple = setting((), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, many="+")
+    depths: tuple = setting(
+        (), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, many="+"
+    )
     candidates: tuple = setting(
-        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", parse=float, many="+", above=0
+        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0),
+        "values of h",
+        parse=float,
+        many="+",
+        above=0,
     )
     limit: float = setting(10.0, "largest accepted growth of the gradients", above=0)
     examples: int = setting(64, "number of examples in the batch", minimum=1)
@@ -43,10 +51,19 @@ def main(argv=None):
     recipe = RECIPES[family]
     _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset", "first_layer_rate"))
     own, options, execution = _cli.parse(parser, [ChoiceOptions, Execution], argv, quick={})
-    quick = {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
-    settings = _cli.make(parser, recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)})
+    quick = (
+        {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})}
+        if own.quick
+        else {}
+    )
+    settings = _cli.make(
+        parser, recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)}
+    )
     depths = options.depths or (QUICK_DEPTHS if own.quick else DEPTHS)[family]
-    networks = {depth: _cli.make(parser, recipe.settings, {**vars(settings), "depth": depth}) for depth in depths}
+    networks = {
+        depth: _cli.make(parser, recipe.settings, {**vars(settings), "depth": depth})
+        for depth in depths
+    }
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
     folder = execution.out or Path("runs") / f"choose_h-{settings.dataset}"
@@ -54,9 +71,15 @@ def main(argv=None):
         import keras_euler
         from keras_euler import plots, training
 
-        used = identity(settings, execution) | _cli.results_settings(options) | {"backend": execution.backend}
+        used = (
+            identity(settings, execution)
+            | _cli.results_settings(options)
+            | {"backend": execution.backend}
+        )
         _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
-        x, y = subset(recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
+        x, y = subset(
+            recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples"
+        )
         suggestions = {}
         for depth, network in networks.items():
             training.raise_pending_interrupt()
@@ -64,7 +87,9 @@ def main(argv=None):
             def build(h, network=network):
                 return recipe.build_model(dataclasses.replace(network, h=h))
 
-            suggestion = keras_euler.suggest_h(build, x, y, options.candidates, options.limit, seed=settings.seed)
+            suggestion = keras_euler.suggest_h(
+                build, x, y, options.candidates, options.limit, seed=settings.seed
+            )
             suggestions[f"depth {depth}"] = suggestion
             print(f"\n=== depth {depth}\n{suggestion}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +97,9 @@ def main(argv=None):
             "settings": used,
             "data": training.fingerprint((x, y)),
             "versions": training.package_versions(),
-            "suggestions": {label: as_json(suggestion) for label, suggestion in suggestions.items()},
+            "suggestions": {
+                label: as_json(suggestion) for label, suggestion in suggestions.items()
+            },
         }
         training.RunFolder(folder).write_json("suggestions.json", summary)
         _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(suggestions))
@@ -81,7 +108,9 @@ def main(argv=None):
 
 def as_json(suggestion):
     """Return a `Suggestion` as a JSON-serializable dict, with None for infinity."""
-    growths = {h: growth if math.isfinite(growth) else None for h, growth in suggestion.growths.items()}
+    growths = {
+        h: growth if math.isfinite(growth) else None for h, growth in suggestion.growths.items()
+    }
     return {**vars(suggestion), "growths": growths}
 
 

@@ -1,17 +1,20 @@
-"""Train an EulerResNet on CIFAR-10 as the paper does: one run of figures 3 to 6 and 8 (sections 4.1 and 4.2).
+"""Train an EulerResNet on CIFAR-10 as the paper does: one run of figures 3 to 6 and 8 (sections 4.1
+and 4.2).
 
-    python recipes/cifar10.py --quick --compare                        # h = 1 beside h = 0.1: a minute on two CPU cores, offline
-    python recipes/cifar10.py --depth 110 --h 0.1                      # the paper's main run: 80 epochs
-    python recipes/cifar10.py --depth 110 --h 1.0                      # the ordinary ResNet, for comparison
+    # h = 1 beside h = 0.1: a minute on two CPU cores, offline
+    python recipes/cifar10.py --quick --compare
+    python recipes/cifar10.py --depth 110 --h 0.1  # the paper's main run: 80 epochs
+    python recipes/cifar10.py --depth 110 --h 1.0  # the ordinary ResNet, for comparison
     python recipes/cifar10.py --depth 20 --epochs 5 --data-dir DATA    # local data
 
-The defaults are the paper's: batch 128, SGD with momentum 0.9, learning rate 0.1, divided by 10 after epochs 40 and 60, crops and
-flips. A small h is for deep networks: in short runs of shallow ones (depth 8 to 20) h = 1 may learn faster.
---quick trains depth 56 on synthetic images of 16 x 16 pixels. Best test accuracies on a CPU, seeds 7 to 9 on one thread, and seed 7
-on two threads with torch and TensorFlow: with h = 1 0.10 to 0.12 on every backend. With h = 0.1 they are 0.80 to 0.94 on torch,
-0.87 to 0.94 on TensorFlow, 0.71 to 0.85 on JAX.
-Repeating the command resumes a killed run and ends with the same numbers.
-The run folder gets config.json, history.csv, checkpoint.npz, model.keras (takes raw uint8 images), curves.png, result.json.
+The defaults are the paper's: batch 128, SGD with momentum 0.9, learning rate 0.1, divided by 10
+after epochs 40 and 60, crops and flips. A small h is for deep networks: in short runs of shallow
+ones (depth 8 to 20) h = 1 may learn faster. --quick trains depth 56 on synthetic images of 16 x 16
+pixels. Best test accuracies on a CPU, seeds 7 to 9 on one thread, and seed 7 on two threads with
+torch and TensorFlow: with h = 1 0.10 to 0.12 on every backend. With h = 0.1 they are 0.80 to 0.94
+on torch, 0.87 to 0.94 on TensorFlow, 0.71 to 0.85 on JAX. Repeating the command resumes a killed
+run and ends with the same numbers. The run folder gets config.json, history.csv, checkpoint.npz,
+model.keras (takes raw uint8 images), curves.png, result.json.
 """
 
 from _run import Recipe, main
@@ -29,8 +32,10 @@ QUICK = {
     "test_size": 500,
 }
 NEXT = {
-    "synthetic": "python recipes/cifar10.py --depth 20 --epochs 5 trains on CIFAR-10: downloaded, or from the folder --data-dir",
-    "cifar10": "python recipes/evaluate.py {folder}/model.keras --dataset cifar10 gives the accuracy by class and under noise",
+    "synthetic": "python recipes/cifar10.py --depth 20 --epochs 5 trains on CIFAR-10: downloaded, "
+    "or from the folder --data-dir",
+    "cifar10": "python recipes/evaluate.py {folder}/model.keras --dataset cifar10 gives the "
+    "accuracy by class and under noise",
 }
 
 
@@ -38,8 +43,14 @@ def load_data(settings, data_dir=None):
     """Load the images as uint8, or with static noise as floats in the same units."""
     from keras_euler import add_gaussian_noise, datasets
 
-    splits = datasets.synthetic.images() if settings.dataset == "synthetic" else datasets.cifar10.load_data(data_dir)
-    train, test = ((datasets.cifar10.resize(images, settings.image_size), labels) for images, labels in splits)
+    splits = (
+        datasets.synthetic.images()
+        if settings.dataset == "synthetic"
+        else datasets.cifar10.load_data(data_dir)
+    )
+    train, test = (
+        (datasets.cifar10.resize(images, settings.image_size), labels) for images, labels in splits
+    )
     if settings.noise and settings.noise_mode == "static":
         stddev = [settings.noise * stddev for stddev in datasets.cifar10.STDDEV]
         train = (add_gaussian_noise(train[0], stddev, settings.seed), train[1])
@@ -47,7 +58,8 @@ def load_data(settings, data_dir=None):
 
 
 def build_model(settings):
-    """Build the model from raw pixels to logits, with augmentation, normalization and noise inside the compiled step."""
+    """Build the model from raw pixels to logits, with augmentation, normalization and noise inside
+    the compiled step."""
     import keras
 
     import keras_euler
@@ -60,12 +72,22 @@ def build_model(settings):
     if settings.augmentation:
         layers.append(keras_euler.RandomPadCrop(4, data_format="channels_last", **seeded))
         layers.append(keras.layers.RandomFlip("horizontal", data_format="channels_last", **seeded))
-    layers.append(keras.layers.Normalization(mean=MEAN, variance=[stddev**2 for stddev in STDDEV], dtype="float32"))
+    layers.append(
+        keras.layers.Normalization(
+            mean=MEAN, variance=[stddev**2 for stddev in STDDEV], dtype="float32"
+        )
+    )
     if settings.noise and not is_static:
-        layers.append(keras_euler.AdditiveGaussianNoise(settings.noise, settings.noise_mode, **seeded))
+        layers.append(
+            keras_euler.AdditiveGaussianNoise(settings.noise, settings.noise_mode, **seeded)
+        )
     network = settings.network_arguments()
-    layers.append(keras_euler.EulerResNet(input_shape=shape, data_format="channels_last", **network))
-    class_names = keras_euler.datasets.cifar10.CLASS_NAMES if settings.dataset == "cifar10" else None
+    layers.append(
+        keras_euler.EulerResNet(input_shape=shape, data_format="channels_last", **network)
+    )
+    class_names = (
+        keras_euler.datasets.cifar10.CLASS_NAMES if settings.dataset == "cifar10" else None
+    )
     return keras_euler.ImageClassifier(layers, class_names)
 
 

@@ -2,9 +2,10 @@
 
     python recipes/euler_method.py                 # seconds, with --quick too
 
-The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). As in a residual block, a step is
-`x + h * F(x)`, with F(x) = -2.3 x. It decays without oscillating for h < 1/2.3 = 0.43, decays for h < 2/2.3 = 0.87, and explodes
-for a larger h. The recipe prints the final error for each h and writes a figure and a JSON file beside it.
+The equation is x' = -2.3 x, x(0) = 1, with the solution exp(-2.3 t). As in a residual block, a step
+is `x + h * F(x)`, with F(x) = -2.3 x. It decays without oscillating for h < 1/2.3 = 0.43, decays
+for h < 2/2.3 = 0.87, and explodes for a larger h. The recipe prints the final error for each h and
+writes a figure and a JSON file beside it.
 """
 
 import math
@@ -24,14 +25,18 @@ class EulerOptions(Options):
 
     h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=float, many="+", above=0)
     end: float = setting(5.0, "end time; the start is 0", above=0)
-    out: Path = setting(Path("euler_method.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png")
+    out: Path = setting(
+        Path("euler_method.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png"
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if max(self.h) > self.end:
             raise ValueError(f"--h must be at most --end. Received: {max(self.h):g}.")
         if self.end / min(self.h) > MAX_STEPS:
-            steps = f"--end {self.end:g} with --h {min(self.h):g} takes {self.end / min(self.h):.3g}"
+            steps = (
+                f"--end {self.end:g} with --h {min(self.h):g} takes {self.end / min(self.h):.3g}"
+            )
             raise ValueError(f"There must be at most {MAX_STEPS:,} steps. Received: {steps}.")
 
 
@@ -49,7 +54,9 @@ def main(argv=None):
         print(f"{h:6g} {len(t) - 1:6} {x[-1]:14.4g} {errors[h]:10.4g}")
     with _cli.errors_in_one_line(parser):
         draw(lines, options.end).savefig(options.out)
-        _cli.write_results(file, options, {f"h = {h:g}": {"error": error} for h, error in errors.items()})
+        _cli.write_results(
+            file, options, {f"h = {h:g}": {"error": error} for h, error in errors.items()}
+        )
     print(f"wrote {options.out} and {file}")
 
 
@@ -69,7 +76,9 @@ def draw(lines, end):
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
     exact = [n * end / 500 for n in range(501)]
-    axes.plot(exact, [math.exp(-RATE * t) for t in exact], color="black", linewidth=2, label="exact")
+    axes.plot(
+        exact, [math.exp(-RATE * t) for t in exact], color="black", linewidth=2, label="exact"
+    )
     for (h, (t, x)), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
         axes.plot(t, x, ".-", color=colour, linewidth=1, label=f"h = {h:g}")
     axes.set(xlabel="t", ylabel="x", ylim=(-3, 3), title=f"x' = -{RATE:g} x")

@@ -1,11 +1,13 @@
-"""Train a recurrent cell with Euler steps, s_{t+1} = s_t + h * F(s_t, x_t), on the adding problem (the paper's future work).
+"""Train a recurrent cell with Euler steps, s_{t+1} = s_t + h * F(s_t, x_t), on the adding problem
+(the paper's future work).
 
     python recipes/euler_rnn.py                    # about two minutes on two CPU cores, no download
     python recipes/euler_rnn.py --quick            # shorter sequences, fewer epochs
 
-An input is a sequence of random numbers in [0, 1], two of which are marked, and the target is their sum. F is tanh of an affine
-map of state and input. The constant answer 1 has a mean squared error of 0.167. For each h the recipe reports the norm of the first
-gradient of the recurrent kernel and the mean squared error on test sequences, also in a JSON file.
+An input is a sequence of random numbers in [0, 1], two of which are marked, and the target is their
+sum. F is tanh of an affine map of state and input. The constant answer 1 has a mean squared error
+of 0.167. For each h the recipe reports the norm of the first gradient of the recurrent kernel and
+the mean squared error on test sequences, also in a JSON file.
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ class RnnOptions(Options):
     train_size: int = setting(2000, "number of training sequences", minimum=1)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("euler_rnn.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json")
+    out: Path = setting(
+        Path("euler_rnn.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json"
+    )
 
 
 def main(argv=None):
@@ -43,16 +47,25 @@ def main(argv=None):
         _cli.refuse_to_replace(options.out, _cli.results_settings(options))
         train = adding(options.train_size, options.length, options.seed)
         test = adding(500, options.length, options.seed + 1)
-        print(f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length {options.length})")
+        print(
+            f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length "
+            f"{options.length})"
+        )
         results = {}
         for h in options.h:
             keras.utils.set_random_seed(options.seed)
             cell = euler_cell(32, h)
-            layers = [keras.Input((options.length, 2)), keras.layers.RNN(cell), keras.layers.Dense(1)]
+            layers = [
+                keras.Input((options.length, 2)),
+                keras.layers.RNN(cell),
+                keras.layers.Dense(1),
+            ]
             model = keras.Sequential(layers)
             recorder = keras_euler.GradientRecorder(keras.optimizers.Adam(0.003), capacity=10_000)
             model.compile(recorder, "mean_squared_error")
-            model.fit(*train, batch_size=50, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()])
+            model.fit(
+                *train, batch_size=50, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()]
+            )
             _, norms = recorder.recent()
             first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
             error = model.evaluate(*test, verbose=0)
@@ -73,7 +86,9 @@ def euler_cell(units, h):
 
         def __init__(self):
             super().__init__(name="euler_cell")
-            self.recurrent = keras.layers.Dense(units, kernel_initializer="orthogonal", name="recurrent")
+            self.recurrent = keras.layers.Dense(
+                units, kernel_initializer="orthogonal", name="recurrent"
+            )
             self.project = keras.layers.Dense(units, use_bias=False, name="project")
             self.add = keras_euler.EulerAdd(h)
 
@@ -91,7 +106,8 @@ def euler_cell(units, h):
 
 
 def adding(num_sequences, length, seed):
-    """Make sequences `(n, length, 2)` of numbers and marks, and the sums `(n, 1)` of the two marked numbers."""
+    """Make sequences `(n, length, 2)` of numbers and marks, and the sums `(n, 1)` of the two marked
+    numbers."""
     rng = np.random.default_rng(seed)
     numbers, marks = rng.uniform(size=(num_sequences, length)), np.zeros((num_sequences, length))
     for row in marks:

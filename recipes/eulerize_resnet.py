@@ -1,11 +1,12 @@
-"""Compare the first iterations of a Keras ResNet50 before and after `eulerize`, from the same weights and batches.
+"""Compare the first iterations of a Keras ResNet50 before and after `eulerize`, from the same
+weights and batches.
 
-    python recipes/eulerize_resnet.py --quick                         # 8 synthetic batches, a minute on two CPU cores
+    python recipes/eulerize_resnet.py --quick  # 8 synthetic batches, a minute on two CPU cores
     python recipes/eulerize_resnet.py --data-dir DATA                 # 30 batches of CIFAR-10
 
-`keras.applications.ResNet50(weights=None)` on images of 32 x 32 pixels, SGD with momentum 0.9. It prints how long
-`eulerize` takes and what it changes, and for h = 1 and h = 0.1 the gradient norm of the first convolution and the training loss.
-A JSON file gets all of it.
+`keras.applications.ResNet50(weights=None)` on images of 32 x 32 pixels, SGD with momentum 0.9. It
+prints how long `eulerize` takes and what it changes, and for h = 1 and h = 0.1 the gradient norm of
+the first convolution and the training loss. A JSON file gets all of it.
 """
 
 import time
@@ -28,10 +29,20 @@ class EulerizeOptions(Options):
     learning_rate: float = setting(0.1, "learning rate", above=0)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     data_dir: Path | None = setting(
-        None, "CIFAR-10 (default: download it, or with --quick synthetic images)", parse=Path, metavar="PATH", exists=True
+        None,
+        "CIFAR-10 (default: download it, or with --quick synthetic images)",
+        parse=Path,
+        metavar="PATH",
+        exists=True,
     )
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("eulerize_resnet.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json")
+    out: Path = setting(
+        Path("eulerize_resnet.json"),
+        "file of the results",
+        parse=Path,
+        metavar="FILE",
+        suffix=".json",
+    )
 
 
 def main(argv=None):
@@ -47,9 +58,16 @@ def main(argv=None):
 
         _cli.refuse_to_replace(options.out, _cli.results_settings(options))
         synthetic = own.quick and options.data_dir is None
-        (images, labels), _ = datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(options.data_dir)
+        (images, labels), _ = (
+            datasets.synthetic.images()
+            if synthetic
+            else datasets.cifar10.load_data(options.data_dir)
+        )
         size = options.iterations * options.batch_size
-        x, y = ((images[:size] - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32"), labels[:size]
+        x, y = (
+            ((images[:size] - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32"),
+            labels[:size],
+        )
         keras.utils.set_random_seed(options.seed)
         shape = dict(input_shape=(32, 32, 3), classes=10)
         resnet = keras.applications.ResNet50(weights=None, classifier_activation=None, **shape)
@@ -63,7 +81,11 @@ def main(argv=None):
             rows = train(network, x, y, options)
             for i in sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows)))):
                 norm, loss = rows[i]
-                print(f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {norm:.4g}, loss {loss:.4g}", flush=True)
+                print(
+                    f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {norm:.4g}, loss "
+                    f"{loss:.4g}",
+                    flush=True,
+                )
             norms, losses = zip(*rows, strict=True)
             results[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
         _cli.write_results(options.out, options, results)
@@ -76,7 +98,9 @@ def train(network, x, y, options):
 
     import keras_euler
 
-    recorder = keras_euler.GradientRecorder(keras.optimizers.SGD(options.learning_rate, momentum=0.9))
+    recorder = keras_euler.GradientRecorder(
+        keras.optimizers.SGD(options.learning_rate, momentum=0.9)
+    )
     network.compile(recorder, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     recorder.build(network.trainable_variables)
     column = recorder.paths.index(network.get_layer(LAYER).kernel.path)

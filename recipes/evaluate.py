@@ -1,15 +1,18 @@
-"""Evaluate a trained classifier: on clean test data, for each class, under noise and attack, and on shifted test sets.
+"""Evaluate a trained classifier: on clean test data, for each class, under noise and attack, and on
+shifted test sets.
 
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA
     python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --data-dir DATA --shifted CIFAR-10-C
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA --pgd 1 2 4 8 --backend torch
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset ag_news --data-dir DATA --noise 0.1 0.2 0.4
 
-MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise is Gaussian on normalized
-pixels, or the fraction of characters that become random letters. --shifted is a folder with CIFAR-10-C or CIFAR-10.1, as
-published or prepared by TensorFlow Datasets. Images are averaged to the pixels that MODEL takes. --pgd attacks each image by
-projected gradient descent (pip install adversarial-robustness-toolbox); the paper claims robustness against noise, none against
-attacks. The folder gets evaluation.json and evaluation.png; results of another model or of other settings are not replaced.
+MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise
+is Gaussian on normalized pixels, or the fraction of characters that become random letters.
+--shifted is a folder with CIFAR-10-C or CIFAR-10.1, as published or prepared by TensorFlow
+Datasets. Images are averaged to the pixels that MODEL takes. --pgd attacks each image by projected
+gradient descent (pip install adversarial-robustness-toolbox); the paper claims robustness against
+noise, none against attacks. The folder gets evaluation.json and evaluation.png; results of another
+model or of other settings are not replaced.
 """
 
 import dataclasses
@@ -24,7 +27,10 @@ from _predictors import images_predictor, load, on_pixels, texts_predictor
 from _settings import BACKENDS, Execution, Options, setting
 
 LEVELS = {"cifar10": (0.1, 0.2, 0.5, 1.0), "ag_news": (0.05, 0.1, 0.2, 0.4)}
-NOISE = {"cifar10": "standard deviation of the noise on normalized pixels", "ag_news": "fraction of characters replaced"}
+NOISE = {
+    "cifar10": "standard deviation of the noise on normalized pixels",
+    "ag_news": "fraction of characters replaced",
+}
 
 
 @dataclass(frozen=True)
@@ -32,22 +38,38 @@ class EvaluationOptions(Options):
     """The options of an evaluation."""
 
     data_dir: Path | None = setting(
-        None, "folder or file of the data (default: download them)", parse=Path, metavar="PATH", exists=True
+        None,
+        "folder or file of the data (default: download them)",
+        parse=Path,
+        metavar="PATH",
+        exists=True,
     )
     noise: tuple | None = setting(
-        None, "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", parse=float, many="*", above=0
+        None,
+        "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)",
+        parse=float,
+        many="*",
+        above=0,
     )
     pgd: tuple = setting(
-        (), "attack images by projected gradient descent; N is the largest change of a pixel's value in 0..255",
+        (), "attack images by projected gradient descent; N is the largest change of a pixel's "
+            "value in 0..255",
         parse=float, many="+", metavar="N", above=0, maximum=255,
     )  # fmt: skip
-    shifted: Path | None = setting(None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True)
-    test_size: int | None = setting(None, "only the first N test examples", parse=int, minimum=1, metavar="N")
+    shifted: Path | None = setting(
+        None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True
+    )
+    test_size: int | None = setting(
+        None, "only the first N test examples", parse=int, minimum=1, metavar="N"
+    )
     batch_size: int = setting(250, "examples per batch", minimum=1)
     seed: int = setting(7, "seed of the noise and of the attack", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path | None = setting(
-        None, "folder of the results (default: runs/evaluation- and the name of MODEL)", parse=Path, metavar="FOLDER"
+        None,
+        "folder of the results (default: runs/evaluation- and the name of MODEL)",
+        parse=Path,
+        metavar="FOLDER",
     )
     model: str = ""
     dataset: str = ""
@@ -57,22 +79,37 @@ class EvaluationOptions(Options):
 def main(argv=None):
     """Evaluate, print the tables, draw the figure."""
     options, parser = parse(argv)
-    options = dataclasses.replace(options, backend=_cli.choose_backend(parser, Execution(backend=options.backend)).backend)
+    options = dataclasses.replace(
+        options, backend=_cli.choose_backend(parser, Execution(backend=options.backend)).backend
+    )
     if options.pgd and options.backend != "torch":
-        parser.error(f"--pgd needs --backend torch, which opens a model.keras of any backend. Received: {options.backend}.")
+        parser.error(
+            f"--pgd needs --backend torch, which opens a model.keras of any backend. Received: "
+            f"{options.backend}."
+        )
     with _cli.errors_in_one_line(parser):
         from keras_euler import plots, training
 
         versions = training.package_versions() | (_attack.version() if options.pgd else {})
         name = name_of(options.model)
-        out = options.out or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
-        used = {n: v for n, v in _cli.results_settings(options).items() if n not in ("data_dir", "quick")}
+        out = (
+            options.out
+            or Path("runs") / f"evaluation-{name.removesuffix('/model.keras').replace('/', '-')}"
+        )
+        used = {
+            n: v
+            for n, v in _cli.results_settings(options).items()
+            if n not in ("data_dir", "quick")
+        }
         used |= {"model": name, "shifted": options.shifted and options.shifted.name}
         if not options.pgd:  # evaluations that are older than the flag have none
             del used["pgd"]
         if is_synthetic(options):
             used["dataset"] = "synthetic"
-            print("note: --quick takes synthetic test data, which say nothing about a network of real ones. Pass --data-dir.")
+            print(
+                "note: --quick takes synthetic test data, which say nothing about a network of "
+                "real ones. Pass --data-dir."
+            )
         _cli.refuse_to_replace(out / "evaluation.json", used, out / "evaluation.png")
         model, class_names = load(options.model)
         sets = shifted_sets(options)
@@ -93,7 +130,9 @@ def main(argv=None):
             print(f"noise {level:<6g}  {noise[level]:.4f}", flush=True)
         attacked = {}
         for radius in sorted(options.pgd):
-            attacked[radius] = accuracy(y, _attack.predict_attacked(model, x, y, radius, options.batch_size, options.seed))
+            attacked[radius] = accuracy(
+                y, _attack.predict_attacked(model, x, y, radius, options.batch_size, options.seed)
+            )
             print(f"PGD {radius:<8g}  {attacked[radius]:.4f}", flush=True)
         shifted = {}
         for title, read in sets.items():
@@ -110,15 +149,27 @@ def main(argv=None):
             "class_accuracy": dict(zip(class_names, class_accuracy(confusion), strict=True)),
             "confusion": confusion.tolist(),
             "noise": {f"{level:g}": value for level, value in noise.items()},
-            **({"pgd": {f"{radius:g}": value for radius, value in attacked.items()}} if attacked else {}),
+            **(
+                {"pgd": {f"{radius:g}": value for radius, value in attacked.items()}}
+                if attacked
+                else {}
+            ),
             "shifted": shifted,
         }
         training.RunFolder(out).write_json("evaluation.json", results)
-        named = dict(title=f"{name} on {len(y):,} examples of {used['dataset']}", noise_label=NOISE[options.dataset])
+        named = dict(
+            title=f"{name} on {len(y):,} examples of {used['dataset']}",
+            noise_label=NOISE[options.dataset],
+        )
         if attacked:
             attacked = {0.0: noise[0.0], **attacked}
         levels = noise if options.noise else None
-        figure = lambda: plots.evaluation(confusion, class_names, levels, shifted, attacked=attacked, **named)  # noqa: E731
+
+        def figure():
+            return plots.evaluation(
+                confusion, class_names, levels, shifted, attacked=attacked, **named
+            )
+
         _cli.save_figure(out / "evaluation.png", figure)
         print(f"wrote {out}")
 
@@ -134,7 +185,10 @@ def parse(argv):
     values = {"noise": LEVELS[family], **(quick if own.quick else {}), **vars(own)}
     options = _cli.make(parser, EvaluationOptions, values)
     if options.model.endswith(".keras") and not Path(options.model).is_file():
-        parser.error(f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, which does not exist.")
+        parser.error(
+            f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, "
+            f"which does not exist."
+        )
     if family == "ag_news" and max(options.noise, default=0) > 1:
         parser.error(f"--noise of texts must be at most 1. Received: {max(options.noise):g}.")
     if options.pgd and family != "cifar10":
@@ -161,26 +215,33 @@ def test_data(options, model):
 
     kind = {"cifar10": datasets.cifar10, "ag_news": datasets.ag_news}[options.dataset]
     if is_synthetic(options):
-        _, (x, y) = datasets.synthetic.images() if options.dataset == "cifar10" else datasets.synthetic.texts()
+        _, (x, y) = (
+            datasets.synthetic.images()
+            if options.dataset == "cifar10"
+            else datasets.synthetic.texts()
+        )
     else:
         _, (x, y) = kind.load_data(options.data_dir)
     num_classes = model.output_shape[-1]
     if len(model.output_shape) != 2 or y.max() >= num_classes:
         raise ValueError(
-            f"MODEL must give one number for each of the {int(y.max()) + 1} classes. Received: the output {model.output_shape}."
+            f"MODEL must give one number for each of the {int(y.max()) + 1} classes. Received: "
+            f"the output {model.output_shape}."
         )
     return x[: options.test_size], y[: options.test_size]
 
 
 def shifted_sets(options):
-    """Return a dict of name -> function that reads a shifted test set; it is empty without the flag."""
+    """Return a dict of name -> function that reads a shifted test set; it is empty without the
+    flag."""
     from keras_euler.datasets import shifted
 
     return shifted.find(options.shifted) if options.shifted else {}
 
 
 def confusion_matrix(y, predicted, num_classes):
-    """Return an array `(num_classes, num_classes)`: the number of examples of class i that were classified as j."""
+    """Return an array `(num_classes, num_classes)`: the number of examples of class i that were
+    classified as j."""
     matrix = np.zeros((num_classes, num_classes), "int64")
     np.add.at(matrix, (y, predicted), 1)
     return matrix
@@ -218,7 +279,9 @@ def print_classes(confusion, class_names):
         most = class_names[int(others.argmax())] if others.max() > 0 else ""
         shown = "" if fraction is None else f"{fraction:.4f}"
         print(f"{name:<16}{confusion[i].sum():>9}{shown:>10}  {most}")
-    print(f"{'all':<16}{confusion.sum():>9}{np.trace(confusion) / confusion.sum():>10.4f}", flush=True)
+    print(
+        f"{'all':<16}{confusion.sum():>9}{np.trace(confusion) / confusion.sum():>10.4f}", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Compare weights and gradients of chosen layers over the iterations for several h (figures 2, 10 and 11 of the paper).
+"""Compare weights and gradients of chosen layers over the iterations for several h (figures 2, 10
+and 11 of the paper).
 
-    python recipes/gradient_dynamics.py --quick                       # depth 110, about two minutes on two CPU cores, no download
-    python recipes/gradient_dynamics.py --depth 110 --data-dir DATA   # the first 200 iterations with two seeds
+    # depth 110, about two minutes on two CPU cores, no download
+    python recipes/gradient_dynamics.py --quick
+    # the first 200 iterations with two seeds
+    python recipes/gradient_dynamics.py --depth 110 --data-dir DATA
     python recipes/gradient_dynamics.py --depth 218 --epochs 80       # the paper's figure 2
 
-Each h and seed is a training run of cifar10.py; runs of the same seed have the same batches and initial weights. The folder gets a
-run folder for each, with weights.csv and gradients.csv, then gradient_dynamics.png and summary.json. Repeating the command resumes
-after the last finished epoch; --iterations make one epoch. It does not train finished runs again.
-In the paper (depth 218, 80 epochs) the mean weight norm of layer 2 is 51.12 and 105.63 with h = 1, 4.54 and 4.10 with h = 0.1.
+Each h and seed is a training run of cifar10.py; runs of the same seed have the same batches and
+initial weights. The folder gets a run folder for each, with weights.csv and gradients.csv, then
+gradient_dynamics.png and summary.json. Repeating the command resumes after the last finished epoch;
+--iterations make one epoch. It does not train finished runs again. In the paper (depth 218, 80
+epochs) the mean weight norm of layer 2 is 51.12 and 105.63 with h = 1, 4.54 and 4.10 with h = 0.1.
 """
 
 import dataclasses
@@ -42,16 +46,35 @@ class DynamicsOptions(Options):
     """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=step_factor, many="+")
-    seeds: tuple = setting((), "seeds (default: 7 8; with --quick 7)", parse=int, many="+", minimum=0, maximum=2**31 - 1)
-    iterations: int | None = setting(None, "number of batches, in one epoch (default: 200; with --quick 40)", parse=int, minimum=1)
-    layers: tuple = setting((), "layers in addition to layer 2 (default: one of stage 2 and one of stage 3)", parse=str, many="+")
+    seeds: tuple = setting(
+        (),
+        "seeds (default: 7 8; with --quick 7)",
+        parse=int,
+        many="+",
+        minimum=0,
+        maximum=2**31 - 1,
+    )
+    iterations: int | None = setting(
+        None,
+        "number of batches, in one epoch (default: 200; with --quick 40)",
+        parse=int,
+        minimum=1,
+    )
+    layers: tuple = setting(
+        (),
+        "layers in addition to layer 2 (default: one of stage 2 and one of stage 3)",
+        parse=str,
+        many="+",
+    )
 
     def __post_init__(self):
         super().__post_init__()
         for name in ("h", "seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"--{name} must have distinct values. Received: {' '.join(map(str, values))}.")
+                raise ValueError(
+                    f"--{name} must have distinct values. Received: {' '.join(map(str, values))}."
+                )
 
 
 def main(argv=None):
@@ -73,10 +96,22 @@ def main(argv=None):
 
 
 def parse(argv):
-    """Return the parser, the options of this recipe, the settings of all runs, and the execution with its folder."""
-    parser = _cli.command(__doc__, "The flags of cifar10.py apply too, such as --depth, --norm, --data-dir and --backend.")
+    """Return the parser, the options of this recipe, the settings of all runs, and the execution
+    with its folder."""
+    parser = _cli.command(
+        __doc__,
+        "The flags of cifar10.py apply too, such as --depth, --norm, --data-dir and --backend.",
+    )
     _cli.add_flags(parser, DynamicsOptions)
-    left_out = ("h", "seed", "train_size", "log_gradients", "log_weights", "log_per", "first_layer_rate")
+    left_out = (
+        "h",
+        "seed",
+        "train_size",
+        "log_gradients",
+        "log_weights",
+        "log_per",
+        "first_layer_rate",
+    )
     _cli.add_flags(parser, ImageSettings, left_out)
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     given = vars(own)
@@ -91,16 +126,28 @@ def parse(argv):
     if "epochs" not in given:
         values |= {"epochs": 1, "train_size": iterations * values.get("batch_size", 128)}
     settings = _cli.make(parser, ImageSettings, values)
-    others = options.layers or ("stage2_block1/conv1", f"stage3_block{settings.num_blocks() // 3}/conv2")
+    others = options.layers or (
+        "stage2_block1/conv1",
+        f"stage3_block{settings.num_blocks() // 3}/conv2",
+    )
     layers = (LAYER_2, *others)
     for h in options.h:  # before hours of training with other values
         _cli.make(parser, ImageSettings, {**vars(settings), "h": h})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
-    text = json.dumps([identity(settings, execution), options.h, options.seeds, layers, execution.backend], sort_keys=True)
-    name = f"gradient_dynamics-depth{settings.depth}-{execution.backend}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    text = json.dumps(
+        [identity(settings, execution), options.h, options.seeds, layers, execution.backend],
+        sort_keys=True,
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = f"gradient_dynamics-depth{settings.depth}-{execution.backend}-{digest}"
     settings = dataclasses.replace(settings, log_gradients=layers, log_weights=layers)
-    return parser, options, settings, dataclasses.replace(execution, out=execution.out or Path("runs") / name)
+    return (
+        parser,
+        options,
+        settings,
+        dataclasses.replace(execution, out=execution.out or Path("runs") / name),
+    )
 
 
 def summarize(runs, folder):
@@ -116,12 +163,18 @@ def summarize(runs, folder):
     print(f"{'h':>6} {'seed':>4} " + " ".join(f"{title:>11}" for title in TABLE.values()))
     for (h, seed), path in runs.items():
         row = {"h": h, "seed": seed, **measurements(path)}
-        numbers = {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
+        numbers = {
+            name: value
+            for name, value in row.items()
+            if not isinstance(value, float) or math.isfinite(value)
+        }
         summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON has no NaN
         logs.setdefault(f"h = {h}", []).append((path / "weights.csv", path / "gradients.csv"))
         print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     training.RunFolder(folder).write_json("summary.json", summary)
-    _cli.save_figure(folder / "gradient_dynamics.png", lambda: plots.gradient_dynamics(logs, title=title))
+    _cli.save_figure(
+        folder / "gradient_dynamics.png", lambda: plots.gradient_dynamics(logs, title=title)
+    )
     print(f"wrote {folder}")
 
 
@@ -129,7 +182,9 @@ def measurements(path):
     """Return the measurements of a run: norms of layer 2, and the results of the last epoch."""
     from keras_euler import callbacks, training
 
-    gradients, weights = (callbacks.read_log(path / name)[LAYER_2] for name in ("gradients.csv", "weights.csv"))
+    gradients, weights = (
+        callbacks.read_log(path / name)[LAYER_2] for name in ("gradients.csv", "weights.csv")
+    )
     result = training.RunFolder(path).result()
 
     def largest(norms):
@@ -137,8 +192,16 @@ def measurements(path):
 
     return {
         "iterations": len(gradients),
-        **{"first_gradient": gradients[0], "largest_gradient": largest(gradients), "last_gradient": gradients[-1]},
-        **{"first_weight": weights[0], "largest_weight": largest(weights), "last_weight": weights[-1]},
+        **{
+            "first_gradient": gradients[0],
+            "largest_gradient": largest(gradients),
+            "last_gradient": gradients[-1],
+        },
+        **{
+            "first_weight": weights[0],
+            "largest_weight": largest(weights),
+            "last_weight": weights[-1],
+        },
         "mean_weight": statistics.fmean(weights),
         "train_loss": math.nan if result["last_train_loss"] is None else result["last_train_loss"],
         "test_accuracy": result["last_test_accuracy"],

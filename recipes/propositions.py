@@ -1,12 +1,15 @@
-"""Test the paper's two propositions on a network: gradients and input noise for each block, with their bounds.
+"""Test the paper's two propositions on a network: gradients and input noise for each block, with
+their bounds.
 
-    python recipes/propositions.py --quick                                          # depth 20, a minute on two CPU cores
-    python recipes/propositions.py --depth 110 --data-dir DATA                      # at initialization
-    python recipes/propositions.py --models runs/A/model.keras runs/B/model.keras --data-dir DATA      # after training
+    python recipes/propositions.py --quick  # depth 20, a minute on two CPU cores
+    python recipes/propositions.py --depth 110 --data-dir DATA  # at initialization
+    python recipes/propositions.py --models runs/A/model.keras runs/B/model.keras --data-dir DATA
+    # after training
 
-The networks are untrained, with batch norm calibrated on the batch, or come from `model.keras` files in run folders of cifar10.py.
-The flags of cifar10.py apply too: --depth, --data-dir, --backend, --seed, --norm, ... The images are normalized and not augmented;
-W is the maximum over blocks and images. The folder gets gradients.png, noise.png and propositions.json.
+The networks are untrained, with batch norm calibrated on the batch, or come from `model.keras`
+files in run folders of cifar10.py. The flags of cifar10.py apply too: --depth, --data-dir,
+--backend, --seed, --norm, ... The images are normalized and not augmented; W is the maximum over
+blocks and images. The folder gets gradients.png, noise.png and propositions.json.
 """
 
 import dataclasses
@@ -24,9 +27,16 @@ from _settings import Execution, ImageSettings, Options, identity, setting
 class PropositionOptions(Options):
     """The options of this recipe in addition to the flags of a training."""
 
-    h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0)
+    h: tuple = setting(
+        (1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0
+    )
     models: tuple = setting(
-        (), "model.keras files instead of untrained networks", parse=Path, many="+", metavar="FILE", exists=True
+        (),
+        "model.keras files instead of untrained networks",
+        parse=Path,
+        many="+",
+        metavar="FILE",
+        exists=True,
     )
     examples: int = setting(16, "number of images in the batch", minimum=1)
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
@@ -38,8 +48,14 @@ def main(argv=None):
     parser = _cli.command(__doc__)
     _cli.add_flags(parser, ImageSettings, ("h", "augmentation", "first_layer_rate"))
     own, options, execution = _cli.parse(parser, [PropositionOptions, Execution], argv, quick={})
-    quick = {"depth": 20, **({"dataset": "synthetic"} if execution.data_dir is None else {})} if own.quick else {}
-    settings = _cli.make(parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}})
+    quick = (
+        {"depth": 20, **({"dataset": "synthetic"} if execution.data_dir is None else {})}
+        if own.quick
+        else {}
+    )
+    settings = _cli.make(
+        parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}}
+    )
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
     made = "models" if options.models else f"depth{settings.depth}"
@@ -47,28 +63,53 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         from keras_euler import analysis, datasets, plots, training
 
-        used = {"data": settings.dataset, "seed": settings.seed} if options.models else identity(settings, execution)
-        used |= {"backend": execution.backend, **{n: getattr(options, n) for n in ("examples", "eps", "iterations")}}
+        used = (
+            {"data": settings.dataset, "seed": settings.seed}
+            if options.models
+            else identity(settings, execution)
+        )
+        used |= {
+            "backend": execution.backend,
+            **{n: getattr(options, n) for n in ("examples", "eps", "iterations")},
+        }
         models = [f"{file.parent.name}/{file.name}" for file in options.models]
         used |= {"models": models} if models else {"h": options.h}
         _cli.refuse_to_replace(folder / "propositions.json", used, folder / "gradients.png")
-        x, y = subset(cifar10.load_data(settings, execution.data_dir)[0], options.examples, "--examples")
+        x, y = subset(
+            cifar10.load_data(settings, execution.data_dir)[0], options.examples, "--examples"
+        )
         x = ((x - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32")
         folder.mkdir(parents=True, exist_ok=True)
         gradients, noise = {}, {}
         for label, make in networks(options, settings):
             training.raise_pending_interrupt()
             network = make(x)
-            gradients[label] = analysis.gradient_growth(network, x, y, num_iterations=options.iterations)
-            noise[label] = analysis.noise_growth(network, x, options.eps, num_iterations=options.iterations)
+            gradients[label] = analysis.gradient_growth(
+                network, x, y, num_iterations=options.iterations
+            )
+            noise[label] = analysis.noise_growth(
+                network, x, options.eps, num_iterations=options.iterations
+            )
             print(f"\n=== {label}: gradients (Proposition 1)\n{gradients[label]}")
-            print(f"\n=== {label}: noise of norm {options.eps:g} (Proposition 2)\n{noise[label]}", flush=True)
-        summary = {"settings": used, "data": training.fingerprint((x, y)), "versions": training.package_versions()}
+            print(
+                f"\n=== {label}: noise of norm {options.eps:g} (Proposition 2)\n{noise[label]}",
+                flush=True,
+            )
+        summary = {
+            "settings": used,
+            "data": training.fingerprint((x, y)),
+            "versions": training.package_versions(),
+        }
         for kind, found in (("gradients", gradients), ("noise", noise)):
             summary[kind] = {label: columns(growth) for label, growth in found.items()}
         training.RunFolder(folder).write_json("propositions.json", summary)
-        _cli.save_figure(folder / "gradients.png", lambda: plots.growths(gradients, "gradient norm"))
-        _cli.save_figure(folder / "noise.png", lambda: plots.growths(noise, "distance of noisy and clean features"))
+        _cli.save_figure(
+            folder / "gradients.png", lambda: plots.growths(gradients, "gradient norm")
+        )
+        _cli.save_figure(
+            folder / "noise.png",
+            lambda: plots.growths(noise, "distance of noisy and clean features"),
+        )
         print(f"wrote {folder}")
 
 
@@ -82,7 +123,9 @@ def networks(options, settings):
         def make(x):
             keras.utils.set_random_seed(settings.seed)
             network = dataclasses.replace(settings, h=h).network_arguments()
-            network = keras_euler.EulerResNet(input_shape=x.shape[1:], data_format="channels_last", **network)
+            network = keras_euler.EulerResNet(
+                input_shape=x.shape[1:], data_format="channels_last", **network
+            )
             keras_euler.analysis.calibrate_batch_norm(network, x)
             return network
 
@@ -91,7 +134,10 @@ def networks(options, settings):
     def trained(file):
         def make(x):
             model = _predictors.load_model(file)
-            return next((layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet)), model)
+            return next(
+                (layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet)),
+                model,
+            )
 
         return make
 
@@ -104,7 +150,8 @@ def networks(options, settings):
 
 
 def trained_label(file):
-    """Return a label such as `h = 0.1, seed 7` from the run folder, else the name of folder and file."""
+    """Return a label such as `h = 0.1, seed 7` from the run folder, else the name of folder and
+    file."""
     from keras_euler import training
 
     try:
@@ -116,7 +163,10 @@ def trained_label(file):
 
 def columns(growth):
     """Return a `Growth` as a JSON-serializable dict."""
-    rows = {name: getattr(growth, name) for name in ("measured", "bound", "branches", "shortcut_norms", "steps")}
+    rows = {
+        name: getattr(growth, name)
+        for name in ("measured", "bound", "branches", "shortcut_norms", "steps")
+    }
     rows = {name: [None if v != v else v for v in map(float, row)] for name, row in rows.items()}
     return {"blocks": growth.names, "W": growth.W, **rows}
 

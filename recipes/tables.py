@@ -1,8 +1,11 @@
-"""The tables and figures of recipes/results/README.md, and the README's table of claims, from the JSON files of the measurements.
+"""The tables and figures of recipes/results/README.md, and the README's table of claims, from the
+JSON files of the measurements.
 
-    python recipes/tables.py             # rewrite what stands between the marks `<!-- table NAME -->` and `<!-- end -->`
+    # rewrite what stands between the marks `<!-- table NAME -->` and `<!-- end -->`
+    python recipes/tables.py
 
-A new measurement: put its JSON file into recipes/results, where the names of the others show how, and run this.
+A new measurement: put its JSON file into recipes/results, where the names of the others show how,
+and run this.
 """
 
 import json
@@ -50,7 +53,10 @@ def rewritten(text):
 def read(name):
     """What a file of the results holds."""
     if not (RESULTS / name).is_file():
-        raise FileNotFoundError(f"{RESULTS / name} is missing. Copy the file of the measurement to this name; see CONTRIBUTING.")
+        raise FileNotFoundError(
+            f"{RESULTS / name} is missing. Copy the file of the measurement to this name; see "
+            f"CONTRIBUTING."
+        )
     return json.loads((RESULTS / name).read_text())
 
 
@@ -74,7 +80,11 @@ def formatted(value):
 
 def studies():
     """All committed studies, those at the paper's depths first."""
-    found = [study for path in sorted(RESULTS.glob("studies_*.json")) for study in _measured.read(str(path))]
+    found = [
+        study
+        for path in sorted(RESULTS.glob("studies_*.json"))
+        for study in _measured.read(str(path))
+    ]
     return sorted(found, key=lambda study: not study["plan"].get("scaled"))
 
 
@@ -84,20 +94,44 @@ def figure_name(study):
 
 
 def claims():
-    """Each claim of the paper with the studies by which it is judged, their verdicts and their numbers of seeds."""
+    """Each claim of the paper with the studies by which it is judged, their verdicts and their
+    numbers of seeds."""
     summaries = read_all(DYNAMICS[0])
     parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries]
     where = " and ".join(str(summary["settings"]["depth"]) for summary in summaries)
-    where = f"[depth {where}, {summaries[0]['runs'][0]['iterations']} iterations](recipes/results/README.md#gradients-and-weights)"
+    where = (
+        f"[depth {where}, {summaries[0]['runs'][0]['iterations']} "
+        f"iterations](recipes/results/README.md#gradients-and-weights)"
+    )
     seeds = ", ".join(str(len({row["seed"] for row in summary["runs"]})) for summary in summaries)
     rows = [(_paper.DYNAMICS, where, report.verdicts(parts), seeds)]
     for name, claim in _paper.CLAIMS.items():
-        judged = [(study, _claims.judge(study["plan"], cells(study))) for study in studies() if study["plan"]["study"] == name]
-        judged = [(study, parts) for study, parts in judged if any(part.shown is not None for part in parts)]
+        judged = [
+            (study, _claims.judge(study["plan"], cells(study)))
+            for study in studies()
+            if study["plan"]["study"] == name
+        ]
+        judged = [
+            (study, parts)
+            for study, parts in judged
+            if any(part.shown is not None for part in parts)
+        ]
         for study, parts in judged:
-            depths = sorted({row.get("depth", study["plan"]["settings"].get("depth")) for row in study["rows"]})
-            where = f"[{study['name']}](recipes/results/README.md#{study['name'].lower()}), depth {', '.join(map(str, depths))}"
-            rows.append((claim if study is judged[0][0] else "", where, report.verdicts(parts), report.seeds_of(study)))
+            depths = sorted(
+                {row.get("depth", study["plan"]["settings"].get("depth")) for row in study["rows"]}
+            )
+            where = (
+                f"[{study['name']}](recipes/results/README.md#{study['name'].lower()}), depth "
+                f"{', '.join(map(str, depths))}"
+            )
+            rows.append(
+                (
+                    claim if study is judged[0][0] else "",
+                    where,
+                    report.verdicts(parts),
+                    report.seeds_of(study),
+                )
+            )
         if not judged:
             rows.append((claim, "", "not yet measured", ""))
     return markdown("claim of the paper | measured | verdict | n", rows)
@@ -113,28 +147,55 @@ def study_section(study):
     plan, table = study["plan"], cells(study)
     device = ", ".join(sorted({row["device"] for row in study["rows"]}))
     where = f"{study['data']}, {plan['settings']['backend']}, one core of an {device}"
-    text = [f"### {study['name']}", f"{figures_of(plan)}. `{study['command']}` on {where}. {described_cuts(study)}"]
+    text = [
+        f"### {study['name']}",
+        f"{figures_of(plan)}. `{study['command']}` on {where}. {described_cuts(study)}",
+    ]
     lines = sorted({line for _, line, _ in table}, reverse=plan["line"] == "h")
     rows = []
     for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
-        first = label(plan["axis"], x) if panel is None else f"{label(plan['panel'], panel)}, {label(plan['axis'], x)}"
+        first = (
+            label(plan["axis"], x)
+            if panel is None
+            else f"{label(plan['panel'], panel)}, {label(plan['axis'], x)}"
+        )
         row = [table.get((panel, line, x)) for line in lines]
         rows.append((first, *(cell and str(cell) for cell in row)))
-    text.append(markdown(" | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows))
+    text.append(
+        markdown(
+            " | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows
+        )
+    )
     parts = _claims.judge(plan, table)
     if any(part.shown is not None for part in parts):
-        text.append(markdown("part of the claim | verdict | p", [(part.text, f"**{part.verdict}**", part.p) for part in parts]))
+        text.append(
+            markdown(
+                "part of the claim | verdict | p",
+                [(part.text, f"**{part.verdict}**", part.p) for part in parts],
+            )
+        )
     return "\n\n".join([*text, f"![{study['name']}]({figure_name(study)})"])
 
 
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""
-    names = ("first_gradient", "largest_gradient", "last_gradient", "mean_weight", "train_loss", "test_accuracy", "seconds")
+    names = (
+        "first_gradient",
+        "largest_gradient",
+        "last_gradient",
+        "mean_weight",
+        "train_loss",
+        "test_accuracy",
+        "seconds",
+    )
     rows = []
     for found in read_all(pattern):
         settings = found["settings"]
         network = (settings["backend"], settings["depth"], settings.get("scheme", "euler"))
-        rows += [(*network, row["h"], row["seed"], row["iterations"], *(row[name] for name in names)) for row in found["runs"]]
+        rows += [
+            (*network, row["h"], row["seed"], row["iterations"], *(row[name] for name in names))
+            for row in found["runs"]
+        ]
     header = "backend | depth | scheme | h | seed | iterations | first gradient | largest | last"
     return markdown(f"{header} | mean weight | training loss | test accuracy | seconds", rows)
 
@@ -144,12 +205,24 @@ def trainings():
     rows = []
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
-        what, where = f"{run['data_set']}, {network_of(run)}", f"{settings['backend']}, {run['device']}"
-        sizes = (data["train"]["examples"], data["test"]["examples"], result["epochs"], settings["learning_rate"])
+        what, where = (
+            f"{run['data_set']}, {network_of(run)}",
+            f"{settings['backend']}, {run['device']}",
+        )
+        sizes = (
+            data["train"]["examples"],
+            data["test"]["examples"],
+            result["epochs"],
+            settings["learning_rate"],
+        )
         accuracies = (f"{result[f'{name}_test_accuracy']:.4f}" for name in ("best", "last"))
-        rows.append((what, where, *sizes, *accuracies, result["last_train_loss"], result["seconds"]))
+        rows.append(
+            (what, where, *sizes, *accuracies, result["last_train_loss"], result["seconds"])
+        )
     return markdown(
-        "run | where | training examples | test examples | epochs | learning rate | best | last | training loss | seconds", rows
+        "run | where | training examples | test examples | epochs | learning rate | best | last | "
+        "training loss | seconds",
+        rows,
     )
 
 
@@ -163,18 +236,29 @@ def curves():
     from keras_euler import plots
 
     runs = read_all("cifar10_*_h200_jax.json")
-    lines = {network_of(run): [[float(row["test_accuracy"]) for row in run["history"]]] for run in runs}
+    lines = {
+        network_of(run): [[float(row["test_accuracy"]) for row in run["history"]]] for run in runs
+    }
     return plots.accuracy_curves({f"{runs[0]['data_set']}, {runs[0]['device']}": lines})
 
 
 def growths():
     """How much gradients of untrained networks grow, and the advice."""
     rows = []
-    for name, found in (("images", read("choose_h_images_torch.json")), ("texts", read("choose_h_texts_torch.json"))):
+    for name, found in (
+        ("images", read("choose_h_images_torch.json")),
+        ("texts", read("choose_h_texts_torch.json")),
+    ):
         for depth, advice in found["suggestions"].items():
-            growth = ", ".join(f"{float(h):.3g}: {value:.3g}" for h, value in advice["growths"].items())
-            rows.append((name, depth, advice["num_blocks"] ** -0.5, advice["largest"], advice["h"], growth))
-    return markdown("data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h", rows)
+            growth = ", ".join(
+                f"{float(h):.3g}: {value:.3g}" for h, value in advice["growths"].items()
+            )
+            rows.append(
+                (name, depth, advice["num_blocks"] ** -0.5, advice["largest"], advice["h"], growth)
+            )
+    return markdown(
+        "data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h", rows
+    )
 
 
 def advice():
@@ -182,17 +266,32 @@ def advice():
     runs, grouped = read("advice_h_torch.json")["runs"], {}
     for run in runs:
         grouped.setdefault((run["depth"], run["h"]), []).append(run["best_test_accuracy"])
-    return markdown("depth | h | best test accuracy | n", [(*key, spread(best), len(best)) for key, best in grouped.items()])
+    return markdown(
+        "depth | h | best test accuracy | n",
+        [(*key, spread(best), len(best)) for key, best in grouped.items()],
+    )
 
 
 def robustness():
     """Networks of the study of depth on noisy and on attacked images."""
     found, grouped = read("robustness_scaled_torch.json"), {}
     for run in found["runs"]:
-        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append([*run["noise"].values(), *run["pgd"].values()])
+        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append(
+            [*run["noise"].values(), *run["pgd"].values()]
+        )
     noise, radii = (found["settings"][kind] for kind in ("noise", "pgd"))
-    header = ["depth", "h", "n", "clean", *(f"noise {level:g}" for level in noise), *(f"PGD {radius:g}" for radius in radii)]
-    rows = [(*key, len(runs), *map(spread, zip(*runs, strict=True))) for key, runs in sorted(grouped.items())]
+    header = [
+        "depth",
+        "h",
+        "n",
+        "clean",
+        *(f"noise {level:g}" for level in noise),
+        *(f"PGD {radius:g}" for radius in radii),
+    ]
+    rows = [
+        (*key, len(runs), *map(spread, zip(*runs, strict=True)))
+        for key, runs in sorted(grouped.items())
+    ]
     return markdown(" | ".join(header), rows)
 
 
@@ -209,14 +308,33 @@ def propositions():
         for name, gradient in found["gradients"].items():
             noise = found["noise"][name]
             h = "h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"
-            ends = (gradient["measured"][-1], gradient["measured"][0], gradient["bound"][0], gradient["W"])
-            rows.append((f"{h}, {when}", *ends, noise["measured"][0], noise["measured"][-1], noise["bound"][-1], noise["W"]))
-    return markdown("network | gradient: output | input | bound | W | noise: input | output | bound | W", rows)
+            ends = (
+                gradient["measured"][-1],
+                gradient["measured"][0],
+                gradient["bound"][0],
+                gradient["W"],
+            )
+            rows.append(
+                (
+                    f"{h}, {when}",
+                    *ends,
+                    noise["measured"][0],
+                    noise["measured"][-1],
+                    noise["bound"][-1],
+                    noise["W"],
+                )
+            )
+    return markdown(
+        "network | gradient: output | input | bound | W | noise: input | output | bound | W", rows
+    )
 
 
 def examples():
     """The toy examples and ResNet50, h = 1 beside h = 0.1."""
-    moons, cell, resnet = (read(f"{name}_torch.json")["results"] for name in ("two_moons", "euler_rnn", "eulerize_resnet"))
+    moons, cell, resnet = (
+        read(f"{name}_torch.json")["results"]
+        for name in ("two_moons", "euler_rnn", "eulerize_resnet")
+    )
     return markdown(
         "measured | h = 1 | h = 0.1",
         [
@@ -226,7 +344,11 @@ def examples():
                 ("two moons: accuracy on clean points", moons, lambda run: run["clean"]),
                 ("recurrent cell: first gradient", cell, lambda run: run["first_gradient"]),
                 ("recurrent cell: test error", cell, lambda run: run["test_error"]),
-                ("ResNet50: first gradient of the first convolution", resnet, lambda run: run["gradient_norm"][0]),
+                (
+                    "ResNet50: first gradient of the first convolution",
+                    resnet,
+                    lambda run: run["gradient_norm"][0],
+                ),
                 ("ResNet50: loss after 30 iterations", resnet, lambda run: run["loss"][-1]),
             )
         ],
@@ -240,7 +362,9 @@ def cards():
     found = []
     for name, preset in list_presets().items():
         noise = read(f"evaluation_{name}_torch.json")["noise"]
-        levels = ", ".join(f"{accuracy:.3f} at {level}" for level, accuracy in noise.items() if level != "0")
+        levels = ", ".join(
+            f"{accuracy:.3f} at {level}" for level, accuracy in noise.items() if level != "0"
+        )
         found.append(f"{preset.card()}\n- **Under noise**: {levels}")
     return "\n\n".join(found)
 
@@ -250,12 +374,25 @@ def steps(pattern):
     rows = []
     for found in read_all(pattern):
         for before, row in zip([None, *found["results"]], found["results"], strict=False):
-            which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
+            which = (
+                f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
+            )
             span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
             times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
-            ratios = ", ".join(f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items())
-            rows.append((which, f"{row['contestant']}, {row['backend']}", *times, ratios or compared(row, before)))
-    return markdown("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows)
+            ratios = ", ".join(
+                f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()
+            )
+            rows.append(
+                (
+                    which,
+                    f"{row['contestant']}, {row['backend']}",
+                    *times,
+                    ratios or compared(row, before),
+                )
+            )
+    return markdown(
+        "network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows
+    )
 
 
 def host():
@@ -267,13 +404,23 @@ def host():
             size, batch = measured["settings"]["image_size"], measured["settings"]["batch_size"]
             setting = f"depth {row['depth']}, {size} x {size} pixels, batch {batch}"
             program = f"{row['contestant']}, {row['backend']}"
-            rows.append((setting, program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios))
-    return markdown("setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX", rows)
+            rows.append(
+                (setting, program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios)
+            )
+    return markdown(
+        "setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX",
+        rows,
+    )
 
 
 def compared(row, before):
-    """The processor time of the second of two contestants as a multiple of the first one's, which is in the row before."""
-    return f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)" if {"speedup", "share_percent"} & set(row) else None
+    """The processor time of the second of two contestants as a multiple of the first one's, which
+    is in the row before."""
+    return (
+        f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"
+        if {"speedup", "share_percent"} & set(row)
+        else None
+    )
 
 
 TABLES = {

@@ -1,13 +1,15 @@
-"""Draw the features of two noisy moons in the blocks of a residual network, for h = 1 and h = 0.1 (figure 7 of the paper).
+"""Draw the features of two noisy moons in the blocks of a residual network, for h = 1 and h = 0.1
+(figure 7 of the paper).
 
     python recipes/two_moons.py                    # about a minute on two CPU cores, no download
     python recipes/two_moons.py --quick            # 40 epochs instead of 200
 
-The network is a chain of residual blocks and a linear classifier. A block has 2 features, two affine maps with a ReLU in between,
-no norm, and the identity as I. It is trained on moons with Gaussian noise. The number below each plot is the accuracy of the best
-straight line for the features of a block. The recipe prints the accuracies on noisy and clean test points and writes them to a
-JSON file beside the figure. The paper gives no sizes: 20 blocks, 16 hidden units, 400 points, noise 0.25, Adam at 0.01 and 200
-epochs are our choice.
+The network is a chain of residual blocks and a linear classifier. A block has 2 features, two
+affine maps with a ReLU in between, no norm, and the identity as I. It is trained on moons with
+Gaussian noise. The number below each plot is the accuracy of the best straight line for the
+features of a block. The recipe prints the accuracies on noisy and clean test points and writes them
+to a JSON file beside the figure. The paper gives no sizes: 20 blocks, 16 hidden units, 400 points,
+noise 0.25, Adam at 0.01 and 200 epochs are our choice.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ class MoonsOptions(Options):
     epochs: int = setting(200, "epochs (with --quick 40)", minimum=1)
     seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(Path("two_moons.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png")
+    out: Path = setting(
+        Path("two_moons.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png"
+    )
 
 
 def main(argv=None):
@@ -43,7 +47,10 @@ def main(argv=None):
 
         file = options.out.with_suffix(".json")
         _cli.refuse_to_replace(file, _cli.results_settings(options), options.out)
-        noisy, clean = moons(400, options.noise, options.seed + 1), moons(400, 0.0, options.seed + 2)
+        noisy, clean = (
+            moons(400, options.noise, options.seed + 1),
+            moons(400, 0.0, options.seed + 2),
+        )
         conditions = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
         print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({conditions})")
         pictures, results = {}, {}
@@ -84,7 +91,11 @@ def train(h, options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     model.fit(
-        *moons(400, options.noise, options.seed), batch_size=100, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()]
+        *moons(400, options.noise, options.seed),
+        batch_size=100,
+        epochs=options.epochs,
+        verbose=0,
+        callbacks=[RaiseDropped()],
     )
     return model
 
@@ -100,7 +111,8 @@ def features(model, x):
 
 
 def separable(points, labels, num_directions=360):
-    """Return the accuracy of the best straight line, over all thresholds along a number of directions."""
+    """Return the accuracy of the best straight line, over all thresholds along a number of
+    directions."""
     points = np.where(np.isfinite(points), points, 0).astype("float64")
     points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-12)
     best = 0
@@ -110,7 +122,9 @@ def separable(points, labels, num_directions=360):
         ones_below = np.append(0, np.cumsum(labels[order]))
         # class 0 below a threshold and class 1 above it, or the reverse
         correct = np.arange(len(labels) + 1) - ones_below + labels.sum() - ones_below
-        between = np.concatenate([[True], np.diff(along[order]) > 0, [True]])  # a threshold cannot separate equal points
+        between = np.concatenate(
+            [[True], np.diff(along[order]) > 0, [True]]
+        )  # a threshold cannot separate equal points
         best = max(best, correct[between].max(), (len(labels) - correct[between]).max())
     return best / len(labels)
 
@@ -130,8 +144,16 @@ def draw(pictures, labels):
             axes.set_xlabel(f"{separable(points, labels):.2f}", fontsize="small")
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(label)
-    figure.suptitle("Features after some blocks. Below: accuracy of the best straight line", fontsize="medium")
-    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, markerscale=4)
+    figure.suptitle(
+        "Features after some blocks. Below: accuracy of the best straight line", fontsize="medium"
+    )
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        markerscale=4,
+    )
     return figure
 
 

@@ -1,11 +1,12 @@
 """The networks of the package in a table, and a finished run as a preset of it.
 
-    python recipes/zoo.py                            # the README's table: sizes, and what was measured
+    python recipes/zoo.py  # the README's table: sizes, and what was measured
     python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_cifar10 --data "CIFAR-10 (JPEG q75)"
 
-`--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into keras_euler/zoo, and what its
-config.json and result.json say (command, device, accuracy after the last epoch) into keras_euler/zoo/presets.json. Further
-folders are those of the same run with other seeds: the weights are the first one's, n and spread those of all.
+`--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into
+keras_euler/zoo, and what its config.json and result.json say (command, device, accuracy after the
+last epoch) into keras_euler/zoo/presets.json. Further folders are those of the same run with other
+seeds: the weights are the first one's, n and spread those of all.
 """
 
 import dataclasses
@@ -26,9 +27,11 @@ from _settings import BACKENDS, Execution, Options, flag, setting
 ZOO = Path(__file__).parents[1] / "keras_euler" / "zoo"
 LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in presets.json
 LIMITS = {
-    "cifar10": "For the ten classes of CIFAR-10 at 32 x 32 pixels. Not for other photographs, which it assigns to one of the ten.",
+    "cifar10": "For the ten classes of CIFAR-10 at 32 x 32 pixels. Not for other photographs, "
+    "which it assigns to one of the ten.",
     "synthetic": "For nothing but a test: it has seen generated examples alone.",
-    "ag_news": "For English news headlines of four topics. Not for other languages or topics, which it assigns to one of the four.",
+    "ag_news": "For English news headlines of four topics. Not for other languages or topics, "
+    "which it assigns to one of the four.",
 }
 HEADER = """\
 | name | depth | blocks | parameters | multiply-adds | test accuracy |
@@ -39,10 +42,19 @@ HEADER = """\
 class ZooOptions(Options):
     """The options of this recipe."""
 
-    add: tuple = setting((), "folders of finished runs to make a preset of", parse=Path, many="+", metavar="FOLDER", exists=True)
+    add: tuple = setting(
+        (),
+        "folders of finished runs to make a preset of",
+        parse=Path,
+        many="+",
+        metavar="FOLDER",
+        exists=True,
+    )
     name: str | None = setting(None, "the preset's name", parse=str)
     data: str | None = setting(None, "what the data set is called in the table", parse=str)
-    limits: str | None = setting(None, "what the network is not for (default: other data than its own)", parse=str)
+    limits: str | None = setting(
+        None, "what the network is not for (default: other data than its own)", parse=str
+    )
     zoo: Path = setting(ZOO, "folder of presets.json (default: the package's)", parse=Path)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
 
@@ -53,7 +65,11 @@ def main(argv=None):
     own, options = _cli.parse(parser, [ZooOptions], argv)
     if options.add and not (options.name and options.data):
         parser.error("--add needs --name and --data")
-    unused = [] if options.add else [name for name in ("name", "data", "limits", "zoo") if name in vars(own)]
+    unused = (
+        []
+        if options.add
+        else [name for name in ("name", "data", "limits", "zoo") if name in vars(own)]
+    )
     if unused:
         parser.error(f"{flag(unused[0])} is for --add alone, which is missing")
     if options.name and not re.fullmatch(r"[a-z0-9_]+", options.name):
@@ -74,7 +90,9 @@ def table():
     for name, build in keras_euler.list_models().items():
         lines.append(_row(name, build(), ""))
     for name, preset in keras_euler.list_presets().items():
-        lines.append(_row(name, getattr(keras_euler, preset.network)(**preset.arguments), preset.accuracy))
+        lines.append(
+            _row(name, getattr(keras_euler, preset.network)(**preset.arguments), preset.accuracy)
+        )
     return "\n".join(lines)
 
 
@@ -84,7 +102,9 @@ def _row(name, model, accuracy):
     blocks = sum(isinstance(layer, keras_euler.EulerResidual) for layer in model.layers)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     millions = keras_euler.analysis.multiply_adds(model) / 1e6
-    return f"| `{name}` | {model.depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
+    return (
+        f"| `{name}` | {model.depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
+    )
 
 
 def add(folders, name, data, zoo, limits=None):
@@ -98,11 +118,19 @@ def add(folders, name, data, zoo, limits=None):
     config, result = runs[0]
     settings = config["settings"]
     for folder, (other, _) in zip(folders, runs, strict=True):
-        if {**other["settings"], "seed": None} != {**settings, "seed": None} or other["data"] != config["data"]:
-            raise ValueError(f"--add needs runs that differ in their seed alone. Received: {folders[0]} and {folder}.")
+        if {**other["settings"], "seed": None} != {**settings, "seed": None} or other[
+            "data"
+        ] != config["data"]:
+            raise ValueError(
+                f"--add needs runs that differ in their seed alone. Received: {folders[0]} and "
+                f"{folder}."
+            )
     seeds = [other["settings"]["seed"] for other, _ in runs]
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"--add needs runs of different seeds. Received: the seeds {', '.join(map(str, seeds))}.")
+        raise ValueError(
+            f"--add needs runs of different seeds. Received: the seeds "
+            f"{', '.join(map(str, seeds))}."
+        )
     presets = zoo / "presets.json"
     entries = json.loads(presets.read_text()) if presets.exists() else {}
     if name in entries:
@@ -119,7 +147,8 @@ def add(folders, name, data, zoo, limits=None):
     entry = {
         "network": type(network).__name__,
         "arguments": _arguments(network),
-        "description": f"Trained on {data}, {result['epochs']} epoch{'s' * (result['epochs'] > 1)}.",
+        "description": f"Trained on {data}, {result['epochs']} "
+        f"epoch{'s' * (result['epochs'] > 1)}.",
         "limits": limits or LIMITS[settings["dataset"]],
         "weights": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -135,7 +164,9 @@ def add(folders, name, data, zoo, limits=None):
         },
         "class_names": dataset.CLASS_NAMES,
         "preprocessing": (
-            {"mean": dataset.MEAN, "stddev": dataset.STDDEV} if family == "cifar10" else {"alphabet": settings["alphabet"]}
+            {"mean": dataset.MEAN, "stddev": dataset.STDDEV}
+            if family == "cifar10"
+            else {"alphabet": settings["alphabet"]}
         ),
     }
     text = json.dumps({**entries, name: entry}, indent=2) + "\n"
@@ -150,7 +181,10 @@ def _finished(folder):
     run = RunFolder(folder)
     config, result = run.config(), run.result()
     if not result or result["diverged"]:
-        raise ValueError(f"--add needs the folder of a finished run. Received: {folder}, whose result is {result}.")
+        raise ValueError(
+            f"--add needs the folder of a finished run. Received: {folder}, whose result is "
+            f"{result}."
+        )
     return config, result
 
 
@@ -158,17 +192,28 @@ def _save_small(network, path):
     network.save_weights(path)
     size = path.stat().st_size
     if size > LARGEST:
-        raise ValueError(f"--add: the weights take {size:,} bytes; a file of the package may take {LARGEST:,}.")
+        raise ValueError(
+            f"--add: the weights take {size:,} bytes; a file of the package may take {LARGEST:,}."
+        )
 
 
 def _arguments(network):
-    """Those that the weights depend on and that are no defaults; depth, h and the number of classes always."""
+    """Those that the weights depend on and that are no defaults; depth, h and the number of classes
+    always."""
     from keras_euler.models.weights import OVERRIDABLE_ARGUMENTS
 
-    defaults = {name: value.default for name, value in inspect.signature(type(network)).parameters.items()}
-    config = {name: value for name, value in network.serialized_arguments().items() if name not in OVERRIDABLE_ARGUMENTS}
+    defaults = {
+        name: value.default for name, value in inspect.signature(type(network)).parameters.items()
+    }
+    config = {
+        name: value
+        for name, value in network.serialized_arguments().items()
+        if name not in OVERRIDABLE_ARGUMENTS
+    }
     always = ("depth", "h", "num_classes")
-    return {name: value for name, value in config.items() if name in always or value != defaults[name]}
+    return {
+        name: value for name, value in config.items() if name in always or value != defaults[name]
+    }
 
 
 def _command(family, settings):
@@ -177,7 +222,9 @@ def _command(family, settings):
     for one in dataclasses.fields(RECIPES[family].settings):
         value = settings.get(one.name)
         default = list(one.default) if isinstance(one.default, tuple) else one.default
-        if one.name not in settings or (value == default and one.name not in ("depth", "h", "seed")):
+        if one.name not in settings or (
+            value == default and one.name not in ("depth", "h", "seed")
+        ):
             continue
         if isinstance(value, bool):
             words.append(flag(one.name) if value else flag(f"no_{one.name}"))
@@ -185,7 +232,11 @@ def _command(family, settings):
             joined = one.name == "h" and isinstance(value, list)
             words += [
                 flag(one.name),
-                *([",".join(map(str, value))] if joined else map(str, value if isinstance(value, list) else [value])),
+                *(
+                    [",".join(map(str, value))]
+                    if joined
+                    else map(str, value if isinstance(value, list) else [value])
+                ),
             ]
     return shlex.join([*words, flag("backend"), settings["backend"]])
 

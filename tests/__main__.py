@@ -1,4 +1,5 @@
-"""`python -m tests`: ruff, mypy, then pytest once per backend, with one worker per core. Further arguments go to pytest."""
+"""`python -m tests`: ruff, mypy, then pytest once per backend, with one worker per core. Further
+arguments go to pytest."""
 
 import os
 import subprocess
@@ -7,7 +8,8 @@ import tempfile
 import time
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# One thread for each process: threads of several processes that wait for each other are slower than none.
+# One thread for each process: threads of several processes that wait for each other are slower than
+# none.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
@@ -36,7 +38,10 @@ def run(arguments, cache):
         start = time.monotonic()
         status = subprocess.run(command, env=environment, check=False).returncode
         failed |= status != 0
-        lines.append(f"{name:12} {'passed' if status == 0 else f'FAILED (status {status})'} {time.monotonic() - start:6.0f} s")
+        lines.append(
+            f"{name:12} {'passed' if status == 0 else f'FAILED (status {status})'} "
+            f"{time.monotonic() - start:6.0f} s"
+        )
     print("\n".join(["===", *lines]), flush=True)
     return int(failed)
 

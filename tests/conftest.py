@@ -9,15 +9,17 @@ import pytest
 
 EXPECTED = os.environ.get("KERAS_EULER_EXPECTED_BACKEND")  # set by `python -m tests`
 if EXPECTED and keras.backend.backend() != EXPECTED:
-    raise RuntimeError(f"The tests were to run on {EXPECTED}, but keras runs on {keras.backend.backend()}.")
+    raise RuntimeError(
+        f"The tests were to run on {EXPECTED}, but keras runs on {keras.backend.backend()}."
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _fresh_session():
     """Clear Keras' state before every file; before every test it would take longer than most tests.
 
-    What is left then, imports and what TensorFlow keeps of other files, is no garbage: without it the collections, of which
-    `clear_session` is one, are several times faster.
+    What is left then, imports and what TensorFlow keeps of other files, is no garbage: without it
+    the collections, of which `clear_session` is one, are several times faster.
     """
     keras.backend.clear_session()
     gc.freeze()

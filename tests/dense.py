@@ -20,7 +20,10 @@ def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
     keras.utils.set_random_seed(3)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
-    branch = [keras.layers.Dense(5, "relu", use_bias=False, name="a"), keras.layers.Dense(6, use_bias=False, name="b")]
+    branch = [
+        keras.layers.Dense(5, "relu", use_bias=False, name="a"),
+        keras.layers.Dense(6, use_bias=False, name="b"),
+    ]
     logits_dtype = keras.dtype_policies.get(dtype).variable_dtype
     layers = [
         keras_euler.EulerResidual(branch, h=H, name="block"),
@@ -28,7 +31,9 @@ def network(optimizer="sgd", dtype="float32", inputs=True, **compile_arguments):
     ]
     model = keras.Sequential([keras.Input((6,)), *layers] if inputs else layers, name="dense")
     keras.config.set_dtype_policy(before)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compile_arguments)
+    model.compile(
+        optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), **compile_arguments
+    )
     return model
 
 
@@ -38,7 +43,8 @@ def weights(model):
 
 
 def gradients(kernels, x, y):
-    """The gradients of the mean cross entropy with respect to A, B and C, from the chain rule, in float64."""
+    """The gradients of the mean cross entropy with respect to A, B and C, from the chain rule, in
+    float64."""
     a, b, c = (kernel.astype("float64") for kernel in kernels)
     hidden = np.maximum(x @ a, 0)
     features = x + H * hidden @ b
@@ -67,8 +73,10 @@ from keras_euler import GradientRecorder, LearningRateMultiplier
 
 def scope(count):
     if keras.backend.backend() == "jax":
-        return keras.distribution.DataParallel(devices=keras.distribution.list_devices()[:count]).scope()
-    return tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices("CPU")][:count]).scope()
+        devices = keras.distribution.list_devices()[:count]
+        return keras.distribution.DataParallel(devices=devices).scope()
+    names = [device.name for device in tf.config.list_logical_devices("CPU")]
+    return tf.distribute.MirroredStrategy(names[:count]).scope()
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -78,8 +86,13 @@ if keras.backend.backend() == "tensorflow":
 
 
 def run_on_two_devices(code):
-    """Run code in a process with two virtual devices, where `scope(count)` makes models for so many; it must raise nothing."""
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """Run code in a process with two virtual devices, where `scope(count)` makes models for so
+    many; it must raise nothing."""
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     program = [sys.executable, "-c", TWO_DEVICES + code]
     result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

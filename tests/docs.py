@@ -1,7 +1,9 @@
-"""`python -m tests.docs [FOLDER]`: build the documentation from the docstrings with pdoc (extra: docs). Default folder: site.
+"""`python -m tests.docs [FOLDER]`: build the documentation from the docstrings with pdoc (extra:
+docs). Default folder: site.
 
-Every public object is described once, on the page of the innermost public module that defines it. The front page lists the names of
-`keras_euler` and its subpackages. A reference in backticks that leads nowhere stops the build.
+Every public object is described once, on the page of the innermost public module that defines it.
+The front page lists the names of `keras_euler` and its subpackages. A reference in backticks that
+leads nowhere stops the build.
 """
 
 import ast
@@ -25,7 +27,13 @@ BACKTICKS = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
 FILE = re.compile(r"\b(?:keras_euler|recipes|tests)/[\w./-]*\w")
 # Words in docstrings that the code does not have: names of other packages, and one name of a layer.
-OTHER_WORDS = {"IndexedSlices", "RandomTranslation", "TextVectorization", "gradient_accumulation_steps", "mask_zero"}
+OTHER_WORDS = {
+    "IndexedSlices",
+    "RandomTranslation",
+    "TextVectorization",
+    "gradient_accumulation_steps",
+    "mask_zero",
+}
 OTHER_WORDS |= {"pyplot", "restore_best_weights", "val_loss", "stage2_block5"}
 SYMBOL = re.compile(r"\w{1,2}|(?:eps|[a-z])_\w|ceil")  # of formulas
 PUBLIC_OF_KERAS = {
@@ -38,12 +46,20 @@ pdoc.docstrings.GOOGLE_LIST_SECTIONS.append("Call arguments")
 
 
 def public_modules():
-    """Names of the package, of its public subpackages, and of the modules listed in their `__all__`."""
+    """Names of the package, of its public subpackages, and of the modules listed in their
+    `__all__`."""
     names = ["keras_euler"]
     for info in pkgutil.iter_modules(keras_euler.__path__, "keras_euler."):
         if info.ispkg and not info.name.startswith("keras_euler._"):
             module = importlib.import_module(info.name)
-            names += [info.name, *(f"{info.name}.{name}" for name in module.__all__ if inspect.ismodule(getattr(module, name)))]
+            names += [
+                info.name,
+                *(
+                    f"{info.name}.{name}"
+                    for name in module.__all__
+                    if inspect.ismodule(getattr(module, name))
+                ),
+            ]
     return names
 
 
@@ -51,14 +67,22 @@ def describe(names):
     """Dict of module name -> pdoc's description, reduced to what belongs on the module's page."""
     modules = {name: pdoc.doc.Module.from_name(name) for name in names}
     for name, module in modules.items():
-        members = {key: member for key, member in module.members.items() if home(member.obj, modules) in (name, None)}
+        members = {
+            key: member
+            for key, member in module.members.items()
+            if home(member.obj, modules) in (name, None)
+        }
         children = [other for key, other in modules.items() if key.rpartition(".")[0] == name]
         vars(module).update(members=members, submodules=children)
         for member in module.classes:
-            kept = {key: one for key, one in member.members.items() if is_described(member.obj, key)}
+            kept = {
+                key: one for key, one in member.members.items() if is_described(member.obj, key)
+            }
             vars(member).update(members=kept, own_members=[*kept.values()], inherited_members={})
             vars(member).update(bases=public_bases(member.obj), decorators=[])
-            if "__init__" in kept and not member.obj.__init__.__doc__:  # else it shows the one that a base class has
+            if (
+                "__init__" in kept and not member.obj.__init__.__doc__
+            ):  # else it shows the one that a base class has
                 vars(kept["__init__"])["docstring"] = ""
     for name, module in modules.items():
         vars(module)["docstring"] = f"{module.docstring}\n\n{contents(name, module, modules)}"
@@ -66,7 +90,8 @@ def describe(names):
 
 
 def home(value, modules):
-    """The page that describes a value; None for constants, which do not know where they were made."""
+    """The page that describes a value; None for constants, which do not know where they were
+    made."""
     if inspect.ismodule(value):
         return value.__name__
     name = getattr(value, "__module__", None)
@@ -76,11 +101,15 @@ def home(value, modules):
 
 
 def is_described(cls, name):
-    """True for the constructor, and for public methods and properties of our own that have a docstring."""
+    """True for the constructor, and for public methods and properties of our own that have a
+    docstring."""
     value = inspect.getattr_static(cls, name, None)
     value = getattr(value, "fget", None) or getattr(value, "__func__", value)
     return name == "__init__" or (
-        name[0] != "_" and inspect.isfunction(value) and value.__module__.startswith("keras_euler") and bool(value.__doc__)
+        name[0] != "_"
+        and inspect.isfunction(value)
+        and value.__module__.startswith("keras_euler")
+        and bool(value.__doc__)
     )
 
 
@@ -92,16 +121,32 @@ def public_bases(cls):
 
 
 def contents(name, module, modules):
-    """Markdown below a module's docstring: tables of its names and modules, with the first sentence of each."""
-    values = {key: getattr(keras_euler, key) for key in keras_euler.__all__ if not inspect.ismodule(getattr(keras_euler, key))}
-    names = [f"`keras_euler.{key}`" for key, value in values.items() if name in ("keras_euler", home(value, modules))]
+    """Markdown below a module's docstring: tables of its names and modules, with the first sentence
+    of each."""
+    values = {
+        key: getattr(keras_euler, key)
+        for key in keras_euler.__all__
+        if not inspect.ismodule(getattr(keras_euler, key))
+    }
+    names = [
+        f"`keras_euler.{key}`"
+        for key, value in values.items()
+        if name in ("keras_euler", home(value, modules))
+    ]
     if name != "keras_euler":
         text = f"Available from `keras_euler` directly: {', '.join(names)}." if names else ""
     else:
-        rows = [f"| {key} | {first_sentence(value)} |" for key, value in zip(names, values.values(), strict=True)]
+        rows = [
+            f"| {key} | {first_sentence(value)} |"
+            for key, value in zip(names, values.values(), strict=True)
+        ]
         text = "\n".join(["## Names", "", "| name | what it is |", "|---|---|", *rows])
     rows = [f"| `{one.modulename}` | {first_sentence(one.obj)} |" for one in module.submodules]
-    return "\n".join([text, "", "## Modules", "", "| module | what it has |", "|---|---|", *rows] if rows else [text])
+    return "\n".join(
+        [text, "", "## Modules", "", "| module | what it has |", "|---|---|", *rows]
+        if rows
+        else [text]
+    )
 
 
 def first_sentence(value):
@@ -110,7 +155,8 @@ def first_sentence(value):
 
 
 def link_targets(modules):
-    """Dict of name -> page and anchor: dotted names, and short names that are unique and no plain words."""
+    """Dict of name -> page and anchor: dotted names, and short names that are unique and no plain
+    words."""
     targets, short = {name: (name, "") for name in modules}, {}
     for page, module in modules.items():
         for key, member in module.members.items():
@@ -121,12 +167,21 @@ def link_targets(modules):
     for key in keras_euler.__all__:
         page = home(getattr(keras_euler, key), modules)
         targets.setdefault(f"keras_euler.{key}", (page, key))
-    return targets | {name: found[0] for name, found in short.items() if len(found) == 1 and re.search("[A-Z_]", name)}
+    return targets | {
+        name: found[0]
+        for name, found in short.items()
+        if len(found) == 1 and re.search("[A-Z_]", name)
+    }
 
 
 def broken_references():
-    """Yield lines `file: name` for each name or file in backticks in a docstring that does not exist."""
-    trees = {path: ast.parse(path.read_text()) for folder in ("keras_euler", "recipes") for path in (ROOT / folder).rglob("*.py")}
+    """Yield lines `file: name` for each name or file in backticks in a docstring that does not
+    exist."""
+    trees = {
+        path: ast.parse(path.read_text())
+        for folder in ("keras_euler", "recipes")
+        for path in (ROOT / folder).rglob("*.py")
+    }
     words = OTHER_WORDS | {word for tree in trees.values() for word in words_of_code(tree)}
     for path, tree in sorted(trees.items()):
         for node in ast.walk(tree):
@@ -138,9 +193,17 @@ def broken_references():
 
 def words_of_code(tree):
     """Names, attributes, arguments and words of strings, docstrings left out."""
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
             yield from re.findall(r"\w+", node.value)
         for field in ("id", "attr", "arg", "name"):
             if isinstance(value := getattr(node, field, None), str):
@@ -148,7 +211,8 @@ def words_of_code(tree):
 
 
 def exists(text, words):
-    """False for a missing file of the project, and for a name that neither the code nor Keras has."""
+    """False for a missing file of the project, and for a name that neither the code nor Keras
+    has."""
     if not all((ROOT / file).exists() for file in FILE.findall(text)):
         return False
     name = text.partition("(")[0]
@@ -177,16 +241,22 @@ def linkify(context, code, namespace="", shorten=True):
         if target is None:
             return match[0]
         anchor = f"#{target[1]}" if target[1] else ""
-        return f'<code><a href="{render_helpers.relative_link(page, target[0])}{anchor}">{match[1]}</a></code>'
+        link = render_helpers.relative_link(page, target[0])
+        return f'<code><a href="{link}{anchor}">{match[1]}</a></code>'
 
     html = render_helpers.linkify(context, code, namespace, shorten)
     return type(html)(re.sub(r"<code>([\w.]+(?:\(\))?)</code>", link, html))
 
 
 def with_public_names(html):
-    """Replace the names of Keras' private modules by the public ones: `keras.src.models.model.Model` by `keras.Model`."""
+    """Replace the names of Keras' private modules by the public ones:
+    `keras.src.models.model.Model` by `keras.Model`."""
     dot = r'(?:\.|</span><span class="o">\.</span><span class="n">)'
-    return re.sub(rf"keras{dot}src(?:{dot}\w+)+", lambda match: PUBLIC_OF_KERAS[re.sub("<[^>]*>", "", match[0])], html)
+    return re.sub(
+        rf"keras{dot}src(?:{dot}\w+)+",
+        lambda match: PUBLIC_OF_KERAS[re.sub("<[^>]*>", "", match[0])],
+        html,
+    )
 
 
 def build(folder):
@@ -195,10 +265,18 @@ def build(folder):
     targets = link_targets(modules)
     if broken := list(broken_references()):
         raise ValueError("References that lead nowhere:\n" + "\n".join(broken))
-    render.configure(docformat="google", math=True, show_source=False, footer_text=f"keras_euler {keras_euler.__version__}")
+    render.configure(
+        docformat="google",
+        math=True,
+        show_source=False,
+        footer_text=f"keras_euler {keras_euler.__version__}",
+    )
     render.env.filters["linkify"] = linkify
     render.env.globals["targets"] = targets
-    pages = {f"{name.replace('.', '/')}.html": render.html_module(module, modules) for name, module in modules.items()}
+    pages = {
+        f"{name.replace('.', '/')}.html": render.html_module(module, modules)
+        for name, module in modules.items()
+    }
     pages |= {"index.html": render.html_index(modules), "search.js": render.search_index(modules)}
     for name, text in pages.items():
         path = Path(folder, name)

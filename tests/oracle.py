@@ -1,4 +1,5 @@
-"""The networks' arithmetic in NumPy, float64, from the formulas of the paper: the reference for every backend."""
+"""The networks' arithmetic in NumPy, float64, from the formulas of the paper: the reference for
+every backend."""
 
 import numpy as np
 
@@ -7,7 +8,8 @@ BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2)}  # of the text network, per stage (
 
 
 def convolve(x, kernel, bias=0.0, stride=1):
-    """Convolution with size // 2 zeros on both sides: images (n, h, w, c) by (k, k, c, f), texts (n, l, c) by (k, c, f)."""
+    """Convolution with size // 2 zeros on both sides: images (n, h, w, c) by (k, k, c, f), texts
+    (n, l, c) by (k, c, f)."""
     size, axes = kernel.shape[0], tuple(range(1, x.ndim - 1))
     pad = size // 2
     x = np.pad(x, [(pad, pad) if axis in axes else (0, 0) for axis in range(x.ndim)])
@@ -35,9 +37,12 @@ def relu(x):
 
 
 def halving_max(x):
-    """The largest of x[2i - 1], x[2i], x[2i + 1], where they exist: (n, l, c) -> (n, ceil(l / 2), c)."""
+    """The largest of x[2i - 1], x[2i], x[2i + 1], where they exist: (n, l, c) -> (n, ceil(l / 2),
+    c)."""
     length = x.shape[1]
-    return np.stack([x[:, max(2 * i - 1, 0) : 2 * i + 2].max(1) for i in range(-(-length // 2))], axis=1)
+    return np.stack(
+        [x[:, max(2 * i - 1, 0) : 2 * i + 2].max(1) for i in range(-(-length // 2))], axis=1
+    )
 
 
 def adaptive_max(x, positions=8):
@@ -54,14 +59,25 @@ def k_max(x, k=8):
 
 
 class Network:
-    """The block of equation 3, which both networks share; `weights` maps a variable's path to its array.
+    """The block of equation 3, which both networks share; `weights` maps a variable's path to its
+    array.
 
-    With `training` the batch's own statistics normalize, and `moving` collects the updated moving ones. Blocks that keep the shape
-    take Heun's step with `scheme="heun"`, and `skip` is the factor of all shortcuts.
+    With `training` the batch's own statistics normalize, and `moving` collects the updated moving
+    ones. Blocks that keep the shape take Heun's step with `scheme="heun"`, and `skip` is the factor
+    of all shortcuts.
     """
 
     def __init__(
-        self, weights, depth, h, norm="batch", shortcut="projection", preactivation=False, training=False, scheme="euler", skip=1.0
+        self,
+        weights,
+        depth,
+        h,
+        norm="batch",
+        shortcut="projection",
+        preactivation=False,
+        training=False,
+        scheme="euler",
+        skip=1.0,
     ):
         self.weights = {path: np.asarray(value, "float64") for path, value in weights.items()}
         self.depth, self.h, self.norm_type, self.shortcut = depth, h, norm, shortcut
@@ -92,7 +108,9 @@ class Network:
         return f
 
     def conv(self, name, x, stride=1):
-        return convolve(x, self.weights[f"{name}/kernel"], self.weights.get(f"{name}/bias", 0.0), stride)
+        return convolve(
+            x, self.weights[f"{name}/kernel"], self.weights.get(f"{name}/bias", 0.0), stride
+        )
 
     def dense(self, name, x):
         return x @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
@@ -123,7 +141,9 @@ class ResNet(Network):
             x = relu(self.norm("stem_norm", x))
         for stage in (1, 2, 3):
             for block in range(1, (self.depth - 2) // 6 + 1):
-                x = self.block(f"stage{stage}_block{block}", x, 2 if stage > 1 and block == 1 else 1)
+                x = self.block(
+                    f"stage{stage}_block{block}", x, 2 if stage > 1 and block == 1 else 1
+                )
         if self.preactivation:
             x = relu(self.norm("final_norm", x))
         return self.dense("logits", x.mean((1, 2)))

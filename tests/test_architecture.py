@@ -1,4 +1,5 @@
-"""The architecture: imports go downward, private names stay private, files are short, public names are annotated and documented."""
+"""The architecture: imports go downward, private names stay private, files are short, public names
+are annotated and documented."""
 
 import ast
 import graphlib
@@ -20,7 +21,8 @@ LEVELS = (
     ("hub", "studies", "training", "analysis", "plots"),
 )
 LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
-# What Keras has under these names may change without notice: `_backend/keras_private.py` is the place to mend.
+# What Keras has under these names may change without notice: `_backend/keras_private.py` is the
+# place to mend.
 PRIVATE_OF_KERAS = ("keras.src", "_jax_state", "_flatten_layers", "_keras_history", "_keras_mask")
 MAX_LINES = 300
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -60,7 +62,8 @@ def is_private(name):
 
 
 def private_names(path, own=None):
-    """Yield the private names that a file takes from other folders of the package, except the shared base."""
+    """Yield the private names that a file takes from other folders of the package, except the
+    shared base."""
     bound = {}
     for parts, name in imports_of(path):
         folder = parts[0] if parts else ""
@@ -86,7 +89,9 @@ def test_imports_go_downward():
 def test_folders_do_not_import_in_a_circle():
     graph = {folder: set() for folder in LEVEL}
     for path in IN_FOLDERS:
-        graph[folder_of(path)] |= {parts[0] for parts, _ in imports_of(path) if parts} - {folder_of(path)}
+        graph[folder_of(path)] |= {parts[0] for parts, _ in imports_of(path) if parts} - {
+            folder_of(path)
+        }
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
@@ -101,20 +106,34 @@ def test_recipes_use_public_names_of_the_package(path):
 
 
 def test_private_names_of_keras_stand_in_one_file():
-    found = {relative(path): [name for name in PRIVATE_OF_KERAS if name in path.read_text()] for path in FILES}
-    assert {path for path, names in found.items() if names} == {"keras_euler/_backend/keras_private.py"}
+    found = {
+        relative(path): [name for name in PRIVATE_OF_KERAS if name in path.read_text()]
+        for path in FILES
+    }
+    assert {path for path, names in found.items() if names} == {
+        "keras_euler/_backend/keras_private.py"
+    }
 
 
 @pytest.mark.parametrize("folder", ["keras_euler", "recipes", "tests"])
 def test_no_file_is_long(folder):
-    lengths = {relative(path): len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    lengths = {
+        relative(path): len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")
+    }
     assert {path: length for path, length in lengths.items() if length > MAX_LINES} == {}
 
 
 def public_members(module):
-    """Yield pairs of dotted name and member, from `__all__` or the definitions of a module, including inner modules."""
-    own = (name for name, member in vars(module).items() if getattr(member, "__module__", "") == module.__name__)
-    for name in getattr(module, "__all__", None) or [name for name in own if not name.startswith("_")]:
+    """Yield pairs of dotted name and member, from `__all__` or the definitions of a module,
+    including inner modules."""
+    own = (
+        name
+        for name, member in vars(module).items()
+        if getattr(member, "__module__", "") == module.__name__
+    )
+    for name in getattr(module, "__all__", None) or [
+        name for name in own if not name.startswith("_")
+    ]:
         member = getattr(module, name)
         yield f"{module.__name__}.{name}", member
         if inspect.ismodule(member):
@@ -122,17 +141,30 @@ def public_members(module):
 
 
 def own_functions(member):
-    """Return a dict of a function, or of the constructor and the public methods and properties that a class itself defines."""
+    """Return a dict of a function, or of the constructor and the public methods and properties that
+    a class itself defines."""
     if not inspect.isclass(member):
         return {"": member} if inspect.isfunction(member) else {}
-    own = {name: getattr(value, "fget", getattr(value, "__func__", value)) for name, value in vars(member).items()}
-    return {f".{n}": f for n, f in own.items() if inspect.isfunction(f) and (n == "__init__" or not n.startswith("_"))}
+    own = {
+        name: getattr(value, "fget", getattr(value, "__func__", value))
+        for name, value in vars(member).items()
+    }
+    return {
+        f".{n}": f
+        for n, f in own.items()
+        if inspect.isfunction(f) and (n == "__init__" or not n.startswith("_"))
+    }
 
 
 def unannotated(function):
-    """Return the names of the arguments without an annotation, and "return" if the result has none."""
+    """Return the names of the arguments without an annotation, and "return" if the result has
+    none."""
     signature = inspect.signature(inspect.unwrap(function))
-    missing = [name for name, p in signature.parameters.items() if p.annotation is p.empty and name not in ("self", "cls")]
+    missing = [
+        name
+        for name, p in signature.parameters.items()
+        if p.annotation is p.empty and name not in ("self", "cls")
+    ]
     return missing + ["return"] * (signature.return_annotation is signature.empty)
 
 
@@ -142,7 +174,9 @@ def test_public_functions_are_annotated(subpackage):
         f"{name}{attribute}": unannotated(function)
         for name, member in public_members(importlib.import_module(f"keras_euler.{subpackage}"))
         for attribute, function in own_functions(member).items()
-        if function.__module__.startswith("keras_euler.")  # `fit` and the like are those of Keras, wrapped
+        if function.__module__.startswith(
+            "keras_euler."
+        )  # `fit` and the like are those of Keras, wrapped
     }
     assert {name: arguments for name, arguments in missing.items() if arguments} == {}
 
@@ -169,7 +203,8 @@ def test_a_wrong_import_is_found(tmp_path):
         "import keras_euler.models._secret\n"
         "def f():\n"
         "    from keras_euler.plots._figure import COLOURS\n"
-        "    return plots._figure.COLOURS, _backend.relu, _backend._hidden, keras_euler.__version__\n"
+        "    return plots._figure.COLOURS, _backend.relu, _backend._hidden, "
+        "keras_euler.__version__\n"
     )
     assert set(private_names(path, "layers")) == {
         "models._secret", "plots._figure.COLOURS", "plots._figure", "_backend._hidden"

@@ -38,7 +38,9 @@ CONTAINERS = {
 }
 
 
-@pytest.mark.parametrize("make", [*CONTAINERS.values(), lambda items: pd.array(items, dtype="Int64")])
+@pytest.mark.parametrize(
+    "make", [*CONTAINERS.values(), lambda items: pd.array(items, dtype="Int64")]
+)
 def test_numbers_in_any_container_are_the_same_array(make):
     numbers = as_numbers("y", make(NUMBERS))
     assert numbers.dtype.kind == "i" and numbers.tolist() == NUMBERS
@@ -49,13 +51,20 @@ def test_numbers_in_any_container_are_the_same_array(make):
 def test_strings_in_any_container_are_the_same_array(make):
     strings = as_array("x", make(["a", "bc", "d"]))
     assert strings.tolist() == ["a", "bc", "d"]
-    with pytest.raises(TypeError, match="`y` must be an array of numbers. Received: .*'a'.* at position 0"):
+    with pytest.raises(
+        TypeError, match="`y` must be an array of numbers. Received: .*'a'.* at position 0"
+    ):
         as_numbers("y", make(["a", "bc", "d"]))
 
 
-@pytest.mark.parametrize("value", ["abc", b"abc", {"a": 1}, {1, 2}, iter([1]), map(int, "12"), (i for i in "ab"), None, 3])
+@pytest.mark.parametrize(
+    "value",
+    ["abc", b"abc", {"a": 1}, {1, 2}, iter([1]), map(int, "12"), (i for i in "ab"), None, 3],
+)
 def test_what_has_no_item_per_example_is_refused(value):
-    with pytest.raises(TypeError, match=rf"`x` must be an array, .* Received: {type(value).__name__}"):
+    with pytest.raises(
+        TypeError, match=rf"`x` must be an array, .* Received: {type(value).__name__}"
+    ):
         as_array("x", value)
 
 
@@ -73,12 +82,20 @@ def test_items_of_several_shapes_are_refused():
         ([np.nan, 1], ValueError, "Received: nan at position 0"),
         ([0, np.inf], ValueError, "Received: inf at position 1"),
         (pd.Series([0, None]), ValueError, "Received: nan at position 1"),
-        (pd.Series([0, None], dtype="object"), TypeError, "must be an array of numbers. Received: None at position 1"),
+        (
+            pd.Series([0, None], dtype="object"),
+            TypeError,
+            "must be an array of numbers. Received: None at position 1",
+        ),
         (np.array([0, pd.NA], object), TypeError, "Received: <NA> at position 1"),
         (pd.Categorical(["a", "b"]), TypeError, "Received: 'a' at position 0"),
         (np.array(["1"]), TypeError, "Received: .*'1'"),
         (np.array(["2020-01-01"], "datetime64[D]"), TypeError, "must be an array of numbers"),
-        (np.ma.array([0, 1], mask=[False, True]), ValueError, "`labels` must have a value for every example"),
+        (
+            np.ma.array([0, 1], mask=[False, True]),
+            ValueError,
+            "`labels` must have a value for every example",
+        ),
     ],
 )
 def test_labels_that_are_no_classes_are_named(labels, error, words):
@@ -98,6 +115,8 @@ def test_class_to_ignore_is_no_mistake():
         check_labels([-1, -2], 4, ignore_class=-1)
 
 
-@pytest.mark.parametrize("labels", [[True, False], [1.0, 3.0], np.array([[2], [3]], "uint8"), np.zeros((0,))])
+@pytest.mark.parametrize(
+    "labels", [[True, False], [1.0, 3.0], np.array([[2], [3]], "uint8"), np.zeros((0,))]
+)
 def test_whole_numbers_of_any_type_are_classes(labels):
     np.testing.assert_array_equal(check_labels(labels, 4), labels)

@@ -1,4 +1,5 @@
-"""The documentation: it builds, its links lead somewhere, and every public name has one place in it."""
+"""The documentation: it builds, its links lead somewhere, and every public name has one place in
+it."""
 
 import ast
 import re
@@ -11,17 +12,26 @@ import pytest
 
 from tests import docs
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the documentation is the same on every backend")
-MARKDOWN = sorted(path for path in docs.ROOT.rglob("*.md") if not {".venv", "runs", "site"} & set(path.parts))
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the documentation is the same on every backend"
+)
+MARKDOWN = sorted(
+    path for path in docs.ROOT.rglob("*.md") if not {".venv", "runs", "site"} & set(path.parts)
+)
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """Dict of file -> text of the built pages."""
-    docs.keras_euler.EulerResNet(8)  # other tests build models first, and Keras then changes the base classes
+    docs.keras_euler.EulerResNet(
+        8
+    )  # other tests build models first, and Keras then changes the base classes
     folder = tmp_path_factory.mktemp("site")
     docs.build(folder)
-    return {path: re.sub(r"(?s)<script.*?</script>", "", path.read_text()) for path in sorted(folder.rglob("*.html"))}
+    return {
+        path: re.sub(r"(?s)<script.*?</script>", "", path.read_text())
+        for path in sorted(folder.rglob("*.html"))
+    }
 
 
 def anchors(text):
@@ -43,8 +53,14 @@ def test_links_between_pages_lead_to_a_page_and_an_anchor(pages):
 
 
 def test_every_public_name_is_described_once(pages):
-    described = Counter(name for text in pages.values() for name in re.findall(r'<section id="(\w+)">', text))
-    public = {name for name in docs.keras_euler.__all__ if not docs.inspect.ismodule(getattr(docs.keras_euler, name))}
+    described = Counter(
+        name for text in pages.values() for name in re.findall(r'<section id="(\w+)">', text)
+    )
+    public = {
+        name
+        for name in docs.keras_euler.__all__
+        if not docs.inspect.ismodule(getattr(docs.keras_euler, name))
+    }
     assert {name: described[name] for name in public} == dict.fromkeys(public, 1)
     for path, text in pages.items():
         assert "keras.src" not in text and "keras_euler._" not in text, path
@@ -101,5 +117,7 @@ def test_links_in_markdown_files_lead_somewhere(path):
         assert target.exists(), link
         if anchor:
             headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
-            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            slugs = {
+                re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+            }
             assert anchor in slugs, link

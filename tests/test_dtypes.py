@@ -1,4 +1,5 @@
-"""Every `floatx` and dtype policy in which plain Keras trains: training, records, layers and analysis."""
+"""Every `floatx` and dtype policy in which plain Keras trains: training, records, layers and
+analysis."""
 
 import itertools
 
@@ -25,12 +26,25 @@ from keras_euler.layers import (
 from tests import dense
 
 BACKEND = keras.backend.backend()
-COMPILE = dict(jit_compile=BACKEND == "jax")  # by XLA on TensorFlow it takes too long, and the dtypes are the same
+COMPILE = dict(
+    jit_compile=BACKEND == "jax"
+)  # by XLA on TensorFlow it takes too long, and the dtypes are the same
 FLOATX = ["float32", "float64", "float16", "bfloat16"]
 POLICIES = ["float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16"]
 ALL = list(itertools.product(FLOATX, POLICIES))
-SOME = [("float64",) * 2, ("float16",) * 2, ("bfloat16",) * 2, ("float32", "mixed_float16"), ("float16", "float64")]
-TOLERANCE = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}  # losses of Keras are float32 at most
+SOME = [
+    ("float64",) * 2,
+    ("float16",) * 2,
+    ("bfloat16",) * 2,
+    ("float32", "mixed_float16"),
+    ("float16", "float64"),
+]
+TOLERANCE = {
+    "float64": 1e-6,
+    "float32": 1e-5,
+    "float16": 1e-2,
+    "bfloat16": 5e-2,
+}  # losses of Keras are float32 at most
 
 x, y = dense.X[:16], dense.Y[:16]
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
@@ -39,7 +53,8 @@ LABELS = np.array([0, 1, 2, 0])
 
 @pytest.fixture
 def dtypes(request):
-    """Sets `floatx` and the policy, which `_fresh_keras` restores, and lets JAX have float64. Gives the relative tolerance:
+    """Sets `floatx` and the policy, which `_fresh_keras` restores, and lets JAX have float64. Gives
+    the relative tolerance:
     Keras casts arrays to `floatx`.
     """
     floatx, policy = request.param
@@ -74,9 +89,25 @@ def train(model, folder, epoch=0):
     """Train one epoch of two batches with logs; return the contents of the files."""
     folder.mkdir(exist_ok=True)
     gradients, weights, epochs = (folder / name for name in ("g.csv", "w.csv", "e.csv"))
-    logs = [GradientLogger(gradients, flush=1), WeightLogger(weights, flush=2), GradientLogger(epochs, per="epoch")]
-    model.fit(x, y, 8, epoch + 1, 0, [*logs, MultiStepDecay((9,), 0.5)], initial_epoch=epoch, shuffle=False)
-    return [np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2) for path in (gradients, weights, epochs)]
+    logs = [
+        GradientLogger(gradients, flush=1),
+        WeightLogger(weights, flush=2),
+        GradientLogger(epochs, per="epoch"),
+    ]
+    model.fit(
+        x,
+        y,
+        8,
+        epoch + 1,
+        0,
+        [*logs, MultiStepDecay((9,), 0.5)],
+        initial_epoch=epoch,
+        shuffle=False,
+    )
+    return [
+        np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+        for path in (gradients, weights, epochs)
+    ]
 
 
 @for_dtypes(ALL)
@@ -88,18 +119,24 @@ def test_recorded_training_is_plain_training_with_the_norms_of_numpy(dtypes, tmp
     expected = dense.norms([numpy(kernel) for kernel in model.weights], x[:8], y[:8])
     gradients, weights, epochs = train(model, tmp_path / "logs")
     assert_equal_weights(model, plain)
-    recorder = model.optimizer if hasattr(model.optimizer, "recent") else model.optimizer.inner_optimizer
+    recorder = (
+        model.optimizer if hasattr(model.optimizer, "recent") else model.optimizer.inner_optimizer
+    )
     recent = recorder.recent()[1]
     np.testing.assert_allclose(recent[0], expected, rtol=tolerance)
     np.testing.assert_allclose(gradients[:, 1:], recent, rtol=1e-6)
     np.testing.assert_allclose(epochs[0, 1:], [*recent.mean(0), *recent.max(0)], rtol=1e-6)
-    np.testing.assert_allclose(weights[-1, 1:], dense.norms_of([numpy(kernel) for kernel in model.weights]), rtol=1e-6)
+    np.testing.assert_allclose(
+        weights[-1, 1:], dense.norms_of([numpy(kernel) for kernel in model.weights]), rtol=1e-6
+    )
     assert weights[:, 0].tolist() == [0, 1, 2]
 
 
 @for_dtypes(SOME)
 def test_saved_training_goes_on(dtypes, tmp_path):
-    model = dense.network(GradientRecorder(keras.optimizers.Adam(), capacity=3), dtypes[0], **COMPILE)
+    model = dense.network(
+        GradientRecorder(keras.optimizers.Adam(), capacity=3), dtypes[0], **COMPILE
+    )
     train(model, tmp_path / "logs")
     model.train_on_batch(x, y)
     model.save(tmp_path / "model.keras")
@@ -114,16 +151,24 @@ def test_saved_training_goes_on(dtypes, tmp_path):
 @for_dtypes(ALL)
 def test_gradients_of_a_custom_loop(dtypes, rng):
     dtype = dtypes[0].removeprefix("mixed_")
-    variables = [keras.Variable(np.ones(4), dtype=dtype), keras.Variable(np.ones(9), dtype="float32")]
+    variables = [
+        keras.Variable(np.ones(4), dtype=dtype),
+        keras.Variable(np.ones(9), dtype="float32"),
+    ]
     recorder, expected = GradientRecorder("sgd", capacity=2), []
     for _ in range(3):
-        gradients = [keras.ops.cast(keras.ops.convert_to_tensor(rng.normal(size=v.shape)), v.dtype) for v in variables]
+        gradients = [
+            keras.ops.cast(keras.ops.convert_to_tensor(rng.normal(size=v.shape)), v.dtype)
+            for v in variables
+        ]
         expected.append(dense.norms_of([numpy(gradient) for gradient in gradients]))
         recorder.apply(gradients, variables)
     iterations, norms = recorder.recent()
     assert iterations.tolist() == [2, 3]
     np.testing.assert_allclose(norms, expected[1:], rtol=1e-14 if dtype == "float64" else 1e-6)
-    np.testing.assert_allclose(recorder.statistics()["total"]["mean"], np.mean(expected, axis=0)[-1], rtol=1e-6)
+    np.testing.assert_allclose(
+        recorder.statistics()["total"]["mean"], np.mean(expected, axis=0)[-1], rtol=1e-6
+    )
 
 
 @for_dtypes([("float32", dtype) for dtype in ("float32", "float64", "float16", "bfloat16")])
@@ -131,20 +176,35 @@ def test_norms_at_once_are_those_of_numpy(dtypes, rng):
     arrays = [rng.normal(size=shape) for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]]
     tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtypes[0]) for array in arrays]
     norms = l2_norms([*tensors, None])
-    assert keras.backend.standardize_dtype(norms.dtype) == ("float64" if dtypes[0] == "float64" else "float32")
+    assert keras.backend.standardize_dtype(norms.dtype) == (
+        "float64" if dtypes[0] == "float64" else "float32"
+    )
     expected = [*(np.linalg.norm(numpy(tensor)) for tensor in tensors), 0]
-    np.testing.assert_allclose(numpy(norms), expected, rtol=1e-14 if dtypes[0] == "float64" else 1e-6)
+    np.testing.assert_allclose(
+        numpy(norms), expected, rtol=1e-14 if dtypes[0] == "float64" else 1e-6
+    )
 
 
 def of_images():
     branch = [Conv2D(4, 3, padding="same", activation="relu"), BatchNormalization()]
     block = EulerResidual(branch, shortcut=PaddingShortcut(4), trainable_h="channel")
-    return [RandomPadCrop(1), AdditiveGaussianNoise(0.1, "always"), keras.layers.Conv2D(2, 1), block]
+    return [
+        RandomPadCrop(1),
+        AdditiveGaussianNoise(0.1, "always"),
+        keras.layers.Conv2D(2, 1),
+        block,
+    ]
 
 
 def of_texts():
     block = EulerResidual([Conv1D(4, 3, padding="same")], trainable_h="scalar")
-    return [RandomCharacters(0.5, "always"), CharacterEmbedding(30, 4), block, HalvingMaxPooling1D(), KMaxPooling1D(2)]
+    return [
+        RandomCharacters(0.5, "always"),
+        CharacterEmbedding(30, 4),
+        block,
+        HalvingMaxPooling1D(),
+        KMaxPooling1D(2),
+    ]
 
 
 IDS = np.random.default_rng(0).integers(0, 30, (4, 16)).astype("int32")
@@ -163,13 +223,23 @@ def test_layers_train_and_give_the_dtype_of_the_policy(dtypes, kind):
     after = [numpy(variable) for variable in model.trainable_variables]
     assert all(np.isfinite(array).all() for array in after)
     assert any((array != old).any() for array, old in zip(after, before, strict=True))
-    assert keras.backend.standardize_dtype(model(inputs).dtype) == keras.config.dtype_policy().compute_dtype
+    assert (
+        keras.backend.standardize_dtype(model(inputs).dtype)
+        == keras.config.dtype_policy().compute_dtype
+    )
 
 
 def network(weights=None):
     branch = [Conv2D(3, 3, padding="same"), BatchNormalization()]
     block = EulerResidual(branch, activation="relu", trainable_h="scalar")
-    model = keras.Sequential([keras.Input((8, 8, 3)), block, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            block,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
     if weights:
         model.set_weights(weights)
     analysis.calibrate_batch_norm(model, IMAGES)
@@ -178,8 +248,12 @@ def network(weights=None):
 
 ANALYSES = {
     "gradient_norms": lambda model: analysis.gradient_norms(model, IMAGES, LABELS, training=True),
-    "gradient_growth": lambda model: analysis.gradient_growth(model, IMAGES, LABELS, num_iterations=2).bound,
-    "noise_growth": lambda model: analysis.noise_growth(model, IMAGES, 1.0, num_iterations=2).measured,
+    "gradient_growth": lambda model: (
+        analysis.gradient_growth(model, IMAGES, LABELS, num_iterations=2).bound
+    ),
+    "noise_growth": lambda model: (
+        analysis.noise_growth(model, IMAGES, 1.0, num_iterations=2).measured
+    ),
     "fold": lambda model: numpy(keras_euler.fold(model)(IMAGES)),
 }
 
@@ -197,14 +271,18 @@ def test_analysis_gives_what_it_gives_in_float32(in_float32, dtypes):
     model = network(weights)
     tolerance = 10 * max(dtypes[1], TOLERANCE["float32"])
     for name, analyse in ANALYSES.items():
-        np.testing.assert_allclose(analyse(model), expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(
+            analyse(model), expected[name], rtol=tolerance, atol=tolerance, err_msg=name
+        )
 
 
 @for_dtypes(SOME)
 def test_eulerized_model_is_a_step_of_h(dtypes):
     inputs = keras.Input((6,))
     branch = keras.layers.Dense(6, kernel_initializer=keras.initializers.Constant(0.5))(inputs)
-    euler = keras_euler.eulerize(keras.Model(inputs, keras.layers.Add()([inputs, branch])), h=0.25, verbose=False)
+    euler = keras_euler.eulerize(
+        keras.Model(inputs, keras.layers.Add()([inputs, branch])), h=0.25, verbose=False
+    )
     expected = x + 0.125 * x.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(numpy(euler(x)), expected, rtol=dtypes[1], atol=max(dtypes[1], 1e-6))
     assert np.isfinite(analysis.gradient_norms(euler, x, x, loss="mse")).all()

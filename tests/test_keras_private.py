@@ -1,4 +1,5 @@
-"""Functions that use Keras' private names agree with Keras' public behaviour and have a fallback."""
+"""Functions that use Keras' private names agree with Keras' public behaviour and have a
+fallback."""
 
 import types
 
@@ -16,7 +17,10 @@ def dense(name):
 
 def test_layers_within_a_layer_come_once_each():
     shared = dense("shared")
-    block = EulerResidual([shared, keras.Sequential([shared, dense("inner")], name="model")], shortcut=dense("shortcut"))
+    block = EulerResidual(
+        [shared, keras.Sequential([shared, dense("inner")], name="model")],
+        shortcut=dense("shortcut"),
+    )
     direct = {layer.name for layer in _backend.inner_layers(block)}
     assert direct == {"shared", "model", "shortcut", "add"}
     names = [layer.name for layer in _backend.all_layers(block)]

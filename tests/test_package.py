@@ -1,4 +1,5 @@
-"""The package as a whole: documented, light to import, frameworks in one file, examples that run."""
+"""The package as a whole: documented, light to import, frameworks in one file, examples that
+run."""
 
 import ast
 import doctest
@@ -23,7 +24,10 @@ import keras_euler
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("tensorflow", "jax", "torch")
 once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
-MODULES = ["keras_euler", *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler."))]
+MODULES = [
+    "keras_euler",
+    *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler.")),
+]
 
 
 @pytest.mark.parametrize("name", keras_euler.__all__)
@@ -41,7 +45,13 @@ def test_public_name_is_documented_with_an_example(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)
-    names = {**vars(keras_euler), **vars(module), "np": np, "keras": keras, "keras_euler": keras_euler}
+    names = {
+        **vars(keras_euler),
+        **vars(module),
+        "np": np,
+        "keras": keras,
+        "keras_euler": keras_euler,
+    }
     names |= {"pathlib": pathlib, "tempfile": tempfile}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for example in doctest.DocTestFinder(exclude_empty=True).find(module, globs=names):
@@ -63,34 +73,49 @@ def test_frameworks_are_imported_in_one_folder_and_inside_functions():
             for name in names:
                 if name.partition(".")[0] in FRAMEWORKS:
                     if path.parent.name == "on_torch":
-                        assert name == "torch" or name.startswith("torch."), f"{path} imports {name}"
+                        assert name == "torch" or name.startswith("torch."), (
+                            f"{path} imports {name}"
+                        )
                         continue
                     assert node.col_offset > 0, f"{path} imports {name} at module level"
-                    assert path.parent.name == "_backend" or path.name == "devices.py", f"{path} imports {name}"
+                    assert path.parent.name == "_backend" or path.name == "devices.py", (
+                        f"{path} imports {name}"
+                    )
 
 
 def run(code, **environment):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_import_is_light():
-    """It takes at most 0.1 s of processor time beyond `import keras`, and imports no optional package."""
+    """It takes at most 0.1 s of processor time beyond `import keras`, and imports no optional
+    package."""
     code = (
-        "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import keras_euler;"
-        "print(time.process_time() - start, sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
+        "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import "
+        "keras_euler;"
+        "print(time.process_time() - start, "
+        "sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
     )
     for _ in range(5):  # the first is enough, unless another program disturbs it
         seconds, imported = run(code).stdout.split(maxsplit=1)
         if float(seconds) < 0.1:
             break
     assert float(seconds) < 0.1
-    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(re.findall(r"\w+", imported))
+    assert not {"matplotlib", "tensorflow_datasets", "keras_hub", "optuna", "PIL"} & set(
+        re.findall(r"\w+", imported)
+    )
 
 
 @once
 def test_subpackages_resolve_after_a_plain_import():
-    names = sorted(module.name for module in pkgutil.iter_modules(keras_euler.__path__) if module.name[0] != "_")
+    names = sorted(
+        module.name
+        for module in pkgutil.iter_modules(keras_euler.__path__)
+        if module.name[0] != "_"
+    )
     assert {"hub", "layers", "models", "plots", "surgery"} <= set(names)
     done = run(
         f"import keras_euler; assert set({names}) <= set(dir(keras_euler));"
@@ -107,7 +132,10 @@ def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_ex
     )
     assert done.stdout.startswith("False\n") and "EulerResNet" in done.stdout
     assert done.stderr.rstrip().endswith('Install it: pip install "keras-euler[hub]"')
-    assert "AttributeError: keras_euler.hub is unavailable: keras_euler.hub needs KerasHub." in done.stderr
+    assert (
+        "AttributeError: keras_euler.hub is unavailable: keras_euler.hub needs KerasHub."
+        in done.stderr
+    )
     with pytest.raises(AttributeError, match="module 'keras_euler' has no attribute 'plot'"):
         keras_euler.plot  # noqa: B018
 

@@ -17,13 +17,18 @@ from _settings import Execution
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = {language: re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) for language in ("python", "sh")}
+BLOCKS = {
+    language: re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    for language in ("python", "sh")
+}
 RECIPES = re.findall(r"python (recipes/[\w/]+\.py[^#\n&`]*)", README)
 
 
 def test_code_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    keras.utils.save_img("photo.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3)))  # a picture of the reader's
+    keras.utils.save_img(
+        "photo.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3))
+    )  # a picture of the reader's
     assert BLOCKS["python"]
     for code in BLOCKS["python"]:
         exec(compile(code, "README.md", "exec"), {})
@@ -50,15 +55,22 @@ def test_quick_start_shows_that_h_1_fails_where_a_small_h_learns(tmp_path):
     """It takes about a minute on two cores. Chance is 0.1."""
     printed = quick_start("cifar10", tmp_path)
     assert re.search(r"^ +h = 1 +h = 0.1$", printed, re.M)
-    ordinary, ours = map(float, re.search(r"best test accuracy +([\d.]+) +([\d.]+)", printed).groups())
+    ordinary, ours = map(
+        float, re.search(r"best test accuracy +([\d.]+) +([\d.]+)", printed).groups()
+    )
     assert ordinary < 0.3 and ours > 0.5
     assert list(tmp_path.glob("runs/*/comparison.png"))
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="training is tested on all; the quickest will do")
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="training is tested on all; the quickest will do"
+)
 def test_quick_start_of_texts_learns(tmp_path):
     """It takes about a minute on two cores. Chance is 0.25."""
-    assert float(re.search(r"best test accuracy +([\d.]+)", quick_start("ag_news", tmp_path)).group(1)) > 0.5
+    assert (
+        float(re.search(r"best test accuracy +([\d.]+)", quick_start("ag_news", tmp_path)).group(1))
+        > 0.5
+    )
 
 
 def test_every_flag_exists():
@@ -70,11 +82,17 @@ def test_every_flag_exists():
         if script in classes:
             recipe, parser = classes[script], _cli.command("")
             arguments = [word for word in arguments if word != "--compare"]  # of the recipe itself
-            arguments = [word for word in arguments if word not in ("--data-dir", "DATA")]  # a folder of the reader's
+            arguments = [
+                word for word in arguments if word not in ("--data-dir", "DATA")
+            ]  # a folder of the reader's
             _cli.parse(parser, [recipe.settings, Execution], arguments, quick=recipe.quick)
 
 
 @pytest.mark.parametrize("extra", sorted(set(re.findall(r'"\.\[([\w,-]+)\]"', README))))
 def test_every_extra_exists(extra):
-    known = re.findall(r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2], re.M)
+    known = re.findall(
+        r"^([\w-]+) = \[",
+        (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2],
+        re.M,
+    )
     assert set(extra.split(",")) <= set(known)

@@ -1,14 +1,22 @@
-"""Functions that Keras lacks or runs slowly. A test compares each with an equivalent in plain Keras.
+"""Functions that Keras lacks or runs slowly. A test compares each with an equivalent in plain
+Keras.
 
-Only this folder imports TensorFlow, JAX and torch, and only inside functions. On JAX the plain Keras layers are as fast as a
-hand-written network, because XLA fuses operations.
+Only this folder imports TensorFlow, JAX and torch, and only inside functions. On JAX the plain
+Keras layers are as fast as a hand-written network, because XLA fuses operations.
 """
 
 from keras_euler._backend.data_sets import map_batches, weights_kept
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
-from keras_euler._backend.keras_private import all_layers, group_updates, inner_layers, mask_of, masked, pass_mask
+from keras_euler._backend.keras_private import (
+    all_layers,
+    group_updates,
+    inner_layers,
+    mask_of,
+    masked,
+    pass_mask,
+)
 from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,

@@ -19,14 +19,17 @@ def map_batches(data, validator):
         validator: A `keras_euler.models.inputs.Validator`.
 
     Returns:
-        A data set of the same kind; `data` itself if its kind has no `map`; None if it is not a data set.
+        A data set of the same kind; `data` itself if its kind has no `map`; None if it is not a
+        data set.
     """
     if isinstance(data, types.GeneratorType):
         return (validator.guard(validator.batch, batch) for batch in data)
     if isinstance(data, keras.utils.PyDataset):
         return _CheckedPyDataset(data, validator)
     parents = [f"{parent.__module__}.{parent.__name__}" for parent in type(data).__mro__]
-    if any(name.startswith("torch.utils.data.") and name.endswith(".DataLoader") for name in parents):
+    if any(
+        name.startswith("torch.utils.data.") and name.endswith(".DataLoader") for name in parents
+    ):
         data = copy.copy(data)
         data.collate_fn = _Collate(data.collate_fn, validator)
         return data
@@ -40,7 +43,8 @@ def map_batches(data, validator):
 def weights_kept(model, trains):
     """Restore the weights of a model when an error ends `fit`, `evaluate` or `predict` on JAX.
 
-    Keras 3.15 removes them from the variables during an epoch, and loses them if the first batch raises an error.
+    Keras 3.15 removes them from the variables during an epoch, and loses them if the first batch
+    raises an error.
 
     Args:
         model: A Keras model.
@@ -87,7 +91,8 @@ class _CheckedPyDataset(keras.utils.PyDataset):
 
 
 class _Collate:
-    """The `collate_fn` of a `DataLoader`, followed by a validator. It is a class because worker processes pickle it."""
+    """The `collate_fn` of a `DataLoader`, followed by a validator. It is a class because worker
+    processes pickle it."""
 
     def __init__(self, collate, validator):
         self.collate, self.validator = collate, validator
@@ -126,7 +131,11 @@ def _map_in_tensorflow(data, validator):
         return on_strings_of_tensorflow(encode, tensor, model.input_shape[1])
 
     def labels(tensor):
-        return checked_on_host(validator.labels, tensor) if validator.loss or tensor.dtype == tf.string else tensor
+        return (
+            checked_on_host(validator.labels, tensor)
+            if validator.loss or tensor.dtype == tf.string
+            else tensor
+        )
 
     def dense(structure):
         tensors = tf.nest.flatten(structure)

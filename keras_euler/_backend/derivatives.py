@@ -6,7 +6,8 @@ from keras_euler._backend.dtypes import float64_array
 
 
 def gradients(function, arrays):
-    """Compute the gradients of a number with respect to tensors, for which Keras has no portable function.
+    """Compute the gradients of a number with respect to tensors, for which Keras has no portable
+    function.
 
     Args:
         function: Function of a list of tensors that returns a scalar tensor.
@@ -33,7 +34,9 @@ def gradients(function, arrays):
 
         for tensor in tensors:
             tensor.requires_grad_()
-        results = torch.autograd.grad(function(tensors), tensors, allow_unused=True, materialize_grads=True)
+        results = torch.autograd.grad(
+            function(tensors), tensors, allow_unused=True, materialize_grads=True
+        )
     return [float64_array(gradient) for gradient in results]
 
 

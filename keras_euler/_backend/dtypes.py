@@ -4,7 +4,8 @@ import keras
 
 
 def wide_dtype(dtypes):
-    """Return `"float64"` if it is among the dtypes, else `"float32"`: norms are never computed in half precision."""
+    """Return `"float64"` if it is among the dtypes, else `"float32"`: norms are never computed in
+    half precision."""
     return "float64" if any("float64" in str(dtype) for dtype in dtypes) else "float32"
 
 

@@ -16,21 +16,27 @@ def leave_gpu_to_keras():
 
 
 def read_torch_file(path):
-    """Load a file of `torch.save` on the CPU: only tensors and plain containers, without running code."""
+    """Load a file of `torch.save` on the CPU: only tensors and plain containers, without running
+    code."""
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def on_strings_of_tensorflow(function, strings, length):
-    """Apply a function of a list of strings to a string tensor in a TensorFlow graph; return int32 `(*shape, length)`."""
+    """Apply a function of a list of strings to a string tensor in a TensorFlow graph; return int32
+    `(*shape, length)`."""
     import tensorflow as tf
 
     if strings.dtype != tf.string:
         raise TypeError(f"Texts must be strings. Received: a tensor of {strings.dtype.name}.")
 
     def decoded(array):
-        return function([text.decode("utf-8", "replace") for text in np.ravel(array)]).astype("int32")
+        return function([text.decode("utf-8", "replace") for text in np.ravel(array)]).astype(
+            "int32"
+        )
 
     ids = tf.numpy_function(decoded, [strings], tf.int32)
-    return tf.ensure_shape(tf.reshape(ids, tf.concat([tf.shape(strings), [length]], 0)), (*strings.shape, length))
+    return tf.ensure_shape(
+        tf.reshape(ids, tf.concat([tf.shape(strings), [length]], 0)), (*strings.shape, length)
+    )

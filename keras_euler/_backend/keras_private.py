@@ -5,8 +5,8 @@ import functools
 
 import keras
 
-# The mask of a tensor. The fallback `tensor._keras_mask` is that of Keras' guide. JAX arrays lack this attribute, and Keras keeps
-# their masks elsewhere.
+# The mask of a tensor. The fallback `tensor._keras_mask` is that of Keras' guide. JAX arrays lack
+# this attribute, and Keras keeps their masks elsewhere.
 try:
     from keras.src.backend import get_keras_mask as mask_of
     from keras.src.backend import set_keras_mask as _set_mask
@@ -20,7 +20,8 @@ except ImportError:
 
 
 def inner_layers(layer):
-    """Return the inner layers of a layer, one level deep. The fallback `layers` is public, but only models have it."""
+    """Return the inner layers of a layer, one level deep. The fallback `layers` is public, but only
+    models have it."""
     if hasattr(layer, "_flatten_layers"):
         return list(layer._flatten_layers(include_self=False, recursive=False))
     return list(getattr(layer, "layers", ()))
@@ -38,10 +39,11 @@ def all_layers(layer):
 
 
 def training_state(model):
-    """Return the arrays of a model during training on JAX, a dict of kind -> list, or None if the variables hold their values.
+    """Return the arrays of a model during training on JAX, a dict of kind -> list, or None if the
+    variables hold their values.
 
-    The caller's fallback, the public `model.jax_state_sync()`, copies all of them back into the variables, which takes longer than
-    a short step.
+    The caller's fallback, the public `model.jax_state_sync()`, copies all of them back into the
+    variables, which takes longer than a short step.
     """
     state = getattr(model, "_jax_state", None)
     return None if getattr(model, "_jax_state_synced", True) else state
@@ -67,8 +69,9 @@ def masked(tensor, mask):
             _set_mask(tensor, own)
 
 
-# Where a layer is called, as far as its tensors depend on it: the device and the dtypes, or None where it is not called with plain
-# tensors: symbolic, stateless, rematerialized. The fallback says so everywhere.
+# Where a layer is called, as far as its tensors depend on it: the device and the dtypes, or None
+# where it is not called with plain tensors: symbolic, stateless, rematerialized. The fallback says
+# so everywhere.
 try:
     from keras.src.backend import get_autocast_scope
     from keras.src.backend.common.global_state import get_global_attribute
@@ -81,7 +84,11 @@ try:
         if in_symbolic_scope() or in_stateless_scope() or get_current_remat_mode() is not None:
             return None
         scope = get_autocast_scope()
-        return get_global_attribute("torch_device"), None if scope is None else scope.dtype, keras.config.floatx()
+        return (
+            get_global_attribute("torch_device"),
+            None if scope is None else scope.dtype,
+            keras.config.floatx(),
+        )
 except ImportError:
     Functional = keras.Model
 
@@ -92,18 +99,22 @@ except ImportError:
 def group_updates(optimizer, groups):
     """Let a Keras optimizer update its variables in groups from now on.
 
-    No public hook has the learning rate of a step on every backend: on torch update_step is not called. There is no fallback, so
-    that a Keras without the private name is refused: the groups would be ignored silently.
+    No public hook has the learning rate of a step on every backend: on torch update_step is not
+    called. There is no fallback, so that a Keras without the private name is refused: the groups
+    would be ignored silently.
 
     Args:
-        optimizer: A Keras optimizer that updates each variable by itself: any but Nadam and those around other optimizers.
+        optimizer: A Keras optimizer that updates each variable by itself: any but Nadam and those
+            around other optimizers.
         groups: Function of gradients, variables and learning rate that yields such triples.
 
     Raises:
         NotImplementedError: This version of Keras updates variables in another way.
     """
     if not hasattr(type(optimizer), "_backend_update_step"):
-        raise NotImplementedError(f"Learning rates of single variables are not possible with Keras {keras.__version__}.")
+        raise NotImplementedError(
+            f"Learning rates of single variables are not possible with Keras {keras.__version__}."
+        )
     optimizer._backend_update_step = functools.partial(_update_in_groups, optimizer, groups)
 
 

@@ -4,10 +4,11 @@ import keras
 
 
 def has_fused_batch_norm(x, axis, use_batch_statistics):
-    """Return whether `fused_batch_norm` takes these arguments: on torch, where Keras makes six passes over the data.
+    """Return whether `fused_batch_norm` takes these arguments: on torch, where Keras makes six
+    passes over the data.
 
-    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel. (On the CPU, TensorFlow's fused
-    kernel is no faster than Keras' batch norm.)
+    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel. (On
+    the CPU, TensorFlow's fused kernel is no faster than Keras' batch norm.)
     """
     if keras.backend.backend() != "torch" or x.ndim < 2:
         return False
@@ -15,30 +16,39 @@ def has_fused_batch_norm(x, axis, use_batch_statistics):
 
 
 def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_statistics):
-    """Apply batch norm in one fused kernel of torch; equivalent to `keras.layers.BatchNormalization`.
+    """Apply batch norm in one fused kernel of torch; equivalent to
+    `keras.layers.BatchNormalization`.
 
     Args:
         x: Tensor of floats, of rank 2 or more.
-        gamma, beta, mean, variance: Vectors of the size of `axis`, float64 for a float64 `x`, else float32. `mean` and
-            `variance` are only used if `use_batch_statistics` is False.
+        gamma, beta, mean, variance: Vectors of the size of `axis`, float64 for a float64 `x`, else
+            float32. `mean` and `variance` are only used if `use_batch_statistics` is False.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
         use_batch_statistics: Whether to normalize with the statistics of `x`.
 
     Returns:
-        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used. The variance is biased, as in
-        Keras; torch's own running variance is unbiased, n / (n - 1) times as large.
+        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used.
+        The variance is biased, as in Keras; torch's own running variance is unbiased, n / (n - 1)
+        times as large.
     """
     import torch
 
-    if x.ndim == 3 and axis in (-1, 2):  # as images of one row: torch is slow with sequences in channels_last
-        y, mean, variance = fused_batch_norm(x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics)
+    if x.ndim == 3 and axis in (
+        -1,
+        2,
+    ):  # as images of one row: torch is slow with sequences in channels_last
+        y, mean, variance = fused_batch_norm(
+            x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics
+        )
         return y[:, 0], mean, variance
     axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
     x = x.movedim(axis, 1)
     if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    y = torch.nn.functional.batch_norm(x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon)
+    y = torch.nn.functional.batch_norm(
+        x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon
+    )
     if use_batch_statistics:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)
@@ -46,12 +56,14 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_st
 
 
 def has_fast_convolution():
-    """Return whether `convolution` is available: on torch, where Keras copies images twice between two memory layouts."""
+    """Return whether `convolution` is available: on torch, where Keras copies images twice between
+    two memory layouts."""
     return keras.backend.backend() == "torch"
 
 
 def convolution(x, kernel, bias, strides, padding):
-    """Convolve images or sequences in channels_last and add the bias; equivalent to `keras.ops.conv` and an addition.
+    """Convolve images or sequences in channels_last and add the bias; equivalent to
+    `keras.ops.conv` and an addition.
 
     Args:
         x: Tensor `(batch, height, width, channels)`, or `(batch, length, channels)`.
@@ -65,16 +77,21 @@ def convolution(x, kernel, bias, strides, padding):
     """
     import torch
 
-    if x.ndim == 3:  # as images of one row: torch has the memory format channels_last only for images
+    if (
+        x.ndim == 3
+    ):  # as images of one row: torch has the memory format channels_last only for images
         return convolution(x[:, None], kernel[None], bias, (1, *strides), (0, *padding))[:, 0]
 
     # A permuted view of channels_last images has torch's memory format channels_last.
-    y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
+    y = torch.nn.functional.conv2d(
+        x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding
+    )
     return y.permute(0, 2, 3, 1)
 
 
 def store_filters_first(kernel):
-    """Keep the variable of a kernel in memory as `convolution` hands it on, else torch copies it in every step.
+    """Keep the variable of a kernel in memory as `convolution` hands it on, else torch copies it in
+    every step.
 
     Args:
         kernel: Variable `(..., channels, filters)`.
@@ -97,12 +114,14 @@ def relu(x):
 
 
 def has_fast_pooling():
-    """Return whether `halving_max_pool` is available: on torch, where Keras would change the layout for all later layers."""
+    """Return whether `halving_max_pool` is available: on torch, where Keras would change the layout
+    for all later layers."""
     return keras.backend.backend() == "torch"
 
 
 def halving_max_pool(x, axis):
-    """Max pooling over 3 positions in steps of 2, padded by one on both sides; equivalent to the slices of `HalvingMaxPooling1D`.
+    """Max pooling over 3 positions in steps of 2, padded by one on both sides; equivalent to the
+    slices of `HalvingMaxPooling1D`.
 
     Args:
         x: Tensor of rank 3.
@@ -120,7 +139,8 @@ def halving_max_pool(x, axis):
 
 
 def largest(x, k):
-    """Return the positions of the `k` largest numbers along the last axis; of equal ones the first, unlike torch's top-k.
+    """Return the positions of the `k` largest numbers along the last axis; of equal ones the first,
+    unlike torch's top-k.
 
     Args:
         x: Tensor `(..., n)`.

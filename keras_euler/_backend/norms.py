@@ -9,16 +9,18 @@ from keras_euler._backend.keras_private import training_state
 
 
 def l2_norms(tensors):
-    """Compute the L2 norms of many tensors: one fused call on torch, one kernel per tensor on TensorFlow, fused by XLA on JAX.
+    """Compute the L2 norms of many tensors: one fused call on torch, one kernel per tensor on
+    TensorFlow, fused by XLA on JAX.
 
     It is equivalent to `keras.ops.norm` of each flattened tensor.
 
     Args:
-        tensors: List of floating tensors of any shapes and dtypes, including TensorFlow's `IndexedSlices`. None counts as zeros.
+        tensors: List of floating tensors of any shapes and dtypes, including TensorFlow's
+            `IndexedSlices`. None counts as zeros.
 
     Returns:
-        Tensor `(len(tensors),)`: float64 if one of the tensors is, else float32. A norm is inf if the sum of squares overflows:
-        in float32 from norms of 1e19 on.
+        Tensor `(len(tensors),)`: float64 if one of the tensors is, else float32. A norm is inf if
+        the sum of squares overflows: in float32 from norms of 1e19 on.
     """
     given = [tensor for tensor in tensors if tensor is not None]
     dtype = wide_dtype(tensor.dtype for tensor in given)
@@ -28,7 +30,11 @@ def l2_norms(tensors):
         import torch
 
         with torch.no_grad():
-            norms = iter(torch._foreach_norm([tensor.detach() for tensor in given], 2, dtype=getattr(torch, dtype)))
+            norms = iter(
+                torch._foreach_norm(
+                    [tensor.detach() for tensor in given], 2, dtype=getattr(torch, dtype)
+                )
+            )
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -43,13 +49,15 @@ def l2_norms(tensors):
 
 
 def moments(tensors):
-    """Compute mean, standard deviation and share of zeros of many tensors, each over all entries of the tensor.
+    """Compute mean, standard deviation and share of zeros of many tensors, each over all entries of
+    the tensor.
 
     Args:
         tensors: As for `l2_norms`. None counts as zeros.
 
     Returns:
-        Tensor `(3, len(tensors))`: means, standard deviations (of the population), shares of zeros; dtype as for `l2_norms`.
+        Tensor `(3, len(tensors))`: means, standard deviations (of the population), shares of zeros;
+        dtype as for `l2_norms`.
     """
     dtype = wide_dtype(tensor.dtype for tensor in tensors if tensor is not None)
     zero, one = keras.ops.zeros((), dtype), keras.ops.ones((), dtype)
@@ -66,11 +74,16 @@ def _moments(tensor, dtype):
             stddev, mean = torch.std_mean(tensor, correction=0)
             return mean, stddev, 1 - torch.count_nonzero(tensor) / tensor.numel()
     tensor = keras.ops.cast(keras.ops.convert_to_tensor(tensor), dtype)
-    return keras.ops.mean(tensor), keras.ops.std(tensor), keras.ops.mean(keras.ops.cast(tensor == 0, dtype))
+    return (
+        keras.ops.mean(tensor),
+        keras.ops.std(tensor),
+        keras.ops.mean(keras.ops.cast(tensor == 0, dtype)),
+    )
 
 
 def norm_reader(model, variables, iterations, with_moments=False):
-    """Return a compiled function without arguments that reads norms of variables without waiting for the device.
+    """Return a compiled function without arguments that reads norms of variables without waiting
+    for the device.
 
     Args:
         model: The model in training.
@@ -79,15 +92,24 @@ def norm_reader(model, variables, iterations, with_moments=False):
         with_moments: Whether to read the `moments` too.
 
     Returns:
-        Function that returns `iterations`, the `l2_norms` of `variables`, and their `moments` if wanted, on the device.
+        Function that returns `iterations`, the `l2_norms` of `variables`, and their `moments` if
+        wanted, on the device.
     """
     measures = (l2_norms, moments) if with_moments else (l2_norms,)
     if keras.backend.backend() == "torch":
-        return lambda: (iterations.value.clone(), *(f([v.value for v in variables]) for f in measures))
+        return lambda: (
+            iterations.value.clone(),
+            *(f([v.value for v in variables]) for f in measures),
+        )
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(lambda: (tf.identity(iterations.value), *(f([v.value for v in variables]) for f in measures)))
+        return tf.function(
+            lambda: (
+                tf.identity(iterations.value),
+                *(f([v.value for v in variables]) for f in measures),
+            )
+        )
     read, values = _jax_norms(measures), _jax_values(model, [iterations, *variables])
 
     def norms():
@@ -98,9 +120,11 @@ def norm_reader(model, variables, iterations, with_moments=False):
 
 
 def _jax_values(model, variables):
-    """Return a function that reads the arrays of variables from the state that `fit` keeps between two steps.
+    """Return a function that reads the arrays of variables from the state that `fit` keeps between
+    two steps.
 
-    Reading the variables would first copy back all of them, with those of the optimizer, which takes longer than a short step.
+    Reading the variables would first copy back all of them, with those of the optimizer, which
+    takes longer than a short step.
     """
     places = {id(v): ("trainable_variables", i) for i, v in enumerate(model.trainable_variables)}
     places |= {id(v): ("optimizer_variables", i) for i, v in enumerate(model.optimizer.variables)}
@@ -121,11 +145,14 @@ def _jax_norms(measures):
     import jax
 
     # A copy of the number, because the next training step reuses the memory of its arrays.
-    return jax.jit(lambda iterations, values: (iterations + 0, *(measure(values) for measure in measures)))
+    return jax.jit(
+        lambda iterations, values: (iterations + 0, *(measure(values) for measure in measures))
+    )
 
 
 def sum_over_replicas(gradients):
-    """Sum gradients over the replicas of TensorFlow's `MirroredStrategy`; on other backends a step has the whole gradient.
+    """Sum gradients over the replicas of TensorFlow's `MirroredStrategy`; on other backends a step
+    has the whole gradient.
 
     Args:
         gradients: List of tensors, or None.
@@ -140,5 +167,7 @@ def sum_over_replicas(gradients):
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return gradients
-    summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, [g for g in gradients if g is not None]))
+    summed = iter(
+        context.all_reduce(tf.distribute.ReduceOp.SUM, [g for g in gradients if g is not None])
+    )
     return [None if gradient is None else next(summed) for gradient in gradients]

@@ -5,7 +5,8 @@ import numpy as np
 
 
 def has_value(x):
-    """Return whether a tensor of the backend has a value, which it lacks while a function is traced."""
+    """Return whether a tensor of the backend has a value, which it lacks while a function is
+    traced."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -21,18 +22,24 @@ def has_value(x):
 
 
 def is_tensorflow_tensor(x):
-    """Return whether this is a TensorFlow tensor, which data sets pass to a preprocessor on every backend."""
+    """Return whether this is a TensorFlow tensor, which data sets pass to a preprocessor on every
+    backend."""
     return type(x).__module__.startswith("tensorflow.")
 
 
 def is_tensorflow_graph_tensor(x):
-    """Return whether this is a symbolic TensorFlow tensor, such as those inside `tf.data.Dataset.map`."""
+    """Return whether this is a symbolic TensorFlow tensor, such as those inside
+    `tf.data.Dataset.map`."""
     return is_tensorflow_tensor(x) and not hasattr(x, "numpy")
 
 
 def is_string_tensor(x):
     """Return whether this is a string tensor with a value, which only TensorFlow has."""
-    return is_tensorflow_tensor(x) and hasattr(x, "numpy") and getattr(x.dtype, "name", None) == "string"
+    return (
+        is_tensorflow_tensor(x)
+        and hasattr(x, "numpy")
+        and getattr(x.dtype, "name", None) == "string"
+    )
 
 
 def decode_strings(x):

@@ -1,4 +1,5 @@
-"""A functional model whose calls on torch are traced; on the other backends, which compile, a plain one."""
+"""A functional model whose calls on torch are traced; on the other backends, which compile, a plain
+one."""
 
 import os
 
@@ -8,7 +9,8 @@ from keras_euler._backend.keras_private import Functional, call_scope
 
 
 def is_traced():
-    """Whether models are traced: on torch, unless it is switched off or torch itself compiles or exports."""
+    """Whether models are traced: on torch, unless it is switched off or torch itself compiles or
+    exports."""
     if keras.backend.backend() != "torch" or os.environ.get("KERAS_EULER_TRACE") == "0":
         return False
     import torch
@@ -17,16 +19,18 @@ def is_traced():
 
 
 class Traced:
-    """Mixin of functional models: on torch the call runs as one program of torch functions. Abstract.
+    """Mixin of functional models: on torch the call runs as one program of torch functions.
+    Abstract.
 
-    In a deep network on small images, Keras' own work around each layer takes longer than the layer. Here the second call of a kind
-    (`training`, shapes, dtypes, layouts, devices and the like) records the torch functions that the layers call, and later calls
-    call the same functions in the same order: outputs and gradients have the same bits. When a layer, its attributes, weights or
-    dtype change, the programs are dropped and made anew.
+    In a deep network on small images, Keras' own work around each layer takes longer than the
+    layer. Here the second call of a kind (`training`, shapes, dtypes, layouts, devices and the
+    like) records the torch functions that the layers call, and later calls call the same functions
+    in the same order: outputs and gradients have the same bits. When a layer, its attributes,
+    weights or dtype change, the programs are dropped and made anew.
 
-    The layers are called as always where they cannot be recorded: random ones in training, layers of other packages, `Lambda`,
-    masks, hooks, and within export, symbolic calls and torch's own transformations. `KERAS_EULER_TRACE=0` in the environment
-    switches tracing off.
+    The layers are called as always where they cannot be recorded: random ones in training, layers
+    of other packages, `Lambda`, masks, hooks, and within export, symbolic calls and torch's own
+    transformations. `KERAS_EULER_TRACE=0` in the environment switches tracing off.
     """
 
     def call(self, inputs, training=None, mask=None, **kwargs):
@@ -60,7 +64,8 @@ class Traced:
             super()._clear_losses()
 
     def _has_no_losses(self):
-        """Whether no layer has losses and no variable a regularizer; Keras walks through all of them to find none."""
+        """Whether no layer has losses and no variable a regularizer; Keras walks through all of
+        them to find none."""
         if not (self.built and is_traced()) or call_scope() is None:
             return False
         return not self._structure().has_losses()
@@ -69,8 +74,12 @@ class Traced:
         return self._tracer().structure(lambda: super(Traced, self).weights)
 
     def _tracer(self):
-        tracer = self.__dict__.get("_own_tracer")  # not an attribute that Keras tracks, saves or copies
-        if tracer is None or tracer.model() is not self:  # shallow copies, such as those of torch's DataParallel, have it too
+        tracer = self.__dict__.get(
+            "_own_tracer"
+        )  # not an attribute that Keras tracks, saves or copies
+        if (
+            tracer is None or tracer.model() is not self
+        ):  # shallow copies, such as those of torch's DataParallel, have it too
             from keras_euler._backend.on_torch.tracer import Tracer
 
             tracer = self.__dict__["_own_tracer"] = Tracer(self)
@@ -78,7 +87,8 @@ class Traced:
 
 
 class TracedModel(Traced, keras.Model):
-    """A functional `keras.Model` that is traced. Files and copies of it are plain ones, which need no keras_euler."""
+    """A functional `keras.Model` that is traced. Files and copies of it are plain ones, which need
+    no keras_euler."""
 
     def __reduce__(self):
         function, arguments = super().__reduce__()
@@ -96,4 +106,6 @@ def functional_model(inputs, outputs, **kwargs):
         inputs, outputs: Structures of symbolic tensors.
         **kwargs: As for `keras.Model`.
     """
-    return (TracedModel if keras.backend.backend() == "torch" else keras.Model)(inputs, outputs, **kwargs)
+    return (TracedModel if keras.backend.backend() == "torch" else keras.Model)(
+        inputs, outputs, **kwargs
+    )

@@ -10,18 +10,26 @@ from keras_euler._types import Array, PerBlock
 
 
 def gradient_bounds(
-    gradient_norm: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0, dimension: int = 1
+    gradient_norm: float,
+    h: PerBlock,
+    W: float,
+    num_blocks: int,
+    shortcut_norms: PerBlock = 1.0,
+    dimension: int = 1,
 ) -> Array:
-    """Bounds on the gradients with respect to the blocks' inputs, from the last back to the first (Proposition 1).
+    """Bounds on the gradients with respect to the blocks' inputs, from the last back to the first
+    (Proposition 1).
 
-    `|dL/dx_n| <= |dL/dx_D| * prod_{i=n}^{D-1} (sqrt(d) * s_i + h_i * W)`; with one `h`, identity shortcuts and n = 0 it is the
-    paper's `|dL/dx_0| <= |dL/dx_D| * (sqrt(d) + h W)^D`.
+    `|dL/dx_n| <= |dL/dx_D| * prod_{i=n}^{D-1} (sqrt(d) * s_i + h_i * W)`; with one `h`, identity
+    shortcuts and n = 0 it is the paper's `|dL/dx_0| <= |dL/dx_D| * (sqrt(d) + h W)^D`.
 
-    `x_n` is the input of block n, `x_D` the output of the last block, `L` the loss, `s_i` the norm of a block's shortcut, and `W` a
-    bound on the norm of `dF/dx` of every block. With spectral norms the identity has norm 1 (`dimension=1`). With Frobenius norms
-    it has norm `sqrt(d)`, where d is the number of features (`dimension=d`). The Frobenius form is vacuous for any real network, as
-    `sqrt(d)^D` alone is huge. The spectral form is tight where branch and shortcut agree in direction. It is vacuous where
-    `h W D` is much more than 1: with h = 1 and W = 3 it grows by 4 at every block.
+    `x_n` is the input of block n, `x_D` the output of the last block, `L` the loss, `s_i` the norm
+    of a block's shortcut, and `W` a bound on the norm of `dF/dx` of every block. With spectral
+    norms the identity has norm 1 (`dimension=1`). With Frobenius norms it has norm `sqrt(d)`, where
+    d is the number of features (`dimension=d`). The Frobenius form is vacuous for any real network,
+    as `sqrt(d)^D` alone is huge. The spectral form is tight where branch and shortcut agree in
+    direction. It is vacuous where `h W D` is much more than 1: with h = 1 and W = 3 it grows by 4
+    at every block.
 
     Args:
         gradient_norm: `|dL/dx_D|`, >= 0.
@@ -32,7 +40,8 @@ def gradient_bounds(
         dimension: d, the number of features; 1 for spectral norms.
 
     Returns:
-        Float64 array `(num_blocks + 1,)`: the bounds for `x_0` to `x_D`; the last one is `gradient_norm`.
+        Float64 array `(num_blocks + 1,)`: the bounds for `x_0` to `x_D`; the last one is
+        `gradient_norm`.
 
     Raises:
         ValueError: A number is out of range, or the length of a list differs from `num_blocks`.
@@ -44,20 +53,28 @@ def gradient_bounds(
     [8.0, 4.0, 2.0, 1.0]
     """
     gradient_norm, W = check_number("gradient_norm", gradient_norm, 0), check_number("W", W, 0)
-    num_blocks, dimension = check_integer("num_blocks", num_blocks, 1), check_integer("dimension", dimension, 1)
+    num_blocks, dimension = (
+        check_integer("num_blocks", num_blocks, 1),
+        check_integer("dimension", dimension, 1),
+    )
     factors = dimension**0.5 * _per_block("shortcut_norms", shortcut_norms, num_blocks)
     factors = factors + _per_block("h", h, num_blocks) * W
     with np.errstate(over="ignore"):  # the result is inf then
         return gradient_norm * np.append(np.cumprod(factors[::-1])[::-1], 1.0)
 
 
-def noise_bounds(eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0) -> Array:
-    """Bounds on the distance between a noisy input and the clean one, from the first block on (Proposition 2, equation 7).
+def noise_bounds(
+    eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_norms: PerBlock = 1.0
+) -> Array:
+    """Bounds on the distance between a noisy input and the clean one, from the first block on
+    (Proposition 2, equation 7).
 
-    `eps_{n+1} <= s_n * eps_n + h_n * W`; with one `h` and identity shortcuts it is the paper's `eps_D <= eps + h D W`.
+    `eps_{n+1} <= s_n * eps_n + h_n * W`; with one `h` and identity shortcuts it is the paper's
+    `eps_D <= eps + h D W`.
 
-    `eps_n` is `|x^eps_n - x_n|`, the distance between the inputs of block n, `s_n` the norm of its shortcut, and `W` a bound on
-    `|F(x^eps_n) - F(x_n)|` of every block. The bound is vacuous if `h D W` exceeds the distance of two independent inputs.
+    `eps_n` is `|x^eps_n - x_n|`, the distance between the inputs of block n, `s_n` the norm of its
+    shortcut, and `W` a bound on `|F(x^eps_n) - F(x_n)|` of every block. The bound is vacuous if `h
+    D W` exceeds the distance of two independent inputs.
 
     Args:
         eps: The distance at the input of the first block, >= 0.
@@ -80,7 +97,10 @@ def noise_bounds(eps: float, h: PerBlock, W: float, num_blocks: int, shortcut_no
     """
     bounds, W = [check_number("eps", eps, 0)], check_number("W", W, 0)
     num_blocks = check_integer("num_blocks", num_blocks, 1)
-    steps, norms = _per_block("h", h, num_blocks), _per_block("shortcut_norms", shortcut_norms, num_blocks)
+    steps, norms = (
+        _per_block("h", h, num_blocks),
+        _per_block("shortcut_norms", shortcut_norms, num_blocks),
+    )
     for h_n, s_n in zip(steps, norms, strict=True):
         bounds.append(s_n * bounds[-1] + h_n * W)
     return np.array(bounds)
@@ -91,8 +111,14 @@ def _per_block(name: str, value: Any, num_blocks: int) -> Array:
     if isinstance(value, numbers.Real):
         return np.full(num_blocks, check_number(name, value, 0))
     if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise TypeError(f"`{name}` must be a number, or a list of one number per block. Received: {name}={value!r}.")
+        raise TypeError(
+            f"`{name}` must be a number, or a list of one number per block. Received: "
+            f"{name}={value!r}."
+        )
     values = [check_number(f"{name}[{i}]", number, 0) for i, number in enumerate(value)]
     if len(values) != num_blocks:
-        raise ValueError(f"`{name}` must be a number, or one number for each of the {num_blocks} blocks. Received: {len(values)}.")
+        raise ValueError(
+            f"`{name}` must be a number, or one number for each of the {num_blocks} blocks. "
+            f"Received: {len(values)}."
+        )
     return np.array(values)

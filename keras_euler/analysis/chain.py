@@ -18,13 +18,13 @@ class Chain:
     """A functional model in which a visitor sees, and may change, every call of a layer.
 
     Args:
-        model: A functional or Sequential Keras model with `EulerResidual` layers, or with `EulerAdd`s in its graph as `eulerize`
-            makes it. Weights are shared.
+        model: A functional or Sequential Keras model with `EulerResidual` layers, or with
+            `EulerAdd`s in its graph as `eulerize` makes it. Weights are shared.
 
     Attributes:
         kind: Class of the blocks, `EulerResidual` or `EulerAdd`.
-        factors: List of the step factor of each block that x passes; the initial value if h is trained. A layer that is called
-            several times counts as several blocks.
+        factors: List of the step factor of each block that x passes; the initial value if h is
+            trained. A layer that is called several times counts as several blocks.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -39,17 +39,20 @@ class Chain:
         self.factors = [layer.h for layer in residuals or found_blocks]
         if 0 < len(residuals) < len(found_blocks):
             raise ValueError(
-                f"`model` has {len(residuals)} EulerResidual layers and {len(found_blocks) - len(residuals)} EulerAdds in its "
+                f"`model` has {len(residuals)} EulerResidual layers and "
+                f"{len(found_blocks) - len(residuals)} EulerAdds in its "
                 "graph. All its blocks must be of one kind."
             )
         if not found_blocks:
             raise ValueError(
-                f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: {type(model).__name__} named "
+                f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: "
+                f"{type(model).__name__} named "
                 f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
             )
 
     def run(self, x: Tensor, visit: Visitor, training: bool = False) -> Tensor:
-        """Run the model with `visit(layer, x)` in place of each call of an `EulerAdd` or a layer of one input; no state changes."""
+        """Run the model with `visit(layer, x)` in place of each call of an `EulerAdd` or a layer of
+        one input; no state changes."""
         self.visit = visit
         try:
             # This keeps the statistics of BatchNormalization, and JAX can trace it.
@@ -59,7 +62,8 @@ class Chain:
             self.visit = run_layer
 
     def _tapped(self, graph: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
-        """Return a copy of the graph with a tap on every layer, and the blocks that it calls, in order."""
+        """Return a copy of the graph with a tap on every layer, and the blocks that it calls, in
+        order."""
         copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> copy
         blocks_of: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
         called: list[keras.layers.Layer] = []  # the blocks of all calls
@@ -69,7 +73,9 @@ class Chain:
                 return old
             if id(old) not in copies:
                 own = [old] if isinstance(old, (EulerAdd, EulerResidual)) else []
-                new, own = self._tapped(functional(old)) if is_graph(old) else (_Tap(old, self), own)
+                new, own = (
+                    self._tapped(functional(old)) if is_graph(old) else (_Tap(old, self), own)
+                )
                 copies[id(old)], blocks_of[id(new)] = new, own
             return copies[id(old)]
 
@@ -93,7 +99,9 @@ class _Tap(keras.layers.Layer):
             return self.chain.visit(self.layer, args[0])
         if set(kwargs) - {"mask"} or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
             return self.layer(*args, **kwargs)
-        with _backend.masked(args[0], kwargs.get("mask")):  # in a graph the mask of a tensor is an argument
+        with _backend.masked(
+            args[0], kwargs.get("mask")
+        ):  # in a graph the mask of a tensor is an argument
             return self.chain.visit(self.layer, args[0])
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
@@ -114,14 +122,17 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
         training: Whether the layers run as in training.
 
     Returns:
-        `(steps, end)`: a list of pairs of a layer (a block, or a layer between two) and its input, and the last block's output.
+        `(steps, end)`: a list of pairs of a layer (a block, or a layer between two) and its input,
+        and the last block's output.
 
     Raises:
-        ValueError: The model is not a chain: a block's input is not the output of the layer before it.
+        ValueError: The model is not a chain: a block's input is not the output of the layer before
+            it.
     """
     if chain.kind is not EulerResidual:
         raise ValueError(
-            "The blocks must be EulerResidual layers: the propositions need each branch alone. Received: a model of EulerAdds. "
+            "The blocks must be EulerResidual layers: the propositions need each branch alone. "
+            "Received: a model of EulerAdds. "
             "Use `gradient_norms` or `suggest_h`, which take it."
         )
     steps, outputs = [], []
@@ -141,7 +152,8 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
         layer, x = steps[i + 1]
         if x is not outputs[i] and not _equal(x, outputs[i]):
             raise ValueError(
-                f"The blocks must be a chain, each fed by the layer before it. {layer.name!r} is not fed by {steps[i][0].name!r}."
+                f"The blocks must be a chain, each fed by the layer before it. {layer.name!r} is "
+                f"not fed by {steps[i][0].name!r}."
             )
     return steps[first : last + 1], outputs[last]
 

@@ -14,25 +14,30 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.inputs import sparse_loss
 
 
-def gradient_norms(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, training: bool = False) -> Array:
+def gradient_norms(
+    model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, training: bool = False
+) -> Array:
     """Norms of the gradients at each block boundary, `|dL/dx_n|`.
 
     Args:
         model: A functional or Sequential Keras model with `EulerResidual` blocks in a chain.
         x: Batch of inputs.
         y: Labels of the batch.
-        loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical cross entropy, of probabilities
-            if the model's outputs are such (not negative, with the sum 1), else of logits.
-        training: Whether batch norm and random layers run as in training. No state changes in either case.
+        loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical
+            cross entropy, of probabilities if the model's outputs are such (not negative, with the
+            sum 1), else of logits.
+        training: Whether batch norm and random layers run as in training. No state changes in
+            either case.
 
     Returns:
-        Float64 array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's output. For a model of
-        `EulerAdd`s, as `eulerize` makes it, `(D,)`: one norm per sum.
+        Float64 array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's
+        output. For a model of `EulerAdd`s, as `eulerize` makes it, `(D,)`: one norm per sum.
 
     Raises:
         TypeError: `model` is not a Keras model, or `x` are texts and the model takes ids.
-        ValueError: The model has no blocks, its blocks are not a chain, or it has several inputs or outputs; the batch is empty or
-            not finite; `y` is missing, has another length, or has labels that are not classes of the model.
+        ValueError: The model has no blocks, its blocks are not a chain, or it has several inputs or
+            outputs; the batch is empty or not finite; `y` is missing, has another length, or has
+            labels that are not classes of the model.
 
     Example:
 
@@ -46,13 +51,18 @@ def gradient_norms(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = 
 
 
 def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) -> list[Array]:
-    """Gradients of the loss at each block boundary, taken with respect to zero tensors added there."""
+    """Gradients of the loss at each block boundary, taken with respect to zero tensors added
+    there."""
     x = keras.ops.convert_to_tensor(x)
     if loss:
         loss_of = keras.losses.get(loss)
     else:
-        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_probabilities(chain.run(x[:2], run_layer)))
-    places = _sums(chain, x, training) if chain.kind is EulerAdd else _boundaries(chain, x, training)
+        loss_of = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
+        )
+    places = (
+        _sums(chain, x, training) if chain.kind is EulerAdd else _boundaries(chain, x, training)
+    )
 
     def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
@@ -69,7 +79,9 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
         visit = at_sums if chain.kind is EulerAdd else at_blocks
         return keras.ops.mean(loss_of(y, chain.run(x, visit, training)))
 
-    zeros = [np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places]
+    zeros = [
+        np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places
+    ]
     return _backend.gradients(total, zeros)
 
 
@@ -106,8 +118,11 @@ def _are_probabilities(outputs: Tensor) -> bool:
     return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 
-def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None) -> tuple[Array, Tensor]:
-    """Return `x` as the model takes it, and `y` as a tensor, or raise: a compiled step would give NaN for wrong data."""
+def checked_batch(
+    model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None
+) -> tuple[Array, Tensor]:
+    """Return `x` as the model takes it, and `y` as a tensor, or raise: a compiled step would give
+    NaN for wrong data."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
         raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
@@ -116,11 +131,15 @@ def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = N
         raise ValueError("`y` must be the labels of `x`: the loss needs them. Received: y=None.")
     y = as_numbers("y", keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
     if len(x) != len(y):
-        raise ValueError(f"`x` and `y` must have the same number of rows. Received: the shapes {x.shape} and {y.shape}.")
+        raise ValueError(
+            f"`x` and `y` must have the same number of rows. Received: the shapes {x.shape} and "
+            f"{y.shape}."
+        )
     num_classes = model.output_shape[-1] or np.inf
     if loss is None and y.size != len(y):
         raise ValueError(
-            f"`y` must be one class in 0..{num_classes - 1} per row. Pass a `loss` for other labels. Received: the shape {y.shape}."
+            f"`y` must be one class in 0..{num_classes - 1} per row. Pass a `loss` for other "
+            f"labels. Received: the shape {y.shape}."
         )
     sparse = sparse_loss(loss)
     if loss is None or sparse:
@@ -129,7 +148,8 @@ def checked_batch(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = N
 
 
 def checked_inputs(model: keras.Model, x: Any) -> Array:
-    """Return `x` as the model takes it, or raise unless it is an array of finite numbers with at least one row."""
+    """Return `x` as the model takes it, or raise unless it is an array of finite numbers with at
+    least one row."""
     x = keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else as_array("x", x)
     if hasattr(model, "prepare_inputs"):
         x = model.prepare_inputs(x)

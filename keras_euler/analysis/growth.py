@@ -1,4 +1,5 @@
-"""The growth of gradients and input noise from block to block, beside the bounds of the paper's propositions."""
+"""The growth of gradients and input noise from block to block, beside the bounds of the paper's
+propositions."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -21,7 +22,18 @@ from keras_euler.layers import EulerResidual
 # Activations I with |I(a) - I(b)| <= |a - b|, as the propositions assume.
 NON_EXPANSIVE = tuple(
     keras.activations.get(name)
-    for name in ("linear", "relu", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid", "softplus", "softsign")
+    for name in (
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "tanh",
+        "hard_tanh",
+        "sigmoid",
+        "softplus",
+        "softsign",
+    )
 )
 
 
@@ -31,12 +43,15 @@ class Growth:
 
     Attributes:
         names: Names of the D blocks.
-        measured: Array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's output.
+        measured: Array `(D + 1,)`, from `x_0`, the first block's input, to `x_D`, the last block's
+            output.
         bound: Array `(D + 1,)`: the proposition's bound on `measured`.
         W: The W of the bound, the largest of `branches`.
         h: Array `(D,)` of step factors.
-        shortcut_norms: Array `(D,)`: norms of the shortcuts times `skip`, including the layers after a block; 1 for the identity.
-        branches: Array `(D,)`: measured norms of the branches; with `scheme="heun"` or `"rk4"`, of the weighted sum of the stages.
+        shortcut_norms: Array `(D,)`: norms of the shortcuts times `skip`, including the layers
+            after a block; 1 for the identity.
+        branches: Array `(D,)`: measured norms of the branches; with `scheme="heun"` or `"rk4"`, of
+            the weighted sum of the stages.
         steps: Array `(D,)`: mean of `|x_{n+1} - x_n|`; nan where the shapes differ.
 
     Example:
@@ -57,19 +72,37 @@ class Growth:
     steps: Array
 
     def __str__(self) -> str:
-        lines = [f"{'block':<20} {'measured':>10} {'bound':>10} {'branch':>10} {'shortcut':>10} {'step':>10}"]
-        rows = zip(self.names, self.measured, self.bound, self.branches, self.shortcut_norms, self.steps, strict=False)
-        lines += [f"{name:<20} " + " ".join(f"{number:10.4g}" for number in numbers) for name, *numbers in rows]
+        lines = [
+            f"{'block':<20} {'measured':>10} {'bound':>10} {'branch':>10} {'shortcut':>10} "
+            f"{'step':>10}"
+        ]
+        rows = zip(
+            self.names,
+            self.measured,
+            self.bound,
+            self.branches,
+            self.shortcut_norms,
+            self.steps,
+            strict=False,
+        )
+        lines += [
+            f"{name:<20} " + " ".join(f"{number:10.4g}" for number in numbers)
+            for name, *numbers in rows
+        ]
         lines.append(f"{'output':<20} {self.measured[-1]:10.4g} {self.bound[-1]:10.4g}")
         return "\n".join([*lines, f"W = {self.W:.4g}"])
 
 
-def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, num_iterations: int = 20) -> Growth:
-    """Measure the gradients at each block boundary, beside the bound of Proposition 1 in its spectral form.
+def gradient_growth(
+    model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss = None, num_iterations: int = 20
+) -> Growth:
+    """Measure the gradients at each block boundary, beside the bound of Proposition 1 in its
+    spectral form.
 
-    `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode. Call `calibrate_batch_norm` first if the model is
-    untrained. `branches` are the spectral norms of `dF/dx`, by power iteration, for the worst example of the batch. The iteration
-    estimates them from below, so that `measured` may slightly exceed the bound; more iterations help.
+    `measured` is `|dL/dx_n|` over the batch, with batch norm in inference mode. Call
+    `calibrate_batch_norm` first if the model is untrained. `branches` are the spectral norms of
+    `dF/dx`, by power iteration, for the worst example of the batch. The iteration estimates them
+    from below, so that `measured` may slightly exceed the bound; more iterations help.
 
     Args:
         model, x, y, loss: As for `gradient_norms`.
@@ -83,7 +116,9 @@ def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss =
 
     Example:
 
-    >>> growth = gradient_growth(EulerResNet(depth=8), np.ones((2, 32, 32, 3), "float32"), np.array([0, 1]))
+    >>> growth = gradient_growth(
+    ...     EulerResNet(depth=8), np.ones((2, 32, 32, 3), "float32"), np.array([0, 1])
+    ... )
     >>> bool((growth.measured <= 1.01 * growth.bound).all())
     True
     """
@@ -93,18 +128,23 @@ def gradient_growth(model: keras.Model, x: ArrayLike, y: ArrayLike, loss: Loss =
     measured = np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
-    branches = np.array([spectral_norm(block.increment, x, num_iterations) for block, x in network.blocks])
+    branches = np.array(
+        [spectral_norm(block.increment, x, num_iterations) for block, x in network.blocks]
+    )
     h, shortcuts = network.h * network.after, network.shortcut_norms * network.after
     bound = gradient_bounds(measured[-1], h, branches.max(), len(branches), shortcuts)
     return network.growth(measured, bound, branches)
 
 
-def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: int = 20, seed: int = 0) -> Growth:
+def noise_growth(
+    model: keras.Model, x: ArrayLike, eps: float, num_iterations: int = 20, seed: int = 0
+) -> Growth:
     """Measure the growth of input noise from block to block, beside the bound of Proposition 2.
 
-    `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, with batch norm in inference mode. The noise of an input has a
-    random direction and the norm `eps`; the bound starts at the distance measured at the first block. `branches` are
-    `|F(x^eps_n) - F(x_n)|` of the worst example.
+    `measured` is `eps_n = |x^eps_n - x_n|` of the worst example, with batch norm in inference mode.
+    The noise of an input has a random direction and the norm `eps`; the bound starts at the
+    distance measured at the first block. `branches` are `|F(x^eps_n) - F(x_n)|` of the worst
+    example.
 
     Args:
         model: As for `gradient_norms`.
@@ -118,11 +158,14 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
 
     Raises:
         TypeError: `model` is not a Keras model, or `x` is not of floating numbers.
-        ValueError: The model has no blocks, or they are not a chain; `x` is empty or not finite; `eps` is not positive.
+        ValueError: The model has no blocks, or they are not a chain; `x` is empty or not finite;
+            `eps` is not positive.
 
     Example:
 
-    >>> growth = noise_growth(EulerResNet(depth=8, h=0.1), np.ones((2, 32, 32, 3), "float32"), eps=1.0)
+    >>> growth = noise_growth(
+    ...     EulerResNet(depth=8, h=0.1), np.ones((2, 32, 32, 3), "float32"), eps=1.0
+    ... )
     >>> bool((growth.measured <= growth.bound * 1.01).all())
     True
     """
@@ -134,14 +177,17 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
     if not (np.issubdtype(x.dtype, np.floating) and keras.backend.is_float_dtype(input_dtype)):
         raise TypeError(
             "`x` and the model's input must be floating numbers, to which noise can be added. "
-            f"Received: {x.dtype}, for a model of {input_dtype}. Pass the part of the model after its embedding or scaling."
+            f"Received: {x.dtype}, for a model of {input_dtype}. Pass the part of the model after "
+            f"its embedding or scaling."
         )
     x = checked_inputs(model, x)
     noise = np.random.default_rng(seed).normal(size=x.shape)
     noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
     batches = (keras.ops.convert_to_tensor(batch) for batch in (x, (x + noise).astype(x.dtype)))
     clean, noisy = (_Blocks(*blocks(chain, batch), num_iterations) for batch in batches)
-    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [(clean.end, noisy.end)]
+    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [
+        (clean.end, noisy.end)
+    ]
     measured = np.array([_distance(a, b) for a, b in pairs])
     changes = []
     for (block, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True):
@@ -157,8 +203,9 @@ def noise_growth(model: keras.Model, x: ArrayLike, eps: float, num_iterations: i
 def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     """Set the moving statistics of all batch norms to those of a batch.
 
-    In an untrained model they are 0 and 1, so that inference mode differs from the network that training starts with. In a block
-    with `scheme="heun"` or `"rk4"` they become those of the last stage.
+    In an untrained model they are 0 and 1, so that inference mode differs from the network that
+    training starts with. In a block with `scheme="heun"` or `"rk4"` they become those of the last
+    stage.
 
     Args:
         model: A Keras model.
@@ -171,14 +218,20 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     Example:
 
     >>> model = EulerResNet(depth=8)
-    >>> calibrate_batch_norm(model, np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32"))
+    >>> calibrate_batch_norm(
+    ...     model, np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
+    ... )
     >>> bool(keras.ops.any(model.get_layer("stem_norm").moving_mean != 0))
     True
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     x = checked_inputs(model, x)
-    layers = [layer for layer in _backend.all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [
+        layer
+        for layer in _backend.all_layers(model)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     momenta = [layer.momentum for layer in layers]
     try:
         for layer in layers:
@@ -190,26 +243,37 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
 
 
 class _Blocks:
-    """The blocks with their inputs, the norms of their shortcuts, and the norms of the layers after each block."""
+    """The blocks with their inputs, the norms of their shortcuts, and the norms of the layers after
+    each block."""
 
     def __init__(self, steps: Steps, end: Tensor, num_iterations: int) -> None:
         self.steps, self.end = steps, end
         self.blocks = [(layer, x) for layer, x in steps if isinstance(layer, EulerResidual)]
         for block, _ in self.blocks:
             if not _is_non_expansive(block.activation):
-                name = getattr(block.activation, "name", getattr(block.activation, "__name__", block.activation))
+                name = getattr(
+                    block.activation,
+                    "name",
+                    getattr(block.activation, "__name__", block.activation),
+                )
                 raise ValueError(
-                    "The propositions need blocks whose activation does not expand distances, such as relu or None. "
+                    "The propositions need blocks whose activation does not expand distances, "
+                    "such as relu or None. "
                     f"Received: {block.name!r} with activation={name!r}."
                 )
-        self.norms = [1.0 if function is None else spectral_norm(function, x, num_iterations) for function, x in self._passed()]
+        self.norms = [
+            1.0 if function is None else spectral_norm(function, x, num_iterations)
+            for function, x in self._passed()
+        ]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
 
     @property
     def shortcut_norms(self) -> Array:
         """Norms of the shortcuts, an array `(D,)`."""
         pairs = zip(self.steps, self.norms, strict=True)
-        return np.array([layer.skip * norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)])
+        return np.array(
+            [layer.skip * norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)]
+        )
 
     @property
     def after(self) -> Array:
@@ -223,7 +287,8 @@ class _Blocks:
         return np.array(norms)
 
     def widen(self, other: "_Blocks") -> None:
-        """Raise the norms to the largest growth of the distance between these inputs and those of another batch.
+        """Raise the norms to the largest growth of the distance between these inputs and those of
+        another batch.
 
         For a nonlinear layer the derivative at one point says nothing about distant points.
         """
@@ -235,7 +300,8 @@ class _Blocks:
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
     def _passed(self) -> Iterator[tuple[Callable[[Tensor], Tensor] | None, Tensor]]:
-        """Yield for each step the function on the path beside the branches, None for the identity, and its input."""
+        """Yield for each step the function on the path beside the branches, None for the identity,
+        and its input."""
         for layer, x in self.steps:
             if not isinstance(layer, EulerResidual):
                 yield layer, x
@@ -245,12 +311,16 @@ class _Blocks:
     def growth(self, measured: Array, bound: Array, branches: Array) -> Growth:
         ends = [*(x for _, x in self.blocks[1:]), self.end]
         steps = [
-            float(np.mean(_norms(float64_array(y) - float64_array(x)))) if tuple(x.shape) == tuple(y.shape) else np.nan
+            float(np.mean(_norms(float64_array(y) - float64_array(x))))
+            if tuple(x.shape) == tuple(y.shape)
+            else np.nan
             for (_, x), y in zip(self.blocks, ends, strict=True)
         ]
         names = [layer.name for layer, _ in self.blocks]
         norms = self.shortcut_norms * self.after
-        return Growth(names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps))
+        return Growth(
+            names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps)
+        )
 
 
 def _chained(layers: list[keras.layers.Layer]) -> Callable[[Tensor], Tensor]:

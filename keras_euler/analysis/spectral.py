@@ -10,8 +10,11 @@ from keras_euler._checks import check_integer
 from keras_euler._types import Tensor
 
 
-def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iterations: int = 20, seed: int = 0) -> float:
-    """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an estimate from below.
+def spectral_norm(
+    function: Callable[[Tensor], Tensor], x: Tensor, num_iterations: int = 20, seed: int = 0
+) -> float:
+    """The largest spectral norm of `dF/dx` over a batch, by power iteration with `J^T J`: an
+    estimate from below.
 
     Args:
         function: Function of a tensor `(batch, ...)` that treats each example separately.
@@ -28,13 +31,18 @@ def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iteration
 
     Example:
 
-    >>> round(spectral_norm(lambda x: keras.ops.multiply(x, [1.0, 3.0]), np.ones((1, 2), "float32")), 3)
+    >>> round(
+    ...     spectral_norm(lambda x: keras.ops.multiply(x, [1.0, 3.0]), np.ones((1, 2), "float32")),
+    ...     3,
+    ... )
     3.0
     """
     check_integer("num_iterations", num_iterations, 1)
     x = keras.ops.stop_gradient(keras.ops.convert_to_tensor(x))
     forward, backward = _backend.linearized(function, x)
-    v = keras.ops.convert_to_tensor(np.random.default_rng(seed).normal(size=x.shape).astype("float32"))
+    v = keras.ops.convert_to_tensor(
+        np.random.default_rng(seed).normal(size=x.shape).astype("float32")
+    )
     v = keras.ops.cast(v, x.dtype)
     for _ in range(num_iterations):
         v, _ = _normalized(v)
@@ -45,7 +53,8 @@ def spectral_norm(function: Callable[[Tensor], Tensor], x: Tensor, num_iteration
 
 
 def _normalized(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide each example by its L2 norm; return it and the norms. The sums are float32 at least: float16 ends at 65504."""
+    """Divide each example by its L2 norm; return it and the norms. The sums are float32 at least:
+    float16 ends at 65504."""
     wide = keras.ops.cast(tensor, _backend.wide_dtype([tensor.dtype]))
     axes = tuple(range(1, len(tensor.shape)))
     norms = keras.ops.sqrt(keras.ops.sum(keras.ops.square(wide), axis=axes, keepdims=True))

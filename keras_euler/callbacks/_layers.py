@@ -21,16 +21,17 @@ MOMENTS = ("mean", "stddev", "zeros")
 class Layers:
     """The layers of a model that own some of its variables.
 
-    A layer is named by its own name and those of the layers around it, joined by `/` (`stage1_block1/conv1`); models inside
-    models add nothing to the name. (A variable's `path` is similar, but changes when a model is loaded.) Repeated names get
-    `#2`, `#3` and so on.
+    A layer is named by its own name and those of the layers around it, joined by `/`
+    (`stage1_block1/conv1`); models inside models add nothing to the name. (A variable's `path` is
+    similar, but changes when a model is loaded.) Repeated names get `#2`, `#3` and so on.
 
     Args:
         model: A built Keras model.
         variables: List of the model's variables.
-        selection: None for all layers, or one of the following or a list of them: a name (`"stage1_block1/conv1"`), a
-            pattern with `*`, `?` or `[...]` (`"stage1_*/conv1"`), or a position. Positions are integers from 1 and count the
-            layers with a kernel (a variable of two or more axes).
+        selection: None for all layers, or one of the following or a list of them: a name
+            (`"stage1_block1/conv1"`), a pattern with `*`, `?` or `[...]` (`"stage1_*/conv1"`), or a
+            position. Positions are integers from 1 and count the layers with a kernel (a variable
+            of two or more axes).
 
     Attributes:
         names: Names of the selected layers, in the order of the variables.
@@ -40,7 +41,9 @@ class Layers:
         TypeError: `selection` has another type.
     """
 
-    def __init__(self, model: keras.Model, variables: list[keras.Variable], selection: Selection = None) -> None:
+    def __init__(
+        self, model: keras.Model, variables: list[keras.Variable], selection: Selection = None
+    ) -> None:
         owner_of = _owners(model)
         indices: dict[str, list[int]] = {}
         names: dict[tuple[str, int], str] = {}
@@ -48,7 +51,9 @@ class Layers:
         for index, variable in enumerate(variables):
             owner = name, _ = owner_of[id(variable)]
             if owner not in names:
-                repeats = sum(other.partition("#")[0] == name for other in (*RESERVED, *names.values()))
+                repeats = sum(
+                    other.partition("#")[0] == name for other in (*RESERVED, *names.values())
+                )
                 names[owner] = f"{name}#{repeats + 1}" if repeats else name
             name = names[owner]
             indices.setdefault(name, []).append(index)
@@ -60,9 +65,12 @@ class Layers:
             selection = [selection] if isinstance(selection, (str, numbers.Integral)) else selection
             if not isinstance(selection, (list, tuple)) or not selection:
                 raise TypeError(
-                    f"`layers` must be None or a non-empty list of names, patterns and positions. Received: layers={selection!r}."
+                    f"`layers` must be None or a non-empty list of names, patterns and positions. "
+                    f"Received: layers={selection!r}."
                 )
-            selected = {name for item in selection for name in _matches(item, list(indices), with_kernel)}
+            selected = {
+                name for item in selection for name in _matches(item, list(indices), with_kernel)
+            }
         self.names = [name for name in indices if name in selected]
         self._indices = [indices[name] for name in self.names]
         self._sizes = np.array([math.prod(variable.shape) for variable in variables], "float64")
@@ -77,19 +85,24 @@ class Layers:
             List of floats, one per name, and the total.
         """
         norms = [float(norm) for norm in norms]
-        return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [math.hypot(*norms)]
+        return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [
+            math.hypot(*norms)
+        ]
 
     def moments(self, moments: Array) -> Array:
-        """Mean, standard deviation and share of zeros of the selected layers, and of all variables together.
+        """Mean, standard deviation and share of zeros of the selected layers, and of all variables
+        together.
 
-        With n_i numbers, mean m_i and standard deviation s_i of each variable, the mean is `m = sum_i n_i m_i / sum_i n_i`, and
-        the variance is `sum_i n_i (s_i ** 2 + (m_i - m) ** 2) / sum_i n_i`.
+        With n_i numbers, mean m_i and standard deviation s_i of each variable, the mean is `m =
+        sum_i n_i m_i / sum_i n_i`, and the variance is `sum_i n_i (s_i ** 2 + (m_i - m) ** 2) /
+        sum_i n_i`.
 
         Args:
             moments: Array `(..., 3, variables)`, in the order of `MOMENTS`.
 
         Returns:
-            Array `(..., columns)`: one column per name and the total for the mean, then for the others.
+            Array `(..., columns)`: one column per name and the total for the mean, then for the
+            others.
         """
         groups = [*self._indices, list(range(len(self._sizes)))]
         order, starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
@@ -97,7 +110,9 @@ class Layers:
         mean, stddev, zeros = values[..., 0, :], values[..., 1, :], values[..., 2, :]
 
         def average(numbers: Array) -> Array:
-            return np.add.reduceat(sizes * numbers, starts, axis=-1) / np.add.reduceat(sizes, starts)
+            return np.add.reduceat(sizes * numbers, starts, axis=-1) / np.add.reduceat(
+                sizes, starts
+            )
 
         with np.errstate(invalid="ignore", over="ignore"):  # gradients that are not finite
             means = average(mean)
@@ -110,7 +125,9 @@ def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str,
     """Return a dict of the id of a variable -> (name, id) of the layer that owns it."""
     owners = {id(variable): (prefix or variable.name, id(layer)) for variable in layer.variables}
     for part in inner_layers(layer):
-        name = prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
+        name = (
+            prefix if isinstance(part, keras.Model) else f"{prefix}/{part.name}".removeprefix("/")
+        )
         owners |= _owners(part, name)
     return owners
 
@@ -122,14 +139,16 @@ def _matches(item: str | int, names: list[str], with_kernel: list[str]) -> list[
     if isinstance(item, numbers.Integral):
         if not 1 <= item <= len(with_kernel):
             raise ValueError(
-                f"A position in `layers` must be that of a layer with a kernel, from 1 to {len(with_kernel)}. Received: {item}."
+                f"A position in `layers` must be that of a layer with a kernel, from 1 to "
+                f"{len(with_kernel)}. Received: {item}."
             )
         return [with_kernel[item - 1]]
     matches = [item] if item in names else fnmatch.filter(names, item)
     if not matches:
         similar = difflib.get_close_matches(item, names, 3, 0.4) or names[:3]
         raise ValueError(
-            f"`layers` must name layers with trainable variables. Received: {item!r}, which matches none of {len(names)}. "
+            f"`layers` must name layers with trainable variables. Received: {item!r}, which "
+            f"matches none of {len(names)}. "
             f"Pass names such as {', '.join(similar)}."
         )
     return matches

@@ -29,17 +29,25 @@ def warn_of_earlier_reporters(
         names: Names that it adds.
         informed: Classes of callbacks that get the numbers in another way.
     """
-    missed = [type(other).__name__ for other in _preceding(callback) if _reports(other) and not isinstance(other, informed)]
+    missed = [
+        type(other).__name__
+        for other in _preceding(callback)
+        if _reports(other) and not isinstance(other, informed)
+    ]
     if missed:
         columns, kind = ", ".join(f"`{name}`" for name in names), type(callback).__name__
         reporters = ", ".join(dict.fromkeys(missed))
-        warnings.warn(f"{reporters} will not see {columns}: in the list of callbacks, pass {kind} first.", stacklevel=3)
+        warnings.warn(
+            f"{reporters} will not see {columns}: in the list of callbacks, pass {kind} first.",
+            stacklevel=3,
+        )
 
 
 def _preceding(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
     """Return the callbacks that run before this one.
 
-    Keras passes no reference to the list, so it is looked up among the callers: `CallbackList` calls all hooks.
+    Keras passes no reference to the list, so it is looked up among the callers: `CallbackList`
+    calls all hooks.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -52,7 +60,8 @@ def _preceding(callback: keras.callbacks.Callback) -> list[keras.callbacks.Callb
 
 
 def _reports(callback: keras.callbacks.Callback) -> bool:
-    """Return whether a callback uses the logs of an epoch: by class for those of Keras, else by the code of `on_epoch_end`."""
+    """Return whether a callback uses the logs of an epoch: by class for those of Keras, else by the
+    code of `on_epoch_end`."""
     if isinstance(callback, REPORTERS):
         return True
     method = callback.on_epoch_end
@@ -62,5 +71,7 @@ def _reports(callback: keras.callbacks.Callback) -> bool:
     if code is None:  # not written in Python
         return True
     logs = code.co_varnames[code.co_argcount - 1]
-    used = [instruction.argval for instruction in dis.get_instructions(code)]  # some instructions load two variables
+    used = [
+        instruction.argval for instruction in dis.get_instructions(code)
+    ]  # some instructions load two variables
     return any(logs == name or (isinstance(name, tuple) and logs in name) for name in used)

@@ -16,10 +16,11 @@ PERIODS = ("iteration", "epoch")
 
 
 class NormLogger(keras.callbacks.Callback):
-    """Write norms by layer to a CSV file or pass them to a function. Abstract: a subclass measures and reads the norms.
+    """Write norms by layer to a CSV file or pass them to a function. Abstract: a subclass measures
+    and reads the norms.
 
-    Norms are read at the **beginning** of the next step: with a hook at the end of a step, Keras would wait for the device
-    every time.
+    Norms are read at the **beginning** of the next step: with a hook at the end of a step, Keras
+    would wait for the device every time.
 
     Attributes:
         totals: Names of the numbers that a subclass adds to the logs of an epoch.
@@ -27,11 +28,20 @@ class NormLogger(keras.callbacks.Callback):
 
     totals: tuple[str, ...] = ()
 
-    def __init__(self, output: PathLike | StepFunction, layers: Selection = None, per: str = "iteration", flush: int = 100) -> None:
+    def __init__(
+        self,
+        output: PathLike | StepFunction,
+        layers: Selection = None,
+        per: str = "iteration",
+        flush: int = 100,
+    ) -> None:
         super().__init__()
-        if not callable(output) and (not isinstance(output, (str, os.PathLike)) or not os.fspath(output)):
+        if not callable(output) and (
+            not isinstance(output, (str, os.PathLike)) or not os.fspath(output)
+        ):
             raise TypeError(
-                f"`output` must be the path of a file to write, or a function of step and norms. Received: output={output!r}."
+                f"`output` must be the path of a file to write, or a function of step and norms. "
+                f"Received: output={output!r}."
             )
         self.output = output
         self._receiver = Calls(output) if callable(output) else os.fspath(output)
@@ -84,11 +94,13 @@ class NormLogger(keras.callbacks.Callback):
         return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model: keras.Model) -> None:
-        """Raise the error that `fit` would raise if `model` lacks one of the layers; write nothing."""
+        """Raise the error that `fit` would raise if `model` lacks one of the layers; write
+        nothing."""
         Layers(model, model.trainable_variables, self.layers)
 
     def save_epoch(self) -> Config:
-        """Write the rows so far, and return what the rest of the epoch needs of them, as a JSON-serializable dict."""
+        """Write the rows so far, and return what the rest of the epoch needs of them, as a
+        JSON-serializable dict."""
         return {}
 
     def restore_epoch(self, saved: Config) -> None:
@@ -101,7 +113,9 @@ class NormLogger(keras.callbacks.Callback):
     def columns(self) -> list[str]:
         """Names of the columns after the first."""
         names = [*self._layers.names, "total"]
-        return names + [f"{name}/{moment}" for moment in MOMENTS for name in names if self.logs_moments()]
+        return names + [
+            f"{name}/{moment}" for moment in MOMENTS for name in names if self.logs_moments()
+        ]
 
     def logs_moments(self) -> bool:
         """Whether columns with mean, standard deviation and share of zeros follow the norms."""
@@ -125,7 +139,8 @@ class NormLogger(keras.callbacks.Callback):
 
 
 def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Return the optimizer inside loss scaling and recording, which count iterations differently."""
+    """Return the optimizer inside loss scaling and recording, which count iterations
+    differently."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer

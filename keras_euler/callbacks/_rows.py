@@ -15,13 +15,14 @@ from keras_euler._types import PathLike
 class Rows:
     """Rows of numbers under a header; the first column counts up.
 
-    Rows are appended in one write, and a partial line that a kill or a full disk leaves is cut off. A file with other columns is
-    never changed. Special files such as /dev/null are only written to.
+    Rows are appended in one write, and a partial line that a kill or a full disk leaves is cut off.
+    A file with other columns is never changed. Special files such as /dev/null are only written to.
 
     Args:
         path: The file. Missing folders are created.
         columns: Names of the columns.
-        start: Keep rows whose first number is smaller, and cut off the others. 0 or None starts a new file.
+        start: Keep rows whose first number is smaller, and cut off the others. 0 or None starts a
+            new file.
 
     Attributes:
         last: The first number of the last row, or None.
@@ -33,7 +34,9 @@ class Rows:
     """
 
     def __init__(self, path: PathLike, columns: list[str], start: int | None) -> None:
-        self.path = Path(path).expanduser().absolute()  # before the program changes its working directory
+        self.path = (
+            Path(path).expanduser().absolute()
+        )  # before the program changes its working directory
         self._is_special = self.path.exists() and not self.path.is_file()
         if not self._is_special:
             self.path = Path(os.path.realpath(self.path))  # a symbolic link stays one
@@ -57,12 +60,16 @@ class Rows:
         """Append rows, lists of numbers."""
         if not rows:
             return
-        data = _lines([[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row] for row in rows])
+        data = _lines(
+            [[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+        )
         with self._naming_the_file():
             size = self.path.stat().st_size if self.path.exists() else 0
             if size != self._size:
                 warnings.warn(
-                    f"{self.path} was changed between two rows of this log. Pass each log a path of its own.", stacklevel=2
+                    f"{self.path} was changed between two rows of this log. Pass each log a path "
+                    f"of its own.",
+                    stacklevel=2,
                 )
             needs_header = not size and not self._is_special  # the file was deleted
             self._write(self._header + data if needs_header else data)
@@ -86,8 +93,10 @@ class Rows:
             first = file.readline(len(self._header) + 1)
         if first != self._header:
             raise ValueError(
-                f"{self.path} has other columns than this log: it is another file or another model's log, and was not changed. "
-                f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. Delete it, or pass another path."
+                f"{self.path} has other columns than this log: it is another file or another "
+                f"model's log, and was not changed. "
+                f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. "
+                f"Delete it, or pass another path."
             )
 
     def _create(self) -> None:
@@ -95,7 +104,9 @@ class Rows:
         try:
             temporary.write_bytes(self._header)
             if os.path.lexists(self.path):
-                self._write(b"")  # raises for a file without write permission, and for a link to itself
+                self._write(
+                    b""
+                )  # raises for a file without write permission, and for a link to itself
                 shutil.copymode(self.path, temporary)
             os.replace(temporary, self.path)
         except OSError:

@@ -14,43 +14,50 @@ from keras_euler.optimizers import GradientRecorder
 class GradientLogger(NormLogger):
     """Write the gradient norms of training by layer to a CSV file, or pass them to a function.
 
-    The norm of a layer is `g_layer = sqrt(sum_i g_i ** 2)` over its variables `w_i`, where `g_i = |dL/dw_i|_2` is measured on
-    the device by `keras_euler.GradientRecorder`, which must be the optimizer. This callback reads the recorder's ring buffer
-    once per `flush` steps.
+    The norm of a layer is `g_layer = sqrt(sum_i g_i ** 2)` over its variables `w_i`, where `g_i =
+    |dL/dw_i|_2` is measured on the device by `keras_euler.GradientRecorder`, which must be the
+    optimizer. This callback reads the recorder's ring buffer once per `flush` steps.
 
-    Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With `per="epoch"` the first column
-    is `epoch`, from 0. The others are means over the iterations of the epoch, and maxima in columns that end in `_max`.
-    With `GradientRecorder(..., moments=True)`, mean, standard deviation and share of zeros of each layer's gradient follow in
-    the columns `layer/mean`, `layer/stddev` and `layer/zeros`.
+    Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With
+        `per="epoch"` the first column
+    is `epoch`, from 0. The others are means over the iterations of the epoch, and maxima in columns
+    that end in `_max`. With `GradientRecorder(..., moments=True)`, mean, standard deviation and
+    share of zeros of each layer's gradient follow in the columns `layer/mean`, `layer/stddev` and
+    `layer/zeros`.
 
-    A function is called once per row, with the number of the iteration or epoch and a dict of the other columns. One line sends
-    them to an experiment tracker: `lambda step, norms: wandb.log(norms, step=step)`.
+    A function is called once per row, with the number of the iteration or epoch and a dict of the
+    other columns. One line sends them to an experiment tracker: `lambda step, norms:
+    wandb.log(norms, step=step)`.
 
-    The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the total. The progress bar
-    and History show them. CSVLogger, TensorBoard and other callbacks see them only if they come after this one in the list;
-    a warning names those that precede it.
+    The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the
+    total. The progress bar and History show them. CSVLogger, TensorBoard and other callbacks see
+    them only if they come after this one in the list; a warning names those that precede it.
 
-    Training from the start creates the file or replaces an earlier log; it rejects any other file. Training that resumes from a
-    checkpoint cuts off the rows after the checkpoint and appends, so that no iteration is logged twice. A kill loses the rows
-    since the last flush and leaves no partial line. Resumed training writes those lost rows that are still in the ring buffer.
-    A function gets the rows after the checkpoint; those that it got before the kill come again, with the same numbers.
+    Training from the start creates the file or replaces an earlier log; it rejects any other file.
+    Training that resumes from a checkpoint cuts off the rows after the checkpoint and appends, so
+    that no iteration is logged twice. A kill loses the rows since the last flush and leaves no
+    partial line. Resumed training writes those lost rows that are still in the ring buffer. A
+    function gets the rows after the checkpoint; those that it got before the kill come again, with
+    the same numbers.
 
-    A warning names layers whose gradients explode or vanish, each layer once per training. Norms are compared when they are
-    read anyway.
+    A warning names layers whose gradients explode or vanish, each layer once per training. Norms
+    are compared when they are read anyway.
 
     Args:
         output: The file, whose missing folders are created; or a function `f(step, norms)`.
-        layers: None for all layers with trainable variables, or a list of names (`"stage1_block1/conv1"`), patterns
-            (`"stage1_*/conv1"`) and positions. Positions are integers from 1 and count the layers with a kernel (a variable
-            of two or more axes): 2 is the paper's "layer 2" in `EulerResNet`.
+        layers: None for all layers with trainable variables, or a list of names
+            (`"stage1_block1/conv1"`), patterns (`"stage1_*/conv1"`) and positions. Positions are
+            integers from 1 and count the layers with a kernel (a variable of two or more axes): 2
+            is the paper's "layer 2" in `EulerResNet`.
         per: What a row covers: `"iteration"` or `"epoch"`.
         flush: Steps between two readings, an integer >= 1; at most the recorder's `capacity`.
         explode: Warn of a layer whose norm is larger or not finite. None: no such warning.
-        vanish: Warn of a layer whose norm is smaller, but not exactly 0, which frozen layers and `h=0` have. None: no such
-            warning.
+        vanish: Warn of a layer whose norm is smaller, but not exactly 0, which frozen layers and
+            `h=0` have. None: no such warning.
 
     Raises:
-        ValueError: The optimizer is not a recorder, a layer is missing, or the file is not a log of this model and these layers.
+        ValueError: The optimizer is not a recorder, a layer is missing, or the file is not a log of
+            this model and these layers.
         TypeError: An argument has the wrong type.
         OSError: The file cannot be written.
 
@@ -60,11 +67,15 @@ class GradientLogger(NormLogger):
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras_euler.GradientRecorder("sgd"), loss="mse")
     >>> file = pathlib.Path(tempfile.mkdtemp(), "gradients.csv")
-    >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(file)])
+    >>> history = model.fit(
+    ...     np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(file)]
+    ... )
     >>> print(file.read_text().strip())
     iteration,dense,total
     1,10,10
-    >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(print)])
+    >>> history = model.fit(
+    ...     np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[GradientLogger(print)]
+    ... )
     2 {'dense': 5.0, 'total': 5.0}
     """
 
@@ -97,7 +108,8 @@ class GradientLogger(NormLogger):
         if model.steps_per_execution > recorder.capacity:
             raise ValueError(
                 "The recorder's capacity must be at least `steps_per_execution`. "
-                f"Received: capacity={recorder.capacity}, steps_per_execution={model.steps_per_execution}. "
+                f"Received: capacity={recorder.capacity}, "
+                f"steps_per_execution={model.steps_per_execution}. "
                 f"Use GradientRecorder(optimizer, capacity={model.steps_per_execution}) or more."
             )
         self._recorder = recorder
@@ -108,7 +120,8 @@ class GradientLogger(NormLogger):
         return names if self.per == "iteration" else names + [f"{name}_max" for name in names]
 
     def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
-        # A layer may have been frozen after the recorder was built. An unbuilt recorder has no variables.
+        # A layer may have been frozen after the recorder was built. An unbuilt recorder has no
+        # variables.
         return self._recorder.recorded_variables or trainable_variables
 
     def last_iteration(self) -> int:
@@ -130,7 +143,9 @@ class GradientLogger(NormLogger):
         self._unread = 0
 
     def between_steps(self, batch: int) -> None:
-        steps = 0 if self._last_batch is None else batch - self._last_batch  # of the last call of the training function
+        steps = (
+            0 if self._last_batch is None else batch - self._last_batch
+        )  # of the last call of the training function
         self._last_batch = batch
         self._unread += steps
         if self._unread and self._unread + max(steps, 1) > min(self.flush, self._recorder.capacity):
@@ -149,11 +164,22 @@ class GradientLogger(NormLogger):
 
     def save_epoch(self) -> Config:
         self._read()
-        return {"columns": self.columns(), "count": self._count, "sum": self._sum.tolist(), "maximum": self._maximum.tolist()}
+        return {
+            "columns": self.columns(),
+            "count": self._count,
+            "sum": self._sum.tolist(),
+            "maximum": self._maximum.tolist(),
+        }
 
     def restore_epoch(self, saved: Config) -> None:
-        if saved.get("columns") == self.columns():  # else this logger is new, and knows the rest of the epoch
-            self._count, self._sum, self._maximum = saved["count"], np.array(saved["sum"]), np.array(saved["maximum"])
+        if (
+            saved.get("columns") == self.columns()
+        ):  # else this logger is new, and knows the rest of the epoch
+            self._count, self._sum, self._maximum = (
+                saved["count"],
+                np.array(saved["sum"]),
+                np.array(saved["maximum"]),
+            )
         self._read_to = self.last_iteration()
 
     def _clear_epoch(self) -> None:
@@ -162,13 +188,27 @@ class GradientLogger(NormLogger):
     def _read(self) -> None:
         self.model  # noqa: B018 (on JAX this copies the training state back to the variables)
         iterations, norms = self._recorder.recent(after=self._read_to)
-        rows = np.array([self._layers.norms(row[:-1]) for row in norms]).reshape(len(norms), len(self._layers.names) + 1)
+        rows = np.array([self._layers.norms(row[:-1]) for row in norms]).reshape(
+            len(norms), len(self._layers.names) + 1
+        )
         self._extremes.check(self._layers.names, iterations, rows[:, :-1])
         if self.logs_moments():
-            rows = np.concatenate([rows, self._layers.moments(self._recorder.recent_moments(after=self._read_to)[1])], axis=1)
+            rows = np.concatenate(
+                [rows, self._layers.moments(self._recorder.recent_moments(after=self._read_to)[1])],
+                axis=1,
+            )
         for row in rows:
-            self._count, self._sum, self._maximum = self._count + 1, self._sum + row, np.maximum(self._maximum, row)
+            self._count, self._sum, self._maximum = (
+                self._count + 1,
+                self._sum + row,
+                np.maximum(self._maximum, row),
+            )
         if self.per == "iteration":
-            self._rows.append([[int(number), *map(float, row)] for number, row in zip(iterations, rows, strict=True)])
+            self._rows.append(
+                [
+                    [int(number), *map(float, row)]
+                    for number, row in zip(iterations, rows, strict=True)
+                ]
+            )
         self._read_to = self._recorder.num_recorded
         self._unread = 0

@@ -12,25 +12,27 @@ from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 class MultiStepDecay(keras.callbacks.Callback):
     """Multiply the learning rate by `factor` at each milestone.
 
-    `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0. Milestones 40 and 60 with factor
-    0.1 are the paper's schedule for 80 epochs: the base rate in epochs 0 to 39, a tenth of it in 40 to 59, then a hundredth. The
-    rate depends only on the epoch, so that it is right after resuming from any checkpoint.
+    `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0.
+    Milestones 40 and 60 with factor 0.1 are the paper's schedule for 80 epochs: the base rate in
+    epochs 0 to 39, a tenth of it in 40 to 59, then a hundredth. The rate depends only on the epoch,
+    so that it is right after resuming from any checkpoint.
 
     The logs of each epoch get `learning_rate`.
 
     Args:
         milestones: Increasing epoch numbers, integers >= 0.
         factor: What each milestone multiplies the rate by, a finite number >= 0.
-        learning_rate: The base rate. None takes the optimizer's rate when `fit` begins, before another callback restores a
-            checkpoint. For an optimizer that has already trained, this is assumed to be the rate of the preceding epoch, unless
-            `training.fit` resumes and knows the base rate.
+        learning_rate: The base rate. None takes the optimizer's rate when `fit` begins, before
+            another callback restores a checkpoint. For an optimizer that has already trained, this
+            is assumed to be the rate of the preceding epoch, unless `training.fit` resumes and
+            knows the base rate.
 
     Attributes:
         base: The base rate of this training, or None before it.
 
     Raises:
-        ValueError: Milestones do not increase or are negative, or the factor or rate is invalid; at `fit`, the optimizer has a
-            `LearningRateSchedule`.
+        ValueError: Milestones do not increase or are negative, or the factor or rate is invalid; at
+            `fit`, the optimizer has a `LearningRateSchedule`.
         TypeError: An argument is not a number.
 
     Example:
@@ -40,15 +42,27 @@ class MultiStepDecay(keras.callbacks.Callback):
     [1.0, 1.0, 0.1, 0.01, 0.01]
     """
 
-    def __init__(self, milestones: Sequence[int] = (40, 60), factor: float = 0.1, learning_rate: float | None = None) -> None:
+    def __init__(
+        self,
+        milestones: Sequence[int] = (40, 60),
+        factor: float = 0.1,
+        learning_rate: float | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(milestones, (list, tuple)):
-            raise TypeError(f"`milestones` must be a list of epoch numbers. Received: milestones={milestones!r}.")
-        self.milestones = tuple(check_integer("milestones", milestone, 0) for milestone in milestones)
+            raise TypeError(
+                f"`milestones` must be a list of epoch numbers. Received: "
+                f"milestones={milestones!r}."
+            )
+        self.milestones = tuple(
+            check_integer("milestones", milestone, 0) for milestone in milestones
+        )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"`milestones` must increase. Received: milestones={milestones!r}.")
         self.factor = check_number("factor", factor, 0)
-        self.learning_rate = None if learning_rate is None else check_number("learning_rate", learning_rate, 0)
+        self.learning_rate = (
+            None if learning_rate is None else check_number("learning_rate", learning_rate, 0)
+        )
         self._base = self.learning_rate
         self.base: float | None = None  # public: `training.fit` restores such numbers
         self._has_trained = False
@@ -56,7 +70,9 @@ class MultiStepDecay(keras.callbacks.Callback):
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
         if self._base is None:
-            raise ValueError("The base rate is unknown before `fit`. Pass `learning_rate` to MultiStepDecay.")
+            raise ValueError(
+                "The base rate is unknown before `fit`. Pass `learning_rate` to MultiStepDecay."
+            )
         return self._base * self._decay(epoch)
 
     def set_model(self, model: keras.Model) -> None:
@@ -78,8 +94,11 @@ class MultiStepDecay(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         if self._has_trained and self._base is not None:
-            # The rate of the optimizer is rounded to float32, so that a quotient would differ in the last bits.
-            self._base = self._base / (self._decay(epoch - 1) or 1.0) if self.base is None else self.base
+            # The rate of the optimizer is rounded to float32, so that a quotient would differ in
+            # the last bits.
+            self._base = (
+                self._base / (self._decay(epoch - 1) or 1.0) if self.base is None else self.base
+            )
             self._has_trained = False
         self.base = self._base
         self.model.optimizer.learning_rate = self.rate(epoch)

@@ -30,7 +30,9 @@ def read_log(path: PathLike) -> dict[str, list[float]]:
     try:
         columns = {name: [float(row[i]) for row in rows] for i, name in enumerate(names)}
     except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is not a log of norms, or its last line is incomplete: {error}.") from error
+        raise ValueError(
+            f"{path} is not a log of norms, or its last line is incomplete: {error}."
+        ) from error
     if not rows:
         raise ValueError(f"{path} has no rows.")
     return columns

@@ -14,17 +14,20 @@ from keras_euler.callbacks._norm_logger import NormLogger, innermost
 class WeightLogger(NormLogger):
     """Write the norms of the trainable weights by layer to a CSV file, or pass them to a function.
 
-    The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed on the device and read once
-    per `flush` rows. It works with any optimizer.
+    The norm of a layer is `sqrt(sum_i |w_i|_2 ** 2)` over its variables `w_i`. Norms are computed
+    on the device and read once per `flush` rows. It works with any optimizer.
 
-    Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0 those before the first.
-    On TensorFlow, a model without an Input has no weights then, and no row 0. With `steps_per_execution` above 1 there
-    is one row per call of the training function. With `per="epoch"` the first column is `epoch`, from 0, and the norms are
-    those at its end. With `moments=True`, mean, standard deviation and share of zeros of each layer's weights follow in the
-    columns `layer/mean`, `layer/stddev` and `layer/zeros`.
+    Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0
+        those before the first.
+    On TensorFlow, a model without an Input has no weights then, and no row 0. With
+    `steps_per_execution` above 1 there is one row per call of the training function. With
+    `per="epoch"` the first column is `epoch`, from 0, and the norms are those at its end. With
+    `moments=True`, mean, standard deviation and share of zeros of each layer's weights follow in
+    the columns `layer/mean`, `layer/stddev` and `layer/zeros`.
 
-    The logs of each epoch get `weight_norm`, the total at its end. `keras_euler.GradientLogger` describes which callbacks see it,
-    what a function gets, and what happens when training is killed and resumed.
+    The logs of each epoch get `weight_norm`, the total at its end. `keras_euler.GradientLogger`
+    describes which callbacks see it, what a function gets, and what happens when training is killed
+    and resumed.
 
     Args:
         output: The file, whose missing folders are created; or a function `f(step, norms)`.
@@ -34,8 +37,8 @@ class WeightLogger(NormLogger):
         moments: Whether to log mean, standard deviation and share of zeros too.
 
     Raises:
-        ValueError: A layer is missing, the file is not a log of this model and these layers, or the model is compiled without
-            an optimizer.
+        ValueError: A layer is missing, the file is not a log of this model and these layers, or the
+            model is compiled without an optimizer.
         TypeError: An argument has the wrong type.
         OSError: The file cannot be written.
 
@@ -45,7 +48,9 @@ class WeightLogger(NormLogger):
     >>> model = keras.Sequential([keras.Input((2,)), dense])
     >>> model.compile(keras.optimizers.SGD(0.1), loss="mse")
     >>> file = pathlib.Path(tempfile.mkdtemp(), "weights.csv")
-    >>> history = model.fit(np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[WeightLogger(file)])
+    >>> history = model.fit(
+    ...     np.array([[3.0, 4.0]]), np.array([[1.0]]), verbose=0, callbacks=[WeightLogger(file)]
+    ... )
     >>> print(file.read_text().strip())  # one step of 0.1 against the gradient -2 (3, 4)
     iteration,dense,total
     0,0,0
@@ -70,9 +75,12 @@ class WeightLogger(NormLogger):
         optimizer = self.model.optimizer
         if optimizer is None:
             raise ValueError(
-                "WeightLogger needs an optimizer, whose updates it counts. Received: optimizer=None. Pass one to `compile`."
+                "WeightLogger needs an optimizer, whose updates it counts. Received: "
+                "optimizer=None. Pass one to `compile`."
             )
-        self._iterations = innermost(optimizer)._iterations  # counts batches, also where gradients accumulate
+        self._iterations = innermost(
+            optimizer
+        )._iterations  # counts batches, also where gradients accumulate
         return int(ops.convert_to_numpy(self._iterations))
 
     def logs_moments(self) -> bool:
@@ -81,7 +89,10 @@ class WeightLogger(NormLogger):
     def begin(self, variables: list[keras.Variable]) -> None:
         reading = [*map(id, variables), id(self._iterations)]
         if reading != self._reading:  # a second `fit` uses the function that the first has compiled
-            self._reading, self._read = reading, norm_reader(self._model, variables, self._iterations, self.moments)
+            self._reading, self._read = (
+                reading,
+                norm_reader(self._model, variables, self._iterations, self.moments),
+            )
         self._pending: list[tuple[Tensor, ...]] = []
 
     def between_steps(self, batch: int) -> None:
@@ -109,8 +120,15 @@ class WeightLogger(NormLogger):
         """Read the pending norms, write those that the file lacks, and return the last row."""
         rows: list[list[float]] = []
         for iteration, norms, *moments in self._pending:
-            number, row = int(ops.convert_to_numpy(iteration)), self._layers.norms(ops.convert_to_numpy(norms))
-            row += [float(value) for array in moments for value in self._layers.moments(ops.convert_to_numpy(array))]
+            number, row = (
+                int(ops.convert_to_numpy(iteration)),
+                self._layers.norms(ops.convert_to_numpy(norms)),
+            )
+            row += [
+                float(value)
+                for array in moments
+                for value in self._layers.moments(ops.convert_to_numpy(array))
+            ]
             last = rows[-1][0] if rows else self._rows.last
             if last is None or number > last:
                 rows.append([number, *row])

@@ -4,8 +4,9 @@
     python -m keras_euler.convert authors.safetensors --depth 110 --h 0.1 -o model.keras
     python -m keras_euler.convert texts.pth --network vdcnn --depth 29 --h 0.1 -o weights.weights.h5
 
-`keras_euler.load_torch_state_dict` lists the names of arrays that are understood. From a .pth file only arrays are read, by torch;
-a .safetensors file needs the package safetensors. The arrays do not contain h: pass it, unless it is 1, the ordinary ResNet.
+`keras_euler.load_torch_state_dict` lists the names of arrays that are understood. From a .pth file
+only arrays are read, by torch; a .safetensors file needs the package safetensors. The arrays do not
+contain h: pass it, unless it is 1, the ordinary ResNet.
 """
 
 import argparse
@@ -38,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         _save(model, args.output)
     except (ValueError, TypeError, OSError, ImportError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-    print(f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, {model.count_params():,} numbers, h = {args.h}")
+    print(
+        f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, "
+        f"{model.count_params():,} numbers, h = {args.h}"
+    )
 
 
 def read_state_dict(path: PathLike) -> dict[str, Any]:
@@ -72,7 +76,9 @@ def read_state_dict(path: PathLike) -> dict[str, Any]:
         try:
             from safetensors.numpy import load_file
         except ImportError as error:
-            raise ImportError(f"{path} needs safetensors. Install it: pip install safetensors") from error
+            raise ImportError(
+                f"{path} needs safetensors. Install it: pip install safetensors"
+            ) from error
         return _decoded(path, lambda: load_file(path), "a safetensors file")
     expected = "a PyTorch checkpoint of arrays alone (torch.save(model.state_dict(), path))"
     state = unwrapped(_decoded(path, lambda: _backend.read_torch_file(path), expected))
@@ -85,11 +91,18 @@ def _decoded(path: Path, read: Callable[[], Any], expected: str) -> Any:
     try:
         return read()
     except ImportError as error:
-        raise ImportError(f"{path} needs torch. Install it: pip install torch, or save it as .safetensors.") from error
+        raise ImportError(
+            f"{path} needs torch. Install it: pip install torch, or save it as .safetensors."
+        ) from error
     except Exception as error:  # the readers raise errors of many types for damaged files
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        if isinstance(error, pickle.UnpicklingError):  # torch's own message tells how to run the code in it
-            reason = ["it holds more than arrays (save only these, such as checkpoint['net']), or is damaged"]
+        if isinstance(
+            error, pickle.UnpicklingError
+        ):  # torch's own message tells how to run the code in it
+            reason = [
+                "it holds more than arrays (save only these, such as checkpoint['net']), or is "
+                "damaged"
+            ]
         elif isinstance(error, LookupError):
             reason = ["it has another format"]
         raise ValueError(f"{path} cannot be read as {expected}: {reason[0]}") from error
@@ -98,12 +111,16 @@ def _decoded(path: Path, read: Callable[[], Any], expected: str) -> Any:
 def _build(args: argparse.Namespace) -> keras.Model:
     from keras_euler.models import EulerResNet, EulerVDCNN
 
-    shared = dict(depth=args.depth, h=args.h, shortcut=args.shortcut, preactivation=args.preactivation)
+    shared = dict(
+        depth=args.depth, h=args.h, shortcut=args.shortcut, preactivation=args.preactivation
+    )
     shared["norm"] = None if args.norm == "none" else args.norm
     if args.widths:
         shared["widths"] = args.widths
     if args.network == "resnet":
-        return EulerResNet(num_classes=10 if args.num_classes is None else args.num_classes, **shared)
+        return EulerResNet(
+            num_classes=10 if args.num_classes is None else args.num_classes, **shared
+        )
     return EulerVDCNN(
         num_classes=4 if args.num_classes is None else args.num_classes,
         sequence_length=args.sequence_length,
@@ -150,17 +167,44 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(*flags, help=text + shown, **kwargs)
 
     add("checkpoint", text="a .pth, .pt or .safetensors file", type=Path)
-    add("-o", "--output", text="file to write: a model (.keras) or its weights (.weights.h5)", type=Path, required=True)
-    add("--network", text="resnet for images, vdcnn for texts", choices=("resnet", "vdcnn"), default="resnet")
+    add(
+        "-o",
+        "--output",
+        text="file to write: a model (.keras) or its weights (.weights.h5)",
+        type=Path,
+        required=True,
+    )
+    add(
+        "--network",
+        text="resnet for images, vdcnn for texts",
+        choices=("resnet", "vdcnn"),
+        default="resnet",
+    )
     add("--depth", text="number of layers with weights", type=int, required=True)
     add("--h", text="step factor of the training", type=_step_factor, default=1.0)
-    add("--shortcut", text="shortcut where the width changes", choices=("projection", "padding"), default="projection")
-    add("--norm", text="normalization", choices=("batch", "group", "layer", "none"), default="batch")
-    parser.add_argument("--preactivation", help="normalization and ReLU before the convolutions", action="store_true")
+    add(
+        "--shortcut",
+        text="shortcut where the width changes",
+        choices=("projection", "padding"),
+        default="projection",
+    )
+    add(
+        "--norm", text="normalization", choices=("batch", "group", "layer", "none"), default="batch"
+    )
+    parser.add_argument(
+        "--preactivation",
+        help="normalization and ReLU before the convolutions",
+        action="store_true",
+    )
     add("--widths", text="filters of each stage", type=int, nargs="+")
     add("--num-classes", text="number of classes; default: 10 for images, 4 for texts", type=int)
     add("--sequence-length", text="for texts: number of characters", type=int, default=1024)
     add("--vocabulary-size", text="for texts: number of ids", type=int, default=70)
-    add("--head-pooling", text="for texts: pooling before the dense layers", choices=("max", "k_max"), default="max")
+    add(
+        "--head-pooling",
+        text="for texts: pooling before the dense layers",
+        choices=("max", "k_max"),
+        default="max",
+    )
     add("--dense-units", text="for texts: units of the hidden dense layers", type=int, default=1024)
     return parser

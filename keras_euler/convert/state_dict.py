@@ -11,17 +11,25 @@ from keras_euler._types import Array
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, POSITIONS, EulerVDCNN
 
-# (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the common CIFAR ResNets.
+# (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the
+# common CIFAR ResNets.
 IMAGE_LAYERS = (
     (r"(?:stack|layer)(\d+)\.(\d+)\.conv([12])", r"stage{0}_block{1}/conv{2}"),
     (r"(?:stack|layer)(\d+)\.(\d+)\.bn([12])", r"stage{0}_block{1}/norm{2}"),
-    (r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.0", r"stage{0}_block{1}/shortcut_conv"),
-    (r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.1", r"stage{0}_block{1}/shortcut_norm"),
+    (
+        r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.0",
+        r"stage{0}_block{1}/shortcut_conv",
+    ),
+    (
+        r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.1",
+        r"stage{0}_block{1}/shortcut_norm",
+    ),
     (r"conv1", r"stem_conv"),
     (r"bn1", r"stem_norm"),
     (r"linear|fc", r"logits"),
 )
-# The same for texts, as in the authors' code. `layers.{i}` counts the stem, the blocks and the poolings between the stages.
+# The same for texts, as in the authors' code. `layers.{i}` counts the stem, the blocks and the
+# poolings between the stages.
 TEXT_LAYERS = (
     (r"embed", r"embedding"),
     (r"layers\.(\d+)", r"{0}"),
@@ -33,7 +41,12 @@ TEXT_LAYERS = (
     (r"fc_layers\.2", r"dense2"),
     (r"fc_layers\.4", r"logits"),
 )
-NORM_ARRAYS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+NORM_ARRAYS = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
 EMBEDDING_ARRAYS = {"weight": "embeddings"}
 IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpart
@@ -44,20 +57,23 @@ STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "ne
 def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> None:
     """Load the arrays of a PyTorch checkpoint into a model of the same network.
 
-    It understands the names of the paper's authors (`stack1.0.conv1.weight`; for texts `layers.1.conv1.weight`) and of the common
-    CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts `shortcut.0` or `downsample.0`, `linear` or `fc`). It ignores a prefix that
-    all names share, such as `model.`, and the prefixes `module.` and `_orig_mod.` of DataParallel and torch.compile. It uses every
-    array exactly once, and changes nothing unless all fit. It does not need torch. A checkpoint with padding shortcuts (option A)
-    needs a model with `shortcut="padding"`.
+    It understands the names of the paper's authors (`stack1.0.conv1.weight`; for texts
+    `layers.1.conv1.weight`) and of the common CIFAR ResNets (`layer1.0.conv1.weight`, shortcuts
+    `shortcut.0` or `downsample.0`, `linear` or `fc`). It ignores a prefix that all names share,
+    such as `model.`, and the prefixes `module.` and `_orig_mod.` of DataParallel and torch.compile.
+    It uses every array exactly once, and changes nothing unless all fit. It does not need torch. A
+    checkpoint with padding shortcuts (option A) needs a model with `shortcut="padding"`.
 
     Args:
         model: An `EulerResNet` or an `EulerVDCNN`.
-        state_dict: Dict of name -> array or torch tensor, or a training script's checkpoint that holds one under a name such as
-            `state_dict` or `model`.
+        state_dict: Dict of name -> array or torch tensor, or a training script's checkpoint that
+            holds one under a name such as `state_dict` or `model`.
 
     Raises:
-        ValueError: An array is missing, left over, of another shape or not understood; the message names it.
-        TypeError: `state_dict` is not a dict of strings to arrays, or `model` is neither of the two networks.
+        ValueError: An array is missing, left over, of another shape or not understood; the message
+            names it.
+        TypeError: `state_dict` is not a dict of strings to arrays, or `model` is neither of the two
+            networks.
 
     Example:
 
@@ -66,13 +82,17 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
     >>> keras_euler.load_torch_state_dict(model, arrays)
     Traceback (most recent call last):
         ...
-    ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel, ...
+    ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_...
     """
     state_dict = unwrapped(state_dict)
     if not hasattr(state_dict, "items"):
-        raise TypeError(f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}.")
+        raise TypeError(
+            f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}."
+        )
     if not isinstance(model, (EulerResNet, EulerVDCNN)):
-        raise TypeError(f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}.")
+        raise TypeError(
+            f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}."
+        )
     for name in state_dict:
         if not isinstance(name, str):
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
@@ -90,8 +110,10 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         tensor, path = state_dict[name], path_of(name.removeprefix(prefix))
         if path is None:
             raise ValueError(
-                f"The checkpoint's array {name!r} has no place in the model: its name is not understood. "
-                f"Rename the arrays like {example!r}; `load_torch_state_dict` lists the names that it knows."
+                f"The checkpoint's array {name!r} has no place in the model: its name is not "
+                f"understood. "
+                f"Rename the arrays like {example!r}; `load_torch_state_dict` lists the names "
+                f"that it knows."
             )
         if path not in variables:
             raise ValueError(
@@ -99,28 +121,36 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
                 "Build the model with the checkpoint's depth, shortcut and norm."
             )
         if path in values:
-            raise ValueError(f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}.")
+            raise ValueError(
+                f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}."
+            )
         value, expected = _keras_layout(path, _numpy(name, tensor)), tuple(variables[path].shape)
         if value.shape != expected:
             raise ValueError(
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
-                f"but the model's has {expected}. Build the model with the checkpoint's widths and num_classes."
+                f"but the model's has {expected}. Build the model with the checkpoint's widths "
+                f"and num_classes."
             )
         if path == "embedding/embeddings" and value[0].any():
             raise ValueError(
-                f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding (torch: padding_idx=0)."
+                f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding "
+                f"(torch: padding_idx=0)."
             )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
     if missing:
         listed = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
-        raise ValueError(f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} variables: {listed}")
+        raise ValueError(
+            f"The checkpoint lacks arrays for {len(missing)} of the model's {len(variables)} "
+            f"variables: {listed}"
+        )
     for path, value in values.items():
         variables[path].assign(value)
 
 
 def unwrapped(checkpoint: Any) -> Any:
-    """Return the innermost dict of a checkpoint that holds the arrays under one of `STATE_DICT_KEYS`."""
+    """Return the innermost dict of a checkpoint that holds the arrays under one of
+    `STATE_DICT_KEYS`."""
     while isinstance(checkpoint, dict):
         inner = [name for name in STATE_DICT_KEYS if hasattr(checkpoint.get(name), "items")]
         if not inner:
@@ -130,7 +160,8 @@ def unwrapped(checkpoint: Any) -> Any:
 
 
 def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> str:
-    """Return the shortest prefix of whole words that all names share and without which one of them is understood."""
+    """Return the shortest prefix of whole words that all names share and without which one of them
+    is understood."""
     prefix = ""
     while names and not any(path_of(name.removeprefix(prefix)) for name in names):
         word, dot, _ = names[0].removeprefix(prefix).partition(".")
@@ -141,19 +172,25 @@ def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> st
 
 
 def _image_path(name: str) -> str | None:
-    """Translate `module.stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that is not understood."""
+    """Translate `module.stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that
+    is not understood."""
 
     def numbers(groups: Sequence[str]) -> list[Any]:
-        return [int(group) + (i == 1) for i, group in enumerate(groups)]  # PyTorch counts blocks from 0
+        return [
+            int(group) + (i == 1) for i, group in enumerate(groups)
+        ]  # PyTorch counts blocks from 0
 
     return _path(name, IMAGE_LAYERS, numbers)
 
 
 def _text_path(model: keras.Model) -> Callable[[str], str | None]:
-    """Return the function that translates `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for this depth."""
+    """Return the function that translates `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for
+    this depth."""
     places = ["stem_conv"]
     for stage, num_blocks in enumerate(BLOCKS[model.depth], start=1):
-        places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [f"stage{stage}_pool"]
+        places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [
+            f"stage{stage}_pool"
+        ]
 
     def names(groups: Sequence[str]) -> list[Any] | None:
         place, *rest = groups or ["0"]
@@ -162,7 +199,11 @@ def _text_path(model: keras.Model) -> Callable[[str], str | None]:
     return lambda name: _path(name, TEXT_LAYERS, names)
 
 
-def _path(name: str, layers: Sequence[tuple[str, str]], resolve: Callable[[Sequence[str]], list[Any] | None]) -> str | None:
+def _path(
+    name: str,
+    layers: Sequence[tuple[str, str]],
+    resolve: Callable[[Sequence[str]], list[Any] | None],
+) -> str | None:
     layer, _, array = re.sub(r"^((_orig_mod|module)\.)+", "", name).rpartition(".")
     for pattern, template in layers:
         match = re.fullmatch(pattern, layer)
@@ -171,7 +212,13 @@ def _path(name: str, layers: Sequence[tuple[str, str]], resolve: Callable[[Seque
             if values is None:
                 return None
             path = template.format(*values)
-            arrays = NORM_ARRAYS if "norm" in path else EMBEDDING_ARRAYS if path == "embedding" else WEIGHT_ARRAYS
+            arrays = (
+                NORM_ARRAYS
+                if "norm" in path
+                else EMBEDDING_ARRAYS
+                if path == "embedding"
+                else WEIGHT_ARRAYS
+            )
             return f"{path}/{arrays[array]}" if array in arrays else None
     return None
 
@@ -181,12 +228,16 @@ def _numpy(name: str, tensor: Any) -> Array:
         tensor = tensor.detach().cpu().float().numpy()
     value = np.asarray(tensor)
     if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
-        raise ValueError(f"The checkpoint's {name!r} is not an array of numbers. Received: {type(tensor).__name__}.")
+        raise ValueError(
+            f"The checkpoint's {name!r} is not an array of numbers. Received: "
+            f"{type(tensor).__name__}."
+        )
     return value.astype("float32")
 
 
 def _keras_layout(path: str, value: Array) -> Array:
-    """Transpose convolutions (out, in, *size) to (*size, in, out) and dense kernels (out, in) to (in, out)."""
+    """Transpose convolutions (out, in, *size) to (*size, in, out) and dense kernels (out, in) to
+    (in, out)."""
     if path == "dense1/kernel" and value.ndim == 2 and value.shape[1] % POSITIONS == 0:
         # torch flattens (channels, positions), and this network (positions, channels).
         value = value.reshape(len(value), -1, POSITIONS).swapaxes(1, 2).reshape(value.shape)

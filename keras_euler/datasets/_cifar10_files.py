@@ -27,8 +27,12 @@ ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
 def read_batches(folder: Path, names: Sequence[str]) -> Splits:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
-    return _join({name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names)
+        raise FileNotFoundError(
+            f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}."
+        )
+    return _join(
+        {name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names
+    )
 
 
 def read_tar(path: Path) -> Splits:
@@ -41,9 +45,13 @@ def read_tar(path: Path) -> Splits:
         if batches.keys() & set(names):
             missing = [name for name in names if name not in batches]
             if missing:
-                raise ValueError(f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}.")
+                raise ValueError(
+                    f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}."
+                )
             return _join(batches, names)
-    raise ValueError(f"{path} does not hold CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}.")
+    raise ValueError(
+        f"{path} does not hold CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}."
+    )
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -65,7 +73,8 @@ def _parse_bin(file: PathLike, content: bytes) -> tuple[Array, Array]:
     row = 1 + _PIXELS
     if len(content) != _ROWS * row:
         raise ValueError(
-            f"{file} is truncated or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes ({_ROWS:,} rows of {row:,}). "
+            f"{file} is truncated or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes "
+            f"({_ROWS:,} rows of {row:,}). "
             f"Received {len(content):,} bytes."
         )
     rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)
@@ -76,18 +85,27 @@ def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
     with decoding(file, "a pickle of a CIFAR-10 batch"):
         # The official files were written by Python 2: their strings are bytes.
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-    keys = {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch} if type(batch) is dict else {}
+    keys = (
+        {key.decode("latin1") if isinstance(key, bytes) else key: key for key in batch}
+        if type(batch) is dict
+        else {}
+    )
     if not {"data", "labels"} <= keys.keys():
         received = f"the keys {sorted(map(str, keys))}" if keys else type(batch).__name__
-        raise ValueError(f"{file} must hold a dictionary with the keys data and labels. Received: {received}.")
+        raise ValueError(
+            f"{file} must hold a dictionary with the keys data and labels. Received: {received}."
+        )
     data, labels = batch[keys["data"]], batch[keys["labels"]]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (_ROWS, _PIXELS):
-        raise ValueError(f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {describe(data)}.")
+        raise ValueError(
+            f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {describe(data)}."
+        )
     return data, labels
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickle NumPy arrays and Python's own containers. Any other global could run code, so it is rejected."""
+    """Unpickle NumPy arrays and Python's own containers. Any other global could run code, so it is
+    rejected."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
@@ -95,11 +113,14 @@ class _ArrayUnpickler(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
             ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
             ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-            # Python 3 writes bytes like this in the old protocols. str.encode takes text encodings only, not every codec.
+            # Python 3 writes bytes like this in the old protocols. str.encode takes text encodings
+            # only, not every codec.
             ("_codecs", "encode"): str.encode,
         }
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it needs {module}.{name}, but only NumPy arrays are allowed")
+            raise pickle.UnpicklingError(
+                f"it needs {module}.{name}, but only NumPy arrays are allowed"
+            )
         return allowed[module, name]
 
 

@@ -13,7 +13,9 @@ def existing_path(data_dir: PathLike, hint: str) -> Path:
         raise TypeError(f"`data_dir` must be a string or a path. Received: data_dir={data_dir!r}.")
     path = pathlib.Path(data_dir).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"`data_dir` does not exist. Received: data_dir={str(path)!r}. {hint}")
+        raise FileNotFoundError(
+            f"`data_dir` does not exist. Received: data_dir={str(path)!r}. {hint}"
+        )
     return path
 
 

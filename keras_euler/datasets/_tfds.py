@@ -13,7 +13,10 @@ from keras_euler import _backend
 from keras_euler._types import Array
 
 SPLITS = ("train", "test")
-HOSTS = {"cifar10": "www.cs.toronto.edu", "ag_news_subset": "drive.google.com"}  # from which data sets are downloaded
+HOSTS = {
+    "cifar10": "www.cs.toronto.edu",
+    "ag_news_subset": "drive.google.com",
+}  # from which data sets are downloaded
 
 
 def is_installed() -> bool:
@@ -22,7 +25,8 @@ def is_installed() -> bool:
 
 
 def find_folder(path: Path, name: str) -> Path | None:
-    """Return the version folder of a prepared data set: `path`, or the newest in it or in its folder `name`; or None."""
+    """Return the version folder of a prepared data set: `path`, or the newest in it or in its
+    folder `name`; or None."""
     for folders in ([path], path.glob("[0-9]*"), path.glob(f"{name}/[0-9]*")):
         prepared = [folder for folder in folders if (folder / "dataset_info.json").is_file()]
         if prepared:
@@ -34,7 +38,9 @@ def _version(folder: Path) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
 
 
-def read_folder(folder: Path, name: str, features: Sequence[str], splits: Sequence[str] = SPLITS) -> tuple[tuple[Array, ...], ...]:
+def read_folder(
+    folder: Path, name: str, features: Sequence[str], splits: Sequence[str] = SPLITS
+) -> tuple[tuple[Array, ...], ...]:
     """Read the splits of a prepared folder, without any download.
 
     Args:
@@ -86,7 +92,9 @@ def decoding(file: object, expected: str) -> Iterator[None]:
     except PermissionError:
         raise
     except Exception as error:
-        raise ValueError(f"{file} cannot be read as {expected}: {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{file} cannot be read as {expected}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _import(source: object) -> Any:
@@ -96,13 +104,16 @@ def _import(source: object) -> Any:
         _backend.leave_gpu_to_keras()
     except ImportError as error:
         raise ImportError(
-            f"{source} needs TensorFlow Datasets, which is not installed or fails to import ({error}). "
+            f"{source} needs TensorFlow Datasets, which is not installed or fails to import "
+            f"({error}). "
             'Install the extra: pip install "keras_euler[datasets]".'
         ) from error
     return tfds
 
 
-def _read(tfds: Any, builder: Any, features: Sequence[str], names: Sequence[str]) -> tuple[tuple[Array, ...], ...]:
+def _read(
+    tfds: Any, builder: Any, features: Sequence[str], names: Sequence[str]
+) -> tuple[tuple[Array, ...], ...]:
     # A cache would keep a second copy in memory, and the data are read only once.
     config = tfds.ReadConfig(try_autocache=False)
     splits = []

@@ -9,8 +9,9 @@ from keras_euler._checks import as_array, check_integer, check_number, is_array_
 from keras_euler._types import Array, ArrayLike, Texts
 
 AUTHORS = (
-    'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*'
-    "\N{SMALL TILDE}\N{LEFT SINGLE QUOTATION MARK}+=<>()[]{} \\"
+    'abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:\N{RIGHT SINGLE QUOTATION MARK}"/|_#$%'
+    "\N{MODIFIER LETTER CIRCUMFLEX ACCENT}&*\N{SMALL TILDE}"
+    "\N{LEFT SINGLE QUOTATION MARK}+=<>()[]{} \\"
 )
 # Zhang et al. 2015 list the hyphen twice; here it has one id. Their alphabet has no blank.
 ZHANG = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"
@@ -24,15 +25,16 @@ CHUNK = 4096  # rows processed at once, to bound the memory
 def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors") -> Array:
     """Encode texts as ids of their characters, truncated or padded with zeros to one length.
 
-    The symbols of the alphabet have the ids 1, 2, ... in its order, all other characters the next id, and padding is 0. The
-    authors' 68 symbols have the ids 1 to 68, and other characters 69. Texts are lower-cased first, unless the alphabet has
-    capitals.
+    The symbols of the alphabet have the ids 1, 2, ... in its order, all other characters the next
+    id, and padding is 0. The authors' 68 symbols have the ids 1 to 68, and other characters 69.
+    Texts are lower-cased first, unless the alphabet has capitals.
 
     Args:
         texts: n strings: a list, an array, a column of a table or another sequence.
         length: Ids per text, an integer >= 1.
-        alphabet: `"authors"` (the paper's code: typographic quotes, but no apostrophe, `^`, `~`, backquote or `@`), `"zhang"`
-            (the ASCII symbols of Zhang et al. 2015, without the blank), or a string of distinct symbols.
+        alphabet: `"authors"` (the paper's code: typographic quotes, but no apostrophe, `^`, `~`,
+            backquote or `@`), `"zhang"` (the ASCII symbols of Zhang et al. 2015, without the
+            blank), or a string of distinct symbols.
 
     Returns:
         int32 `(n, length)`.
@@ -53,7 +55,9 @@ def encode_characters(texts: Texts, length: int = 1024, alphabet: str = "authors
     table = _table(symbols)
     ids = np.zeros((len(texts), length), "int32")
     for start in range(0, len(texts), CHUNK):
-        rows = [(text.lower() if is_lower else text)[:length] for text in texts[start : start + CHUNK]]
+        rows = [
+            (text.lower() if is_lower else text)[:length] for text in texts[start : start + CHUNK]
+        ]
         sizes = np.array([len(row) for row in rows])
         points = np.frombuffer("".join(rows).encode("utf-32-le", "surrogatepass"), "<u4")
         ids[start : start + len(rows)][np.arange(length) < sizes[:, None]] = table[points]
@@ -86,7 +90,8 @@ def decode_characters(ids: ArrayLike, alphabet: str = "authors") -> list[str]:
 
 
 def vocabulary_size(alphabet: str = "authors") -> int:
-    """Return the number of ids: those of the alphabet's symbols, of unknown characters and of the padding.
+    """Return the number of ids: those of the alphabet's symbols, of unknown characters and of the
+    padding.
 
     Example:
 
@@ -97,10 +102,12 @@ def vocabulary_size(alphabet: str = "authors") -> int:
 
 
 def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> Array:
-    """Replace characters once, as at loading time: the noise of the paper's authors (section 4.2, figure 8).
+    """Replace characters once, as at loading time: the noise of the paper's authors (section 4.2,
+    figure 8).
 
-    In a text of n characters it draws `int(rate * n)` positions **with** replacement and puts a letter, uniform in a..z, at each.
-    About `(1 - exp(-rate)) * 25 / 26` of the characters change. Padding is never replaced.
+    In a text of n characters it draws `int(rate * n)` positions **with** replacement and puts a
+    letter, uniform in a..z, at each. About `(1 - exp(-rate)) * 25 / 26` of the characters change.
+    Padding is never replaced.
 
     Args:
         ids: Array of integers `(n, length)`; the ids of a..z are 1 to 26, as in both alphabets.
@@ -132,14 +139,19 @@ def corrupt_characters(ids: ArrayLike, rate: float, seed: int | None = None) -> 
         place = np.floor(rng.random((len(rows), most)) * sizes[:, None]).astype(int)
         letters = rng.integers(1, LETTERS + 1, place.shape).astype(rows.dtype)
         # The k-th character of a row is its k-th id other than padding.
-        place = np.take_along_axis(np.argsort(rows == PADDING, axis=1, kind="stable"), place, axis=1)
+        place = np.take_along_axis(
+            np.argsort(rows == PADDING, axis=1, kind="stable"), place, axis=1
+        )
         row, draw = np.nonzero(np.arange(most) < draws[:, None])
         rows[row, place[row, draw]] = letters[row, draw]
     return ids
 
 
-def check_ids(ids: ArrayLike, vocabulary_size: int | None = None, length: int | None = None) -> Array:
-    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a wrong id for NaN or another id.
+def check_ids(
+    ids: ArrayLike, vocabulary_size: int | None = None, length: int | None = None
+) -> Array:
+    """Return `ids` as an integer array `(n, length)`, or raise: a compiled step would take a wrong
+    id for NaN or another id.
 
     Args:
         ids: Array of integers `(n, length)`.
@@ -157,22 +169,29 @@ def check_ids(ids: ArrayLike, vocabulary_size: int | None = None, length: int | 
     """
     ids = as_array("ids", ids) if is_array_like(ids) else np.asarray(ids)
     if ids.dtype.kind not in "iu":
-        raise TypeError(f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on texts.")
+        raise TypeError(
+            f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on "
+            f"texts."
+        )
     if ids.ndim != 2 or length not in (None, ids.shape[1]):
-        raise ValueError(f"Ids must have the shape (n, {length or 'length'}). Received: {ids.shape}.")
+        raise ValueError(
+            f"Ids must have the shape (n, {length or 'length'}). Received: {ids.shape}."
+        )
     top = np.inf if vocabulary_size is None else vocabulary_size - 1
     if ids.size and (ids.min() < 0 or ids.max() > top):
         row, column = np.argwhere((ids < 0) | (ids > top))[0]
         bound = "at least 0" if vocabulary_size is None else f"in 0..{top}"
         raise ValueError(
-            f"Ids must be {bound}. Received: the id {ids[row, column]} at row {row}, position {column}."
+            f"Ids must be {bound}. Received: the id {ids[row, column]} at row {row}, position "
+            f"{column}."
             + ("" if vocabulary_size is None else f" `vocabulary_size` is {vocabulary_size}.")
         )
     return ids
 
 
 def check_texts(texts: Texts) -> list[str]:
-    """Return texts as a list of strings, or raise. A table of one column counts as one text per row.
+    """Return texts as a list of strings, or raise. A table of one column counts as one text per
+    row.
 
     Args:
         texts: A list, an array or another sequence of strings.
@@ -185,11 +204,18 @@ def check_texts(texts: Texts) -> list[str]:
     >>> check_texts(np.array([["a text"], ["another"]]))
     ['a text', 'another']
     """
-    is_single = isinstance(texts, (str, bytes)) or (isinstance(texts, np.ndarray) and texts.ndim == 0)
+    is_single = isinstance(texts, (str, bytes)) or (
+        isinstance(texts, np.ndarray) and texts.ndim == 0
+    )
     if is_single or not hasattr(texts, "__len__"):
-        raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+        raise TypeError(
+            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one "
+            f"text in a list."
+        )
     if not is_array_like(texts):
-        raise TypeError(f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}.")
+        raise TypeError(
+            f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}."
+        )
     array = as_array("texts", texts)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -206,10 +232,16 @@ def _symbols(alphabet: str) -> str:
     symbols = ALPHABETS.get(alphabet, alphabet)
     similar = difflib.get_close_matches(alphabet.lower(), ALPHABETS, cutoff=0.7)
     if similar and alphabet not in ALPHABETS:
-        raise ValueError(f"`alphabet` is not a known name. Received: alphabet={alphabet!r}. Did you mean {similar[0]!r}?")
+        raise ValueError(
+            f"`alphabet` is not a known name. Received: alphabet={alphabet!r}. Did you mean "
+            f"{similar[0]!r}?"
+        )
     if not symbols or len(set(symbols)) < len(symbols):
         names = " or ".join(repr(name) for name in ALPHABETS)
-        raise ValueError(f"`alphabet` must be {names}, or a string of distinct symbols. Received: alphabet={alphabet!r}.")
+        raise ValueError(
+            f"`alphabet` must be {names}, or a string of distinct symbols. Received: "
+            f"alphabet={alphabet!r}."
+        )
     return symbols
 
 

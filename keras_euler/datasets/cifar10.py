@@ -10,13 +10,32 @@ import numpy as np
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._cifar10_files import ARCHIVES, OFFICIAL, checked_labels, describe, read_batches, read_tar
+from keras_euler.datasets._cifar10_files import (
+    ARCHIVES,
+    OFFICIAL,
+    checked_labels,
+    describe,
+    read_batches,
+    read_tar,
+)
 from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
-CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 SIZE = 32  # pixels per side
-# Mean and standard deviation of the training pixels for red, green and blue, in units of 0..255: the authors' numbers.
+# Mean and standard deviation of the training pixels for red, green and blue, in units of 0..255:
+# the authors' numbers.
 MEAN = tuple(255 * mean for mean in (0.4914, 0.4822, 0.4465))
 STDDEV = tuple(255 * stddev for stddev in (0.2023, 0.1994, 0.2010))
 
@@ -28,25 +47,29 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
 
     Args:
         data_dir: String or path. One of
-            - a prepared TensorFlow Datasets folder: the root, the folder `cifar10` or the version's folder (never downloads;
-              needs the extra `keras_euler[datasets]`);
-            - the folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or a folder that holds one of them;
-            - `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or a folder that holds one of them; nothing is
-              unpacked to disk;
-            - an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, of any number of images.
+            - a prepared TensorFlow Datasets folder: the root, the folder `cifar10` or the version's
+              folder (never downloads; needs the extra `keras_euler[datasets]`);
+            - the folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or a folder that holds one
+              of them;
+            - `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or a folder that holds one of
+              them; nothing is unpacked to disk;
+            - an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, of any
+              number of images.
 
-            None downloads the set once, by TensorFlow Datasets or, without that package, by `keras.datasets.cifar10`.
+            None downloads the set once, by TensorFlow Datasets or, without that package, by
+            `keras.datasets.cifar10`.
 
     Returns:
-        `(x_train, y_train), (x_test, y_test)`. Images are uint8 `(n, 32, 32, 3)`: row, column, colour (red, green,
-        blue). Labels are int64 `(n,)`, 0 to 9.
+        `(x_train, y_train), (x_test, y_test)`. Images are uint8 `(n, 32, 32, 3)`: row, column,
+        colour (red, green, blue). Labels are int64 `(n,)`, 0 to 9.
 
-    If TensorFlow only reads the files and Keras runs on another backend, TensorFlow does not take the GPU.
+    If TensorFlow only reads the files and Keras runs on another backend, TensorFlow does not take
+    the GPU.
 
     Raises:
         FileNotFoundError: `data_dir` is missing or empty, or lacks one of the six official files.
-        ValueError: `data_dir` has an unknown layout, or a file is truncated, damaged, of another shape or type, or holds
-            anything but arrays.
+        ValueError: `data_dir` has an unknown layout, or a file is truncated, damaged, of another
+            shape or type, or holds anything but arrays.
         ImportError: `data_dir` is a TensorFlow Datasets folder and that package is missing.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
@@ -71,7 +94,10 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
             return _read_npz(path)
         if path.name.endswith((".tar.gz", ".tgz")):
             return read_tar(path)
-        raise ValueError(f"`data_dir` is a file of an unknown type. Received: data_dir={str(path)!r}. {_supported_layouts()}")
+        raise ValueError(
+            f"`data_dir` is a file of an unknown type. Received: data_dir={str(path)!r}. "
+            f"{_supported_layouts()}"
+        )
     return _read_folder(path)
 
 
@@ -80,7 +106,8 @@ def resize(images: Array, size: int) -> Array:
 
     Args:
         images: uint8 array `(n, 32, 32, 3)`, such as `load_data` returns.
-        size: Height and width of the new images in pixels: 1, 2, 4, 8, 16 or 32. 32 returns the images unchanged.
+        size: Height and width of the new images in pixels: 1, 2, 4, 8, 16 or 32. 32 returns the
+            images unchanged.
 
     Returns:
         uint8 array `(n, size, size, 3)`.
@@ -97,7 +124,9 @@ def resize(images: Array, size: int) -> Array:
     [[2, 0], [0, 0]]
     """
     if check_integer("size", size, 1) > SIZE or SIZE % size:
-        raise ValueError(f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32.")
+        raise ValueError(
+            f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32."
+        )
     if not _are_images(images):
         raise ValueError(f"`images` must be uint8 (n, 32, 32, 3). Received: {describe(images)}.")
     if size == SIZE:
@@ -125,7 +154,8 @@ def _read_folder(path: Path) -> Splits:
 def _supported_layouts() -> str:
     folders, archives = (", ".join(names) for names in (OFFICIAL, ARCHIVES))
     return (
-        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the folders "
+        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the "
+        "folders "
         f"{folders}, one of the archives {archives}, or an .npz file with {', '.join(_NPZ_NAMES)}."
     )
 
@@ -135,11 +165,18 @@ def _supported_layouts() -> str:
 
 def _read_npz(path: Path) -> Splits:
     # With a path instead of a stream, np.load leaves a damaged file open.
-    with decoding(path, "an .npz file of plain arrays"), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+    with (
+        decoding(path, "an .npz file of plain arrays"),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as archive,
+    ):
         stored_names = list(archive.keys())
         arrays = [archive[name] for name in _NPZ_NAMES if name in stored_names]
     if len(arrays) < len(_NPZ_NAMES):
-        raise ValueError(f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: {', '.join(stored_names) or 'none'}.")
+        raise ValueError(
+            f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: "
+            f"{', '.join(stored_names) or 'none'}."
+        )
     return _checked_splits(path, (arrays[:2], arrays[2:]))
 
 
@@ -157,12 +194,16 @@ def _download() -> Splits:
         return _checked_splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
     except Exception as error:  # both raise a plain Exception without a network
         raise OSError(
-            f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the files, or take `datasets.synthetic`."
+            f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the "
+            f"files, or take `datasets.synthetic`."
         ) from error
 
 
 def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
-    train, test = (_checked(f"{source}, {name}", *split) for name, split in zip(_tfds.SPLITS, splits, strict=True))
+    train, test = (
+        _checked(f"{source}, {name}", *split)
+        for name, split in zip(_tfds.SPLITS, splits, strict=True)
+    )
     return train, test
 
 
@@ -171,9 +212,16 @@ def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits
 
 def _checked(file: str, x: Any, y: Any) -> tuple[Array, Array]:
     if not _are_images(x) or not len(x):
-        raise ValueError(f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {describe(x)}.")
+        raise ValueError(
+            f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {describe(x)}."
+        )
     return x, checked_labels(file, y, len(x))
 
 
 def _are_images(x: object) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 4 and x.shape[1:] == (SIZE, SIZE, 3)
+    return (
+        isinstance(x, np.ndarray)
+        and x.dtype == np.uint8
+        and x.ndim == 4
+        and x.shape[1:] == (SIZE, SIZE, 3)
+    )

@@ -28,16 +28,22 @@ def flip_labels(labels: ArrayLike, rate: float, num_classes: int, seed: int = 0)
     np.int64(2)
     """
     labels = as_numbers("labels", labels)
-    rate, num_classes = check_number("rate", rate, 0, 1), check_integer("num_classes", num_classes, 2)
+    rate, num_classes = (
+        check_number("rate", rate, 0, 1),
+        check_integer("num_classes", num_classes, 2),
+    )
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"`labels` must be integers. Received: {labels.dtype}.")
     if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
         raise ValueError(
-            f"`labels` must be from 0 to {num_classes - 1}. Received: {labels.min()} to {labels.max()} with {num_classes=}."
+            f"`labels` must be from 0 to {num_classes - 1}. Received: {labels.min()} to "
+            f"{labels.max()} with {num_classes=}."
         )
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(labels))[: int(rate * len(labels))]
     flipped = labels.copy()
     # A step of 1 to num_classes - 1 around the circle of classes never returns to the same class.
-    flipped[rows] = (labels[rows].astype("int64") + rng.integers(1, num_classes, len(rows))) % num_classes
+    flipped[rows] = (
+        labels[rows].astype("int64") + rng.integers(1, num_classes, len(rows))
+    ) % num_classes
     return flipped

@@ -1,4 +1,5 @@
-"""Shifted test sets for classifiers of CIFAR-10: CIFAR-10-C (corrupted images) and CIFAR-10.1 (new images)."""
+"""Shifted test sets for classifiers of CIFAR-10: CIFAR-10-C (corrupted images) and CIFAR-10.1 (new
+images)."""
 
 import functools
 import json
@@ -14,7 +15,8 @@ from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
 _HINT = (
-    "Pass the folder of CIFAR-10-C (labels.npy, gaussian_noise.npy, ...), that of CIFAR-10.1 (cifar10.1_v6_data.npy and "
+    "Pass the folder of CIFAR-10-C (labels.npy, gaussian_noise.npy, ...), that of CIFAR-10.1 "
+    "(cifar10.1_v6_data.npy and "
     "cifar10.1_v6_labels.npy), or a TensorFlow Datasets folder with cifar10_corrupted or cifar10_1."
 )
 
@@ -24,14 +26,16 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
 
     Args:
         data_dir: String or path of a folder with any of
-            - CIFAR-10-C (Hendrycks and Dietterich 2019) as published: `labels.npy` and a file such as `gaussian_noise.npy` for
-              each corruption, with the severities 1 to 5 in order;
-            - CIFAR-10.1 (Recht et al. 2018): `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`, or `v4`;
-            - TensorFlow Datasets' prepared `cifar10_corrupted` or `cifar10_1` (needs the extra `keras_euler[datasets]`).
+            - CIFAR-10-C (Hendrycks and Dietterich 2019) as published: `labels.npy` and a file such
+              as `gaussian_noise.npy` for each corruption, with the severities 1 to 5 in order;
+            - CIFAR-10.1 (Recht et al. 2018): `cifar10.1_v6_data.npy` and `cifar10.1_v6_labels.npy`,
+              or `v4`;
+            - TensorFlow Datasets' prepared `cifar10_corrupted` or `cifar10_1` (needs the extra
+              `keras_euler[datasets]`).
 
     Returns:
-        Dict of name, `"gaussian_noise 3"` or `"CIFAR-10.1 v6"` -> function that reads `(x, y)`: uint8 images `(n, 32, 32, 3)` and
-        int64 labels `(n,)`.
+        Dict of name, `"gaussian_noise 3"` or `"CIFAR-10.1 v6"` -> function that reads `(x, y)`:
+        uint8 images `(n, 32, 32, 3)` and int64 labels `(n,)`.
 
     Raises:
         FileNotFoundError: The folder is missing or empty.
@@ -58,8 +62,15 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
                     readers[f"{file.stem} {severity}"] = read
     for file in sorted(path.glob("cifar10.1_v*_data.npy")):
         labels = file.with_name(file.name.replace("_data", "_labels"))
-        readers[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read_pair, file, labels)
-    for info in sorted([*path.glob("cifar10_corrupted/*/*/dataset_info.json"), *path.glob("cifar10_1/*/*/dataset_info.json")]):
+        readers[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(
+            _read_pair, file, labels
+        )
+    for info in sorted(
+        [
+            *path.glob("cifar10_corrupted/*/*/dataset_info.json"),
+            *path.glob("cifar10_1/*/*/dataset_info.json"),
+        ]
+    ):
         readers[_name(info)] = functools.partial(_read_prepared, info.parent)
     if not readers:
         raise unknown_layout_error(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
@@ -77,7 +88,8 @@ def _read_severity(file: Path, labels: Path, severity: int) -> tuple[Array, Arra
     x, y = _load(file), _load(labels)
     if len(x) != len(y) or len(x) % 5:
         raise ValueError(
-            f"{file} must hold five severities, with as many images as {labels} has labels. Received: {len(x)}, {len(y)}."
+            f"{file} must hold five severities, with as many images as {labels} has labels. "
+            f"Received: {len(x)}, {len(y)}."
         )
     size = len(x) // 5
     rows = slice((severity - 1) * size, severity * size)

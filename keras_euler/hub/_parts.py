@@ -22,13 +22,18 @@ NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP_ARGUMENTS)
 class FromZoo(Mixin):
     """Add the names of `keras_euler.list_presets()` to KerasHub's `from_preset`. Abstract.
 
-    A subclass defines `network`, `EulerResNet` or `EulerVDCNN`, and `from_zoo(preset, load_weights, **kwargs)` for a `Preset`.
+    A subclass defines `network`, `EulerResNet` or `EulerVDCNN`, and `from_zoo(preset, load_weights,
+    **kwargs)` for a `Preset`.
     """
 
     class _Presets:
         def __get__(self, instance: object, owner: Any) -> dict[str, dict[str, str]]:
             presets = list_presets().items()
-            return {name: {"description": p.description} for name, p in presets if p.network == owner.network.__name__}
+            return {
+                name: {"description": p.description}
+                for name, p in presets
+                if p.network == owner.network.__name__
+            }
 
     presets = _Presets()
 
@@ -37,12 +42,22 @@ class FromZoo(Mixin):
         """Load a folder or handle as KerasHub does, or a name in `keras_euler.list_presets()`."""
         known = list_presets().get(preset) if isinstance(preset, str) else None
         if known is None:
-            is_name = isinstance(preset, str) and re.fullmatch(r"euler_\w+", preset) and not os.path.exists(preset)
+            is_name = (
+                isinstance(preset, str)
+                and re.fullmatch(r"euler_\w+", preset)
+                and not os.path.exists(preset)
+            )
             if is_name:
-                raise ValueError(f"There is no preset {preset!r}. Pass one of {', '.join(cls.presets)}, or a folder of a preset.")
+                raise ValueError(
+                    f"There is no preset {preset!r}. Pass one of {', '.join(cls.presets)}, or a "
+                    f"folder of a preset."
+                )
             return super().from_preset(preset, *args, **kwargs)
         if known.network != cls.network.__name__:
-            raise ValueError(f"The preset {preset!r} is an {known.network}. Received: {cls.__name__}.from_preset.")
+            raise ValueError(
+                f"The preset {preset!r} is an {known.network}. Received: "
+                f"{cls.__name__}.from_preset."
+            )
         return cls.from_zoo(known, *args, **kwargs)
 
 
@@ -53,11 +68,23 @@ class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
         arguments: Dict of the arguments of the network.
     """
 
-    def __init__(self, network: EulerNetwork, name: str | None = None, trainable: bool = True) -> None:
-        super().__init__(inputs=network.input, outputs=network.output, dtype=network.dtype_policy, name=name, trainable=trainable)
+    def __init__(
+        self, network: EulerNetwork, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(
+            inputs=network.input,
+            outputs=network.output,
+            dtype=network.dtype_policy,
+            name=name,
+            trainable=trainable,
+        )
         owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
-        self.arguments = {key: value for key, value in network.serialized_arguments().items() if key not in owned}
-        self._replacements = network.serialized_replacements  # the method, because layers may still change
+        self.arguments = {
+            key: value for key, value in network.serialized_arguments().items() if key not in owned
+        }
+        self._replacements = (
+            network.serialized_replacements
+        )  # the method, because layers may still change
         self.depth = network.depth
         self.h = network.h
         self.data_format = network.data_format
@@ -68,15 +95,27 @@ class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        check_version(cls, config, {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters})
-        return super().from_config({**config, "replaced_layers": deserialized(config.get("replaced_layers"))})
+        check_version(
+            cls,
+            config,
+            {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters},
+        )
+        return super().from_config(
+            {**config, "replaced_layers": deserialized(config.get("replaced_layers"))}
+        )
 
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
-        arguments = {name: value for name, value in preset.arguments.items() if name not in TOP_ARGUMENTS}
+        arguments = {
+            name: value for name, value in preset.arguments.items() if name not in TOP_ARGUMENTS
+        }
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            own = {name: value for name, value in kwargs.items() if name not in ("name", "trainable", "dtype", "image_shape")}
+            own = {
+                name: value
+                for name, value in kwargs.items()
+                if name not in ("name", "trainable", "dtype", "image_shape")
+            }
             trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone
@@ -85,8 +124,9 @@ class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
 class EulerTask(FromZoo):
     """A KerasHub task with an `EulerBackbone`. Abstract.
 
-    A subclass defines `head`, pairs of names of the layers after the backbone, in the task and in the network. It also defines
-    `network_arguments`, the names of the network's arguments that it takes.
+    A subclass defines `head`, pairs of names of the layers after the backbone, in the task and in
+    the network. It also defines `network_arguments`, the names of the network's arguments that it
+    takes.
     """
 
     @classmethod
@@ -97,14 +137,23 @@ class EulerTask(FromZoo):
         unknown = sorted(set(kwargs) - of_task - of_backbone)
         if unknown:
             known = ", ".join(sorted(of_task | of_backbone))
-            raise TypeError(f"{cls.__name__} has no {', '.join(unknown)}. Its arguments are {known}.")
-        inner = {name: kwargs.pop(name) for name in [*kwargs] if name in of_backbone - of_task or name == "dtype"}
-        settings = {name: value for name, value in preset.arguments.items() if name in cls.network_arguments}
+            raise TypeError(
+                f"{cls.__name__} has no {', '.join(unknown)}. Its arguments are {known}."
+            )
+        inner = {
+            name: kwargs.pop(name)
+            for name in [*kwargs]
+            if name in of_backbone - of_task or name == "dtype"
+        }
+        settings = {
+            name: value for name, value in preset.arguments.items() if name in cls.network_arguments
+        }
         if "backbone" not in kwargs:
             kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
         elif inner:
             raise TypeError(
-                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it to the backbone, or pass no `backbone`."
+                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it to the "
+                f"backbone, or pass no `backbone`."
             )
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
@@ -123,18 +172,24 @@ class EulerTask(FromZoo):
 
 def _arguments(cls: Any) -> set[str]:
     """Return the names of the arguments of a class and of its base classes."""
-    classes = [base for base in cls.__mro__ if base.__module__.startswith(("keras_euler", "keras_hub"))]
-    parameters = [p for base in classes for p in inspect.signature(base.__init__).parameters.values()]
+    classes = [
+        base for base in cls.__mro__ if base.__module__.startswith(("keras_euler", "keras_hub"))
+    ]
+    parameters = [
+        p for base in classes for p in inspect.signature(base.__init__).parameters.values()
+    ]
     named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return named - {"self"} | {"name", "trainable", "dtype"}
 
 
 def check_version(cls: type, config: Config, known: Iterable[str]) -> None:
-    """Raise a ValueError if a saved configuration has arguments that this version of a class lacks."""
+    """Raise a ValueError if a saved configuration has arguments that this version of a class
+    lacks."""
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise ValueError(
-            f"{cls.__name__} of keras_euler {__version__} has no {', '.join(unknown)}: the preset was saved by "
+            f"{cls.__name__} of keras_euler {__version__} has no {', '.join(unknown)}: the preset "
+            f"was saved by "
             "another version. Install that version."
         )
 
@@ -142,4 +197,6 @@ def check_version(cls: type, config: Config, known: Iterable[str]) -> None:
 def check_backbone(backbone: object, kind: type) -> None:
     """Raise a TypeError unless `backbone` is of the class `kind`."""
     if not isinstance(backbone, kind):
-        raise TypeError(f"`backbone` must be an {kind.__name__}. Received: {type(backbone).__name__}.")
+        raise TypeError(
+            f"`backbone` must be an {kind.__name__}. Received: {type(backbone).__name__}."
+        )

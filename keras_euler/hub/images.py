@@ -22,13 +22,15 @@ class EulerResNetBackbone(EulerBackbone):
     Args:
         depth: As for `EulerResNet`: 6n + 2.
         h: As for `EulerResNet`.
-        image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
+        image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3
+            channels.
         name, trainable: As for every Keras model.
-        **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`, `shortcut`, `preactivation`,
-            `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`, `kernel_initializer`, `data_format`, `dtype` and
-            `replaced_layers`.
+        **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`,
+            `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`,
+            `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
 
-    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4, widths[-1])`.
+    Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4,
+    widths[-1])`.
 
     Raises:
         ValueError, TypeError: As `EulerResNet`.
@@ -51,7 +53,15 @@ class EulerResNetBackbone(EulerBackbone):
         trainable: bool = True,
         **kwargs: Any,
     ) -> None:
-        network = EulerResNet(depth, h, input_shape=image_shape, include_top=False, pooling=None, trainable=trainable, **kwargs)
+        network = EulerResNet(
+            depth,
+            h,
+            input_shape=image_shape,
+            include_top=False,
+            pooling=None,
+            trainable=trainable,
+            **kwargs,
+        )
         super().__init__(network, name, trainable)
         self.arguments["image_shape"] = self.arguments.pop("input_shape")
         self.image_shape = self.arguments["image_shape"]
@@ -59,7 +69,8 @@ class EulerResNetBackbone(EulerBackbone):
 
 @register
 class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
-    """KerasHub's `ImageConverter` for `EulerResNetBackbone`: normalize uint8 images and resize them if necessary.
+    """KerasHub's `ImageConverter` for `EulerResNetBackbone`: normalize uint8 images and resize them
+    if necessary.
 
     Example:
 
@@ -93,10 +104,14 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
     def for_backbone(cls, preset: Preset, backbone: EulerResNetBackbone) -> Self:
         """Make the preprocessor of a preset for the image size of a backbone."""
         shape = backbone.image_shape
-        return cls.from_zoo(preset, image_size=shape[1:] if backbone.data_format == "channels_first" else shape[:2])
+        return cls.from_zoo(
+            preset, image_size=shape[1:] if backbone.data_format == "channels_first" else shape[:2]
+        )
 
     @classmethod
-    def from_zoo(cls, preset: Preset, image_size: Sequence[int] | None = None, **kwargs: Any) -> Self:
+    def from_zoo(
+        cls, preset: Preset, image_size: Sequence[int] | None = None, **kwargs: Any
+    ) -> Self:
         mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
         converter = EulerResNetImageConverter(
             image_size=tuple(image_size or preset.arguments.get("input_shape", (32, 32, 3))[:2]),
@@ -109,18 +124,20 @@ class EulerResNetImageClassifierPreprocessor(FromZoo, keras_hub.models.ImageClas
 @validates_inputs
 @register
 class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
-    """KerasHub's `ImageClassifier` around an `EulerResNetBackbone`: `fit`, `evaluate` and `predict` take raw images.
+    """KerasHub's `ImageClassifier` around an `EulerResNetBackbone`: `fit`, `evaluate` and `predict`
+    take raw images.
 
     Args:
         backbone: An `EulerResNetBackbone`.
         num_classes: Number of logits.
         preprocessor: An `EulerResNetImageClassifierPreprocessor`, or None for normalized images.
         head_dtype: Dtype of the logits; float32 by default, also with a backbone of another dtype.
-        **kwargs: Arguments of `keras_hub.models.ImageClassifier`, such as `pooling`, `activation` and `dropout`.
+        **kwargs: Arguments of `keras_hub.models.ImageClassifier`, such as `pooling`, `activation`
+            and `dropout`.
 
     Raises:
-        ValueError, TypeError: As KerasHub's. In use: images are scaled to at most 1 although the preprocessor scales them, or a
-            label is not a class.
+        ValueError, TypeError: As KerasHub's. In use: images are scaled to at most 1 although the
+            preprocessor scales them, or a label is not a class.
 
     Example:
 
@@ -144,7 +161,9 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
         **kwargs: Any,
     ) -> None:
         check_backbone(backbone, EulerResNetBackbone)
-        super().__init__(backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs)
+        super().__init__(
+            backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs
+        )
 
     def prepare_inputs(self, x: ArrayLike) -> Array:
         """Check images, so that they are not scaled twice."""

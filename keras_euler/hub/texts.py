@@ -9,7 +9,12 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Activation, Array, Config, StepFactor, Texts
-from keras_euler.datasets.characters import check_ids, check_texts, encode_characters, vocabulary_size
+from keras_euler.datasets.characters import (
+    check_ids,
+    check_texts,
+    encode_characters,
+    vocabulary_size,
+)
 from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
@@ -27,11 +32,13 @@ class EulerVDCNNBackbone(EulerBackbone):
         depth: As for `EulerVDCNN`: 9, 17, 29, 49, 65 or 69.
         h: As for `EulerVDCNN`.
         name, trainable: As for every Keras model.
-        **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`, `vocabulary_size`,
-            `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme`,
-            `skip`, `drop_path`, `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
+        **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`,
+            `vocabulary_size`, `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`,
+            `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`, `kernel_initializer`,
+            `data_format`, `dtype` and `replaced_layers`.
 
-    Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length / 8, widths[-1])`.
+    Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length /
+    8, widths[-1])`.
 
     Raises:
         ValueError, TypeError: As `EulerVDCNN`.
@@ -46,7 +53,12 @@ class EulerVDCNNBackbone(EulerBackbone):
     network = EulerVDCNN
 
     def __init__(
-        self, depth: int = 29, h: StepFactor = 0.1, name: str | None = None, trainable: bool = True, **kwargs: Any
+        self,
+        depth: int = 29,
+        h: StepFactor = 0.1,
+        name: str | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
     ) -> None:
         network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
         super().__init__(network, name, trainable)
@@ -62,7 +74,8 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
         **kwargs: As for every Keras layer, such as `name`.
 
     Call arguments:
-        x: One string, or n strings: a list, an array, a column of a table, another sequence or a TensorFlow tensor.
+        x: One string, or n strings: a list, an array, a column of a table, another sequence or a
+            TensorFlow tensor.
         y, sample_weight: Labels and weights, which are passed on.
 
     Output shape: `(sequence_length,)` or `(n, sequence_length)`, int32; with `y` a pair with it.
@@ -82,8 +95,12 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
     backbone_cls = EulerVDCNNBackbone
     tokenizer_cls = None
 
-    def __init__(self, sequence_length: int = 1024, alphabet: str = "authors", **kwargs: Any) -> None:
-        kwargs = {key: value for key, value in kwargs.items() if key not in ("tokenizer", "truncate")}
+    def __init__(
+        self, sequence_length: int = 1024, alphabet: str = "authors", **kwargs: Any
+    ) -> None:
+        kwargs = {
+            key: value for key, value in kwargs.items() if key not in ("tokenizer", "truncate")
+        }
         check_integer("sequence_length", sequence_length, 1)
         vocabulary_size(alphabet)
         super().__init__(tokenizer=None, sequence_length=sequence_length, **kwargs)
@@ -119,7 +136,8 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
 @validates_inputs
 @register
 class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
-    """KerasHub's `TextClassifier` with an `EulerVDCNNBackbone` and the head of `EulerVDCNN`: its methods take strings.
+    """KerasHub's `TextClassifier` with an `EulerVDCNNBackbone` and the head of `EulerVDCNN`: its
+    methods take strings.
 
     Args:
         backbone: An `EulerVDCNNBackbone`.
@@ -130,14 +148,16 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         **kwargs: `name` and `compile`, as for every KerasHub task.
 
     Raises:
-        ValueError, TypeError: An argument is out of range or has the wrong type. In use: a text is not a string, or a label is not
-            a class.
+        ValueError, TypeError: An argument is out of range or has the wrong type. In use: a text is
+            not a string, or a label is not a class.
 
     Example:
 
     >>> backbone = EulerVDCNNBackbone(depth=9, sequence_length=64)
     >>> preprocessor = EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
-    >>> classifier = EulerVDCNNTextClassifier(backbone, num_classes=4, preprocessor=preprocessor, dense_units=16)
+    >>> classifier = EulerVDCNNTextClassifier(
+    ...     backbone, num_classes=4, preprocessor=preprocessor, dense_units=16
+    ... )
     >>> classifier.predict(["Wall St. Bears Claw Back", "Goal!"], verbose=0).shape
     (2, 4)
     """
@@ -165,7 +185,8 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
             expected = backbone.arguments["sequence_length"], backbone.arguments["vocabulary_size"]
             if provided[0] != expected[0] or provided[1] > expected[1]:
                 raise ValueError(
-                    f"`preprocessor` must give {expected[0]} ids below {expected[1]}, as the backbone takes. "
+                    f"`preprocessor` must give {expected[0]} ids below {expected[1]}, as the "
+                    f"backbone takes. "
                     f"Received: one of {provided[0]} ids below {provided[1]}."
                 )
         settings = dict(
@@ -184,7 +205,9 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         # === Functional Model ===
         inputs = backbone.input
         x = backbone(inputs)
-        for layer in head(make, positions, width, {**settings, "classifier_activation": activation}):
+        for layer in head(
+            make, positions, width, {**settings, "classifier_activation": activation}
+        ):
             x = layer(x)
         super().__init__(inputs=inputs, outputs=x, **kwargs)
 
@@ -196,9 +219,17 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     def prepare_inputs(self, x: Any) -> Array:
         """Check strings, or ids if there is no preprocessor."""
         if self.preprocessor is None:
-            return check_ids(x, self.backbone.arguments["vocabulary_size"], self.backbone.arguments["sequence_length"])
+            return check_ids(
+                x,
+                self.backbone.arguments["vocabulary_size"],
+                self.backbone.arguments["sequence_length"],
+            )
         return np.array(check_texts(x), object)
 
     def get_config(self) -> Config:
         settings = {name: getattr(self, name) for name in self.network_arguments}
-        return {**super().get_config(), **settings, "activation": keras.activations.serialize(self.activation)}
+        return {
+            **super().get_config(),
+            **settings,
+            "activation": keras.activations.serialize(self.activation),
+        }

@@ -1,4 +1,5 @@
-"""The Euler step, random layers that run inside the compiled step, and layers of the two networks that Keras lacks."""
+"""The Euler step, random layers that run inside the compiled step, and layers of the two networks
+that Keras lacks."""
 
 from keras_euler.layers.batch_normalization import BatchNormalization
 from keras_euler.layers.character_embedding import CharacterEmbedding

@@ -10,10 +10,11 @@ from keras_euler._types import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class CharacterEmbedding(keras.layers.Embedding):
-    """Embedding initialized from N(0, 1); the row of the padding, id 0, is zero and gets no gradient.
+    """Embedding initialized from N(0, 1); the row of the padding, id 0, is zero and gets no
+    gradient.
 
-    It equals torch's `Embedding(..., padding_idx=0)`, which the paper's authors use. (With `mask_zero` Keras' layer keeps the row
-    as it is and needs masks in every later layer.)
+    It equals torch's `Embedding(..., padding_idx=0)`, which the paper's authors use. (With
+    `mask_zero` Keras' layer keeps the row as it is and needs masks in every later layer.)
 
     Args:
         input_dim: Number of ids, including the padding.
@@ -43,4 +44,6 @@ class CharacterEmbedding(keras.layers.Embedding):
 
     def _is_character(self) -> Tensor:
         # int32 by name: the default dtype depends on `floatx`, and TensorFlow has no int16 range.
-        return ops.cast(ops.arange(0, self.input_dim, dtype="int32") > 0, self.variable_dtype)[:, None]
+        return ops.cast(ops.arange(0, self.input_dim, dtype="int32") > 0, self.variable_dtype)[
+            :, None
+        ]

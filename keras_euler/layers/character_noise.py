@@ -1,4 +1,5 @@
-"""Random letters in place of characters, drawn at every step; `datasets.characters.corrupt_characters` draws them once."""
+"""Random letters in place of characters, drawn at every step;
+`datasets.characters.corrupt_characters` draws them once."""
 
 from typing import Any
 
@@ -16,8 +17,9 @@ from keras_euler.layers.random_layer import RandomLayer
 class RandomCharacters(RandomLayer):
     """Replace each character with probability `rate` by a random letter, uniform in a..z.
 
-    A letter is unchanged with probability `1 - rate * 25 / 26`, any other character with `1 - rate`. Padding, id 0, is never
-    replaced. With `rate=0`, and in inference with `when="training"`, the layer returns its input.
+    A letter is unchanged with probability `1 - rate * 25 / 26`, any other character with `1 -
+    rate`. Padding, id 0, is never replaced. With `rate=0`, and in inference with `when="training"`,
+    the layer returns its input.
 
     Args:
         rate: Probability of replacement, 0 to 1.
@@ -26,8 +28,8 @@ class RandomCharacters(RandomLayer):
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
-        inputs: Tensor of integer ids, any shape and integer dtype; the ids of a..z are 1 to 26, as in both alphabets of
-            `datasets.characters`.
+        inputs: Tensor of integer ids, any shape and integer dtype; the ids of a..z are 1 to 26, as
+            in both alphabets of `datasets.characters`.
         training: Whether this is a training step.
 
     Input and output: any shape; shape and dtype are the same.
@@ -44,7 +46,9 @@ class RandomCharacters(RandomLayer):
     (True, 0)
     """
 
-    def __init__(self, rate: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, when: str = "training", seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_number("rate", rate, 0, 1)
         self.when = check_choice("when", when, WHEN_CHOICES)
@@ -53,12 +57,17 @@ class RandomCharacters(RandomLayer):
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if "int" not in dtype:
-            raise TypeError(f"RandomCharacters takes integer ids. Received: inputs of {dtype}. Encode the texts first.")
+            raise TypeError(
+                f"RandomCharacters takes integer ids. Received: inputs of {dtype}. Encode the "
+                f"texts first."
+            )
         if self.rate == 0 or not (training or self.when == "always"):
             return inputs
         shape = ops.shape(inputs)
         draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
-        letters = keras.random.randint(shape, 1, LETTERS + 1, dtype="int32", seed=self.seed_generator)
+        letters = keras.random.randint(
+            shape, 1, LETTERS + 1, dtype="int32", seed=self.seed_generator
+        )
         is_replaced = ops.logical_and(draws < self.rate, ops.not_equal(inputs, PADDING))
         return ops.where(is_replaced, ops.cast(letters, dtype), inputs)
 

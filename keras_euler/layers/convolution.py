@@ -7,7 +7,8 @@ from keras_euler._types import Mixin, Shape, Tensor
 
 
 class _WithoutCopies(Mixin):
-    """Convolve without the copies between memory layouts that Keras makes on torch in channels_last."""
+    """Convolve without the copies between memory layouts that Keras makes on torch in
+    channels_last."""
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -18,9 +19,13 @@ class _WithoutCopies(Mixin):
     def call(self, inputs: Tensor) -> Tensor:
         is_odd = all(size % 2 for size in self.kernel_size)
         # With an even kernel or strides, "same" pads one side more than the other.
-        is_symmetric = self.padding == "valid" or (self.padding == "same" and is_odd and set(self.strides) == {1})
+        is_symmetric = self.padding == "valid" or (
+            self.padding == "same" and is_odd and set(self.strides) == {1}
+        )
         is_plain = is_symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
-        if not (is_plain and self.data_format == "channels_last" and _backend.has_fast_convolution()):
+        if not (
+            is_plain and self.data_format == "channels_last" and _backend.has_fast_convolution()
+        ):
             return super().call(inputs)
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
@@ -33,25 +38,36 @@ class _WithoutCopies(Mixin):
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class Conv1D(_WithoutCopies, keras.layers.Conv1D):
-    """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in channels_last.
+    """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in
+    channels_last.
 
     Arguments, shapes, errors and results are those of `keras.layers.Conv1D`.
 
     Example:
 
-    >>> Conv1D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 2))).shape == (1, 4, 8)
+    >>> Conv1D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 2))).shape == (
+    ...     1,
+    ...     4,
+    ...     8,
+    ... )
     True
     """
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class Conv2D(_WithoutCopies, keras.layers.Conv2D):
-    """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in channels_last.
+    """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in
+    channels_last.
 
     Arguments, shapes, errors and results are those of `keras.layers.Conv2D`.
 
     Example:
 
-    >>> Conv2D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 4, 2))).shape == (1, 4, 4, 8)
+    >>> Conv2D(8, 3, padding="same", data_format="channels_last")(np.zeros((1, 4, 4, 2))).shape == (
+    ...     1,
+    ...     4,
+    ...     4,
+    ...     8,
+    ... )
     True
     """

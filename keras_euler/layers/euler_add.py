@@ -14,33 +14,38 @@ TRAINABLE_H = (None, "scalar", "channel")
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerAdd(keras.layers.Layer):
-    """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the paper).
+    """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the
+    paper).
 
-    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` contains this layer. In a functional model it
-    takes the place of `keras.layers.Add`. With `skip` and `drop_path` it is `y = a * x + h * d / (1 - p) * f`. `a` is `skip`, `p`
-    is `drop_path`, and `d` is drawn for each example in training: 0 with probability `p`, else 1. In inference `d = 1 - p`.
+    `x` is the shortcut, `f = F(x)` the branch, `h` the step factor. `EulerResidual` contains this
+    layer. In a functional model it takes the place of `keras.layers.Add`. With `skip` and
+    `drop_path` it is `y = a * x + h * d / (1 - p) * f`. `a` is `skip`, `p` is `drop_path`, and `d`
+    is drawn for each example in training: 0 with probability `p`, else 1. In inference `d = 1 - p`.
 
     Args:
         h: Finite number >= 0; the initial value if `trainable_h` is given.
-        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
-            channel (LayerScale).
-        data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels. Default: Keras' own setting.
-        skip: Finite number >= 0, the factor of the shortcut: below 1 it damps, as in `x' = F(x) - c * x` with `a = 1 - h * c`.
-        drop_path: Probability in [0, 1) to drop the branch of an example in training (stochastic depth). The other branches are
-            scaled by `1 / (1 - drop_path)`.
-        seed: Integer, or None for a random one, of `drop_path`. The same seed gives the same sequence.
+        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`).
+            `"channel"`: one weight per channel (LayerScale).
+        data_format: `"channels_last"` or `"channels_first"`: where `"channel"` finds the channels.
+            Default: Keras' own setting.
+        skip: Finite number >= 0, the factor of the shortcut: below 1 it damps, as in `x' = F(x) - c
+            * x` with `a = 1 - h * c`.
+        drop_path: Probability in [0, 1) to drop the branch of an example in training (stochastic
+            depth). The other branches are scaled by `1 / (1 - drop_path)`.
+        seed: Integer, or None for a random one, of `drop_path`. The same seed gives the same
+            sequence.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
-        inputs: The pair `[x, f]` of the same shape. If both have a mask, the output's mask is their logical or, as with
-            `keras.layers.Add`.
+        inputs: The pair `[x, f]` of the same shape. If both have a mask, the output's mask is their
+            logical or, as with `keras.layers.Add`.
         training: Whether this is a training step, in which branches are dropped.
 
     Input shape: two tensors `(batch, ...)` of the same shape. Output shape: that shape.
 
     Raises:
-        ValueError: `h` or `skip` is negative or not finite, `drop_path` is outside [0, 1), `trainable_h` or `data_format` is
-            unknown, or the two shapes differ.
+        ValueError: `h` or `skip` is negative or not finite, `drop_path` is outside [0, 1),
+            `trainable_h` or `data_format` is unknown, or the two shapes differ.
         TypeError: `h`, `skip` or `drop_path` is not a number.
 
     Example:
@@ -70,7 +75,9 @@ class EulerAdd(keras.layers.Layer):
         self.drop_path = check_rate("drop_path", drop_path)
         self.seed = seed
         self.step_factor: keras.Variable | None = None
-        if self.drop_path:  # without it no seed is drawn, which would change the seeds of later layers
+        if (
+            self.drop_path
+        ):  # without it no seed is drawn, which would change the seeds of later layers
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: Sequence[Shape]) -> None:
@@ -85,7 +92,9 @@ class EulerAdd(keras.layers.Layer):
         if self.trainable_h:
             self.channel_axis = 1 if self.data_format == "channels_first" else len(branch) - 1
             shape = (branch[self.channel_axis],) if self.trainable_h == "channel" else ()
-            self.step_factor = self.add_weight(shape=shape, initializer=keras.initializers.Constant(self.h), name="h")
+            self.step_factor = self.add_weight(
+                shape=shape, initializer=keras.initializers.Constant(self.h), name="h"
+            )
 
     def call(self, inputs: Sequence[Tensor], training: bool = False) -> Tensor:
         x, f = inputs
@@ -93,7 +102,9 @@ class EulerAdd(keras.layers.Layer):
             x = self.skip * x
         if self.drop_path and training:
             per_example = (ops.shape(f)[0], *[1] * (len(f.shape) - 1))
-            f = keras.random.dropout(f, self.drop_path, noise_shape=per_example, seed=self.seed_generator)
+            f = keras.random.dropout(
+                f, self.drop_path, noise_shape=per_example, seed=self.seed_generator
+            )
         return self.step(x, f)
 
     def step(self, x: Tensor, f: Tensor) -> Tensor:
@@ -110,7 +121,9 @@ class EulerAdd(keras.layers.Layer):
             h = ops.reshape(self.step_factor, shape)
         return x + h * f
 
-    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None) -> Tensor:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], mask: Sequence[Tensor] | None = None
+    ) -> Tensor:
         if mask is None or any(item is None for item in mask):
             return None
         return ops.logical_or(*mask)
@@ -124,6 +137,12 @@ class EulerAdd(keras.layers.Layer):
 
 
 def _shapes_of_pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
-    if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
-        raise ValueError(f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}.")
+    if (
+        not isinstance(input_shape, (list, tuple))
+        or len(input_shape) != 2
+        or isinstance(input_shape[0], int)
+    ):
+        raise ValueError(
+            f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}."
+        )
     return tuple(input_shape[0]), tuple(input_shape[1])

@@ -13,49 +13,58 @@ from keras_euler.layers.schemes import SCHEMES, Scheme, increment
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerResidual(keras.layers.Layer):
-    """A residual block as one explicit Euler step: `y = I(S(x) + h * F(x))` (equation 3 of the paper).
+    """A residual block as one explicit Euler step: `y = I(S(x) + h * F(x))` (equation 3 of the
+    paper).
 
-    `x` is the input, `F` the branch, `S` the shortcut, `h` the step factor, `I` the activation. `h = 1` is the ordinary
-    residual block; a small `h` keeps the gradients of very deep networks from exploding (Proposition 1) and the noise of the
-    input from growing (Proposition 2).
+    `x` is the input, `F` the branch, `S` the shortcut, `h` the step factor, `I` the activation. `h
+    = 1` is the ordinary residual block; a small `h` keeps the gradients of very deep networks from
+    exploding (Proposition 1) and the noise of the input from growing (Proposition 2).
 
-    With another `scheme` the block is one step of that Runge-Kutta method instead, `y = I(a * x + h * sum_i b_i k_i)` with the
-    stages `k_i = F(x + h * sum_j a_ij k_j)`. All stages share the weights of `F`. Heun's method, of order 2, is
-    `x + h/2 * (F(x) + F(x + h * F(x)))`. A block with a `shortcut` of its own always takes Euler's step. Batch normalization in `F`
-    normalizes each stage in training with that stage's statistics, and updates its moving statistics at every stage. In inference
-    all stages share them.
+    With another `scheme` the block is one step of that Runge-Kutta method instead, `y = I(a * x + h
+    * sum_i b_i k_i)` with the stages `k_i = F(x + h * sum_j a_ij k_j)`. All stages share the
+    weights of `F`. Heun's method, of order 2, is `x + h/2 * (F(x) + F(x + h * F(x)))`. A block with
+    a `shortcut` of its own always takes Euler's step. Batch normalization in `F` normalizes each
+    stage in training with that stage's statistics, and updates its moving statistics at every
+    stage. In inference all stages share them.
 
     Args:
         branch: `F`: a Keras layer, or a list of layers that run in order.
         h: Finite number >= 0; the initial value if `trainable_h` is given.
         shortcut: `S`: a Keras layer or a list of layers. None is the identity.
-        activation: `I`: name or function, as for every Keras layer. None is the identity, which the paper's analysis uses.
-        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`). `"channel"`: one weight per
-            channel (LayerScale).
-        data_format: `"channels_last"` or `"channels_first"`: where `trainable_h="channel"` finds the channels.
-        scheme: `"euler"`, `"heun"` (order 2, twice the cost) or `"rk4"` (order 4, four times the cost).
+        activation: `I`: name or function, as for every Keras layer. None is the identity, which the
+            paper's analysis uses.
+        trainable_h: None: `h` is a constant. `"scalar"`: one weight (ReZero, SkipInit with `h=0`).
+            `"channel"`: one weight per channel (LayerScale).
+        data_format: `"channels_last"` or `"channels_first"`: where `trainable_h="channel"` finds
+            the channels.
+        scheme: `"euler"`, `"heun"` (order 2, twice the cost) or `"rk4"` (order 4, four times the
+            cost).
         skip: `a`, the factor of the shortcut `S(x)`, as for `EulerAdd`.
-        drop_path: Probability in [0, 1) to drop the branch of an example in training, as for `EulerAdd`; with another scheme all
-            stages of the step together.
+        drop_path: Probability in [0, 1) to drop the branch of an example in training, as for
+            `EulerAdd`; with another scheme all stages of the step together.
         seed: Seed of `drop_path`.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
         inputs: Tensor `(batch, ...)`.
         training: Passed on to the layers of `F` and `S`.
-        mask: Mask of `inputs`. Default: the mask that the previous layer has attached. The output's mask is that of the same
-            layers with `keras.layers.Add`: None if one of the two paths drops it.
+        mask: Mask of `inputs`. Default: the mask that the previous layer has attached. The output's
+            mask is that of the same layers with `keras.layers.Add`: None if one of the two paths
+            drops it.
 
     Input shape: `(batch, ...)`, as the branch takes it. Output shape: that of branch and shortcut.
 
     Raises:
-        ValueError: `h`, `trainable_h`, `data_format`, `scheme`, `skip` or `drop_path` is invalid; at build, the two paths have
-            different shapes.
-        TypeError: `branch` or `shortcut` is not made of Keras layers; or `h`, `skip` or `drop_path` is not a number.
+        ValueError: `h`, `trainable_h`, `data_format`, `scheme`, `skip` or `drop_path` is invalid;
+            at build, the two paths have different shapes.
+        TypeError: `branch` or `shortcut` is not made of Keras layers; or `h`, `skip` or `drop_path`
+            is not a number.
 
     Example:
 
-    >>> block = EulerResidual([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)], h=0.5)
+    >>> block = EulerResidual(
+    ...     [keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)], h=0.5
+    ... )
     >>> keras.ops.convert_to_numpy(block(np.ones((1, 3), "float32"))).tolist()
     [[2.5, 2.5, 2.5]]
     >>> heun = EulerResidual(block.branch, h=0.5, scheme="heun")
@@ -134,7 +143,9 @@ class EulerResidual(keras.layers.Layer):
         y = self._sum(inputs, mask)
         if isinstance(self.activation, keras.layers.Layer):
             return self.activation(y)
-        outputs = _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        outputs = (
+            _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
+        )
         _backend.pass_mask(y, outputs)
         return outputs
 
@@ -145,15 +156,19 @@ class EulerResidual(keras.layers.Layer):
             return self.add([x, f])
 
     def increment(self, x: Tensor) -> Tensor:
-        """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum of the stages."""
+        """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum
+        of the stages."""
         return increment(self._tableau, lambda x: _run_chain(self.branch, x), self.add.step, x)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
-        """The mask of the output for symbolic inputs; None for others, whose mask `call` attaches."""
+        """The mask of the output for symbolic inputs; None for others, whose mask `call`
+        attaches."""
         if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
             return None
         y = self._sum(keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask)
-        mask = _backend.mask_of(self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y)
+        mask = _backend.mask_of(
+            self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y
+        )
         try:
             if mask is not None:
                 keras.Function([previous_mask], [mask])
@@ -168,7 +183,9 @@ class EulerResidual(keras.layers.Layer):
         """Build the layers that are not built yet, and return the output shape."""
         for layer in layers:
             if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
-                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape  # only a symbolic call tells the shape
+                shape = layer(
+                    keras.KerasTensor(shape, self.compute_dtype)
+                ).shape  # only a symbolic call tells the shape
                 continue
             if not layer.built:
                 layer.build(shape)
@@ -186,7 +203,11 @@ class EulerResidual(keras.layers.Layer):
             **added,
         }
         initial = EulerAdd(**added, name="add", dtype=self.dtype_policy).get_config()
-        changed = {name: value for name, value in self.add.get_config().items() if (name, value) not in initial.items()}
+        changed = {
+            name: value
+            for name, value in self.add.get_config().items()
+            if (name, value) not in initial.items()
+        }
         return {**super().get_config(), **config, **({"add": changed} if changed else {})}
 
     @classmethod
@@ -201,7 +222,10 @@ class EulerResidual(keras.layers.Layer):
 def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
     if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
-        raise TypeError(f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: {name}={value!r}.")
+        raise TypeError(
+            f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: "
+            f"{name}={value!r}."
+        )
     return layers
 
 
@@ -216,7 +240,8 @@ def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
 
 
 def _deserialized(config: Config) -> keras.layers.Layer:
-    """Return the layer unbuilt: the block builds it, so that its variables are named after the block."""
+    """Return the layer unbuilt: the block builds it, so that its variables are named after the
+    block."""
     if set(config.get("build_config") or ()) == {"input_shape"}:
         config = {name: value for name, value in config.items() if name != "build_config"}
     return keras.saving.deserialize_keras_object(config)

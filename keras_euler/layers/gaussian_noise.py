@@ -15,11 +15,13 @@ WHEN_CHOICES = ("training", "always")
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class AdditiveGaussianNoise(RandomLayer):
-    """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
+    """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for
+    each number of `x`.
 
-    Unlike `keras.layers.GaussianNoise`, which is limited to a standard deviation of 1 and to training, this layer takes any level
-    and can also run in inference. With `stddev=0`, and in inference with `when="training"`, it returns `x`. Integers, such as uint8
-    pixels, always become floats of the layer's dtype with the same values.
+    Unlike `keras.layers.GaussianNoise`, which is limited to a standard deviation of 1 and to
+    training, this layer takes any level and can also run in inference. With `stddev=0`, and in
+    inference with `when="training"`, it returns `x`. Integers, such as uint8 pixels, always become
+    floats of the layer's dtype with the same values.
 
     Args:
         stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0.
@@ -47,7 +49,9 @@ class AdditiveGaussianNoise(RandomLayer):
     0.0
     """
 
-    def __init__(self, stddev: float, when: str = "training", seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, stddev: float, when: str = "training", seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = check_number("stddev", stddev, 0)
         self.when = check_choice("when", when, WHEN_CHOICES)
@@ -58,7 +62,9 @@ class AdditiveGaussianNoise(RandomLayer):
             inputs = ops.cast(inputs, self.compute_dtype)
         if self.stddev == 0 or not (training or self.when == "always"):
             return inputs
-        noise = keras.random.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
+        noise = keras.random.normal(
+            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
+        )
         return inputs + self.stddev * noise
 
     def get_config(self) -> Config:
@@ -66,12 +72,13 @@ class AdditiveGaussianNoise(RandomLayer):
 
 
 def add_gaussian_noise(x: ArrayLike, stddev: ArrayLike, seed: int | None = None) -> Array:
-    """Add noise to an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)` for each number of `x`.
+    """Add noise to an array once, as at loading time: `x + stddev * epsilon`, `epsilon ~ N(0, 1)`
+    for each number of `x`.
 
     Args:
         x: Array of numbers, any shape.
-        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0, or an array of such numbers
-            that broadcasts against `x`, such as one per channel.
+        stddev: Standard deviation of the noise, in the units of `x`: a finite number >= 0, or an
+            array of such numbers that broadcasts against `x`, such as one per channel.
         seed: Integer, or None for a random one.
 
     Returns:
@@ -88,13 +95,17 @@ def add_gaussian_noise(x: ArrayLike, stddev: ArrayLike, seed: int | None = None)
     """
     received, stddev, x = stddev, np.asarray(stddev), np.array(x, "float32")
     if stddev.dtype.kind not in "fiu":
-        raise TypeError(f"`stddev` must be a number or an array of numbers. Received: stddev={received!r}.")
+        raise TypeError(
+            f"`stddev` must be a number or an array of numbers. Received: stddev={received!r}."
+        )
     if not (np.isfinite(stddev) & (stddev >= 0)).all():
         raise ValueError(f"`stddev` must be finite and >= 0. Received: stddev={received!r}.")
     try:
         stddev = np.broadcast_to(stddev.astype("float32"), x.shape)
     except ValueError as error:
-        raise ValueError(f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}.") from error
+        raise ValueError(
+            f"`stddev` must broadcast against `x`. Received: shapes {stddev.shape} and {x.shape}."
+        ) from error
     if stddev.any():
         x += stddev * np.random.default_rng(seed).standard_normal(x.shape, dtype="float32")
     return x

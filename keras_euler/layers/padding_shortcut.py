@@ -11,10 +11,11 @@ from keras_euler._types import Config, Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class PaddingShortcut(keras.layers.Layer):
-    """Keep every `strides`-th pixel or position and add channels of zeros: option A of He et al. (2016a).
+    """Keep every `strides`-th pixel or position and add channels of zeros: option A of He et al.
+    (2016a).
 
-    `(filters - channels) / 2` zero channels come before the old ones and as many after them, as in the common PyTorch checkpoints.
-    The layer has no weights.
+    `(filters - channels) / 2` zero channels come before the old ones and as many after them, as in
+    the common PyTorch checkpoints. The layer has no weights.
 
     Args:
         filters: Channels of the output: as many as the input has, or an even number more.
@@ -22,11 +23,13 @@ class PaddingShortcut(keras.layers.Layer):
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
-    Input shape: `(batch, height, width, channels)` or `(batch, length, channels)`; with channels_first the channels come second.
-    Output shape: the same order, with `ceil(height / strides)`, `ceil(width / strides)` or `ceil(length / strides)`, and `filters`.
+    Input shape: `(batch, height, width, channels)` or `(batch, length, channels)`; with
+    channels_first the channels come second. Output shape: the same order, with `ceil(height /
+    strides)`, `ceil(width / strides)` or `ceil(length / strides)`, and `filters`.
 
     Raises:
-        ValueError: An argument is invalid; at build, `filters` is less than the channels or differs from them by an odd number.
+        ValueError: An argument is invalid; at build, `filters` is less than the channels or differs
+            from them by an odd number.
 
     Example:
 
@@ -36,7 +39,9 @@ class PaddingShortcut(keras.layers.Layer):
     (True, [0.0, 1.0, 0.0])
     """
 
-    def __init__(self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, filters: int, strides: int = 1, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = check_integer("filters", filters, 1)
         self.strides = check_integer("strides", strides, 1)
@@ -47,16 +52,23 @@ class PaddingShortcut(keras.layers.Layer):
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         if self.filters < channels or (self.filters - channels) % 2:
             raise ValueError(
-                "A padding shortcut needs `filters` equal to the input's channels or an even number more. "
-                f"Received: filters={self.filters} for {channels} channels. Use a 1x1 convolution instead."
+                "A padding shortcut needs `filters` equal to the input's channels or an even "
+                "number more. "
+                f"Received: filters={self.filters} for {channels} channels. Use a 1x1 convolution "
+                f"instead."
             )
         self.zeros = (self.filters - channels) // 2
 
     def call(self, inputs: Tensor) -> Tensor:
         rank = len(inputs.shape)
         channel_axis = self._channel_axis(rank)
-        kept = tuple(slice(None, None, 1 if axis in (0, channel_axis) else self.strides) for axis in range(rank))
-        zeros = [(self.zeros, self.zeros) if axis == channel_axis else (0, 0) for axis in range(rank)]
+        kept = tuple(
+            slice(None, None, 1 if axis in (0, channel_axis) else self.strides)
+            for axis in range(rank)
+        )
+        zeros = [
+            (self.zeros, self.zeros) if axis == channel_axis else (0, 0) for axis in range(rank)
+        ]
         return ops.pad(inputs[kept], zeros)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

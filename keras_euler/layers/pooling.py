@@ -1,4 +1,5 @@
-"""Poolings of the text network that Keras lacks: padded on both sides, and the k largest in their order."""
+"""Poolings of the text network that Keras lacks: padded on both sides, and the k largest in their
+order."""
 
 from typing import Any
 
@@ -12,10 +13,11 @@ from keras_euler._types import Config, Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class HalvingMaxPooling1D(keras.layers.Layer):
-    """Max pooling over 3 positions in steps of 2, padded by one on **both** sides, as torch's `MaxPool1d(3, 2, padding=1)`.
+    """Max pooling over 3 positions in steps of 2, padded by one on **both** sides, as torch's
+    `MaxPool1d(3, 2, padding=1)`.
 
-    `y[i] = max(x[2i - 1], x[2i], x[2i + 1])`, over the positions that exist. (Keras' `"same"` pads an even length on the right
-    only, which gives the same shape but other numbers.)
+    `y[i] = max(x[2i - 1], x[2i], x[2i + 1])`, over the positions that exist. (Keras' `"same"` pads
+    an even length on the right only, which gives the same shape but other numbers.)
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
@@ -44,7 +46,11 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         axis = 1 if self.data_format == "channels_last" else 2
         if _backend.has_fast_pooling():
             return _backend.halving_max_pool(inputs, axis)
-        padded = ops.pad(inputs, [(1, 1) if i == axis else (0, 0) for i in range(3)], constant_values=-float("inf"))
+        padded = ops.pad(
+            inputs,
+            [(1, 1) if i == axis else (0, 0) for i in range(3)],
+            constant_values=-float("inf"),
+        )
         length = inputs.shape[axis] or ops.shape(inputs)[axis]
         end = 2 * ((length + 1) // 2)
         # Three slices of every second position are much faster on a CPU than a sliding window.
@@ -72,8 +78,8 @@ class KMaxPooling1D(keras.layers.Layer):
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
-    Input shape: `(batch, length, channels)`, or `(batch, channels, length)` with channels_first; `length >= k`.
-    Output shape: the same order, with `k` positions.
+    Input shape: `(batch, length, channels)`, or `(batch, channels, length)` with channels_first;
+    `length >= k`. Output shape: the same order, with `k` positions.
 
     Raises:
         ValueError: An argument is invalid; at build, the input has fewer than `k` positions.
@@ -95,10 +101,15 @@ class KMaxPooling1D(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         length = input_shape[1 if self.data_format == "channels_last" else 2]
         if length is not None and length < self.k:
-            raise ValueError(f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape {input_shape}.")
+            raise ValueError(
+                f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape "
+                f"{input_shape}."
+            )
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs  # (batch, channels, length)
+        x = (
+            ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs
+        )  # (batch, channels, length)
         positions = ops.sort(_backend.largest(x, self.k), axis=-1)
         largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
         return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest

@@ -1,4 +1,5 @@
-"""The base class of the random layers: a seeded generator, and a clear error inside `tf.data` on other backends."""
+"""The base class of the random layers: a seeded generator, and a clear error inside `tf.data` on
+other backends."""
 
 from typing import Any
 
@@ -25,8 +26,10 @@ class RandomLayer(keras.layers.Layer):
         backend = keras.backend.backend()
         if backend != "tensorflow" and _backend.is_tensorflow_graph_tensor(inputs):
             raise ValueError(
-                f"{type(self).__name__} runs on {backend} and cannot run inside `tf.data.Dataset.map`. "
-                f"Received: inputs={inputs!r}. Put the layer into the model, before the network: it then runs in every training "
+                f"{type(self).__name__} runs on {backend} and cannot run inside "
+                f"`tf.data.Dataset.map`. "
+                f"Received: inputs={inputs!r}. Put the layer into the model, before the network: "
+                f"it then runs in every training "
                 "step, on the device."
             )
         return super().__call__(inputs, *args, **kwargs)

@@ -14,10 +14,12 @@ from keras_euler.layers.random_layer import RandomLayer
 class RandomPadCrop(RandomLayer):
     """Pad each image with zeros and crop it back to its size at a random place of its own.
 
-    This shifts an image by whole pixels, `-padding..padding` in both directions, and fills with zeros: `y[i, j] = x[i + a, j + b]`,
-    where `a` and `b` are uniform integers, drawn per image. It does not interpolate and keeps the dtype, so that raw uint8 pixels
-    stay raw. Put the normalization after it, as the paper's authors do. In inference, and with `padding=0`, it returns `x`.
-    (`keras.layers.RandomCrop` and `RandomTranslation` switch jit off for the whole model.)
+    This shifts an image by whole pixels, `-padding..padding` in both directions, and fills with
+    zeros: `y[i, j] = x[i + a, j + b]`, where `a` and `b` are uniform integers, drawn per image. It
+    does not interpolate and keeps the dtype, so that raw uint8 pixels stay raw. Put the
+    normalization after it, as the paper's authors do. In inference, and with `padding=0`, it
+    returns `x`. (`keras.layers.RandomCrop` and `RandomTranslation` switch jit off for the whole
+    model.)
 
     Args:
         padding: Pixels on every side: an integer >= 0, at most the image's shorter side.
@@ -29,11 +31,12 @@ class RandomPadCrop(RandomLayer):
         inputs: Tensor of images, of any dtype.
         training: Whether this is a training step.
 
-    Input and output shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
+    Input and output shape: `(batch, height, width, channels)`, or `(batch, channels, height,
+    width)` with channels_first.
 
     Raises:
-        ValueError: `padding` is negative or, at build, larger than the image; `data_format` is unknown; or the input is not a
-            batch of images of known size.
+        ValueError: `padding` is negative or, at build, larger than the image; `data_format` is
+            unknown; or the input is not a batch of images of known size.
         TypeError: `padding` is not an integer.
 
     Example:
@@ -44,7 +47,13 @@ class RandomPadCrop(RandomLayer):
     (True, [0, 7])
     """
 
-    def __init__(self, padding: int = 4, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        padding: int = 4,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.padding = check_integer("padding", padding, 0)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -55,7 +64,8 @@ class RandomPadCrop(RandomLayer):
         if len(input_shape) != 4 or None in [input_shape[axis] for axis in image_axes]:
             raise ValueError(
                 "RandomPadCrop takes a batch of images of known size, "
-                f"(batch, height, width, channels) in channels_last. Received the input shape {tuple(input_shape)}."
+                f"(batch, height, width, channels) in channels_last. Received the input shape "
+                f"{tuple(input_shape)}."
             )
         height, width = (input_shape[axis] for axis in image_axes)
         if self.padding > min(height, width):
@@ -75,17 +85,25 @@ class RandomPadCrop(RandomLayer):
         pad, batch, (height, width, channels) = self.padding, ops.shape(images)[0], images.shape[1:]
         padded_height, padded_width = height + 2 * pad, width + 2 * pad
         images = ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        shift = keras.random.randint((2, batch, 1, 1), 0, 2 * pad + 1, dtype="int32", seed=self.seed_generator)
+        shift = keras.random.randint(
+            (2, batch, 1, 1), 0, 2 * pad + 1, dtype="int32", seed=self.seed_generator
+        )
         rows = ops.reshape(ops.arange(height, dtype="int32"), (1, height, 1)) + shift[0]
         columns = ops.reshape(ops.arange(width, dtype="int32"), (1, 1, width)) + shift[1]
-        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1)) * (padded_height * padded_width)
+        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1)) * (
+            padded_height * padded_width
+        )
         # One flat take, by the number of each pixel among all pixels of all padded images.
         pixels = image + rows * padded_width + columns  # (batch, height, width)
         flat = ops.reshape(images, (-1, channels))
-        return ops.reshape(ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels))
+        return ops.reshape(
+            ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels)
+        )
 
     def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(inputs.shape, inputs.dtype)  # Keras would infer a float dtype for raw pixels
+        return keras.KerasTensor(
+            inputs.shape, inputs.dtype
+        )  # Keras would infer a float dtype for raw pixels
 
     def get_config(self) -> Config:
         return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}

@@ -29,8 +29,14 @@ SCHEMES = {
 }
 
 
-def increment(scheme: Scheme, F: Callable[[Tensor], Tensor], step: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return `sum_i b_i k_i` with the stages `k_i = F(x + h sum_j a_ij k_j)`; with Euler's method it is `F(x)`.
+def increment(
+    scheme: Scheme,
+    F: Callable[[Tensor], Tensor],
+    step: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+) -> Tensor:
+    """Return `sum_i b_i k_i` with the stages `k_i = F(x + h sum_j a_ij k_j)`; with Euler's method
+    it is `F(x)`.
 
     Args:
         scheme: The method.
@@ -51,5 +57,9 @@ def increment(scheme: Scheme, F: Callable[[Tensor], Tensor], step: Callable[[Ten
 
 
 def _weighted_sum(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
-    terms = [tensor if weight == 1 else weight * tensor for weight, tensor in zip(weights, tensors, strict=True) if weight]
+    terms = [
+        tensor if weight == 1 else weight * tensor
+        for weight, tensor in zip(weights, tensors, strict=True)
+        if weight
+    ]
     return functools.reduce(operator.add, terms)

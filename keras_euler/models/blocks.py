@@ -1,6 +1,7 @@
 """The branch F and the shortcut S of a residual block, and their layers.
 
-They follow two defaults of PyTorch that Keras lacks: padding on both sides, and the initial values of the weights.
+They follow two defaults of PyTorch that Keras lacks: padding on both sides, and the initial values
+of the weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,13 @@ class LayerMaker:
     """
 
     def __init__(
-        self, rank: int, norm: str | None, use_bias: bool, kernel_initializer: Initializer, data_format: str, dtype: DType
+        self,
+        rank: int,
+        norm: str | None,
+        use_bias: bool,
+        kernel_initializer: Initializer,
+        data_format: str,
+        dtype: DType,
     ) -> None:
         self.rank = rank
         self.norm = norm
@@ -43,11 +50,20 @@ class LayerMaker:
         self.num_kernels = 0
 
     def convolution(
-        self, channels: int, filters: int, size: int, strides: int = 1, use_bias: bool | None = None, name: str | None = None
+        self,
+        channels: int,
+        filters: int,
+        size: int,
+        strides: int = 1,
+        use_bias: bool | None = None,
+        name: str | None = None,
     ) -> list[keras.layers.Layer]:
-        """Make a convolution from `channels` to `filters` that pads size // 2 zeros on **both** sides, as PyTorch does."""
+        """Make a convolution from `channels` to `filters` that pads size // 2 zeros on **both**
+        sides, as PyTorch does."""
         pad = []
-        if strides > 1 and size > 1:  # Keras' "same" would pad one side only: same shape, other numbers
+        if (
+            strides > 1 and size > 1
+        ):  # Keras' "same" would pad one side only: same shape, other numbers
             settings = dict(data_format=self.data_format, dtype=self.dtype, name=f"{name}_padding")
             pad = [ZERO_PADDING[self.rank](size // 2, **settings)]
         convolution = CONVOLUTION[self.rank](
@@ -64,7 +80,9 @@ class LayerMaker:
         )
         return [*pad, convolution]
 
-    def dense(self, channels: int, units: int, dtype: DType = None, **kwargs: Any) -> keras.layers.Layer:
+    def dense(
+        self, channels: int, units: int, dtype: DType = None, **kwargs: Any
+    ) -> keras.layers.Layer:
         """Make a dense layer."""
         return keras.layers.Dense(
             units,
@@ -79,7 +97,13 @@ class LayerMaker:
         if self.norm is None:
             return []
         axis = 1 if self.data_format == "channels_first" else -1
-        settings = dict(axis=axis, epsilon=EPSILON, gamma_initializer=gamma_initializer, dtype=self.dtype, name=name)
+        settings = dict(
+            axis=axis,
+            epsilon=EPSILON,
+            gamma_initializer=gamma_initializer,
+            dtype=self.dtype,
+            name=name,
+        )
         if self.norm == "batch":
             return [BatchNormalization(**settings)]
         return [keras.layers.GroupNormalization(GROUPS[self.norm], **settings)]
@@ -89,7 +113,8 @@ class LayerMaker:
         return [keras.layers.Activation("relu", dtype=self.dtype, name=name)]
 
     def initializer(self) -> keras.initializers.Initializer:
-        """Make a new kernel initializer for each layer: one object used twice draws the same numbers twice."""
+        """Make a new kernel initializer for each layer: one object used twice draws the same
+        numbers twice."""
         self.num_kernels += 1
         if self.kernel_initializer is None:
             return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
@@ -97,14 +122,17 @@ class LayerMaker:
             return self.kernel_initializer
         config = self.kernel_initializer.get_config()
         seed = config.get("seed")
-        seed = seed["config"]["seed"] if isinstance(seed, dict) else seed  # the configuration of a SeedGenerator
+        seed = (
+            seed["config"]["seed"] if isinstance(seed, dict) else seed
+        )  # the configuration of a SeedGenerator
         if seed is not None:
             config["seed"] = seed + self.num_kernels
         return self.kernel_initializer.from_config(config)
 
 
 def bias_initializer(fan_in: int) -> keras.initializers.Initializer:
-    """Make PyTorch's bias initializer: uniform in +-1/sqrt(fan_in), with the fan_in of the kernel beside it."""
+    """Make PyTorch's bias initializer: uniform in +-1/sqrt(fan_in), with the fan_in of the kernel
+    beside it."""
     bound = fan_in**-0.5
     return keras.initializers.RandomUniform(-bound, bound)
 
@@ -120,14 +148,18 @@ def residual_stages(
 
     Args:
         make: A `LayerMaker`.
-        arguments: Arguments of the network: `h`; `widths`, one per stage, the first of which is the width of the input; and
-            `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme` and `skip`, which all blocks share; and
-            `drop_path`, the rate of the last block, which grows linearly with the number of the block (Huang et al. 2016).
+        arguments: Arguments of the network: `h`; `widths`, one per stage, the first of which is the
+            width of the input; and `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`,
+            `scheme` and `skip`, which all blocks share; and `drop_path`, the rate of the last
+            block, which grows linearly with the number of the block (Huang et al. 2016).
         blocks_per_stage: Number of blocks of each stage.
         strides: Strides of the first block of every stage but the first.
         between: Function from a stage's name to a layer between it and the next stage, or None.
     """
-    kind = {name: arguments[name] for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma", "scheme", "skip")}
+    kind = {
+        name: arguments[name]
+        for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma", "scheme", "skip")
+    }
     num_blocks = sum(blocks_per_stage)
     widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], num_blocks))
     next_rate = iter([arguments["drop_path"] * n / num_blocks for n in range(1, num_blocks + 1)])
@@ -139,7 +171,9 @@ def residual_stages(
             stride = strides if stage > 1 and block == 1 else 1
             name = f"stage{stage}_block{block}"
             steps = {"h": next(next_h), "drop_path": next(next_rate)}
-            layers.append(residual_block(make, channels, filters, stride, **steps, name=name, **kind))
+            layers.append(
+                residual_block(make, channels, filters, stride, **steps, name=name, **kind)
+            )
             channels = filters
     if arguments["preactivation"]:
         layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
@@ -160,8 +194,9 @@ def residual_block(
 ) -> EulerResidual:
     """Make a block from `channels` to `filters`, an `EulerResidual`.
 
-    F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a). With `preactivation`, F is norm - relu - conv twice and I
-    is the identity (He et al. 2016b). `step` has the arguments of the block that its layers do not depend on, such as `h`.
+    F is conv - norm - relu - conv - norm and I is ReLU (He et al. 2016a). With `preactivation`, F
+    is norm - relu - conv twice and I is the identity (He et al. 2016b). `step` has the arguments of
+    the block that its layers do not depend on, such as `h`.
     """
     gamma = "zeros" if zero_gamma else "ones"
     conv1 = make.convolution(channels, filters, 3, strides, name="conv1")
@@ -188,6 +223,10 @@ def _shortcut(
     if channels == filters and strides == 1:
         return None
     if shortcut == "padding":
-        return PaddingShortcut(filters, strides, make.data_format, dtype=make.dtype, name="shortcut_padding")
-    convolution = make.convolution(channels, filters, 1, strides, use_bias=False, name="shortcut_conv")
+        return PaddingShortcut(
+            filters, strides, make.data_format, dtype=make.dtype, name="shortcut_padding"
+        )
+    convolution = make.convolution(
+        channels, filters, 1, strides, use_bias=False, name="shortcut_conv"
+    )
     return [*convolution, *([] if preactivation else make.normalization("shortcut_norm"))]

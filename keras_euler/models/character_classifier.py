@@ -19,14 +19,15 @@ from keras_euler.models.inputs import validates_inputs
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
-    `datasets.characters.encode_characters` turns strings into ids, in NumPy, before the compiled step. The model therefore works
-    on every backend and is saved with its network as a `.keras` file. It takes lists, columns of a table, generators, `PyDataset`s,
-    `DataLoader`s and `tf.data.Dataset`s of strings or of ids. (Keras' `TextVectorization` needs TensorFlow on all backends and
-    numbers the characters differently.)
+    `datasets.characters.encode_characters` turns strings into ids, in NumPy, before the compiled
+    step. The model therefore works on every backend and is saved with its network as a `.keras`
+    file. It takes lists, columns of a table, generators, `PyDataset`s, `DataLoader`s and
+    `tf.data.Dataset`s of strings or of ids. (Keras' `TextVectorization` needs TensorFlow on all
+    backends and numbers the characters differently.)
 
     Args:
-        network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as an `EulerVDCNN`, alone or
-            after a `RandomCharacters`.
+        network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as
+            an `EulerVDCNN`, alone or after a `RandomCharacters`.
         alphabet: `"authors"`, `"zhang"`, or a string of symbols, as for `encode_characters`.
         class_names: One name per class, for `classify`, or None.
         **kwargs: `name` and `trainable`, as for every Keras model.
@@ -34,15 +35,18 @@ class CharacterClassifier(keras.Model):
     Input shape: n strings, or ids `(n, length)`. Output shape: that of the network.
 
     Raises:
-        ValueError: The alphabet has too many ids for the network or its input's dtype, the number of names is wrong, or the
-            network's output is not `(batch, num_classes)`. In use: an id is outside the alphabet, or a label is not
-            a class.
-        TypeError: `network` is not a built model. In use: a text is not a string, or a label is not a number.
+        ValueError: The alphabet has too many ids for the network or its input's dtype, the number
+            of names is wrong, or the network's output is not `(batch, num_classes)`. In use: an id
+            is outside the alphabet, or a label is not a class.
+        TypeError: `network` is not a built model. In use: a text is not a string, or a label is not
+            a number.
 
     Example:
 
     >>> network = keras_euler.EulerVDCNN(depth=9, sequence_length=64, dense_units=32)
-    >>> model = CharacterClassifier(network, class_names=["World", "Sports", "Business", "Sci/Tech"])
+    >>> model = CharacterClassifier(
+    ...     network, class_names=["World", "Sports", "Business", "Sci/Tech"]
+    ... )
     >>> model.predict(["Wall St. Bears Claw Back", ""], verbose=0).shape
     (2, 4)
     >>> [(name, probability)] = model.classify(["Wall St. Bears Claw Back"])
@@ -51,28 +55,50 @@ class CharacterClassifier(keras.Model):
     """
 
     def __init__(
-        self, network: keras.Model, alphabet: str = "authors", class_names: Sequence[str] | None = None, **kwargs: Any
+        self,
+        network: keras.Model,
+        alphabet: str = "authors",
+        class_names: Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> None:
-        if not isinstance(network, keras.Model) or not network.built or len(network.input_shape) != 2:
-            raise TypeError(f"`network` must be a built Keras model of ids (batch, length). Received: network={network!r}.")
+        if (
+            not isinstance(network, keras.Model)
+            or not network.built
+            or len(network.input_shape) != 2
+        ):
+            raise TypeError(
+                f"`network` must be a built Keras model of ids (batch, length). Received: "
+                f"network={network!r}."
+            )
         if len(network.output_shape) != 2:
-            raise ValueError(f"`network` must give (batch, num_classes). Received: the output shape {network.output_shape}.")
+            raise ValueError(
+                f"`network` must give (batch, num_classes). Received: the output shape "
+                f"{network.output_shape}."
+            )
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
-        tables = [layer.input_dim for layer in _backend.all_layers(network) if isinstance(layer, keras.layers.Embedding)]
+        tables = [
+            layer.input_dim
+            for layer in _backend.all_layers(network)
+            if isinstance(layer, keras.layers.Embedding)
+        ]
         if tables and max(tables) < num_ids:  # smaller tables may hold positions
             raise ValueError(
-                f"The alphabet needs a network of vocabulary_size={num_ids}. Received: one of vocabulary_size={max(tables)}."
+                f"The alphabet needs a network of vocabulary_size={num_ids}. Received: one of "
+                f"vocabulary_size={max(tables)}."
             )
         dtype = network.inputs[0].dtype
         if keras.backend.is_int_dtype(dtype) and num_ids - 1 > np.iinfo(dtype).max:
             raise ValueError(
-                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give it a keras.Input of dtype='int32'."
+                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give "
+                f"it a keras.Input of dtype='int32'."
             )
         class_names = check_class_names(class_names, num_classes)
 
         inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
-        self.dtype_policy = network.dtype_policy  # without it, compile would not scale the loss under mixed_float16
+        self.dtype_policy = (
+            network.dtype_policy
+        )  # without it, compile would not scale the loss under mixed_float16
         self.network = network
         self.alphabet = alphabet
         self.class_names = class_names
@@ -85,12 +111,19 @@ class CharacterClassifier(keras.Model):
             **kwargs: As for `predict`: `batch_size` and the like.
 
         Returns:
-            List of n pairs: the name of the class, or its number without `class_names`, and the probability from 0 to 1.
+            List of n pairs: the name of the class, or its number without `class_names`, and the
+            probability from 0 to 1.
         """
         if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
-            raise TypeError(f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one text in a list.")
+            raise TypeError(
+                f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put "
+                f"one text in a list."
+            )
         if isinstance(texts, (list, tuple)) and texts and isinstance(texts[0], (list, tuple)):
-            raise TypeError(f"`texts` must be a list or an array of strings. Received: {texts[0]!r} at position 0.")
+            raise TypeError(
+                f"`texts` must be a list or an array of strings. Received: {texts[0]!r} at "
+                f"position 0."
+            )
         if not len(texts):
             return []
         return most_probable(self.predict(texts, **{"verbose": 0, **kwargs}), self.class_names)
@@ -113,4 +146,6 @@ class CharacterClassifier(keras.Model):
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})
+        return cls(
+            **{**config, "network": keras.saving.deserialize_keras_object(config["network"])}
+        )

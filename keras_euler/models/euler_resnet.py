@@ -8,7 +8,16 @@ from typing import Any
 import keras
 
 from keras_euler._checks import check_choice, check_integer
-from keras_euler._types import Activation, Array, Config, DType, Initializer, PathLike, Shape, StepFactor
+from keras_euler._types import (
+    Activation,
+    Array,
+    Config,
+    DType,
+    Initializer,
+    PathLike,
+    Shape,
+    StepFactor,
+)
 from keras_euler.models.blocks import LayerMaker, residual_stages
 from keras_euler.models.image_classifier import check_images
 from keras_euler.models.inputs import validates_inputs
@@ -20,53 +29,67 @@ POOLINGS = ("avg", "max", None)
 @validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerResNet(EulerNetwork):
-    """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
+    """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h *
+    F(x_n))`.
 
-    It has a 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions each, with `widths` filters. The
-    first block of stages 2 and 3 halves the resolution. `h=1` is the ordinary ResNet of He et al. (2016a) for CIFAR-10; the paper
-    ("Towards Robust ResNet", IJCAI 2019, section 4) takes `h=0.1`.
+    It has a 3x3 convolution, then three stages of `(depth - 2) / 6` blocks of two 3x3 convolutions
+    each, with `widths` filters. The first block of stages 2 and 3 halves the resolution. `h=1` is
+    the ordinary ResNet of He et al. (2016a) for CIFAR-10; the paper ("Towards Robust ResNet", IJCAI
+    2019, section 4) takes `h=0.1`.
 
-    Layers and variables have stable names: `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`. The paper's "layer 2" is
-    `stage1_block1/conv1`.
+    Layers and variables have stable names: `stem_conv`, `stage2_block5`,
+    `stage1_block1/conv1/kernel`. The paper's "layer 2" is `stage1_block1/conv1`.
 
     Args:
-        depth: Number of layers with weights along the path, 6n + 2: 8, 14, 20, ..., 110, ..., 218, ...
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of blocks; or one number per block.
+        depth: Number of layers with weights along the path, 6n + 2: 8, 14, 20, ..., 110, ..., 218,
+            ...
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of
+            blocks; or one number per block.
         num_classes: Number of logits.
-        input_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3 channels.
+        input_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3
+            channels.
         widths: Filters of the three stages.
-        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None. Without a
-            norm the stem and the convolutions of F have a bias.
-        shortcut: The shortcut where width and resolution change: `"projection"`, a strided 1x1 convolution and norm (the paper's,
-            option B), or `"padding"`, every second pixel and channels of zeros (option A).
+        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group),
+            or None. Without a norm the stem and the convolutions of F have a bias.
+        shortcut: The shortcut where width and resolution change: `"projection"`, a strided 1x1
+            convolution and norm (the paper's, option B), or `"padding"`, every second pixel and
+            channels of zeros (option A).
         preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
-        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
+        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"`
+            (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
-        scheme: Method of the step: `"euler"`, `"heun"` or `"rk4"`, as for `EulerResidual`; Euler's where the shape changes.
+        scheme: Method of the step: `"euler"`, `"heun"` or `"rk4"`, as for `EulerResidual`; Euler's
+            where the shape changes.
         skip: Factor `a` of the shortcut, a finite number >= 0: `x_{n+1} = I(a * x_n + h * F(x_n))`.
-        drop_path: Rate of stochastic depth at the last block L, at least 0 and below 1: block l drops its branch with the rate
-            `drop_path * l / L`, for each example, in training (Huang et al. 2016).
-        kernel_initializer: Initializer of all kernels, or its name; each layer gets a clone with its own seed. None is PyTorch's
-            default, uniform in +-1/sqrt(fan_in). Biases are always uniform in that bound.
+        drop_path: Rate of stochastic depth at the last block L, at least 0 and below 1: block l
+            drops its branch with the rate `drop_path * l / L`, for each example, in training (Huang
+            et al. 2016).
+        kernel_initializer: Initializer of all kernels, or its name; each layer gets a clone with
+            its own seed. None is PyTorch's default, uniform in +-1/sqrt(fan_in). Biases are always
+            uniform in that bound.
         include_top: False leaves the dense layer out.
         pooling: `"avg"`, `"max"` or, without the top, None, which gives the feature map.
         classifier_activation: Activation of the dense layer. None: the outputs are logits.
         data_format: `"channels_last"` or `"channels_first"`. Default: Keras' own setting.
-        dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside another
-            model, set the policy globally by `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the policy
-            of the outer model.
+        dtype: Dtype or policy, such as `"mixed_float16"`. The dense layer gives float32. Inside
+            another model, set the policy globally by
+            `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the policy of
+            the outer model.
         trainable: False freezes all layers except those in `replaced_layers`.
-        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without the top), or the path of a
-            weights file.
+        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without
+            the top), or the path of a weights file.
         name: The model's name.
-        replaced_layers: Dict from the name of a layer to the layer that replaces it, or None. In the configuration of a network
-            these are the layers that were changed after it was built, so that a saved network keeps the changes.
+        replaced_layers: Dict from the name of a layer to the layer that replaces it, or None. In
+            the configuration of a network these are the layers that were changed after it was
+            built, so that a saved network keeps the changes.
 
-    Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with channels_first.
-    Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or the feature map.
+    Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
+    channels_first. Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or
+    the feature map.
 
     Raises:
-        ValueError: An argument is out of range; the message says what was received and what to pass.
+        ValueError: An argument is out of range; the message says what was received and what to
+            pass.
         TypeError: An argument has the wrong type.
         OSError: The weights are missing or cannot be downloaded.
 
@@ -109,16 +132,32 @@ class EulerResNet(EulerNetwork):
         num_blocks = 3 * _blocks_per_stage(depth)
         arguments = validated_arguments(
             dict(
-                depth=int(depth), h=h, num_classes=num_classes, input_shape=input_shape, widths=widths, norm=norm,
-                shortcut=shortcut, preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
-                scheme=scheme, skip=skip, drop_path=drop_path,
-                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
-                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
-                name=name, replaced_layers=replaced_layers,
+                depth=int(depth),
+                h=h,
+                num_classes=num_classes,
+                input_shape=input_shape,
+                widths=widths,
+                norm=norm,
+                shortcut=shortcut,
+                preactivation=preactivation,
+                trainable_h=trainable_h,
+                zero_gamma=zero_gamma,
+                scheme=scheme,
+                skip=skip,
+                drop_path=drop_path,
+                kernel_initializer=kernel_initializer,
+                include_top=include_top,
+                pooling=pooling,
+                classifier_activation=classifier_activation,
+                data_format=data_format,
+                dtype=dtype,
+                trainable=trainable,
+                name=name,
+                replaced_layers=replaced_layers,
             ),
             num_blocks=num_blocks,
             num_stages=3,
-        )  # fmt: skip
+        )
         check_choice("pooling", pooling, POOLINGS[:2] if include_top else POOLINGS)
         arguments["input_shape"] = _image_shape(input_shape, data_format)
         super().__init__(keras.Input(arguments["input_shape"], name="images"), arguments, weights)
@@ -127,15 +166,22 @@ class EulerResNet(EulerNetwork):
     def make_layers(arguments: Config) -> list[keras.layers.Layer]:
         """The layers from the images to the outputs, in order and unbuilt."""
         names = ("widths", "norm", "kernel_initializer", "data_format", "dtype", "pooling")
-        widths, norm, kernel_initializer, data_format, dtype, pooling = (arguments[name] for name in names)
+        widths, norm, kernel_initializer, data_format, dtype, pooling = (
+            arguments[name] for name in names
+        )
         make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
         image_channels = arguments["input_shape"][-1 if data_format == "channels_last" else 0]
         layers = [*make.convolution(image_channels, widths[0], 3, name="stem_conv")]
         if not arguments["preactivation"]:
             layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
-        layers += residual_stages(make, arguments, [_blocks_per_stage(arguments["depth"])] * 3, strides=2)
+        layers += residual_stages(
+            make, arguments, [_blocks_per_stage(arguments["depth"])] * 3, strides=2
+        )
         if pooling:
-            pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
+            pool = {
+                "avg": keras.layers.GlobalAveragePooling2D,
+                "max": keras.layers.GlobalMaxPooling2D,
+            }[pooling]
             layers.append(pool(data_format=data_format, dtype=dtype, name="pool"))
         if arguments["include_top"]:
             activation = arguments["classifier_activation"]
@@ -155,31 +201,45 @@ def _blocks_per_stage(depth: int) -> int:
     if blocks < 1 or rest:
         below = max(6 * blocks + 2, 8)
         nearest = f"{below} or {below + 6}" if depth > 8 else "8"
-        raise ValueError(f"`depth` must be 6n + 2. Received: depth={depth}. The nearest: {nearest}.")
+        raise ValueError(
+            f"`depth` must be 6n + 2. Received: depth={depth}. The nearest: {nearest}."
+        )
     return blocks
 
 
 def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | None) -> Shape:
-    """Return the shape as a tuple of ints, in the order of `data_format`; None is Keras' own setting."""
+    """Return the shape as a tuple of ints, in the order of `data_format`; None is Keras' own
+    setting."""
     order = data_format or keras.config.image_data_format()
     last = order == "channels_last"
     if input_shape is None:
         return (32, 32, 3) if last else (3, 32, 32)
     axes = "(height, width, channels)" if last else "(channels, height, width)"
-    problem = f"`input_shape` must be {axes} with data_format={order!r}. Received: input_shape={input_shape!r}."
+    problem = (
+        f"`input_shape` must be {axes} with data_format={order!r}. Received: "
+        f"input_shape={input_shape!r}."
+    )
     if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 3:
         raise ValueError(problem)
     for size in input_shape:
-        if size is not None and (not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1):
+        if size is not None and (
+            not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1
+        ):
             raise ValueError(problem)
     shape = tuple(None if size is None else int(size) for size in input_shape)
     if shape[-1 if last else 0] is None:
         raise ValueError(f"{problem} The number of channels must be known.")
     other = shape[1:] if last else shape[:2]  # height and width in the other order
-    if data_format is None and shape[0 if last else -1] in (1, 3) and other[0] == other[1] and (other[0] or 0) > 4:
+    if (
+        data_format is None
+        and shape[0 if last else -1] in (1, 3)
+        and other[0] == other[1]
+        and (other[0] or 0) > 4
+    ):
         warnings.warn(
             f"input_shape={shape} is read as {axes}, Keras' own order. "
-            f"Pass data_format={'channels_first' if last else 'channels_last'!r} if it is the other, or data_format={order!r}.",
+            f"Pass data_format={'channels_first' if last else 'channels_last'!r} if it is the "
+            f"other, or data_format={order!r}.",
             stacklevel=3,
         )
     return shape

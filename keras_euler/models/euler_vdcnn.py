@@ -14,7 +14,14 @@ from keras_euler.models.inputs import validates_inputs
 from keras_euler.models.network import EulerNetwork, validated_arguments
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
-BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
+BLOCKS = {
+    9: (1, 1, 1, 1),
+    17: (2, 2, 2, 2),
+    29: (5, 5, 2, 2),
+    49: (8, 8, 5, 3),
+    65: (10, 10, 7, 5),
+    69: (11, 11, 8, 4),
+}
 MIN_LENGTH = 64  # halved three times, it leaves the 8 positions that the head needs
 POSITIONS = 8  # kept by the head
 HEAD_POOLINGS = ("max", "k_max")
@@ -24,55 +31,68 @@ POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.Glob
 @validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class EulerVDCNN(EulerNetwork):
-    """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h * F(x_n))`.
+    """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h *
+    F(x_n))`.
 
-    This is the VDCNN of Conneau et al. (2017) in the version of the paper's authors. An embedding of the characters and a
-    convolution of 3 characters precede four stages of blocks of two such convolutions each, with `widths` filters. A max pooling
-    between the stages halves the length. The head keeps 8 positions per channel and has three dense layers. `h=1` is the ordinary
+    This is the VDCNN of Conneau et al. (2017) in the version of the paper's authors. An embedding
+    of the characters and a convolution of 3 characters precede four stages of blocks of two such
+    convolutions each, with `widths` filters. A max pooling between the stages halves the length.
+    The head keeps 8 positions per channel and has three dense layers. `h=1` is the ordinary
     network.
 
-    `keras_euler.CharacterClassifier` encodes strings for it, by `datasets.characters.encode_characters`. A call, `fit`, `evaluate`
-    and `predict` check arrays of ids: a compiled step would take a wrong id for NaN or for another id.
+    `keras_euler.CharacterClassifier` encodes strings for it, by
+    `datasets.characters.encode_characters`. A call, `fit`, `evaluate` and `predict` check arrays of
+    ids: a compiled step would take a wrong id for NaN or for another id.
 
-    Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`, `stage1_block1/conv1/kernel`, `dense1`.
+    Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`,
+    `stage1_block1/conv1/kernel`, `dense1`.
 
     Args:
         depth: Number of convolutions and the first dense layer: 9, 17, 29, 49, 65 or 69.
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of blocks; or one number per block.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of
+            blocks; or one number per block.
         num_classes: Number of logits.
         sequence_length: Ids per text, at least 64.
-        vocabulary_size: Number of ids, including 0, the padding: `datasets.characters.vocabulary_size(alphabet)`.
+        vocabulary_size: Number of ids, including 0, the padding:
+            `datasets.characters.vocabulary_size(alphabet)`.
         embedding_dim: Numbers per id; those of the padding are always zero.
         widths: Filters of the four stages.
-        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group), or None.
-        head_pooling: Which 8 numbers of each channel the head keeps: `"max"`, the largest of each eighth of the text (as the
-            authors do), or `"k_max"`, the 8 largest in their order (Conneau et al.).
+        norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group),
+            or None.
+        head_pooling: Which 8 numbers of each channel the head keeps: `"max"`, the largest of each
+            eighth of the text (as the authors do), or `"k_max"`, the 8 largest in their order
+            (Conneau et al.).
         dense_units: Units of the two hidden dense layers.
         dropout: Rate of the dropout after each hidden dense layer, at least 0 and below 1.
-        shortcut: Where the width changes: `"projection"`, a 1x1 convolution and norm, or `"padding"`, channels of zeros.
+        shortcut: Where the width changes: `"projection"`, a 1x1 convolution and norm, or
+            `"padding"`, channels of zeros.
         preactivation: Make F norm - relu - convolution twice, and I the identity (He et al. 2016b).
-        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"` (LayerScale); or None.
+        trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"`
+            (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
         scheme, skip, drop_path: As for `EulerResNet`.
         kernel_initializer: As for `EulerResNet`.
         include_top: False leaves out the head: its pooling and the dense layers.
-        pooling: Without the top: `"avg"` or `"max"` over all positions, or None, which gives the features of each position.
+        pooling: Without the top: `"avg"` or `"max"` over all positions, or None, which gives the
+            features of each position.
         classifier_activation: Activation of the last dense layer. None: the outputs are logits.
-        data_format: `"channels_last"` or `"channels_first"`, for the convolutions. Default: Keras' own setting.
+        data_format: `"channels_last"` or `"channels_first"`, for the convolutions. Default: Keras'
+            own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
         trainable: False freezes all layers except those in `replaced_layers`.
-        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without the top), or the path of a
-            weights file.
+        weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without
+            the top), or the path of a weights file.
         name: The model's name.
         replaced_layers: As for `EulerResNet`.
 
-    Input shape: `(batch, sequence_length)`, integer ids.
-    Output shape: `(batch, num_classes)`; without the top `(batch, positions, widths[-1])`, where positions are an eighth of the
+    Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, num_classes)`;
+    without the top `(batch, positions, widths[-1])`, where positions are an eighth of the
         length, or with a pooling `(batch, widths[-1])`.
 
     Raises:
-        ValueError: An argument is out of range; the message says what was received and what to pass. In use: an
-            id is outside the vocabulary, the length differs, or a label is not a class.
+        ValueError: An argument is out of range; the message says what was received and what to
+            pass. In use: an id is outside the vocabulary, the length differs, or a label is not a
+            class.
         TypeError: An argument has the wrong type, or ids are not integers.
         OSError: The weights are missing or cannot be downloaded.
 
@@ -84,7 +104,7 @@ class EulerVDCNN(EulerNetwork):
     >>> model(np.full((1, 64), 70))
     Traceback (most recent call last):
         ...
-    ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. `vocabulary_size` is 70.
+    ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. ...
     """
 
     def __init__(
@@ -120,53 +140,93 @@ class EulerVDCNN(EulerNetwork):
         replaced_layers: dict[str, keras.layers.Layer] | None = None,
     ) -> None:
         num_blocks = sum(_blocks_per_stage(depth))
-        hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
+        hint = (
+            f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
+        )
         sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
-        vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
+        vocabulary_size = check_integer(
+            "vocabulary_size", vocabulary_size, 2, "Id 0 is the padding."
+        )
         embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
         dense_units = check_integer("dense_units", dense_units, 1)
         dropout = check_rate("dropout", dropout)
         check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
         check_choice("pooling", pooling, (*POOLINGS, None))
         if include_top and pooling:
-            raise ValueError(f"`pooling` is for include_top=False; the top has `head_pooling`. Received: pooling={pooling!r}.")
+            raise ValueError(
+                f"`pooling` is for include_top=False; the top has `head_pooling`. Received: "
+                f"pooling={pooling!r}."
+            )
         arguments = validated_arguments(
             dict(
-                depth=int(depth), h=h, num_classes=num_classes, sequence_length=sequence_length,
-                vocabulary_size=vocabulary_size, embedding_dim=embedding_dim, widths=widths, norm=norm,
-                head_pooling=head_pooling, dense_units=dense_units, dropout=dropout, shortcut=shortcut,
-                preactivation=preactivation, trainable_h=trainable_h, zero_gamma=zero_gamma,
-                scheme=scheme, skip=skip, drop_path=drop_path,
-                kernel_initializer=kernel_initializer, include_top=include_top, pooling=pooling,
-                classifier_activation=classifier_activation, data_format=data_format, dtype=dtype, trainable=trainable,
-                name=name, replaced_layers=replaced_layers,
+                depth=int(depth),
+                h=h,
+                num_classes=num_classes,
+                sequence_length=sequence_length,
+                vocabulary_size=vocabulary_size,
+                embedding_dim=embedding_dim,
+                widths=widths,
+                norm=norm,
+                head_pooling=head_pooling,
+                dense_units=dense_units,
+                dropout=dropout,
+                shortcut=shortcut,
+                preactivation=preactivation,
+                trainable_h=trainable_h,
+                zero_gamma=zero_gamma,
+                scheme=scheme,
+                skip=skip,
+                drop_path=drop_path,
+                kernel_initializer=kernel_initializer,
+                include_top=include_top,
+                pooling=pooling,
+                classifier_activation=classifier_activation,
+                data_format=data_format,
+                dtype=dtype,
+                trainable=trainable,
+                name=name,
+                replaced_layers=replaced_layers,
             ),
             num_blocks=num_blocks,
             num_stages=4,
-        )  # fmt: skip
-        super().__init__(keras.Input((sequence_length,), dtype="int32", name="ids"), arguments, weights)
+        )
+        super().__init__(
+            keras.Input((sequence_length,), dtype="int32", name="ids"), arguments, weights
+        )
 
     @staticmethod
     def make_layers(arguments: Config) -> list[keras.layers.Layer]:
         """The layers from the ids to the outputs, in order and unbuilt."""
         names = ("embedding_dim", "widths", "norm", "kernel_initializer", "data_format", "dtype")
-        embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (arguments[name] for name in names)
+        embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (
+            arguments[name] for name in names
+        )
         make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
-        layers = [CharacterEmbedding(arguments["vocabulary_size"], embedding_dim, dtype=dtype, name="embedding")]
+        layers = [
+            CharacterEmbedding(
+                arguments["vocabulary_size"], embedding_dim, dtype=dtype, name="embedding"
+            )
+        ]
         if data_format == "channels_first":
             layers.append(keras.layers.Permute((2, 1), dtype=dtype, name="to_channels_first"))
-        layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no norm, no activation
+        layers += make.convolution(
+            embedding_dim, widths[0], 3, name="stem_conv"
+        )  # no norm, no activation
         layers += residual_stages(
             make,
             arguments,
             _blocks_per_stage(arguments["depth"]),
             strides=1,
-            between=lambda stage: HalvingMaxPooling1D(data_format, dtype=dtype, name=f"{stage}_pool"),
+            between=lambda stage: HalvingMaxPooling1D(
+                data_format, dtype=dtype, name=f"{stage}_pool"
+            ),
         )
         if arguments["include_top"]:
             layers += head(make, -(-arguments["sequence_length"] // 8), widths[-1], arguments)
         elif arguments["pooling"]:
-            layers.append(POOLINGS[arguments["pooling"]](data_format=data_format, dtype=dtype, name="pool"))
+            layers.append(
+                POOLINGS[arguments["pooling"]](data_format=data_format, dtype=dtype, name="pool")
+            )
         return layers
 
     def prepare_inputs(self, x: Any) -> Array:
@@ -180,34 +240,51 @@ def _blocks_per_stage(depth: int) -> tuple[int, ...]:
         below = [known for known in BLOCKS if known < depth][-1:]
         above = [known for known in BLOCKS if known > depth][:1]
         nearest = " or ".join(map(str, below + above))
-        raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The nearest: {nearest}.")
+        raise ValueError(
+            f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The "
+            f"nearest: {nearest}."
+        )
     return BLOCKS[depth]
 
 
-def head(make: LayerMaker, positions: int, width: int, arguments: Config) -> list[keras.layers.Layer]:
-    """Make the layers from the features to the logits: the pooling to 8 positions and three dense layers.
+def head(
+    make: LayerMaker, positions: int, width: int, arguments: Config
+) -> list[keras.layers.Layer]:
+    """Make the layers from the features to the logits: the pooling to 8 positions and three dense
+    layers.
 
     Args:
         make: A `LayerMaker`.
         positions, width: Shape of the features.
-        arguments: `head_pooling`, `dense_units`, `dropout`, `num_classes` and `classifier_activation` of the network.
+        arguments: `head_pooling`, `dense_units`, `dropout`, `num_classes` and
+            `classifier_activation` of the network.
     """
     units, dense_units = POSITIONS * width, arguments["dense_units"]
     layers = [
         _head_pool(arguments["head_pooling"], positions, make.data_format, make.dtype),
-        # Flatten by positions in both data formats; torch flattens by channels (see convert/state_dict.py).
+        # Flatten by positions in both data formats; torch flattens by channels (see
+        # convert/state_dict.py).
         keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
     ]
     for i in (1, 2):
         layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
         if arguments["dropout"]:
-            layers.append(keras.layers.Dropout(arguments["dropout"], dtype=make.dtype, name=f"dropout{i}"))
+            layers.append(
+                keras.layers.Dropout(arguments["dropout"], dtype=make.dtype, name=f"dropout{i}")
+            )
         units = dense_units
     activation = arguments["classifier_activation"]
-    return [*layers, make.dense(units, arguments["num_classes"], dtype="float32", activation=activation, name="logits")]
+    return [
+        *layers,
+        make.dense(
+            units, arguments["num_classes"], dtype="float32", activation=activation, name="logits"
+        ),
+    ]
 
 
-def _head_pool(head_pooling: str, positions: int, data_format: str, dtype: DType) -> keras.layers.Layer:
+def _head_pool(
+    head_pooling: str, positions: int, data_format: str, dtype: DType
+) -> keras.layers.Layer:
     settings = dict(data_format=data_format, dtype=dtype, name="head_pool")
     if head_pooling == "k_max":
         return KMaxPooling1D(POSITIONS, **settings)

@@ -16,12 +16,15 @@ from keras_euler.models.inputs import validates_inputs
 @validates_inputs
 @keras.saving.register_keras_serializable(package="keras_euler")
 class ImageClassifier(keras.Sequential):
-    """A `keras.Sequential` model of raw images, with pixels in 0..255, that rejects images of another scale.
+    """A `keras.Sequential` model of raw images, with pixels in 0..255, that rejects images of
+    another scale.
 
-    Keras casts inputs to the dtype of the model's `Input`: a plain model of uint8 pixels sees `x / 255` as black images and gives
-    the same answer for all. This model raises an error instead, in `fit`, `evaluate`, `predict`, their `*_on_batch` and a call, for
-    arrays, data sets and other containers. It accepts whole numbers in 0..255 of any dtype, and uint8 pixels reach the device as
-    uint8. It cannot check symbolic tensors and tensors inside a compiled function, which have no values.
+    Keras casts inputs to the dtype of the model's `Input`: a plain model of uint8 pixels sees `x /
+    255` as black images and gives the same answer for all. This model raises an error instead, in
+    `fit`, `evaluate`, `predict`, their `*_on_batch` and a call, for arrays, data sets and other
+    containers. It accepts whole numbers in 0..255 of any dtype, and uint8 pixels reach the device
+    as uint8. It cannot check symbolic tensors and tensors inside a compiled function, which have no
+    values.
 
     Args:
         layers: List of layers that begins with a `keras.Input` and includes the normalization.
@@ -31,13 +34,17 @@ class ImageClassifier(keras.Sequential):
     Input and output shape: those of the layers.
 
     Raises:
-        ValueError: Pixels are scaled to at most 1, or are not whole numbers in 0..255 although the `Input` is of integers; or a
-            label is not a class; or the number of names is wrong.
+        ValueError: Pixels are scaled to at most 1, or are not whole numbers in 0..255 although the
+            `Input` is of integers; or a label is not a class; or the number of names is wrong.
         TypeError: Images are not numbers.
 
     Example:
 
-    >>> layers = [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras_euler.EulerResNet(depth=8)]
+    >>> layers = [
+    ...     keras.Input((32, 32, 3), dtype="uint8"),
+    ...     keras.layers.Rescaling(1 / 255),
+    ...     keras_euler.EulerResNet(depth=8),
+    ... ]
     >>> model = ImageClassifier(layers)
     >>> images = np.full((2, 32, 32, 3), 128, "uint8")
     >>> model.predict(images, verbose=0).shape
@@ -45,27 +52,37 @@ class ImageClassifier(keras.Sequential):
     >>> model.predict(images / 255, verbose=0)
     Traceback (most recent call last):
         ...
-    ValueError: Images must be raw pixels, whole numbers in 0..255. Received: float64 values from 0.501961 to 0.501961. Pass ...
+    ValueError: Images must be raw pixels, whole numbers in 0..255. Received: float64 values ...
     """
 
     def __init__(
-        self, layers: Sequence[keras.layers.Layer] | None = None, class_names: Sequence[str] | None = None, **kwargs: Any
+        self,
+        layers: Sequence[keras.layers.Layer] | None = None,
+        class_names: Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(layers, **kwargs)
         if class_names is not None and not self.built:
-            raise ValueError("`layers` must begin with a keras.Input so that `class_names` can name its outputs. Received: none.")
-        self.class_names = None if class_names is None else check_class_names(class_names, self.output_shape[-1])
+            raise ValueError(
+                "`layers` must begin with a keras.Input so that `class_names` can name its "
+                "outputs. Received: none."
+            )
+        self.class_names = (
+            None if class_names is None else check_class_names(class_names, self.output_shape[-1])
+        )
 
     def classify(self, images: PathLike | Sequence[PathLike] | ArrayLike, **kwargs: Any) -> Classes:
         """Return the most probable class of each image and its probability.
 
         Args:
-            images: The path of an image file, or a list of paths; such images are cropped to the model's aspect ratio and resized.
-                Or an array of raw pixels of the model's size, one image or n: uint8, or floats in 0..255, which are rounded.
+            images: The path of an image file, or a list of paths; such images are cropped to the
+                model's aspect ratio and resized. Or an array of raw pixels of the model's size, one
+                image or n: uint8, or floats in 0..255, which are rounded.
             **kwargs: As for `predict`: `batch_size` and the like.
 
         Returns:
-            List of n pairs: the name of the class, or its number without `class_names`, and the probability from 0 to 1.
+            List of n pairs: the name of the class, or its number without `class_names`, and the
+            probability from 0 to 1.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -83,15 +100,24 @@ class ImageClassifier(keras.Sequential):
         shape = self.input_shape[1:]
         if isinstance(images, (str, os.PathLike)):
             images = [images]
-        if isinstance(images, (list, tuple)) and images and all(isinstance(image, (str, os.PathLike)) for image in images):
+        if (
+            isinstance(images, (list, tuple))
+            and images
+            and all(isinstance(image, (str, os.PathLike)) for image in images)
+        ):
             images = np.stack([read_image(image, shape) for image in images])
         images = check_images(images)
         if images.dtype.kind == "f":
             images = np.rint(check_pixels(images, must_be_whole=False))
         images = images[None] if images.ndim == len(shape) else images
         found = images.shape[1:]
-        if len(shape) != len(found) or any(wanted not in (None, size) for wanted, size in zip(shape, found, strict=True)):
-            raise ValueError(f"Images must have the shape {shape}. Received: {found}. Only files may have any size.")
+        if len(shape) != len(found) or any(
+            wanted not in (None, size) for wanted, size in zip(shape, found, strict=True)
+        ):
+            raise ValueError(
+                f"Images must have the shape {shape}. Received: {found}. Only files may have any "
+                f"size."
+            )
         return most_probable(self.predict(images, **{"verbose": 0, **kwargs}), self.class_names)
 
     def get_config(self) -> Config:
@@ -100,7 +126,9 @@ class ImageClassifier(keras.Sequential):
     @classmethod
     def from_config(cls, config: Config, custom_objects: Any = None) -> Self:
         class_names = config.get("class_names")
-        model = super().from_config({name: value for name, value in config.items() if name != "class_names"}, custom_objects)
+        model = super().from_config(
+            {name: value for name, value in config.items() if name != "class_names"}, custom_objects
+        )
         model.class_names = None if class_names is None else tuple(class_names)
         return model
 
@@ -112,7 +140,8 @@ class ImageClassifier(keras.Sequential):
 
 
 def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
-    """Read an image file as uint8 of this shape: the middle of the image in the right aspect ratio, resized.
+    """Read an image file as uint8 of this shape: the middle of the image in the right aspect ratio,
+    resized.
 
     Args:
         path: A PNG, JPEG or other file that Pillow reads.
@@ -120,17 +149,26 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is not an image, or `shape` is not that of images with 1, 3 or 4 channels last.
+        ValueError: The file is not an image, or `shape` is not that of images with 1, 3 or 4
+            channels last.
         ImportError: Pillow is missing.
     """
     modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
     if len(shape) != 3 or shape[-1] not in modes:
-        raise ValueError(f"Files need a model of images (height, width, channels). Received: a model of {tuple(shape)}.")
+        raise ValueError(
+            f"Files need a model of images (height, width, channels). Received: a model of "
+            f"{tuple(shape)}."
+        )
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"The image {os.fspath(path)!r} does not exist. Pass the path of a file, or an array of pixels.")
+        raise FileNotFoundError(
+            f"The image {os.fspath(path)!r} does not exist. Pass the path of a file, or an array "
+            f"of pixels."
+        )
     size = None if None in shape[:2] else tuple(shape[:2])
     try:
-        image = keras.utils.load_img(path, modes[shape[-1]], size, "bicubic", keep_aspect_ratio=size is not None)
+        image = keras.utils.load_img(
+            path, modes[shape[-1]], size, "bicubic", keep_aspect_ratio=size is not None
+        )
     except ImportError as error:
         raise ImportError("Image files need Pillow. Install it: pip install pillow") from error
     except (OSError, ValueError) as error:
@@ -150,7 +188,8 @@ def check_images(x: Any) -> Array:
 
 
 def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
-    """Return images as an array, or raise if they are scaled: if no number is above 1, unless all are 0.
+    """Return images as an array, or raise if they are scaled: if no number is above 1, unless all
+    are 0.
 
     With `must_be_whole` each number must be whole and in 0..255, as a cast to uint8 requires.
     """
@@ -162,7 +201,9 @@ def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
     if is_scaled or (must_be_whole and not (low >= 0 and high <= 255 and (x % 1 == 0).all())):
         wanted = "whole numbers in 0..255" if must_be_whole else "numbers from 0 to 255"
         raise ValueError(
-            f"Images must be raw pixels, {wanted}. Received: {x.dtype} values from {low:g} to {high:g}. "
-            "Pass the pixels as they are, such as uint8 from a file: the model scales and normalizes them."
+            f"Images must be raw pixels, {wanted}. Received: {x.dtype} values from {low:g} to "
+            f"{high:g}. "
+            "Pass the pixels as they are, such as uint8 from a file: the model scales and "
+            "normalizes them."
         )
     return x

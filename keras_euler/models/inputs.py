@@ -1,4 +1,5 @@
-"""Checks of a model's inputs before the compiled step, which can neither read strings nor reject a wrong class."""
+"""Checks of a model's inputs before the compiled step, which can neither read strings nor reject a
+wrong class."""
 
 import functools
 import inspect
@@ -17,12 +18,14 @@ METHODS = (*DATA_SET_METHODS, "train_on_batch", "test_on_batch", "predict_on_bat
 
 
 def validates_inputs(cls: ModelClass) -> ModelClass:
-    """Class decorator: pass inputs through the model's `prepare_inputs`; labels of a sparse cross entropy must be classes.
+    """Class decorator: pass inputs through the model's `prepare_inputs`; labels of a sparse cross
+    entropy must be classes.
 
-    `prepare_inputs(x)` gets a NumPy array or a single string and returns what the network takes, or raises. `fit`, `evaluate`,
-    `predict`, their `*_on_batch` and a call take arrays, columns of a table, lists and other sequences. `fit`, `evaluate` and
-    `predict` also check tensors and every batch of a generator, `PyDataset`, `DataLoader` or `tf.data.Dataset`. A tensor of one
-    batch is checked only if the model would cast floats to integers: reading it stops the device.
+    `prepare_inputs(x)` gets a NumPy array or a single string and returns what the network takes, or
+    raises. `fit`, `evaluate`, `predict`, their `*_on_batch` and a call take arrays, columns of a
+    table, lists and other sequences. `fit`, `evaluate` and `predict` also check tensors and every
+    batch of a generator, `PyDataset`, `DataLoader` or `tf.data.Dataset`. A tensor of one batch is
+    checked only if the model would cast floats to integers: reading it stops the device.
     """
     for name in METHODS:
         setattr(cls, name, _validating(getattr(cls, name)))
@@ -49,7 +52,11 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
         bound = signature.bind(*args, **kwargs)
         arguments = bound.arguments
         validator = Validator(args[0], method.__name__)
-        for name, validate in (("x", validator.data), ("y", validator.labels), ("sample_weight", validator.weights)):
+        for name, validate in (
+            ("x", validator.data),
+            ("y", validator.labels),
+            ("sample_weight", validator.weights),
+        ):
             if name in arguments:
                 arguments[name] = validate(arguments[name])
         validation_data = arguments.get("validation_data")
@@ -94,7 +101,8 @@ class Validator:
         return self.inputs(x) if mapped is None else mapped
 
     def inputs(self, x: Any) -> Any:
-        """Convert inputs of one array, alone or in the structures that Keras takes; return anything else unchanged."""
+        """Convert inputs of one array, alone or in the structures that Keras takes; return anything
+        else unchanged."""
         if not keras.ops.is_tensor(x):
             x = _unwrap_single(x, len(self.model.input_shape))
         if _backend.is_string_tensor(x):
@@ -103,7 +111,9 @@ class Validator:
             self._check_tensor(x)
             return x
         if not isinstance(x, str):
-            if isinstance(x, keras.KerasTensor) or not (is_array_like(x) or isinstance(x, Iterator)):
+            if isinstance(x, keras.KerasTensor) or not (
+                is_array_like(x) or isinstance(x, Iterator)
+            ):
                 return x
             x = as_array("x", x)
         x = self.model.prepare_inputs(x)
@@ -112,24 +122,34 @@ class Validator:
         return x
 
     def labels(self, y: Any) -> Any:
-        """Convert labels; for a sparse cross entropy, require that they are classes of the model."""
+        """Convert labels; for a sparse cross entropy, require that they are classes of the
+        model."""
         if isinstance(y, dict) and len(y) == 1:
             return {name: self.labels(value) for name, value in y.items()}
         y = _unwrap_single(y, 1)
         is_tensor = keras.ops.is_tensor(y)
-        # JAX silently trains with a wrong class where the other backends raise an error. Reading its arrays waits for no step.
-        is_read = self.takes_data_sets or (keras.backend.backend() == "jax" and is_tensor and _backend.has_value(y))
+        # JAX silently trains with a wrong class where the other backends raise an error. Reading
+        # its arrays waits for no step.
+        is_read = self.takes_data_sets or (
+            keras.backend.backend() == "jax" and is_tensor and _backend.has_value(y)
+        )
         if y is None or (is_tensor and not (self.loss and is_read)):
             return y
         array = keras.ops.convert_to_numpy(y) if is_tensor else as_numbers("y", y)
         if self.loss:
-            check_labels(array, self.model.output_shape[-1], getattr(self.loss, "ignore_class", None))
+            check_labels(
+                array, self.model.output_shape[-1], getattr(self.loss, "ignore_class", None)
+            )
         return y if is_tensor else array
 
     def weights(self, sample_weight: Any) -> Any:
         """Convert the weights of the examples to an array."""
         sample_weight = _unwrap_single(sample_weight, 1)
-        return as_array("sample_weight", sample_weight) if is_array_like(sample_weight) else sample_weight
+        return (
+            as_array("sample_weight", sample_weight)
+            if is_array_like(sample_weight)
+            else sample_weight
+        )
 
     @property
     def loss(self) -> Any:
@@ -137,7 +157,8 @@ class Validator:
         return sparse_loss(getattr(self.model, "loss", None))
 
     def batch(self, batch: Any) -> tuple[Any, ...]:
-        """Convert a batch of a data set to a tuple of inputs and, if it has them, labels and weights."""
+        """Convert a batch of a data set to a tuple of inputs and, if it has them, labels and
+        weights."""
         is_texts = isinstance(batch, (list, tuple)) and all(isinstance(item, str) for item in batch)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight((batch,) if is_texts else batch)
         if self.method == "predict":  # which ignores labels
@@ -154,9 +175,12 @@ class Validator:
             raise
 
     def _check_tensor(self, x: Tensor) -> None:
-        """Check the values of a tensor for a model of integers: floats that Keras would cast, and in data-set methods all."""
+        """Check the values of a tensor for a model of integers: floats that Keras would cast, and
+        in data-set methods all."""
         is_float = keras.backend.is_float_dtype(x.dtype)
-        if not (self.takes_data_sets or is_float) or not keras.backend.is_int_dtype(self.model.inputs[0].dtype):
+        if not (self.takes_data_sets or is_float) or not keras.backend.is_int_dtype(
+            self.model.inputs[0].dtype
+        ):
             return
         if _backend.has_value(x):
             array = keras.ops.convert_to_numpy(x)

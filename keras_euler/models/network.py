@@ -1,4 +1,5 @@
-"""The base class of the image and the text network: checks of arguments, graph and configuration."""
+"""The base class of the image and the text network: checks of arguments, graph and
+configuration."""
 
 import difflib
 import inspect
@@ -20,8 +21,12 @@ from keras_euler.models.weights import load_weights
 
 DATA_FORMATS = ("channels_last", "channels_first")
 SERIALIZE = {
-    "kernel_initializer": lambda value: None if value is None else keras.initializers.serialize(value),
-    "classifier_activation": lambda value: keras.activations.serialize(keras.activations.get(value)),
+    "kernel_initializer": lambda value: (
+        None if value is None else keras.initializers.serialize(value)
+    ),
+    "classifier_activation": lambda value: keras.activations.serialize(
+        keras.activations.get(value)
+    ),
     "dtype": keras.dtype_policies.serialize,
 }
 # Names of the arguments in other libraries.
@@ -43,8 +48,9 @@ OWNED_BY_KERAS = ("input_shape", "dtype", "trainable", "name")
 class EulerNetwork(Traced, keras.Model):
     """A functional model that is a chain of layers, made from arguments. Abstract.
 
-    Its configuration holds the arguments and, as `replaced_layers`, every layer that was changed afterwards: frozen, quantized or
-    given another activation. A subclass validates its arguments with `validated_arguments` and defines `make_layers(arguments)`.
+    Its configuration holds the arguments and, as `replaced_layers`, every layer that was changed
+    afterwards: frozen, quantized or given another activation. A subclass validates its arguments
+    with `validated_arguments` and defines `make_layers(arguments)`.
 
     Args:
         inputs: A `keras.Input`.
@@ -56,17 +62,24 @@ class EulerNetwork(Traced, keras.Model):
         check_names(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
-    def __init__(self, inputs: keras.KerasTensor, arguments: Config, weights: PathLike | None) -> None:
+    def __init__(
+        self, inputs: keras.KerasTensor, arguments: Config, weights: PathLike | None
+    ) -> None:
         outputs, replaced = inputs, dict(arguments["replaced_layers"] or {})
         for layer in self._made_layers(arguments):
             outputs = replaced.pop(layer.name, layer)(outputs)
         if replaced:
             raise ValueError(
                 "`replaced_layers` must name layers of the network. "
-                f"Received: {', '.join(map(repr, replaced))}. With these arguments they do not exist; leave them out."
+                f"Received: {', '.join(map(repr, replaced))}. With these arguments they do not "
+                f"exist; leave them out."
             )
-        super().__init__(inputs=inputs, outputs=outputs, name=arguments["name"], trainable=arguments["trainable"])
-        self.dtype_policy = arguments["dtype"]  # without it, compile would not scale the loss under mixed_float16
+        super().__init__(
+            inputs=inputs, outputs=outputs, name=arguments["name"], trainable=arguments["trainable"]
+        )
+        self.dtype_policy = arguments[
+            "dtype"
+        ]  # without it, compile would not scale the loss under mixed_float16
         for name, value in arguments.items():
             if name not in (*OWNED_BY_KERAS, "replaced_layers"):
                 setattr(self, name, value)
@@ -87,16 +100,23 @@ class EulerNetwork(Traced, keras.Model):
 
     def _arguments(self) -> Config:
         """Return a dict of the constructor arguments without `replaced_layers` and `weights`."""
-        names = [name for name in self._argument_names if name not in ("input_shape", "dtype", "replaced_layers")]
+        names = [
+            name
+            for name in self._argument_names
+            if name not in ("input_shape", "dtype", "replaced_layers")
+        ]
         arguments = {name: getattr(self, name) for name in names} | {"dtype": self.dtype_policy}
         if "input_shape" in self._argument_names:
             arguments["input_shape"] = self.input_shape[1:]
         return arguments
 
     def serialized_arguments(self) -> Config:
-        """Return a dict of the serialized constructor arguments without `replaced_layers` and `weights`."""
+        """Return a dict of the serialized constructor arguments without `replaced_layers` and
+        `weights`."""
         arguments = self._arguments()
-        return arguments | {name: serialize(arguments[name]) for name, serialize in SERIALIZE.items()}
+        return arguments | {
+            name: serialize(arguments[name]) for name, serialize in SERIALIZE.items()
+        }
 
     def serialized_replacements(self, **arguments: Any) -> Config | None:
         """Return the changed layers, as a dict from name to configuration, or None.
@@ -129,15 +149,28 @@ def check_names(cls: type, kwargs: Config) -> None:
     """Raise a TypeError that names the right keyword argument of a class if one is unknown."""
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     unknown = [name for name in kwargs if name not in parameters]
-    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if unknown and not any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    ):
         name = unknown[0]
-        close = [OTHER_NAMES[name]] if OTHER_NAMES.get(name) in parameters else difflib.get_close_matches(name, parameters, 1)
-        hint = f"Did you mean `{close[0]}`?" if close else f"Arguments are: {', '.join([*parameters][1:])}."
+        close = (
+            [OTHER_NAMES[name]]
+            if OTHER_NAMES.get(name) in parameters
+            else difflib.get_close_matches(name, parameters, 1)
+        )
+        hint = (
+            f"Did you mean `{close[0]}`?"
+            if close
+            else f"Arguments are: {', '.join([*parameters][1:])}."
+        )
         raise TypeError(f"{cls.__name__} has no argument `{name}`. {hint}")
 
 
-def deserialized(layers: Config | None, custom_objects: Config | None = None) -> dict[str, keras.layers.Layer] | None:
-    """Return a dict from name to layer, from the result of `EulerNetwork.serialized_replacements`."""
+def deserialized(
+    layers: Config | None, custom_objects: Config | None = None
+) -> dict[str, keras.layers.Layer] | None:
+    """Return a dict from name to layer, from the result of
+    `EulerNetwork.serialized_replacements`."""
     if layers is None:
         return None
     deserialize = keras.saving.deserialize_keras_object
@@ -145,7 +178,8 @@ def deserialized(layers: Config | None, custom_objects: Config | None = None) ->
 
 
 def _comparable(config: Any) -> Any:
-    """Return a serialized layer without the properties of one object: its build shape and the id of a shared object."""
+    """Return a serialized layer without the properties of one object: its build shape and the id of
+    a shared object."""
     if isinstance(config, dict):
         marks = ("build_config", "shared_object_id")
         return {name: _comparable(value) for name, value in config.items() if name not in marks}
@@ -174,7 +208,8 @@ def validated_arguments(arguments: Config, num_blocks: int, num_stages: int) -> 
     if given["zero_gamma"] and (given["norm"] is None or given["preactivation"]):
         raise ValueError(
             "`zero_gamma` needs a norm at the end of the branch. "
-            f"Received: zero_gamma=True, norm={given['norm']!r}, preactivation={given['preactivation']!r}. "
+            f"Received: zero_gamma=True, norm={given['norm']!r}, "
+            f"preactivation={given['preactivation']!r}. "
             "Use h=0 with trainable_h='scalar' for a branch that starts at zero."
         )
     given["dtype"] = keras.dtype_policies.get(given["dtype"])
@@ -185,10 +220,15 @@ def validated_arguments(arguments: Config, num_blocks: int, num_stages: int) -> 
 
 
 def _check_replaced_layers(layers: Any) -> None:
-    problem = "`replaced_layers` must be a dict from a layer's name to the Keras layer that takes its place."
+    problem = (
+        "`replaced_layers` must be a dict from a layer's name to the Keras layer that takes "
+        "its place."
+    )
     if layers is None:
         return
-    if not isinstance(layers, dict) or not all(isinstance(layer, keras.layers.Layer) for layer in layers.values()):
+    if not isinstance(layers, dict) or not all(
+        isinstance(layer, keras.layers.Layer) for layer in layers.values()
+    ):
         raise TypeError(f"{problem} Received: replaced_layers={layers!r}.")
     if len({id(layer) for layer in layers.values()}) < len(layers):
         raise ValueError(f"{problem} Received: one layer for two names. Pass a layer for each.")
@@ -196,9 +236,15 @@ def _check_replaced_layers(layers: Any) -> None:
 
 def _widths(widths: Sequence[int], norm: str | None, num_stages: int) -> tuple[int, ...]:
     if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
-        raise ValueError(f"`widths` must be {num_stages} numbers of filters, one per stage. Received: widths={widths!r}.")
+        raise ValueError(
+            f"`widths` must be {num_stages} numbers of filters, one per stage. Received: "
+            f"widths={widths!r}."
+        )
     widths = tuple(check_integer("widths", width, 1) for width in widths)
     groups = GROUPS.get(norm or "", 1)
     if any(width % groups for width in widths):
-        raise ValueError(f"With norm={norm!r} each width must be a multiple of {groups}. Received: widths={widths!r}.")
+        raise ValueError(
+            f"With norm={norm!r} each width must be a multiple of {groups}. Received: "
+            f"widths={widths!r}."
+        )
     return widths

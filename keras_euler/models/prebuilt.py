@@ -8,13 +8,17 @@ from keras_euler.models.euler_vdcnn import BLOCKS, EulerVDCNN
 from keras_euler.models.network import EulerNetwork
 from keras_euler.models.presets import matching
 
-DEPTHS = {"euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)), "euler_vdcnn": (EulerVDCNN, tuple(BLOCKS))}
+DEPTHS = {
+    "euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)),
+    "euler_vdcnn": (EulerVDCNN, tuple(BLOCKS)),
+}
 
 
 def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerNetwork]]:
     """The prebuilt networks: a dict of name -> builder, images before texts, in order of depth.
 
-    A builder takes the arguments of its class but for the depth, which the name has: `h` is its first.
+    A builder takes the arguments of its class but for the depth, which the name has: `h` is its
+    first.
 
     Args:
         pattern: The names to list, with `*` for any characters.
@@ -24,12 +28,14 @@ def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerNetwork]]:
 
     Example:
 
-    >>> list(list_models("euler_vdcnn_*"))
-    ['euler_vdcnn_9', 'euler_vdcnn_17', 'euler_vdcnn_29', 'euler_vdcnn_49', 'euler_vdcnn_65', 'euler_vdcnn_69']
+    >>> list(list_models("euler_vdcnn_*"))[:3]
+    ['euler_vdcnn_9', 'euler_vdcnn_17', 'euler_vdcnn_29']
     >>> list_models()["euler_resnet_20"](h=0.1).depth
     20
     """
     builders = {
-        f"{family}_{depth}": functools.partial(network, depth) for family, (network, depths) in DEPTHS.items() for depth in depths
+        f"{family}_{depth}": functools.partial(network, depth)
+        for family, (network, depths) in DEPTHS.items()
+        for depth in depths
     }
     return matching(builders, pattern)

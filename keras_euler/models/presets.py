@@ -1,4 +1,5 @@
-"""Trained networks by name: what they are, where their weights come from, and what was measured. The data lie in `zoo/`."""
+"""Trained networks by name: what they are, where their weights come from, and what was measured.
+The data lie in `zoo/`."""
 
 import fnmatch
 import json
@@ -38,10 +39,11 @@ class Preset:
         weights: The file, in the package, or the URL.
         sha256: Of the file, in hexadecimal digits.
         command: What trained it.
-        metrics: Dict: `test_accuracy` after the last epoch, `test_examples`, `n` trainings, their `spread` (None for one), `data`,
-            `device`, `epochs`.
+        metrics: Dict: `test_accuracy` after the last epoch, `test_examples`, `n` trainings, their
+            `spread` (None for one), `data`, `device`, `epochs`.
         class_names: Name of each class.
-        preprocessing: Of images: dict of `mean` and `stddev` per channel, in units of 0..255; of texts: dict of `alphabet`.
+        preprocessing: Of images: dict of `mean` and `stddev` per channel, in units of 0..255; of
+            texts: dict of `alphabet`.
 
     Example:
 
@@ -90,15 +92,19 @@ class Preset:
         )
 
     def file(self) -> Path:
-        """Path of the weights, verified by their SHA-256; a file that is not in the package is downloaded."""
+        """Path of the weights, verified by their SHA-256; a file that is not in the package is
+        downloaded."""
         return weights_file(self.weights, self.sha256)
 
     def load(self) -> keras.Model:
-        """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a `CharacterClassifier` of strings."""
+        """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a
+        `CharacterClassifier` of strings."""
         network = _class_of(self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
             classifier = _class_of("CharacterClassifier")
-            return classifier(network, self.preprocessing["alphabet"], self.class_names, name=self.name)
+            return classifier(
+                network, self.preprocessing["alphabet"], self.class_names, name=self.name
+            )
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
         layers = [images, self.normalization(network.data_format), network]
         return _class_of("ImageClassifier")(layers, self.class_names, name=self.name)
@@ -108,18 +114,23 @@ class Preset:
         mean, stddev = self.preprocessing["mean"], self.preprocessing["stddev"]
         axis = 1 if data_format == "channels_first" else -1
         variance = [s**2 for s in stddev]
-        return keras.layers.Normalization(axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization")
+        return keras.layers.Normalization(
+            axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization"
+        )
 
     def check(self, network: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Raise a ValueError unless `network`, built with these arguments, is the one of the weights, with or without its top."""
+        """Raise a ValueError unless `network`, built with these arguments, is the one of the
+        weights, with or without its top."""
         if self.network not in [cls.__name__ for cls in type(network).__mro__]:
             raise ValueError(
-                f"The preset {self.name!r} is an {self.network}. Received: an {type(network).__name__} of weights={self.name!r}."
+                f"The preset {self.name!r} is an {self.network}. Received: an "
+                f"{type(network).__name__} of weights={self.name!r}."
             )
         different = different_arguments(network, arguments, self.arguments)
         if different:
             raise ValueError(
-                f"The preset {self.name!r} is of another network. Received: {'; '.join(different)}. Pass the preset's "
+                f"The preset {self.name!r} is of another network. Received: "
+                f"{'; '.join(different)}. Pass the preset's "
                 "arguments; for another number of classes include_top=False and a head of your own."
             )
 
@@ -127,7 +138,8 @@ class Preset:
 def list_presets(pattern: str = "*") -> dict[str, Preset]:
     """The trained networks: a dict of name -> `Preset`.
 
-    A name is what `weights` of `EulerResNet` and `EulerVDCNN` takes; `load()` gives the whole model of raw inputs.
+    A name is what `weights` of `EulerResNet` and `EulerVDCNN` takes; `load()` gives the whole model
+    of raw inputs.
 
     Args:
         pattern: The names to list, with `*` for any characters.
@@ -146,14 +158,19 @@ def list_presets(pattern: str = "*") -> dict[str, Preset]:
     ['euler_vdcnn_9_ag_news']
     """
     table = json.loads((ZOO / "presets.json").read_text())
-    table = {name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])}) for name, entry in table.items()}
+    table = {
+        name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])})
+        for name, entry in table.items()
+    }
     return matching(table, pattern)
 
 
 def matching(table: Mapping[str, Value], pattern: str) -> dict[str, Value]:
     """The entries whose name fits a pattern such as `"*resnet*"`."""
     if not isinstance(pattern, str):
-        raise TypeError(f"`pattern` must be a string such as '*resnet*'. Received: pattern={pattern!r}.")
+        raise TypeError(
+            f"`pattern` must be a string such as '*resnet*'. Received: pattern={pattern!r}."
+        )
     return {name: value for name, value in table.items() if fnmatch.fnmatchcase(name, pattern)}
 
 

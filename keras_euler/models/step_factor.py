@@ -31,7 +31,9 @@ def step_factors(h: StepFactor, num_blocks: int) -> list[float]:
     if isinstance(h, str):
         if h not in RULES:
             known = " or ".join(repr(rule) for rule in RULES)
-            raise ValueError(f"`h` must be a number, a list of numbers, or a rule: {known}. Received: h={h!r}.")
+            raise ValueError(
+                f"`h` must be a number, a list of numbers, or a rule: {known}. Received: h={h!r}."
+            )
         return [RULES[h](num_blocks)] * num_blocks
     if isinstance(h, (list, tuple)) or (isinstance(h, np.ndarray) and h.ndim):
         if len(h) != num_blocks:

@@ -11,8 +11,8 @@ from keras_euler._types import Config, Tensor
 class OuterOptimizer(keras.optimizers.Optimizer):
     """Base class of optimizers that train with another one, the inner optimizer.
 
-    Keras and its callbacks read and set learning rate, `iterations`, loss scale and weight averages on the outer optimizer; all of
-    them belong to the inner one.
+    Keras and its callbacks read and set learning rate, `iterations`, loss scale and weight averages
+    on the outer optimizer; all of them belong to the inner one.
 
     Args:
         inner_optimizer: The Keras optimizer that trains, or its name.
@@ -23,15 +23,21 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         ValueError: `inner_optimizer` is a `LossScaleOptimizer`.
     """
 
-    def __init__(self, inner_optimizer: keras.optimizers.Optimizer | str, name: str | None = None) -> None:
+    def __init__(
+        self, inner_optimizer: keras.optimizers.Optimizer | str, name: str | None = None
+    ) -> None:
         inner_optimizer = keras.optimizers.get(inner_optimizer)
         if inner_optimizer is None:
-            raise TypeError("`inner_optimizer` must be a Keras optimizer or its name. Received: None.")
+            raise TypeError(
+                "`inner_optimizer` must be a Keras optimizer or its name. Received: None."
+            )
         if isinstance(inner_optimizer, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
-                "`inner_optimizer` must be the optimizer that trains, without loss scaling around it. "
+                "`inner_optimizer` must be the optimizer that trains, without loss scaling around "
+                "it. "
                 f"Received: {type(inner_optimizer).__name__}. "
-                f"Use LossScaleOptimizer({type(self).__name__}(optimizer)), which `compile` also makes under mixed_float16."
+                f"Use LossScaleOptimizer({type(self).__name__}(optimizer)), which `compile` also "
+                f"makes under mixed_float16."
             )
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
@@ -41,8 +47,11 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         self.inner_optimizer.build(variables)
         super().build(variables)
 
-    def apply(self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None) -> None:
-        """Update the variables with their gradients. Variables are needed unless the optimizer is built."""
+    def apply(
+        self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None
+    ) -> None:
+        """Update the variables with their gradients. Variables are needed unless the optimizer is
+        built."""
         grads = list(grads)
         if not grads:
             return
@@ -53,16 +62,20 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         self._step(grads, variables)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor, keras.Variable]]) -> Any:
-        """Update variables with their gradients, given as pairs; return the number of iterations."""
+        """Update variables with their gradients, given as pairs; return the number of
+        iterations."""
         grads, variables = zip(*grads_and_vars, strict=True)
         self.apply(grads, variables)
         return self.iterations
 
     def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
-        """What `apply` does for at least one gradient. Variables are None where they are those of `build`."""
+        """What `apply` does for at least one gradient. Variables are None where they are those of
+        `build`."""
         raise NotImplementedError
 
-    def exclude_from_weight_decay(self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None
+    ) -> None:
         """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
@@ -88,21 +101,30 @@ class OuterOptimizer(keras.optimizers.Optimizer):
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor: float | None) -> None:  # LossScaleOptimizer sets None
-        if getattr(self, "inner_optimizer", None):  # missing while the constructor of the base class runs
+        if getattr(
+            self, "inner_optimizer", None
+        ):  # missing while the constructor of the base class runs
             self.inner_optimizer.loss_scale_factor = factor
 
     @property
-    def _model_variables_moving_average(self) -> list[keras.Variable]:  # for keras.callbacks.SwapEMAWeights
+    def _model_variables_moving_average(
+        self,
+    ) -> list[keras.Variable]:  # for keras.callbacks.SwapEMAWeights
         return self.inner_optimizer._model_variables_moving_average
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def get_config(self) -> Config:
-        return {"inner_optimizer": keras.optimizers.serialize(self.inner_optimizer), "name": self.name}
+        return {
+            "inner_optimizer": keras.optimizers.serialize(self.inner_optimizer),
+            "name": self.name,
+        }
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
         config = dict(config)
-        inner_optimizer = keras.optimizers.deserialize(config.pop("inner_optimizer"), custom_objects)
+        inner_optimizer = keras.optimizers.deserialize(
+            config.pop("inner_optimizer"), custom_objects
+        )
         return cls(inner_optimizer, **config)

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red (h = 1) and blue (h = 0.1).
+# Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red
+# (h = 1) and blue (h = 0.1).
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def new_figure(**kwargs: Any) -> "Figure":
-    """Make an empty figure in the style of this package, without `matplotlib.pyplot` and its windows.
+    """Make an empty figure in the style of this package, without `matplotlib.pyplot` and its
+    windows.
 
     Args:
         **kwargs: Arguments of `matplotlib.figure.Figure`, such as `figsize`.
@@ -33,7 +35,9 @@ def new_figure(**kwargs: Any) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('Plots need matplotlib. Install it: pip install "keras-euler[plots]"') from error
+        raise ImportError(
+            'Plots need matplotlib. Install it: pip install "keras-euler[plots]"'
+        ) from error
     return Figure(layout="constrained", dpi=150, **kwargs)
 
 
@@ -42,18 +46,23 @@ def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, 
     reserved = set(pinned.values())
     others = [colour for i, colour in enumerate(COLOURS) if i not in reserved] * len(labels)
     remaining = iter(others or COLOURS * len(labels))
-    return {label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels}
+    return {
+        label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels
+    }
 
 
 def whole_ticks(axes: "Axes") -> None:
     """Let the ticks of the x axis be whole numbers, also where it holds one or two of them."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
 
 
 def plain_ticks(axis: "Axis") -> None:
-    """Write the ticks of a logarithmic axis as plain numbers such as 0.1, with 2 and 5 between the powers of a short axis."""
+    """Write the ticks of a logarithmic axis as plain numbers such as 0.1, with 2 and 5 between the
+    powers of a short axis."""
     from matplotlib.ticker import LogLocator
 
     axis.set_major_formatter("{x:g}")
@@ -64,7 +73,8 @@ def plain_ticks(axis: "Axis") -> None:
 
 
 def finished(figure: "Figure") -> "Figure":
-    """Give the axes of a figure the style of this package: a light grid, and no frame at the top and right.
+    """Give the axes of a figure the style of this package: a light grid, and no frame at the top
+    and right.
 
     Args:
         figure: A matplotlib `Figure`.

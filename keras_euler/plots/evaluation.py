@@ -25,17 +25,19 @@ def evaluation(
     noise_label: str = "noise",
     attacked: Mapping[float, float] | None = None,
 ) -> "Figure":
-    """Draw the confusion matrix of a classifier, and its accuracy under noise, under attack and on shifted test sets.
+    """Draw the confusion matrix of a classifier, and its accuracy under noise, under attack and on
+    shifted test sets.
 
     Args:
         confusion: Array `(k, k)`: number of examples of class i that were classified as j.
         class_names: One name per class, or None.
         noise: Dict of level -> accuracy; None or empty leaves the panel out.
-        shifted: Dict of the name of a test set -> accuracy; None or empty leaves the panel out. Test sets whose names end in a
-            severity 1 to 5 share a line.
+        shifted: Dict of the name of a test set -> accuracy; None or empty leaves the panel out.
+            Test sets whose names end in a severity 1 to 5 share a line.
         title: Title of the figure.
         noise_label: Label of the axis of the levels.
-        attacked: Dict of the largest change of a pixel by an attack -> accuracy; None or empty leaves the panel out.
+        attacked: Dict of the largest change of a pixel by an attack -> accuracy; None or empty
+            leaves the panel out.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -57,7 +59,10 @@ def evaluation(
     figure = new_figure(figsize=(5 * panels, 4.2))
     grid = iter(figure.subplots(1, panels, squeeze=False)[0])
     _draw_confusion(next(grid), confusion, class_names)
-    for levels, label in ((noise, noise_label), (attacked, "largest change of a pixel by the attack, of 255")):
+    for levels, label in (
+        (noise, noise_label),
+        (attacked, "largest change of a pixel by the attack, of 255"),
+    ):
         if levels:
             axes = next(grid)
             axes.plot(list(levels), list(levels.values()), "o-", color=COLOURS[1])
@@ -81,12 +86,21 @@ def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] |
         for i, row in enumerate(fractions):
             for j, value in enumerate(row):
                 colour = "white" if value > 0.5 else "black"
-                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize="x-small", color=colour)
+                axes.text(
+                    j,
+                    i,
+                    f"{100 * value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize="x-small",
+                    color=colour,
+                )
     axes.set(xlabel="predicted class", ylabel="true class", title="% of each true class")
 
 
 def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
-    """Draw one line over the severities per corruption, and a level for each test set without severities."""
+    """Draw one line over the severities per corruption, and a level for each test set without
+    severities."""
     lines: dict[str, dict[int, float]] = {}
     for name, accuracy in shifted.items():
         kind, _, severity = name.rpartition(" ")
@@ -98,7 +112,15 @@ def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
         style = STYLES[i // len(COLOURS) % len(STYLES)]
         marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
         axes.plot(
-            list(points), list(points.values()), style, marker=marker, markersize=4, color=COLOURS[i % len(COLOURS)], label=kind
+            list(points),
+            list(points.values()),
+            style,
+            marker=marker,
+            markersize=4,
+            color=COLOURS[i % len(COLOURS)],
+            label=kind,
         )
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
-    axes.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)
+    axes.legend(
+        frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4
+    )

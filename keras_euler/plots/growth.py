@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 
 def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
-    """Draw the measurements along the blocks and, in a second plot, with their bounds (dashed); one colour per run.
+    """Draw the measurements along the blocks and, in a second plot, with their bounds (dashed); one
+    colour per run.
 
     Args:
         runs: Dict of label -> `Growth` of `keras_euler.analysis`.
         ylabel: Name of the measurement, such as "gradient norm".
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. Labels state the number of zeros, which logarithmic axes cannot
-        show.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Labels state the number of
+        zeros, which logarithmic axes cannot show.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -38,10 +39,14 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
     for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
-        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool((growth.measured == 0).any())
+        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool(
+            (growth.measured == 0).any()
+        )
         for axes in panels:
             axes.plot(growth.measured, "-", color=colour, label=label)
-        panels[1].plot(growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})")
+        panels[1].plot(
+            growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})"
+        )
     starts = next(iter(runs.values())).names
     for axes, title in zip(panels, ("measured", "measured and bound"), strict=True):
         for n, name in enumerate(starts):
@@ -56,7 +61,8 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
 
 
 def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
-    """Draw the growth of the gradients against h, and the limit. A circle marks the suggestion, a cross `1/sqrt(L)` if it differs.
+    """Draw the growth of the gradients against h, and the limit. A circle marks the suggestion, a
+    cross `1/sqrt(L)` if it differs.
 
     Args:
         runs: Dict of label -> `Suggestion` of `keras_euler.suggest_h`.
@@ -71,7 +77,9 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
 
     Example:
 
-    >>> found = keras_euler.analysis.Suggestion(1 / 3, 1 / 3, {0.1: 2.0, 1 / 3: 5.0, 1.0: 50.0}, 10.0, 9)
+    >>> found = keras_euler.analysis.Suggestion(
+    ...     1 / 3, 1 / 3, {0.1: 2.0, 1 / 3: 5.0, 1.0: 50.0}, 10.0, 9
+    ... )
     >>> figure = suggestions({"depth 20": found})
     >>> figure.axes[0].get_xlabel()
     'h'
@@ -87,15 +95,30 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
             color=colour,
             label=f"{label}: h = {suggestion.h:.2g}",
         )
-        axes.plot([suggestion.h], [suggestion.growths[suggestion.h]], "o", color=colour, markersize=10, fillstyle="none")
+        axes.plot(
+            [suggestion.h],
+            [suggestion.growths[suggestion.h]],
+            "o",
+            color=colour,
+            markersize=10,
+            fillstyle="none",
+        )
         if suggestion.h != suggestion.rule:
-            axes.plot([suggestion.rule], [suggestion.growths[suggestion.rule]], "x", color=colour, markersize=8)
+            axes.plot(
+                [suggestion.rule],
+                [suggestion.growths[suggestion.rule]],
+                "x",
+                color=colour,
+                markersize=8,
+            )
     axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="suggestion")
     if any(suggestion.h != suggestion.rule for suggestion in runs.values()):
         axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
     for limit in sorted({suggestion.limit for suggestion in runs.values()}):
         axes.axhline(limit, color="grey", linestyle="--", linewidth=0.8, label=f"limit: {limit:g}")
-    axes.set(xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks")
+    axes.set(
+        xscale="log", yscale="log", xlabel="h", ylabel="growth of the gradients over the blocks"
+    )
     for axis in (axes.xaxis, axes.yaxis):
         plain_ticks(axis)
     axes.legend(frameon=False, fontsize="small")
@@ -104,6 +127,9 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
 
 def _check_runs(runs: object, kind: str) -> None:
     if not isinstance(runs, dict):
-        raise TypeError(f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: {type(runs).__name__}.")
+        raise TypeError(
+            f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: "
+            f"{type(runs).__name__}."
+        )
     if not runs:
         raise ValueError("`runs` must hold at least one run. Received none.")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHIFT = 0.06  # inches between the bars of two labels
-TICK_ROOM = 1 / 13  # of a logarithmic axis, from tick to tick, where the ticks are the measured values
+TICK_ROOM = (
+    1 / 13
+)  # of a logarithmic axis, from tick to tick, where the ticks are the measured values
 
 
 def accuracies(
@@ -24,21 +26,24 @@ def accuracies(
     logarithmic: bool = False,
     pinned: Mapping[str, int] | None = None,
 ) -> "Figure":
-    """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and failed trainings as crosses.
+    """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and
+    failed trainings as crosses.
 
     Crosses hide each other: above the plot stands how many trainings failed.
 
     Args:
-        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`, one per seed. There is one plot
-            per title and one line per label. x is a number, or a name: names stand side by side without a line.
+        panels: Dict of title -> dict of label -> dict of x -> list of pairs `(accuracy, failed)`,
+            one per seed. There is one plot per title and one line per label. x is a number, or a
+            name: names stand side by side without a line.
         xlabel: Label of the x axis.
         note: Note below the figure, such as the differences from the paper.
         logarithmic: Whether the x axis is logarithmic.
-        pinned: Dict of label -> position in `COLOURS`, reserved for that label; other labels take the remaining colours in order.
+        pinned: Dict of label -> position in `COLOURS`, reserved for that label; other labels take
+            the remaining colours in order.
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all plots. The standard deviation is
-        that of the population, as in the paper.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all
+        plots. The standard deviation is that of the population, as in the paper.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -55,9 +60,19 @@ def accuracies(
     from matplotlib.transforms import ScaledTranslation
 
     figure, grid = _grid(len(panels), 3.6, 3.4)
-    names = sorted({x for lines in panels.values() for points in lines.values() for x in points if isinstance(x, str)})
+    names = sorted(
+        {
+            x
+            for lines in panels.values()
+            for points in lines.values()
+            for x in points
+            if isinstance(x, str)
+        }
+    )
     place = {name: i for i, name in enumerate(names)}
-    colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {})
+    colours = colours_of(
+        dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {}
+    )
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for i, (label, points) in enumerate(lines.items()):
             xs, colour = sorted(points), colours[label]
@@ -66,19 +81,36 @@ def accuracies(
             style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
             style["linestyle"] = "none" if names else "-"
             bars = axes.errorbar(
-                [place.get(x, x) for x in xs], [statistics.median(v) for v in values], spread, label=label, **style
+                [place.get(x, x) for x in xs],
+                [statistics.median(v) for v in values],
+                spread,
+                label=label,
+                **style,
             )
             # Bars of several labels stand side by side.
-            beside = axes.transData + ScaledTranslation(SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans)
+            beside = axes.transData + ScaledTranslation(
+                SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans
+            )
             for artist in bars.get_children():
                 artist.set_transform(beside)
             for x in xs:
                 failed = [accuracy for accuracy, has_failed in points[x] if has_failed]
                 if failed:
-                    here, style = [place.get(x, x)] * len(failed), {"color": colour, "transform": beside}
+                    here, style = (
+                        [place.get(x, x)] * len(failed),
+                        {"color": colour, "transform": beside},
+                    )
                     axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
                     above = axes.get_xaxis_transform(), "offset points"
-                    axes.annotate(str(len(failed)), (here[0], 1), (0, 2 + 8 * i), *above, color=colour, size="x-small", ha="center")
+                    axes.annotate(
+                        str(len(failed)),
+                        (here[0], 1),
+                        (0, 2 + 8 * i),
+                        *above,
+                        color=colour,
+                        size="x-small",
+                        ha="center",
+                    )
         axes.set(xlabel=xlabel)
         axes.set_title(title, pad=8 * (len(lines) + 1) if axes.texts else None)
         ticks = {x for points in lines.values() for x in points}
@@ -99,23 +131,42 @@ def accuracies(
     grid[0].set_ylabel("test accuracy")
     low, high = grid[0].get_ylim()
     grid[0].set_ylim(max(0, low), min(1, high))
-    drawn = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    drawn = {
+        label: handle
+        for axes in grid
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     drawn = dict(sorted(drawn.items(), key=lambda item: item[0].endswith(", failed")))
-    figure.legend(drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center")
-    measured = [values for lines in panels.values() for points in lines.values() for values in points.values()]
-    first = "Medians; bars are standard deviations over seeds." if any(len(values) > 1 for values in measured) else "One seed."
+    figure.legend(
+        drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center"
+    )
+    measured = [
+        values
+        for lines in panels.values()
+        for points in lines.values()
+        for values in points.values()
+    ]
+    first = (
+        "Medians; bars are standard deviations over seeds."
+        if any(len(values) > 1 for values in measured)
+        else "One seed."
+    )
     counts = "Above: how many failed." if any(axes.texts for axes in grid) else ""
     note = " ".join(filter(None, (first, counts, note)))
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
 
 
-def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], note: str = "") -> "Figure":
-    """Draw the median test accuracy over the epochs, counted from 1; the lines of a plot go from dark to light (figure 13).
+def accuracy_curves(
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], note: str = ""
+) -> "Figure":
+    """Draw the median test accuracy over the epochs, counted from 1; the lines of a plot go from
+    dark to light (figure 13).
 
     Args:
-        panels: Dict of title -> dict of label -> list of curves, one per seed: a list of accuracies, one per epoch. A curve that
-            ends early, such as that of a training that diverged, stays at its last value.
+        panels: Dict of title -> dict of label -> list of curves, one per seed: a list of
+            accuracies, one per epoch. A curve that ends early, such as that of a training that
+            diverged, stays at its last value.
         note: Note below the figure, such as the differences from the paper.
 
     Returns:
@@ -127,7 +178,9 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]
 
     Example:
 
-    >>> figure = accuracy_curves({"depth 44": {"rate 0.1": [[0.3, 0.5], [0.2]], "rate 0.3": [[0.4, 0.6]]}})
+    >>> figure = accuracy_curves(
+    ...     {"depth 44": {"rate 0.1": [[0.3, 0.5], [0.2]], "rate 0.3": [[0.4, 0.6]]}}
+    ... )
     >>> [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
     [[0.25, 0.35], [0.4, 0.6]]
     """
@@ -141,8 +194,18 @@ def accuracy_curves(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]
             curves = [curve for curve in curves if curve]
             colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
             length = max(map(len, curves), default=0)
-            medians = [statistics.median(c[min(epoch, len(c) - 1)] for c in curves) for epoch in range(length)]
-            axes.plot(range(1, length + 1), medians, color=colour, linewidth=1.2, marker=None if length > 1 else "o", label=label)
+            medians = [
+                statistics.median(c[min(epoch, len(c) - 1)] for c in curves)
+                for epoch in range(length)
+            ]
+            axes.plot(
+                range(1, length + 1),
+                medians,
+                color=colour,
+                linewidth=1.2,
+                marker=None if length > 1 else "o",
+                label=label,
+            )
         axes.set(title=title, xlabel="epoch", ylabel="test accuracy", ylim=(0, 1))
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
         whole_ticks(axes)
@@ -169,7 +232,8 @@ def noisy_images(images: Array, levels: Sequence[float], stddev: Sequence[float]
     Args:
         images: uint8 array `(n, height, width, 3)`.
         levels: Standard deviations of the noise on normalized pixels.
-        stddev: Three numbers: the standard deviation of each colour, by which pixels are normalized, in units of 0..255.
+        stddev: Three numbers: the standard deviation of each colour, by which pixels are
+            normalized, in units of 0..255.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`.
@@ -188,7 +252,11 @@ def noisy_images(images: Array, levels: Sequence[float], stddev: Sequence[float]
     figure = new_figure(figsize=(1.3 * len(levels), 1.4 * len(images)))
     grid = figure.subplots(len(images), len(levels), squeeze=False)
     for column, level in enumerate(levels):
-        noisy = add_gaussian_noise(images, [level * s for s in stddev], seed=0).clip(0, 255).astype("uint8")
+        noisy = (
+            add_gaussian_noise(images, [level * s for s in stddev], seed=0)
+            .clip(0, 255)
+            .astype("uint8")
+        )
         grid[0][column].set_title(f"{level:g}", fontsize="medium")
         for axes, image in zip(grid[:, column], noisy, strict=True):
             axes.imshow(image)

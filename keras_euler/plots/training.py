@@ -24,15 +24,19 @@ MAX_LAYERS = 4  # layers that are drawn by default
 
 
 def training_curves(
-    histories: dict[str, PathLike | Sequence[Mapping[str, Any]]], metric: str | None = None, title: str = ""
+    histories: dict[str, PathLike | Sequence[Mapping[str, Any]]],
+    metric: str | None = None,
+    title: str = "",
 ) -> "Figure":
-    """Draw the loss and one metric on training and test data over the epochs, counted from 1, with one colour per run.
+    """Draw the loss and one metric on training and test data over the epochs, counted from 1, with
+    one colour per run.
 
     Args:
-        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or its rows: dicts of `epoch`,
-            `train_loss` and, if measured, `train_<metric>`, `test_<metric>` and `test_loss`.
-        metric: Name of the metric in the second plot. Default: accuracy, else the first metric other than the loss. Without any
-            there is no second plot.
+        histories: Dict of label -> the path of a `history.csv` of `keras_euler.training.fit`, or
+            its rows: dicts of `epoch`, `train_loss` and, if measured, `train_<metric>`,
+            `test_<metric>` and `test_loss`.
+        metric: Name of the metric in the second plot. Default: accuracy, else the first metric
+            other than the loss. Without any there is no second plot.
         title: Title of the figure.
 
     Returns:
@@ -50,7 +54,10 @@ def training_curves(
     ['loss', 'accuracy']
     """
     if not isinstance(histories, dict) or not histories:
-        raise ValueError(f"`histories` must be a dict of label -> history.csv or rows. Received: histories={histories!r}.")
+        raise ValueError(
+            f"`histories` must be a dict of label -> history.csv or rows. Received: "
+            f"histories={histories!r}."
+        )
     runs = {label: _rows(history) for label, history in histories.items()}
     metric = metric or _metric_of(next(iter(runs.values()))[0])
     names = ["loss", metric] if metric else ["loss"]
@@ -63,7 +70,13 @@ def training_curves(
             for split, line, shown in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
                 if column in rows[0]:
-                    axes.plot([r["epoch"] + 1 for r in rows], [r[column] for r in rows], line, label=prefix + shown, **style)
+                    axes.plot(
+                        [r["epoch"] + 1 for r in rows],
+                        [r[column] for r in rows],
+                        line,
+                        label=prefix + shown,
+                        **style,
+                    )
     for axes, name in zip(grid, names, strict=True):
         axes.set(ylabel=name.replace("_", " "), xlabel="epoch")
         whole_ticks(axes)
@@ -75,21 +88,27 @@ def training_curves(
 
 
 def gradient_dynamics(
-    runs: dict[str, Sequence[tuple[Log, Log]]], layers: str | Sequence[str] | None = None, title: str = ""
+    runs: dict[str, Sequence[tuple[Log, Log]]],
+    layers: str | Sequence[str] | None = None,
+    title: str = "",
 ) -> "Figure":
-    """Draw weight and gradient norms over the iterations, on logarithmic axes (figures 2, 10 and 11 of the paper).
+    """Draw weight and gradient norms over the iterations, on logarithmic axes (figures 2, 10 and 11
+    of the paper).
 
     There is one column per layer, one colour per label and one line style per seed.
 
     Args:
-        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of `WeightLogger` and `GradientLogger`,
-            or their columns as dicts of name -> list of numbers, the iteration first and the total last. Either may be None.
-        layers: One or several names of columns or patterns with `*`, `?` or `[...]`. Default: all layers of the first run, or if
-            there are more than 4 the first, the last and two in between.
+        runs: Dict of label -> list of pairs `(weights, gradients)`, one per seed: files of
+            `WeightLogger` and `GradientLogger`, or their columns as dicts of name -> list of
+            numbers, the iteration first and the total last. Either may be None.
+        layers: One or several names of columns or patterns with `*`, `?` or `[...]`. Default: all
+            layers of the first run, or if there are more than 4 the first, the last and two in
+            between.
         title: Title of the figure.
 
     Returns:
-        A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are not finite and positive leave a gap.
+        A matplotlib `Figure`; save it with `figure.savefig(path)`. Norms that are not finite and
+        positive leave a gap.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -104,18 +123,25 @@ def gradient_dynamics(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['weight norm', 'gradient norm']
     """
-    logs = {label: [tuple(map(_columns, pair)) for pair in pairs] for label, pairs in _checked_runs(runs).items()}
+    logs = {
+        label: [tuple(map(_columns, pair)) for pair in pairs]
+        for label, pairs in _checked_runs(runs).items()
+    }
     pairs = [pair for pairs in logs.values() for pair in pairs]
     kinds = [i for i in range(2) if any(pair[i] is not None for pair in pairs)]
     if not kinds:
         raise ValueError("`runs` must hold at least one log. Received none.")
-    layers = _chosen(layers, next(columns for pair in pairs if (columns := pair[kinds[0]]) is not None))
+    layers = _chosen(
+        layers, next(columns for pair in pairs if (columns := pair[kinds[0]]) is not None)
+    )
     figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 2.5 * len(kinds)))
     grid = figure.subplots(len(kinds), len(layers), sharex=True, sharey="row", squeeze=False)
     for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
         for seed, pair in enumerate(pairs):
             style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
-            label_of_seed = f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
+            label_of_seed = (
+                f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
+            )
             for row, kind in zip(grid, kinds, strict=True):
                 _draw(row, pair[kind], layers, label_of_seed, style)
     for axes, layer in zip(grid[0], layers, strict=True):
@@ -130,11 +156,15 @@ def gradient_dynamics(
     figure.suptitle(title, fontsize="medium")
     drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
     handles = {label: handle for legend in drawn for handle, label in zip(*legend, strict=True)}
-    figure.legend(handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper")
+    figure.legend(
+        handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper"
+    )
     return finished(figure)
 
 
-def _draw(row: Any, columns: Columns | None, layers: Sequence[str], label: str, style: dict[str, Any]) -> None:
+def _draw(
+    row: Any, columns: Columns | None, layers: Sequence[str], label: str, style: dict[str, Any]
+) -> None:
     """Draw one line per layer, each in its plot."""
     if columns is None:
         return
@@ -143,14 +173,18 @@ def _draw(row: Any, columns: Columns | None, layers: Sequence[str], label: str, 
         if layer not in columns:
             raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
         positive = [value if 0 < value < math.inf else math.nan for value in columns[layer]]
-        x = [value + 1 for value in columns[x_name]] if x_name == "epoch" else columns[x_name]  # epochs are counted from 1
+        x = (
+            [value + 1 for value in columns[x_name]] if x_name == "epoch" else columns[x_name]
+        )  # epochs are counted from 1
         axes.plot(x, positive, label=label, **style)
         axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
 
 
 def _checked_runs(runs: Any) -> Any:
     pairs = [pair for pairs in runs.values() for pair in pairs] if isinstance(runs, dict) else None
-    if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+    if pairs is None or not all(
+        isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs
+    ):
         raise TypeError(
             "`runs` must be a dict of label -> list of pairs (weights, gradients), such as "
             f"{{'h = 0.1': [('weights.csv', 'gradients.csv')]}}. Received: runs={runs!r}."
@@ -164,7 +198,9 @@ def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
     """Return the names of the layers to draw, from the columns of a log."""
     names = [*columns][1:-1]
     if not layers:
-        names = [name for name in names if not (name.endswith("_max") and name[:-4] in names)]  # of rows per epoch
+        names = [
+            name for name in names if not (name.endswith("_max") and name[:-4] in names)
+        ]  # of rows per epoch
         between = [round(i * (len(names) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
         return (names if len(names) <= MAX_LAYERS else [names[i] for i in between]) or ["total"]
     selected = []
@@ -183,14 +219,25 @@ def _rows(history: Any) -> list[dict[str, float]]:
         with open(history, newline="") as file:
             history = list(csv.DictReader(file))
     if not isinstance(history, (list, tuple)) or not history:
-        raise ValueError(f"A history must be a list of at least one row, each a dict. Received: {history!r}.")
+        raise ValueError(
+            f"A history must be a list of at least one row, each a dict. Received: {history!r}."
+        )
     missing = {"epoch", "train_loss"} - set(history[0])
     if missing:
-        raise ValueError(f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}.")
-    return [{name: float(value) if value not in ("", None) else math.nan for name, value in row.items()} for row in history]
+        raise ValueError(
+            f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}."
+        )
+    return [
+        {name: float(value) if value not in ("", None) else math.nan for name, value in row.items()}
+        for row in history
+    ]
 
 
 def _metric_of(row: Mapping[str, float]) -> str | None:
     """Return the metric to draw beside the loss, or None."""
-    names = [name.partition("_")[2] for name in row if name.startswith(("train_", "test_")) and not name.endswith("_loss")]
+    names = [
+        name.partition("_")[2]
+        for name in row
+        if name.startswith(("train_", "test_")) and not name.endswith("_loss")
+    ]
     return "accuracy" if "accuracy" in names else next(iter(names), None)

@@ -1,4 +1,5 @@
-"""Many runs: a grid or a search over settings, shared by workers, in an Optuna storage (extra: studies)."""
+"""Many runs: a grid or a search over settings, shared by workers, in an Optuna storage (extra:
+studies)."""
 
 from keras_euler.studies.points import Search, grid
 from keras_euler.studies.storage import describe_storage, hide_password, storage_url

@@ -5,7 +5,9 @@ try:
     import sqlalchemy
     from optuna.storages.journal import JournalFileOpenLock
 except ImportError as error:
-    raise ImportError('Studies need Optuna. Install it: pip install "keras-euler[studies]"') from error
+    raise ImportError(
+        'Studies need Optuna. Install it: pip install "keras-euler[studies]"'
+    ) from error
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

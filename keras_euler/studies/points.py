@@ -19,13 +19,15 @@ Point = dict[str, Any]
 
 
 def grid(**values: Sequence[Any]) -> list[Point]:
-    """Return all combinations of the values of some settings, as a list of dicts; the last setting varies fastest.
+    """Return all combinations of the values of some settings, as a list of dicts; the last setting
+    varies fastest.
 
     Args:
         **values: A sequence of values for each setting: numbers, strings, booleans or None.
 
     Returns:
-        List of points. If a setting has integers and floats, all become floats, so that 1 and 1.0 are the same point.
+        List of points. If a setting has integers and floats, all become floats, so that 1 and 1.0
+        are the same point.
 
     Raises:
         ValueError: A setting has no values, or one value twice.
@@ -39,14 +41,21 @@ def grid(**values: Sequence[Any]) -> list[Point]:
     """
     for name, candidates in values.items():
         if isinstance(candidates, str) or not isinstance(candidates, Iterable):
-            raise TypeError(f"`{name}` must be a sequence of values. Received: {name}={candidates!r}. Pass [{candidates!r}].")
+            raise TypeError(
+                f"`{name}` must be a sequence of values. Received: {name}={candidates!r}. Pass "
+                f"[{candidates!r}]."
+            )
     columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
-    return [dict(zip(columns, combination, strict=True)) for combination in itertools.product(*columns.values())]
+    return [
+        dict(zip(columns, combination, strict=True))
+        for combination in itertools.product(*columns.values())
+    ]
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search along one setting by Bayesian optimization. It stops bad trials early if the objective reports.
+    """A search along one setting by Bayesian optimization. It stops bad trials early if the
+    objective reports.
 
     Attributes:
         name: Name of the setting.
@@ -77,7 +86,9 @@ class Search:
         check_integer("num_trials", self.num_trials, 1)
         check_choice("sampler", self.sampler, SAMPLERS)
         if self.low >= self.high:
-            raise ValueError(f"`low` must be below `high`. Received: low={self.low}, high={self.high}.")
+            raise ValueError(
+                f"`low` must be below `high`. Received: low={self.low}, high={self.high}."
+            )
 
 
 def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
@@ -90,22 +101,31 @@ def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
     points = list(points) if isinstance(points, Iterable) else points
     if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
         raise TypeError(
-            f"`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. Received: points={points!r}."
+            f"`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. "
+            f"Received: points={points!r}."
         )
     if not points:
         raise ValueError("`points` must have at least one point. Received: points=[].")
     columns: dict[str, list[Any]] = {name: [] for name in points[0]}
     for point in points:
         if set(point) != set(columns):
-            raise ValueError(f"All points must have the same settings. Received: {sorted(columns)} and {sorted(point)}.")
+            raise ValueError(
+                f"All points must have the same settings. Received: {sorted(columns)} and "
+                f"{sorted(point)}."
+            )
         for name, value in point.items():
             columns[name].append(value)
     columns = {name: _column(name, values, repeated=True) for name, values in columns.items()}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
-def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]]) -> dict[str, "BaseDistribution"]:
-    """Return Optuna's domain of each setting: wide for numbers, so that a study can grow; for strings, `choices` or all values."""
+def distributions(
+    points: Sequence[Point], choices: Mapping[str, Sequence[Any]]
+) -> dict[str, "BaseDistribution"]:
+    """Return Optuna's domain of each setting: wide for numbers, so that a study can grow; for
+    strings, `choices` or all values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     domains: dict[str, BaseDistribution] = {}
@@ -121,11 +141,14 @@ def distributions(points: Sequence[Point], choices: Mapping[str, Sequence[Any]])
 
 
 def search_space(search: Search) -> dict[str, "BaseDistribution"]:
-    """Return Optuna's domain of each setting of a search: one is an interval, the others are fixed."""
+    """Return Optuna's domain of each setting of a search: one is an interval, the others are
+    fixed."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     fixed = {
-        name: FloatDistribution(value, value) if isinstance(value, float) else CategoricalDistribution((value,))
+        name: FloatDistribution(value, value)
+        if isinstance(value, float)
+        else CategoricalDistribution((value,))
         for name, value in search.fixed.items()
     }
     return {**fixed, search.name: FloatDistribution(search.low, search.high, log=search.low > 0)}
@@ -138,7 +161,10 @@ def key(params: Mapping[str, Any]) -> str:
 
 def describe(params: Mapping[str, Any]) -> str:
     """Describe a point in words."""
-    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in params.items()
+    )
 
 
 def counted(number: int, noun: str) -> str:
@@ -152,7 +178,10 @@ def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     for value in values:
         if not isinstance(value, (int, float, str, bool, type(None))):
-            raise TypeError(f"`{name}` must have numbers, strings, booleans or None as values. Received: {value!r}.")
+            raise TypeError(
+                f"`{name}` must have numbers, strings, booleans or None as values. Received: "
+                f"{value!r}."
+            )
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
     if _are_numbers(values) and any(isinstance(value, float) for value in values):

@@ -1,7 +1,8 @@
 """Queue trials once, let workers claim them, and requeue those of interrupted or dead workers.
 
-Optuna stores the trials and finds workers whose heartbeat stopped. It has no call for a fixed grid that several workers
-share. Its own loop, with three workers on SQLite, trained 1 of 30 trials twice and stopped one worker with an error (5.0.0).
+Optuna stores the trials and finds workers whose heartbeat stopped. It has no call for a fixed grid
+that several workers share. Its own loop, with three workers on SQLite, trained 1 of 30 trials twice
+and stopped one worker with an error (5.0.0).
 """
 
 import contextlib
@@ -11,7 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,7 +33,9 @@ MANY_DEATHS = 5
 Finished = tuple[Point, dict[str, Any]]
 
 
-def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapping[str, Any], **kwargs: Any) -> optuna.Study:
+def open_study(
+    storage: optuna.storages.BaseStorage, name: str, definition: Mapping[str, Any], **kwargs: Any
+) -> optuna.Study:
     """Open a study, or create it.
 
     Args:
@@ -39,7 +47,9 @@ def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapp
     Raises:
         ValueError: A study of this name has another definition; the message shows the difference.
     """
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True, **kwargs)
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True, **kwargs
+    )
     definition = json.loads(json.dumps(definition))
     stored = study.user_attrs.get("definition")
     if stored is None and not study.get_trials(deepcopy=False):
@@ -52,12 +62,17 @@ def open_study(storage: optuna.storages.BaseStorage, name: str, definition: Mapp
             for part in sorted({*stored, *definition})
             if stored.get(part) != definition.get(part)
         ]
-        raise ValueError(f"The storage has another study {name!r} ({'; '.join(difference)}). Pass another name.")
+        raise ValueError(
+            f"The storage has another study {name!r} ({'; '.join(difference)}). Pass another name."
+        )
     return study
 
 
 def enqueue(
-    study: optuna.Study, points: Sequence[Point], distributions: dict[str, BaseDistribution], finished: Sequence[Finished] = ()
+    study: optuna.Study,
+    points: Sequence[Point],
+    distributions: dict[str, BaseDistribution],
+    finished: Sequence[Finished] = (),
 ) -> tuple[int, int]:
     """Queue the points that are not waiting, running or complete.
 
@@ -65,7 +80,8 @@ def enqueue(
         study: An Optuna study.
         points: The points.
         distributions: Dict of setting -> Optuna's domain.
-        finished: Pairs of a point and its result in another storage, a dict of `value` and `user_attrs`.
+        finished: Pairs of a point and its result in another storage, a dict of `value` and
+            `user_attrs`.
 
     Returns:
         How many points were queued, and how many results were added.
@@ -78,13 +94,21 @@ def enqueue(
     taken = set().union(results, *(states.get(state, ()) for state in TAKEN))
     new = {key(point): point for point in points if key(point) not in taken}
     try:
-        complete = [optuna.create_trial(params=p, distributions=distributions, **result) for p, result in results.values()]
-        waiting = [optuna.create_trial(state=TrialState.WAITING, params=p, distributions=distributions) for p in new.values()]
+        complete = [
+            optuna.create_trial(params=p, distributions=distributions, **result)
+            for p, result in results.values()
+        ]
+        waiting = [
+            optuna.create_trial(state=TrialState.WAITING, params=p, distributions=distributions)
+            for p in new.values()
+        ]
         study.add_trials([*complete, *waiting])  # after all have been validated
     except ValueError as error:
         raise ValueError(
-            f"These points do not fit the earlier ones of study {study.study_name!r}: {str(error).rstrip('.')}. "
-            "Pass all values of a string setting as `choices` from the first call on, do not mix integers and floats, "
+            f"These points do not fit the earlier ones of study {study.study_name!r}: "
+            f"{str(error).rstrip('.')}. "
+            "Pass all values of a string setting as `choices` from the first call on, do not mix "
+            "integers and floats, "
             "or pass another name."
         ) from error
     return len(waiting), len(complete)
@@ -112,15 +136,22 @@ class Claims:
     def __init__(self, study: optuna.Study, points: Sequence[Point] | None = None) -> None:
         self.study = study
         self.wanted = None if points is None else {key(point) for point in points}
-        self.postponed: dict[str, float] = {}  # key of a point -> time from which it may be claimed again
+        self.postponed: dict[
+            str, float
+        ] = {}  # key of a point -> time from which it may be claimed again
 
     def next(self) -> optuna.Trial | None:
         """Claim and return the first waiting trial, or None.
 
-        Started trials come before new ones. Those whose process died often come last, as they may be what ends it.
+        Started trials come before new ones. Those whose process died often come last, as they may
+        be what ends it.
         """
         now, storage = time.monotonic(), cast(Any, self.study._storage)
-        waiting = [t for t in self.in_states(TrialState.WAITING) if self.postponed.get(key(t.params), 0) <= now]
+        waiting = [
+            t
+            for t in self.in_states(TrialState.WAITING)
+            if self.postponed.get(key(t.params), 0) <= now
+        ]
         for trial in sorted(waiting, key=_order):
             with contextlib.suppress(UpdateFinishedTrialError):
                 # Send a heartbeat first: a running trial without any would never be taken over.
@@ -131,7 +162,8 @@ class Claims:
         return None
 
     def take_over(self) -> None:
-        """Requeue the trials of workers that died: on this machine at once, on others when heartbeats are missing."""
+        """Requeue the trials of workers that died: on this machine at once, on others when
+        heartbeats are missing."""
         storage = cast(Any, self.study._storage)
         for trial in self.in_states(TrialState.RUNNING):
             if is_dead(trial.user_attrs.get(PROCESS)):
@@ -148,7 +180,9 @@ class Claims:
     def in_states(self, *states: TrialState) -> list[FrozenTrial]:
         """Return the wanted trials in these states."""
         trials = self.study.get_trials(deepcopy=False, states=states)
-        return [trial for trial in trials if self.wanted is None or key(trial.params) in self.wanted]
+        return [
+            trial for trial in trials if self.wanted is None or key(trial.params) in self.wanted
+        ]
 
     def postpone(self, trial: optuna.Trial, seconds: float) -> None:
         """Requeue a trial and leave it to other workers for a while."""
@@ -162,14 +196,19 @@ class Claims:
             requeue_trial(self.study, self.study.trials[trial.number])
 
     def is_repeated(self, trial: optuna.Trial) -> bool:
-        """Return whether another trial has the same point: an earlier one, or a complete one that was imported later.
+        """Return whether another trial has the same point: an earlier one, or a complete one that
+        was imported later.
 
         Two workers that start at the same time may both fill the queue.
         """
         others = [
-            other for other in self.in_states(*TAKEN) if other.number != trial.number and key(other.params) == key(trial.params)
+            other
+            for other in self.in_states(*TAKEN)
+            if other.number != trial.number and key(other.params) == key(trial.params)
         ]
-        return any(other.number < trial.number or other.state == TrialState.COMPLETE for other in others)
+        return any(
+            other.number < trial.number or other.state == TrialState.COMPLETE for other in others
+        )
 
 
 def _order(trial: FrozenTrial) -> tuple[bool, bool, int]:

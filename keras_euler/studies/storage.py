@@ -1,4 +1,5 @@
-"""The storage of trials: any database of SQLAlchemy, opened by Optuna, with errors in one sentence."""
+"""The storage of trials: any database of SQLAlchemy, opened by Optuna, with errors in one
+sentence."""
 
 import contextlib
 import os
@@ -56,7 +57,8 @@ def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
 
     Args:
         url: A URL such as `sqlite:///study.db` or `postgresql://user:password@host/database`.
-        heartbeat: Seconds between two heartbeats of a worker; after three missed ones another worker takes over its trial.
+        heartbeat: Seconds between two heartbeats of a worker; after three missed ones another
+            worker takes over its trial.
 
     Raises:
         ValueError: The storage cannot be used; the message names host and port, but no password.
@@ -65,12 +67,14 @@ def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
         address = sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         raise ValueError(
-            "The storage must be a database URL such as sqlite:///study.db or postgresql://host:5432/database."
+            "The storage must be a database URL such as sqlite:///study.db or "
+            "postgresql://host:5432/database."
         ) from error
     kind = address.get_backend_name()
     if kind == "sqlite" and address.database in (None, "", ":memory:"):
         raise ValueError(
-            f"The storage must be a file, such as sqlite:///study.db. Received: {url}, which keeps trials in memory and loses them."
+            f"The storage must be a file, such as sqlite:///study.db. Received: {url}, which "
+            f"keeps trials in memory and loses them."
         )
     try:
         return _opened(url, heartbeat, kind == "sqlite")
@@ -78,10 +82,13 @@ def open_storage(url: str, heartbeat: int = 60) -> "optuna.storages.RDBStorage":
         hint = f"pip install '{DRIVERS[kind]}'" if kind in DRIVERS else str(error).rstrip(".")
         raise ValueError(f"The storage {describe_storage(url)} needs a driver: {hint}.") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise ValueError(f"The storage {describe_storage(url)} cannot be used: {_reason(error)}") from error
+        raise ValueError(
+            f"The storage {describe_storage(url)} cannot be used: {_reason(error)}"
+        ) from error
     except RuntimeError as error:  # from another version of Optuna
         raise ValueError(
-            f"The storage {describe_storage(url)} was created by another version of Optuna than {optuna.__version__}: {error}"
+            f"The storage {describe_storage(url)} was created by another version of Optuna than "
+            f"{optuna.__version__}: {error}"
         ) from error
 
 
@@ -89,8 +96,14 @@ def check_exists(url: str) -> None:
     """Raise a ValueError if a SQLite file is missing: opening it would create it."""
     address = sqlalchemy.make_url(url)
     file = address.database or ""
-    if address.get_backend_name() == "sqlite" and not file.startswith("file:") and not os.path.isfile(file):
-        raise ValueError(f"There is no storage at {file}. Pass the folder of a study, or its storage URL.")
+    if (
+        address.get_backend_name() == "sqlite"
+        and not file.startswith("file:")
+        and not os.path.isfile(file)
+    ):
+        raise ValueError(
+            f"There is no storage at {file}. Pass the folder of a study, or its storage URL."
+        )
 
 
 def describe_storage(url: str) -> str:
@@ -119,19 +132,27 @@ def hide_password(url: str) -> str:
     return sqlalchemy.make_url(url).render_as_string(hide_password=True)
 
 
-def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "optuna.storages.RDBStorage":
+def _opened(
+    url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10
+) -> "optuna.storages.RDBStorage":
     try:
         with no_experimental_warnings():
             storage = optuna.storages.RDBStorage(
                 url,
-                engine_kwargs={"connect_args": {"timeout": 100}} if is_sqlite else {"pool_pre_ping": True},
+                engine_kwargs={"connect_args": {"timeout": 100}}
+                if is_sqlite
+                else {"pool_pre_ping": True},
                 heartbeat_interval=heartbeat,
                 grace_period=3 * heartbeat,
                 heartbeat_stale_trial_callback=requeue_trial,
             )
         return _serialized(storage) if is_sqlite else storage
-    except sqlalchemy.exc.SQLAlchemyError as error:  # several workers that start at once all create the tables
-        has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(error)
+    except (
+        sqlalchemy.exc.SQLAlchemyError
+    ) as error:  # several workers that start at once all create the tables
+        has_raced = isinstance(error, sqlalchemy.exc.IntegrityError) or "already exists" in str(
+            error
+        )
         if not has_raced or attempts == 1:
             raise
     time.sleep(0.5)
@@ -141,7 +162,8 @@ def _opened(url: str, heartbeat: int, is_sqlite: bool, attempts: int = 10) -> "o
 def _serialized(storage: "optuna.storages.RDBStorage") -> "optuna.storages.RDBStorage":
     """Let each transaction of SQLite lock the file before it reads.
 
-    Optuna reads the state of a trial before it writes it. Other databases lock the row; without a lock two workers claim one trial.
+    Optuna reads the state of a trial before it writes it. Other databases lock the row; without a
+    lock two workers claim one trial.
     """
     storage.engine.dispose()
     sqlalchemy.event.listen(storage.engine, "connect", _leave_begin_to_us)
@@ -164,18 +186,27 @@ def _begin_immediately(connection: "sqlalchemy.Connection") -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(storage: "optuna.storages.RDBStorage", url: str, name: str) -> Iterator[None]:
-    """Let only one process at a time run the block for a study: several that start at once would all fill its queue."""
+    """Let only one process at a time run the block for a study: several that start at once would
+    all fill its queue."""
     address = sqlalchemy.make_url(url)
-    if address.get_backend_name() == "sqlite" and address.database and os.path.isfile(address.database):
+    if (
+        address.get_backend_name() == "sqlite"
+        and address.database
+        and os.path.isfile(address.database)
+    ):
         lock = JournalFileOpenLock(address.database)
         lock.acquire()
         try:
             yield
         finally:
-            with contextlib.suppress(RuntimeError):  # after 30 seconds Optuna releases the lock, as if the process were dead
+            with contextlib.suppress(
+                RuntimeError
+            ):  # after 30 seconds Optuna releases the lock, as if the process were dead
                 lock.release()
         return
-    lock_statement, release_statement = LOCKS.get(address.get_backend_name(), ("select 1", "select 1"))
+    lock_statement, release_statement = LOCKS.get(
+        address.get_backend_name(), ("select 1", "select 1")
+    )
     with storage.engine.connect() as connection:
         lock_key = {"key": zlib.crc32(name.encode())}
         connection.execute(sqlalchemy.text(lock_statement), lock_key)
@@ -192,7 +223,9 @@ def storage_errors(url: str) -> Iterator[None]:
         yield
     except STORAGE_ERRORS as error:
         reason = _reason(error)
-        is_permanent = any(word in reason for word in ("readonly", "read-only", "no such table", "permission"))
+        is_permanent = any(
+            word in reason for word in ("readonly", "read-only", "no such table", "permission")
+        )
         hint = "" if is_permanent else " Run the same command again to resume."
         raise ValueError(f"The storage {describe_storage(url)} failed: {reason}.{hint}") from error
 

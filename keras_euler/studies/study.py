@@ -14,7 +14,14 @@ import optuna
 
 from keras_euler._checks import check_integer
 from keras_euler._types import PathLike
-from keras_euler.studies.points import Point, Search, counted, distributions, search_space, validated_points
+from keras_euler.studies.points import (
+    Point,
+    Search,
+    counted,
+    distributions,
+    search_space,
+    validated_points,
+)
 from keras_euler.studies.queue import UNFINISHED, Finished, enqueue, open_study, propose
 from keras_euler.studies.storage import exclusive_lock, open_storage, storage_errors, storage_url
 from keras_euler.studies.table import results
@@ -47,38 +54,49 @@ def run(
     defaults: Mapping[str, Any] | None = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
-    """Run every point of a grid once, or a search, with workers that may die and restart; return the results as a table.
+    """Run every point of a grid once, or a search, with workers that may die and restart; return
+    the results as a table.
 
-    The points are queued once in the storage, and the workers of all calls, also on other machines, claim them. Repeating the call
-    runs only what is missing: points that failed, were interrupted or are new. If a worker misses three heartbeats, another worker
-    takes over its trial. An objective that can resume, such as `keras_euler.training.fit` in a folder named after the point, then
-    continues it.
+    The points are queued once in the storage, and the workers of all calls, also on other machines,
+    claim them. Repeating the call runs only what is missing: points that failed, were interrupted
+    or are new. If a worker misses three heartbeats, another worker takes over its trial. An
+    objective that can resume, such as `keras_euler.training.fit` in a folder named after the point,
+    then continues it.
 
     Args:
-        objective: Function of a point, a dict of setting -> value. It returns the number to maximize, or a JSON-serializable dict
-            with this number as `"value"`. If it has a parameter `report`, it gets a function of (value, step) that ends bad trials
-            of a search. With several workers it must be importable: a function at the top level of a module.
+        objective: Function of a point, a dict of setting -> value. It returns the number to
+            maximize, or a JSON-serializable dict with this number as `"value"`. If it has a
+            parameter `report`, it gets a function of (value, step) that ends bad trials of a
+            search. With several workers it must be importable: a function at the top level of a
+            module.
         points: List of points, as `grid` makes them, or a `Search`.
-        storage: Path of a SQLite file, or a database URL such as `postgresql://user:password@host/database`.
+        storage: Path of a SQLite file, or a database URL such as
+            `postgresql://user:password@host/database`.
         name: Name of the study in the storage.
         workers: Number of processes on this machine.
         heartbeat: Seconds between two heartbeats of a worker.
-        definition: JSON-serializable dict of what all trials share; a study of the same name must have the same.
+        definition: JSON-serializable dict of what all trials share; a study of the same name must
+            have the same.
         attributes: JSON-serializable dict that is stored with the study.
-        choices: Dict of setting -> all values that it may take in later calls, unless it has numbers. Default: those of `points`.
-        cost: Function from a point to its relative duration, to estimate the remaining time. Default: all durations are equal.
-        reuse: File of `export_trials`. Points that a study there has finished with equal settings are taken from it, not run; a
-            trial's settings are its point and the `definition` of its study. Without a `definition`, only the study of
-            this name counts.
-        defaults: For `reuse`: dict of setting -> value where a definition and a point lack it, for settings newer than the file.
+        choices: Dict of setting -> all values that it may take in later calls, unless it has
+            numbers. Default: those of `points`.
+        cost: Function from a point to its relative duration, to estimate the remaining time.
+            Default: all durations are equal.
+        reuse: File of `export_trials`. Points that a study there has finished with equal settings
+            are taken from it, not run; a trial's settings are its point and the `definition` of its
+            study. Without a `definition`, only the study of this name counts.
+        defaults: For `reuse`: dict of setting -> value where a definition and a point lack it, for
+            settings newer than the file.
         verbose: Whether to print a line when a trial starts and ends.
 
     Returns:
         A pandas `DataFrame` with one row per point, as `results` returns it.
 
     Raises:
-        ValueError: The points, the storage or the file to reuse are invalid, or another study has this name.
-        TypeError: The objective is not a function, or the points are not dicts of numbers and strings.
+        ValueError: The points, the storage or the file to reuse are invalid, or another study has
+            this name.
+        TypeError: The objective is not a function, or the points are not dicts of numbers and
+            strings.
         RuntimeError: A worker process died; the same call resumes.
         OSError: The disk is full.
 
@@ -86,12 +104,19 @@ def run(
 
     >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = studies.run(lambda point: -((point["x"] - 1) ** 2), studies.grid(x=[0, 1, 2]), storage, verbose=False)
+    >>> table = studies.run(
+    ...     lambda point: -((point["x"] - 1) ** 2),
+    ...     studies.grid(x=[0, 1, 2]),
+    ...     storage,
+    ...     verbose=False,
+    ... )
     >>> table[["x", "state", "value"]].values.tolist()
     [[0, 'complete', -1.0], [1, 'complete', 0.0], [2, 'complete', -1.0]]
     """
     if not callable(objective):
-        raise TypeError(f"`objective` must be a function of a point. Received: objective={objective!r}.")
+        raise TypeError(
+            f"`objective` must be a function of a point. Received: objective={objective!r}."
+        )
     check_integer("workers", workers, 1)
     check_integer("heartbeat", heartbeat, 1)
     points = points if isinstance(points, Search) else validated_points(points)
@@ -134,21 +159,37 @@ def _queue(
     say(f"study {name}: {counted(num_trials, 'trial')}, {new} new")
     if isinstance(points, Search):
         return
-    others = sum(t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED))
+    others = sum(
+        t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED)
+    )
     if others:
         say(f"{counted(others, 'trial')} with other values left in this study, for another command")
 
 
 def _work(
-    study: optuna.Study, objective: Objective, points: list[Point] | Search, heartbeat: int, cost: Cost, say: Callable[[str], None]
+    study: optuna.Study,
+    objective: Objective,
+    points: list[Point] | Search,
+    heartbeat: int,
+    cost: Cost,
+    say: Callable[[str], None],
 ) -> None:
     domains = search_space(points) if isinstance(points, Search) else {}
     progress = lambda: _progress(study, bool(domains), cost)  # noqa: E731
-    Worker(study, objective, heartbeat, None if isinstance(points, Search) else points, domains, say, progress).work()
+    Worker(
+        study,
+        objective,
+        heartbeat,
+        None if isinstance(points, Search) else points,
+        domains,
+        say,
+        progress,
+    ).work()
 
 
 def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
-    """Describe how many trials are done, and estimate the remaining time from the durations of the complete ones."""
+    """Describe how many trials are done, and estimate the remaining time from the durations of the
+    complete ones."""
     state, cost_of = optuna.trial.TrialState, cost or (lambda point: 1.0)
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
@@ -159,7 +200,13 @@ def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
         return f" ({len(done) + pruned} done, {len(left)} to do)"
     done_cost = sum(cost_of(t.params) for t in done)
     costs = [cost_of(t.params) if t.params else done_cost / len(done) for t in left]
-    minutes = sum(seconds) / done_cost * sum(costs) / max(1, sum(t.state == state.RUNNING for t in left)) / 60
+    minutes = (
+        sum(seconds)
+        / done_cost
+        * sum(costs)
+        / max(1, sum(t.state == state.RUNNING for t in left))
+        / 60
+    )
     about = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
     return f" ({len(done) + pruned} done, {len(left)} to do, {about})"
 
@@ -168,7 +215,8 @@ def _sampling(points: list[Point] | Search) -> dict[str, Any]:
     """Return the sampler and pruner of Optuna; a grid needs neither."""
     if not isinstance(points, Search):
         return {"pruner": optuna.pruners.NopPruner()}
-    # No seed, so that workers differ. TPE counts running trials as bad ones, so that workers try different values.
+    # No seed, so that workers differ. TPE counts running trials as bad ones, so that workers try
+    # different values.
     make: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
         "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),
         "gp": optuna.samplers.GPSampler,
@@ -176,7 +224,10 @@ def _sampling(points: list[Point] | Search) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = make[points.sampler]()
-    return {"sampler": sampler, "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)}
+    return {
+        "sampler": sampler,
+        "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
+    }
 
 
 def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
@@ -185,7 +236,8 @@ def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
         pickle.dumps(arguments)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
-            "With several workers `objective` and `cost` must be functions at the top level of a module. "
+            "With several workers `objective` and `cost` must be functions at the top level of a "
+            "module. "
             f"Received: {arguments[0]!r}."
         ) from error
     num_threads = str(max(1, (os.cpu_count() or 1) // workers))
@@ -207,21 +259,32 @@ def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
     killed = [signal.Signals(-code).name for code in exit_codes if code < 0]
     if killed:
         raise RuntimeError(
-            f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. Run the same command again to resume."
+            f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. Run the same "
+            f"command again to resume."
         )
     if any(exit_codes):
-        raise RuntimeError("A worker stopped with the error above. Run the same command again to resume.")
+        raise RuntimeError(
+            "A worker stopped with the error above. Run the same command again to resume."
+        )
 
 
 def _work_in_process(
-    objective: Objective, points: list[Point] | Search, url: str, name: str, heartbeat: int, cost: Cost, verbose: bool
+    objective: Objective,
+    points: list[Point] | Search,
+    url: str,
+    name: str,
+    heartbeat: int,
+    cost: Cost,
+    verbose: bool,
 ) -> None:
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # an interrupt of the terminal reaches the worker once, through the parent
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     try:
         with Interruptible(), terminate_as_interrupt(), storage_errors(url):
-            study = optuna.load_study(study_name=name, storage=open_storage(url, heartbeat), **_sampling(points))
+            study = optuna.load_study(
+                study_name=name, storage=open_storage(url, heartbeat), **_sampling(points)
+            )
             _work(study, objective, points, heartbeat, cost, say)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,7 +21,9 @@ def study_names(storage: PathLike) -> list[str]:
 
     >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), storage, name="depth", verbose=False)
+    >>> table = studies.run(
+    ...     lambda point: 0.5, studies.grid(depth=[20]), storage, name="depth", verbose=False
+    ... )
     >>> studies.study_names(storage)
     ['depth']
     """
@@ -40,8 +42,9 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
         name: Name of the study.
 
     Returns:
-        Dict of `name`, `definition`, `attributes`, `trials` (the number in each state) and `rows`. A row is a dict of the
-        `point`, `state`, `value` and `error`, and the `record`: what else the objective returned.
+        Dict of `name`, `definition`, `attributes`, `trials` (the number in each state) and `rows`.
+        A row is a dict of the `point`, `state`, `value` and `error`, and the `record`: what else
+        the objective returned.
 
     Raises:
         ValueError: There is no such storage or study.
@@ -50,9 +53,14 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
 
     >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = studies.run(lambda point: {"value": 0.5, "seconds": 3}, studies.grid(depth=[20]), storage, verbose=False)
+    >>> table = studies.run(
+    ...     lambda point: {"value": 0.5, "seconds": 3},
+    ...     studies.grid(depth=[20]),
+    ...     storage,
+    ...     verbose=False,
+    ... )
     >>> studies.read_study(storage, "study")["rows"]
-    [{'point': {'depth': 20}, 'state': 'complete', 'value': 0.5, 'error': None, 'record': {'seconds': 3}}]
+    [{'point': {'depth': 20}, 'state': 'complete', 'value': 0.5, 'error': None, ...}]
     """
     url = storage_url(storage)
     study = load_study(url, name)
@@ -66,10 +74,18 @@ def read_study(storage: PathLike, name: str) -> dict[str, Any]:
         states[row["state"]] = states.get(row["state"], 0) + 1
         if trial.params:  # a search chooses them when a trial starts
             before = rows.get(key(trial.params))
-            if before is None or PREFERENCE.index(row["state"]) <= PREFERENCE.index(before["state"]):
+            if before is None or PREFERENCE.index(row["state"]) <= PREFERENCE.index(
+                before["state"]
+            ):
                 rows[key(trial.params)] = row
     definition = attributes.pop("definition", {})
-    return {"name": name, "definition": definition, "attributes": attributes, "trials": states, "rows": list(rows.values())}
+    return {
+        "name": name,
+        "definition": definition,
+        "attributes": attributes,
+        "trials": states,
+        "rows": list(rows.values()),
+    }
 
 
 def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
@@ -80,8 +96,9 @@ def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
         name: Name of the study.
 
     Returns:
-        A pandas `DataFrame` with one row per point: its settings, `state` (complete, pruned, failed, interrupted, running or
-        waiting), `value`, `error`, and one column for everything else that the objective returned.
+        A pandas `DataFrame` with one row per point: its settings, `state` (complete, pruned,
+        failed, interrupted, running or waiting), `value`, `error`, and one column for everything
+        else that the objective returned.
 
     Raises:
         ValueError: There is no such storage or study.
@@ -91,19 +108,27 @@ def results(storage: PathLike, name: str = "study") -> "pd.DataFrame":
 
     >>> from keras_euler import studies
     >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
-    >>> table = studies.run(lambda point: point["h"], studies.grid(seed=[7, 8], h=[0.1, 1]), storage, verbose=False)
+    >>> table = studies.run(
+    ...     lambda point: point["h"], studies.grid(seed=[7, 8], h=[0.1, 1]), storage, verbose=False
+    ... )
     >>> studies.results(storage).groupby("h").value.median().to_dict()
     {0.1: 0.1, 1.0: 1.0}
     """
     try:
         import pandas as pd
     except ImportError as error:
-        raise ImportError('Tables need pandas. Install it: pip install "keras-euler[studies]"') from error
+        raise ImportError(
+            'Tables need pandas. Install it: pip install "keras-euler[studies]"'
+        ) from error
     rows = read_study(storage, name)["rows"]
     columns = ("state", "value", "error")
     first = [*dict.fromkeys(name for row in rows for name in row["point"]), *columns]
-    table = pd.DataFrame([{**row["record"], **row["point"], **{c: row[c] for c in columns}} for row in rows])
-    return table[[*first, *(name for name in table.columns if name not in first)]] if rows else table
+    table = pd.DataFrame(
+        [{**row["record"], **row["point"], **{c: row[c] for c in columns}} for row in rows]
+    )
+    return (
+        table[[*first, *(name for name in table.columns if name not in first)]] if rows else table
+    )
 
 
 def load_study(url: str, name: str) -> "optuna.Study":
@@ -112,7 +137,10 @@ def load_study(url: str, name: str) -> "optuna.Study":
     with storage_errors(url):
         known = optuna.get_all_study_names(opened)
         if name not in known:
-            raise ValueError(f"There is no study {name!r} in this storage. There are: {', '.join(known) or 'none'}.")
+            raise ValueError(
+                f"There is no study {name!r} in this storage. There are: "
+                f"{', '.join(known) or 'none'}."
+            )
         return optuna.load_study(study_name=name, storage=opened)
 
 

@@ -33,7 +33,9 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
 
     >>> from keras_euler import studies
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> table = studies.run(lambda point: 0.5, studies.grid(depth=[20]), folder / "study.db", verbose=False)
+    >>> table = studies.run(
+    ...     lambda point: 0.5, studies.grid(depth=[20]), folder / "study.db", verbose=False
+    ... )
     >>> studies.export_trials(folder / "study.db", folder / "trials.json")
     1
     """
@@ -45,7 +47,9 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
             key(trial.params): {
                 "params": trial.params,
                 "value": trial.value,
-                "user_attrs": {name: value for name, value in trial.user_attrs.items() if name != PROCESS},
+                "user_attrs": {
+                    name: value for name, value in trial.user_attrs.items() if name != PROCESS
+                },
             }
             for trial in complete
         }
@@ -57,20 +61,32 @@ def export_trials(storage: PathLike, file: PathLike) -> int:
 
 
 def _check_replaceable(file: PathLike, studies: Mapping[str, Any]) -> None:
-    """Raise a ValueError if a file is not one of `export_trials`, or has trials that these studies lack."""
-    own = {(name, key(trial["params"])) for name, study in studies.items() for trial in study["trials"]}
+    """Raise a ValueError if a file is not one of `export_trials`, or has trials that these studies
+    lack."""
+    own = {
+        (name, key(trial["params"])) for name, study in studies.items() for trial in study["trials"]
+    }
     num_lost = sum((name, key(params)) not in own for name, params, *_ in _read(file))
     if num_lost:
-        raise ValueError(f"{file} has {num_lost} trials that this storage lacks, and was not replaced. Pass another file.")
+        raise ValueError(
+            f"{file} has {num_lost} trials that this storage lacks, and was not replaced. Pass "
+            f"another file."
+        )
 
 
 def finished_points(
-    file: PathLike, name: str, definition: Mapping[str, Any], points: Sequence[Point] | Search, defaults: Mapping[str, Any]
+    file: PathLike,
+    name: str,
+    definition: Mapping[str, Any],
+    points: Sequence[Point] | Search,
+    defaults: Mapping[str, Any],
 ) -> list[Finished]:
-    """Return pairs of a point and its result in a file of `export_trials`, whichever study there has it.
+    """Return pairs of a point and its result in a file of `export_trials`, whichever study there
+    has it.
 
-    The settings of a trial are its parameters and the definition of its study. They must equal those of a point. Without a
-    definition nothing says that another study has the same objective, so only the study of the same name counts.
+    The settings of a trial are its parameters and the definition of its study. They must equal
+    those of a point. Without a definition nothing says that another study has the same objective,
+    so only the study of the same name counts.
 
     Args:
         file: The file.
@@ -83,13 +99,29 @@ def finished_points(
         ValueError: The file is not one of `export_trials`.
         OSError: The file cannot be read.
     """
-    defaults, shared = json.loads(json.dumps(defaults)), json.loads(json.dumps({**defaults, **definition}))
-    finished = [({**defaults, **settings}, result) for study, _, settings, result in _read(file) if definition or study == name]
+    defaults, shared = (
+        json.loads(json.dumps(defaults)),
+        json.loads(json.dumps({**defaults, **definition})),
+    )
+    finished = [
+        ({**defaults, **settings}, result)
+        for study, _, settings, result in _read(file)
+        if definition or study == name
+    ]
     if isinstance(points, Search):
         axis, low, high = points.name, points.low, points.high
-        values = [value for settings, _ in finished if is_number(value := settings.get(axis)) and low <= value <= high]
+        values = [
+            value
+            for settings, _ in finished
+            if is_number(value := settings.get(axis)) and low <= value <= high
+        ]
         points = [{**points.fixed, axis: value} for value in values]
-    return [(p, result) for p in points for settings, result in finished if _typed(settings) == _typed({**shared, **p})]
+    return [
+        (p, result)
+        for p in points
+        for settings, result in finished
+        if _typed(settings) == _typed({**shared, **p})
+    ]
 
 
 def _typed(settings: Mapping[str, Any]) -> dict[str, tuple[bool, Any]]:
@@ -112,4 +144,6 @@ def _read(file: PathLike) -> list[tuple[str, Point, Point, dict[str, Any]]]:
             for trial in study["trials"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is not a file of export_trials ({type(error).__name__}: {error}).") from error
+        raise ValueError(
+            f"{file} is not a file of export_trials ({type(error).__name__}: {error})."
+        ) from error

@@ -27,8 +27,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 class Worker:
     """Run trials of a study.
 
-    A failed trial is recorded, and the next one starts. If a trial is interrupted or the disk is full, it is requeued, and the
-    error is raised.
+    A failed trial is recorded, and the next one starts. If a trial is interrupted or the disk is
+    full, it is requeued, and the error is raised.
 
     Args:
         study: An Optuna study.
@@ -82,10 +82,16 @@ class Worker:
         with self._heartbeat(trial):
             try:
                 return self._run(trial)
-            except (UpdateFinishedTrialError, ValueError):  # which one depends on when the other worker took over
+            except (
+                UpdateFinishedTrialError,
+                ValueError,
+            ):  # which one depends on when the other worker took over
                 if not self.study.trials[trial.number].state.is_finished():
                     raise
-                self.say(f"given up: {describe(trial.params)}: another worker took it over, because heartbeats were missing")
+                self.say(
+                    f"given up: {describe(trial.params)}: another worker took it over, because "
+                    f"heartbeats were missing"
+                )
                 return False
 
     def _run(self, trial: optuna.Trial) -> bool:
@@ -97,9 +103,14 @@ class Worker:
             self.say(f"{describe(trial.params)}: starts")
             start = time.monotonic()
             value, record = self._result(trial)
-            with_retries(lambda: trial.set_user_attr("record", record))  # in one write: each waits for the disk
+            with_retries(
+                lambda: trial.set_user_attr("record", record)
+            )  # in one write: each waits for the disk
             with_retries(lambda: self.study.tell(trial, value))
-            self.say(f"{describe(trial.params)}: {value:.4g}, {time.monotonic() - start:.0f} s{self.progress()}")
+            self.say(
+                f"{describe(trial.params)}: {value:.4g}, {time.monotonic() - start:.0f} "
+                f"s{self.progress()}"
+            )
         except optuna.TrialPruned:
             with_retries(lambda: self.study.tell(trial, state=optuna.trial.TrialState.PRUNED))
         except (*STORAGE_ERRORS, UpdateFinishedTrialError):
@@ -127,10 +138,17 @@ class Worker:
         record = dict(result) if isinstance(result, Mapping) else {"value": result}
         record = json.loads(json.dumps(record, default=_plain))
         if not isinstance(record.get("value"), (int, float)):
-            raise TypeError(f"The objective must return a number, or a dict with a number as 'value'. Received: {result!r}.")
+            raise TypeError(
+                f"The objective must return a number, or a dict with a number as 'value'. "
+                f"Received: {result!r}."
+            )
         if math.isnan(record["value"]):
-            raise ValueError("The objective returned NaN. Return the lowest value that a point can have.")
-        return float(record["value"]), {name: value for name, value in record.items() if name != "value"}
+            raise ValueError(
+                "The objective returned NaN. Return the lowest value that a point can have."
+            )
+        return float(record["value"]), {
+            name: value for name, value in record.items() if name != "value"
+        }
 
     def _failed(self, trial: optuna.Trial, error: Exception) -> bool:
         if self.study.trials[trial.number].state.is_finished():
@@ -151,7 +169,9 @@ class Worker:
 
         def beat() -> None:
             last = 0.0
-            while not is_over.wait(min(self.heartbeat, 1.0)):  # short, so that a machine sends one soon after sleep
+            while not is_over.wait(
+                min(self.heartbeat, 1.0)
+            ):  # short, so that a machine sends one soon after sleep
                 if time.time() - last >= self.heartbeat:
                     with contextlib.suppress(*STORAGE_ERRORS):  # the next one may succeed
                         cast(Any, self.study._storage).record_heartbeat(trial._trial_id)
@@ -170,4 +190,6 @@ def _plain(value: object) -> Any:
     """Convert a NumPy number or array to JSON-serializable values."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise TypeError(f"The objective must return JSON-serializable values. Received: {type(value).__name__}.")
+    raise TypeError(
+        f"The objective must return JSON-serializable values. Received: {type(value).__name__}."
+    )

@@ -6,4 +6,11 @@ from keras_euler.surgery.fold import fold
 from keras_euler.surgery.residual_connections import Residual, residual_connections
 from keras_euler.surgery.size import multiply_adds
 
-__all__ = ["Residual", "block_features", "eulerize", "fold", "multiply_adds", "residual_connections"]
+__all__ = [
+    "Residual",
+    "block_features",
+    "eulerize",
+    "fold",
+    "multiply_adds",
+    "residual_connections",
+]

@@ -9,25 +9,47 @@ from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
-from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, is_of_keras, rebuilt, tensors, walk
-from keras_euler.surgery.residual_connections import Residual, is_addition, opaque_layers, residual_connections
+from keras_euler.surgery.graph import (
+    calls,
+    copy_state,
+    functional,
+    is_graph,
+    is_of_keras,
+    rebuilt,
+    tensors,
+    walk,
+)
+from keras_euler.surgery.residual_connections import (
+    Residual,
+    is_addition,
+    opaque_layers,
+    residual_connections,
+)
 
 
 def eulerize(
-    model: keras.Model, h: StepFactor = 0.1, shortcuts: dict[str, int | None] | None = None, verbose: bool = True
+    model: keras.Model,
+    h: StepFactor = 0.1,
+    shortcuts: dict[str, int | None] | None = None,
+    verbose: bool = True,
 ) -> keras.Model:
-    """Copy a functional Keras ResNet and make each residual connection an explicit Euler step, `y = x + h * F(x)`.
+    """Copy a functional Keras ResNet and make each residual connection an explicit Euler step, `y =
+    x + h * F(x)`.
 
-    Each addition by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same name (equation 3 of the paper).
-    The layers are copied with their weights and in their order, so that files of the model's weights fit. With `h=1` the outputs
-    are those of the model. `residual_connections` describes what a residual connection is, and which input is its shortcut.
+    Each addition by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same
+    name (equation 3 of the paper). The layers are copied with their weights and in their order, so
+    that files of the model's weights fit. With `h=1` the outputs are those of the model.
+    `residual_connections` describes what a residual connection is, and which input is its shortcut.
 
     Args:
-        model: A functional or Sequential Keras model, such as those of `keras.applications` and KerasHub's backbones.
-        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of residual connections that x
-            passes; or one number for each of them, in the order of `residual_connections`.
-        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to leave it alone; needed if the
-            graph is ambiguous. The name of a composite layer -> None declares that it hides no residual connection.
+        model: A functional or Sequential Keras model, such as those of `keras.applications` and
+            KerasHub's backbones.
+        h: Step factor: a finite number >= 0; `"1/sqrt(L)"` or `"1/L"`, where L is the number of
+            residual connections that x passes; or one number for each of them, in the order of
+            `residual_connections`.
+        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to
+            leave it alone; needed if the graph is ambiguous. The name of a composite layer -> None
+            declares that it hides no residual connection.
         verbose: Whether to print what was changed and what was left alone.
 
     Returns:
@@ -35,8 +57,9 @@ def eulerize(
 
     Raises:
         TypeError: `model` is not a Keras model, `h` is not a number, or `shortcuts` is not a dict.
-        ValueError: The model is subclassed, has no residual connection in its graph, or has composite layers that may hide some;
-            an addition is ambiguous; `h` is out of range or has another length.
+        ValueError: The model is subclassed, has no residual connection in its graph, or has
+            composite layers that may hide some; an addition is ambiguous; `h` is out of range or
+            has another length.
 
     Example:
 
@@ -49,12 +72,15 @@ def eulerize(
     """
     residuals = residual_connections(model, shortcuts)
     scaled = [residual for residual in residuals if residual.shortcut is not None]
-    opaque = {name: kind for name, kind in opaque_layers(model).items() if name not in (shortcuts or {})}
+    opaque = {
+        name: kind for name, kind in opaque_layers(model).items() if name not in (shortcuts or {})
+    }
     if opaque:
         raise ValueError(_hidden(model, opaque, len(scaled)))
     if not scaled:
         raise ValueError(_nothing_found(model, residuals))
-    # The L of a rule counts the blocks that x passes, where an addition may be called several times. A list has one h per addition.
+    # The L of a rule counts the blocks that x passes, where an addition may be called several
+    # times. A list has one h per addition.
     num_calls = sum(residual.num_calls for residual in scaled)
     factors = step_factors(h, num_calls if isinstance(h, str) else len(scaled))[: len(scaled)]
     euler = _Euler(residuals, factors).copy(model)
@@ -63,7 +89,10 @@ def eulerize(
         shown = f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
         names = [residual.name for residual in scaled]
         named = ", ".join(names if len(names) < 4 else [names[0], "...", names[-1]])
-        print(f"{model.name}: scaled {len(scaled)} branch{'es' * (len(scaled) > 1)} by h = {shown}: {named}.")
+        print(
+            f"{model.name}: scaled {len(scaled)} branch{'es' * (len(scaled) > 1)} by h = {shown}: "
+            f"{named}."
+        )
         for residual in residuals:
             if residual.shortcut is None:
                 print(f"left alone: {residual.name}: {residual.reason}")
@@ -75,7 +104,9 @@ class _Euler:
 
     def __init__(self, residuals: list[Residual], factors: list[float]) -> None:
         remaining = iter(factors)
-        self.residuals = iter([(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals])
+        self.residuals = iter(
+            [(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals]
+        )
         self.copies: dict[
             int, tuple[keras.layers.Layer, keras.layers.Layer]
         ] = {}  # id of a layer -> it and its copy; a layer may be shared by several models
@@ -99,9 +130,14 @@ class _Euler:
             if residual.shortcut is None:
                 return operation(*args, **kwargs)
             name = residual.name.removeprefix(prefix).replace("#", "_")
-            # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of the two.
+            # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
+            # the two.
             is_layer = isinstance(operation, keras.layers.Layer)
-            dtype = operation.dtype_policy if is_layer else keras.backend.result_type(*(x.dtype for x in inputs))
+            dtype = (
+                operation.dtype_policy
+                if is_layer
+                else keras.backend.result_type(*(x.dtype for x in inputs))
+            )
             branch = 1 - residual.shortcut
             return EulerizedAdd(h, branch, keep_mask=is_layer, name=name, dtype=dtype)(inputs)
 
@@ -109,8 +145,12 @@ class _Euler:
         for old in own:
             if not is_graph(old):  # the layers of a graph have been copied
                 copy_state(old, self.copies[id(old)][1])
-        euler = _backend.functional_model(euler.input, euler.output, name=model.name, trainable=model.trainable)
-        euler.dtype_policy = model.dtype_policy  # without it, compile would not scale the loss under mixed_float16
+        euler = _backend.functional_model(
+            euler.input, euler.output, name=model.name, trainable=model.trainable
+        )
+        euler.dtype_policy = (
+            model.dtype_policy
+        )  # without it, compile would not scale the loss under mixed_float16
         return euler
 
     def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
@@ -126,11 +166,14 @@ class _Euler:
 
 
 def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:
-    listed = ", ".join(f"{name} ({kind})" for name, kind in list(opaque.items())[:5]) + ", ..." * (len(opaque) > 5)
+    listed = ", ".join(f"{name} ({kind})" for name, kind in list(opaque.items())[:5]) + ", ..." * (
+        len(opaque) > 5
+    )
     name = next(iter(opaque))
     return (
         f"`model` has composite layers, which may hide residual connections: {listed}. "
-        f"Received: {type(model).__name__} named {model.name!r}, with {num_scaled} residual connections in its graph. "
+        f"Received: {type(model).__name__} named {model.name!r}, with {num_scaled} residual "
+        f"connections in its graph. "
         "Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of the graph. "
         f"If they hide none, pass shortcuts={{{name!r}: None, ...}}."
     )
@@ -149,9 +192,15 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     ]
     if merging:
         left += f" These layers of two inputs may add them: {', '.join(merging[:5])}."
-    return f"`model` has no residual connection in its graph: no addition of two tensors. {received}{left}"
+    return (
+        f"`model` has no residual connection in its graph: no addition of two tensors. "
+        f"{received}{left}"
+    )
 
 
 def _may_add(operation: keras.Operation) -> bool:
-    """Return whether a call of several tensors may add them: it is code of a user, or a model of Keras."""
-    return not is_of_keras(operation) or isinstance(operation, (keras.Model, keras.layers.Add, keras.layers.Lambda))
+    """Return whether a call of several tensors may add them: it is code of a user, or a model of
+    Keras."""
+    return not is_of_keras(operation) or isinstance(
+        operation, (keras.Model, keras.layers.Add, keras.layers.Lambda)
+    )

@@ -12,17 +12,20 @@ from keras_euler.surgery.graph import functional, is_graph, walk
 
 
 def block_features(model: keras.Model) -> keras.Model:
-    """Return a model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))` (equation 3).
+    """Return a model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))`
+    (equation 3).
 
-    Blocks are the `EulerResidual` layers of a model and its inner models, and the `EulerAdd` layers in their graphs. The new model
-    shares the weights of `model`, so that its features change with further training.
+    Blocks are the `EulerResidual` layers of a model and its inner models, and the `EulerAdd` layers
+    in their graphs. The new model shares the weights of `model`, so that its features change with
+    further training.
 
     Args:
-        model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, or with such an inner model.
+        model: A functional or Sequential Keras model, such as `EulerResNet` and `EulerVDCNN`, or
+            with such an inner model.
 
     Returns:
-        A functional `keras.Model` of the same inputs, whose output is a dict of block name -> `x_{n+1}`, in order. Repeated
-        names get `#2`, `#3` and so on.
+        A functional `keras.Model` of the same inputs, whose output is a dict of block name ->
+        `x_{n+1}`, in order. Repeated names get `#2`, `#3` and so on.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -31,8 +34,8 @@ def block_features(model: keras.Model) -> keras.Model:
     Example:
 
     >>> features = block_features(EulerResNet(depth=8))
-    >>> {name: tuple(output.shape) for name, output in features.output.items()}
-    {'stage1_block1': (None, 32, 32, 16), 'stage2_block1': (None, 16, 16, 32), 'stage3_block1': (None, 8, 8, 64)}
+    >>> {name: tuple(output.shape[1:]) for name, output in features.output.items()}
+    {'stage1_block1': (32, 32, 16), 'stage2_block1': (16, 16, 32), 'stage3_block1': (8, 8, 64)}
     """
     features = _features(functional(model))
     if features is None:
@@ -43,7 +46,9 @@ def block_features(model: keras.Model) -> keras.Model:
 
 def _features(graph: keras.Model) -> keras.Model | None:
     """Return the model of the features, or None if there are none."""
-    outputs: collections.OrderedDict[str, Tensor] = collections.OrderedDict()  # torch would sort a plain dict by its keys
+    outputs: collections.OrderedDict[str, Tensor] = (
+        collections.OrderedDict()
+    )  # torch would sort a plain dict by its keys
 
     def add(name: str, output: Tensor) -> None:
         repeats = sum(key.partition("#")[0] == name for key in outputs)

@@ -16,28 +16,41 @@ from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, r
 
 # Exactly these: a subclass may compute something else.
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-LINEAR = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense, Conv1D, Conv2D, *DEPTHWISE)
+LINEAR = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Dense,
+    Conv1D,
+    Conv2D,
+    *DEPTHWISE,
+)
 NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 
 
 def fold(model: keras.Model) -> keras.Model:
     """Copy a model for inference, with batch norm, h and ReLU folded into the convolutions.
 
-    In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so is a preceding convolution or
-    dense layer `z = W * x + b`. With `s = gamma / sqrt(sigma^2 + epsilon)` both become one layer of kernel `s * W` and bias `s * (b
-    - mu) + beta`. At the end of the branch F both are also multiplied by `h`, and the block is `I(S(x) + F(x))`. A following ReLU
-    becomes the convolution's activation. In a Runge-Kutta step `h * F` takes the place of `F` at every stage. The outputs are the
-    same up to rounding, with fewer passes over the data.
+    In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so
+    is a preceding convolution or dense layer `z = W * x + b`. With `s = gamma / sqrt(sigma^2 +
+    epsilon)` both become one layer of kernel `s * W` and bias `s * (b
+    - mu) + beta`. At the end of the branch F both are also multiplied by `h`, and the block is
+      `I(S(x) + F(x))`. A following ReLU
+    becomes the convolution's activation. In a Runge-Kutta step `h * F` takes the place of `F` at
+    every stage. The outputs are the same up to rounding, with fewer passes over the data.
 
-    A batch norm that does not follow a convolution (Conv1D to Conv3D, depthwise) or dense layer is unchanged, such as the first one
-    with `preactivation`. So are h after another norm, and everything inside composite layers.
+    A batch norm that does not follow a convolution (Conv1D to Conv3D, depthwise) or dense layer is
+    unchanged, such as the first one with `preactivation`. So are h after another norm, and
+    everything inside composite layers.
 
     Args:
-        model: A functional or Sequential Keras model with batch norm: an `EulerResNet`, an `EulerVDCNN`, a model of a recipe that
-            contains one, a `CharacterClassifier`, or any other, such as those of `eulerize`.
+        model: A functional or Sequential Keras model with batch norm: an `EulerResNet`, an
+            `EulerVDCNN`, a model of a recipe that contains one, a `CharacterClassifier`, or any
+            other, such as those of `eulerize`.
 
     Returns:
-        A functional `keras.Model` or a `CharacterClassifier`, not compiled and not meant to be trained.
+        A functional `keras.Model` or a `CharacterClassifier`, not compiled and not meant to be
+        trained.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -54,10 +67,13 @@ def fold(model: keras.Model) -> keras.Model:
     1008
     """
     if isinstance(model, CharacterClassifier):
-        return CharacterClassifier(fold(model.network), model.alphabet, model.class_names, name=model.name)
+        return CharacterClassifier(
+            fold(model.network), model.alphabet, model.class_names, name=model.name
+        )
     if getattr(model, "preprocessor", None) is not None:
         raise ValueError(
-            f"`model` has a preprocessor, which its folded copy would lose. Received: {type(model).__name__} named {model.name!r}. "
+            f"`model` has a preprocessor, which its folded copy would lose. Received: "
+            f"{type(model).__name__} named {model.name!r}. "
             "Set model.preprocessor = None, and call the preprocessor before the folded model."
         )
     graph = functional(model)
@@ -84,14 +100,24 @@ class _Folding:
         self.gone: set[int] = set()
         self.scaled: set[int] = set()
         graph_calls, outputs = calls(graph)
-        blocks = {id(call.operation): call.operation for call in graph_calls if isinstance(call.operation, EulerResidual)}
+        blocks = {
+            id(call.operation): call.operation
+            for call in graph_calls
+            if isinstance(call.operation, EulerResidual)
+        }
         self.uses = Counter(id(call.operation) for call in graph_calls)
-        self.uses.update(id(layer) for block in blocks.values() for layer in [*block.branch, *(block.shortcut or [])])
+        self.uses.update(
+            id(layer)
+            for block in blocks.values()
+            for layer in [*block.branch, *(block.shortcut or [])]
+        )
         consumers = Counter(id(tensor) for call in graph_calls for tensor in call.inputs)
         consumers.update(map(id, outputs))
         for block in blocks.values():
             self._fold_residual(block)
-        linear: dict[int, keras.layers.Layer] = {}  # id of a tensor with one consumer -> the linear layer that gives it
+        linear: dict[
+            int, keras.layers.Layer
+        ] = {}  # id of a tensor with one consumer -> the linear layer that gives it
         for call in graph_calls:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
@@ -134,17 +160,27 @@ class _Folding:
                 self._fold_h(last, block.add)
 
     def _fold_h(self, layer: keras.layers.Layer | None, add: EulerAdd) -> None:
-        """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is one."""
+        """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is
+        one."""
         h = add.h if add.trainable_h is None else _numpy(add.step_factor)
-        fits = np.ndim(h) == 0 or (1 if add.data_format == "channels_first" else -1) == _channel_axis(layer)
+        fits = np.ndim(h) == 0 or (
+            1 if add.data_format == "channels_first" else -1
+        ) == _channel_axis(layer)
         if layer is not None and fits:
             self._absorb(layer, h, 0.0)
             self.scaled.add(id(add))
 
-    def _last_linear(self, before: keras.layers.Layer | None, layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        """Fold `layer` if possible; return the linear layer that gives its output, or None if nothing more may fold into that."""
+    def _last_linear(
+        self, before: keras.layers.Layer | None, layer: keras.layers.Layer
+    ) -> keras.layers.Layer | None:
+        """Fold `layer` if possible; return the linear layer that gives its output, or None if
+        nothing more may fold into that."""
         if type(layer) in NORMS:
-            if before is None or self.uses[id(layer)] > 1 or _channel_axis(before) != _normalized_axis(layer):
+            if (
+                before is None
+                or self.uses[id(layer)] > 1
+                or _channel_axis(before) != _normalized_axis(layer)
+            ):
                 return None
             self._absorb(before, *_affine(layer))
             self.gone.add(id(layer))
@@ -155,10 +191,14 @@ class _Folding:
                 self.gone.add(id(layer))
             return None
         is_plain = type(layer) in LINEAR and layer.activation is keras.activations.linear
-        is_plain = is_plain and not (layer.quantization_mode or getattr(layer, "lora_enabled", False))
+        is_plain = is_plain and not (
+            layer.quantization_mode or getattr(layer, "lora_enabled", False)
+        )
         return layer if is_plain and self.uses[id(layer)] == 1 else None
 
-    def _absorb(self, layer: keras.layers.Layer, scale: Array | float, shift: Array | float) -> None:
+    def _absorb(
+        self, layer: keras.layers.Layer, scale: Array | float, shift: Array | float
+    ) -> None:
         kernel, bias = self.arrays.get(id(layer)) or _arrays(layer)
         scales = np.broadcast_to(scale, bias.shape).reshape(_filters(layer))
         self.arrays[id(layer)] = kernel * scales, bias * scale + shift
@@ -179,14 +219,19 @@ class _Folding:
             for name in ("branch", "shortcut"):
                 if config[name] is not None:
                     kept = self._kept(getattr(layer, name))
-                    config[name] = [keras.saving.serialize_keras_object(self._copied(inner, False)) for inner in kept] or None
+                    config[name] = [
+                        keras.saving.serialize_keras_object(self._copied(inner, False))
+                        for inner in kept
+                    ] or None
         return rebuilt(layer, config)
 
     def _fill(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
         """Copy or fold the weights of a layer into its built copy."""
         if isinstance(old, EulerResidual):
             for name in ("branch", "shortcut"):
-                for source, target in zip(self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True):
+                for source, target in zip(
+                    self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True
+                ):
                     self._fill(source, target)
             if id(old.add) not in self.scaled:
                 copy_state(old.add, new.add)
@@ -234,7 +279,8 @@ def num_filters(layer: keras.layers.Layer) -> int:
 
 
 def _filters(layer: keras.layers.Layer) -> tuple[int, ...]:
-    """Return the number of filters as the last axes of the kernel; depthwise ones have several per input channel."""
+    """Return the number of filters as the last axes of the kernel; depthwise ones have several per
+    input channel."""
     return layer.kernel.shape[-2:] if isinstance(layer, DEPTHWISE) else layer.kernel.shape[-1:]
 
 

@@ -27,7 +27,8 @@ class Call:
 
 
 def functional(model: keras.Model) -> keras.Model:
-    """Return a functional model of the same layers, because `clone_model` cannot walk the calls of a Sequential model.
+    """Return a functional model of the same layers, because `clone_model` cannot walk the calls of
+    a Sequential model.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -39,7 +40,9 @@ def functional(model: keras.Model) -> keras.Model:
         if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
             raise ValueError("a subclassed model has no graph")
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        return keras.Model(inputs, model.outputs if isinstance(model, keras.Sequential) else model.output)
+        return keras.Model(
+            inputs, model.outputs if isinstance(model, keras.Sequential) else model.output
+        )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             "`model` must be functional or Sequential, and built, so that it has a graph. "
@@ -65,20 +68,34 @@ def is_of_keras(operation: object) -> bool:
 
 
 def walk(
-    graph: keras.Model, call: Callable[..., Any], layer: Callable[[Any], Any] = lambda layer: layer, inputs: Any = None
+    graph: keras.Model,
+    call: Callable[..., Any],
+    layer: Callable[[Any], Any] = lambda layer: layer,
+    inputs: Any = None,
 ) -> keras.Model:
     """Copy a functional model, with each call replaced by `call(operation, *args, **kwargs)`.
 
     Args:
         graph: A functional model.
-        call: Function that is called instead of each operation, in the order of the graph; it returns symbolic tensors.
-        layer: Function from each layer to the layer to use. Default: the same layer, so that weights are shared.
-        inputs: Symbolic input tensors, in the structure of `graph.input`. Default: new ones of the same names.
+        call: Function that is called instead of each operation, in the order of the graph; it
+            returns symbolic tensors.
+        layer: Function from each layer to the layer to use. Default: the same layer, so that
+            weights are shared.
+        inputs: Symbolic input tensors, in the structure of `graph.input`. Default: new ones of the
+            same names.
     """
     if inputs is None:
-        layers = {id(layer.output): layer for layer in graph.layers if isinstance(layer, keras.layers.InputLayer)}
-        inputs = keras.tree.map_structure(lambda tensor: _same_input(tensor, layers[id(tensor)]), graph.input)
-    return keras.models.clone_model(graph, input_tensors=inputs, clone_function=layer, call_function=call)
+        layers = {
+            id(layer.output): layer
+            for layer in graph.layers
+            if isinstance(layer, keras.layers.InputLayer)
+        }
+        inputs = keras.tree.map_structure(
+            lambda tensor: _same_input(tensor, layers[id(tensor)]), graph.input
+        )
+    return keras.models.clone_model(
+        graph, input_tensors=inputs, clone_function=layer, call_function=call
+    )
 
 
 def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
@@ -106,13 +123,16 @@ def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
 
 
 def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-    """Copy the state of a layer to a built layer of the same configuration: weights, statistics, vocabularies."""
+    """Copy the state of a layer to a built layer of the same configuration: weights, statistics,
+    vocabularies."""
     with tempfile.TemporaryDirectory() as folder:
         for source, target in zip(_backend.all_layers(old), _backend.all_layers(new), strict=True):
             values: dict[str, Tensor] = {}
             source.save_own_variables(values)
             if values:
-                target.load_own_variables({name: keras.ops.convert_to_numpy(value) for name, value in values.items()})
+                target.load_own_variables(
+                    {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
+                )
             if hasattr(source, "save_assets"):
                 source.save_assets(folder)
                 target.load_assets(folder)

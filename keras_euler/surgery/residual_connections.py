@@ -17,14 +17,17 @@ class Residual:
 
     Attributes:
         name: Name of the layer or operation that adds; `model/name` if it is in an inner model.
-        shortcut: Position of the shortcut among the inputs, 0 or 1; None if this is not a residual connection.
+        shortcut: Position of the shortcut among the inputs, 0 or 1; None if this is not a residual
+            connection.
         reason: The reason for `shortcut`, in words.
         num_calls: Number of calls: more than one in an inner model that is called several times.
 
     Example:
 
     >>> x = keras.Input((8,))
-    >>> residual_connections(keras.Model(x, keras.layers.Add(name="sum")([x, keras.layers.Dense(8)(x)])))
+    >>> residual_connections(
+    ...     keras.Model(x, keras.layers.Add(name="sum")([x, keras.layers.Dense(8)(x)]))
+    ... )
     [Residual(name='sum', shortcut=0, reason='the branch is computed from it', num_calls=1)]
     """
 
@@ -34,24 +37,30 @@ class Residual:
     num_calls: int = 1
 
 
-def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | None = None) -> list[Residual]:
-    """List the additions of a functional model: whether each is a residual connection, and which input is its shortcut.
+def residual_connections(
+    model: keras.Model, shortcuts: dict[str, int | None] | None = None
+) -> list[Residual]:
+    """List the additions of a functional model: whether each is a residual connection, and which
+    input is its shortcut.
 
-    The order of the inputs does not matter. If one input is computed from the other, the other is the shortcut. Else the shortcut
-    is the input with fewer layers with weights, including inner ones, between it and the nearest tensor that both depend on.
-    Additions of three inputs, of different shapes, or of tensors with no common origin are not residual connections. Additions of
+    The order of the inputs does not matter. If one input is computed from the other, the other is
+    the shortcut. Else the shortcut is the input with fewer layers with weights, including inner
+    ones, between it and the nearest tensor that both depend on. Additions of three inputs, of
+    different shapes, or of tensors with no common origin are not residual connections. Additions of
     constants and subclasses of `keras.layers.Add` are not listed.
 
     Args:
         model: A functional or Sequential Keras model; inner models are searched too.
-        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to leave it alone.
+        shortcuts: Dict of the name of an addition -> position of its shortcut, 0 or 1, or None to
+            leave it alone.
 
     Returns:
         List of `Residual`, in the order of the graph.
 
     Raises:
         TypeError: `model` is not a Keras model, or `shortcuts` is not a dict.
-        ValueError: The model is subclassed, `shortcuts` has an unknown name, or an addition is ambiguous; the message names it.
+        ValueError: The model is subclassed, `shortcuts` has an unknown name, or an addition is
+            ambiguous; the message names it.
 
     Example:
 
@@ -61,9 +70,16 @@ def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | 
     [('sum', 1)]
     """
     if not isinstance(shortcuts, (dict, type(None))):
-        raise TypeError(f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts={shortcuts!r}.")
+        raise TypeError(
+            f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: "
+            f"shortcuts={shortcuts!r}."
+        )
     shortcuts = dict(shortcuts or {})
-    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None) or choice is True}
+    wrong = {
+        name: choice
+        for name, choice in shortcuts.items()
+        if choice not in (0, 1, None) or choice is True
+    }
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
     residuals: list[Residual] = []
@@ -72,7 +88,10 @@ def residual_connections(model: keras.Model, shortcuts: dict[str, int | None] | 
     unknown = set(shortcuts) - {residual.name for residual in residuals} - set(opaque_layers(model))
     if unknown:
         names = ", ".join(residual.name for residual in residuals) or "none"
-        raise ValueError(f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions are: {names}.")
+        raise ValueError(
+            f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions "
+            f"are: {names}."
+        )
     return residuals
 
 
@@ -85,9 +104,14 @@ def is_addition(operation: keras.Operation, inputs: Sequence[keras.KerasTensor])
 
 
 def _find(
-    graph: keras.Model, prefix: str, shortcuts: dict[str, int | None], residuals: list[Residual], models: dict[int, Counter[int]]
+    graph: keras.Model,
+    prefix: str,
+    shortcuts: dict[str, int | None],
+    residuals: list[Residual],
+    models: dict[int, Counter[int]],
 ) -> Counter[int]:
-    """Append the additions of a graph and of its inner models to `residuals`, in the order of their first calls.
+    """Append the additions of a graph and of its inner models to `residuals`, in the order of their
+    first calls.
 
     Args:
         graph: A functional model.
@@ -97,7 +121,8 @@ def _find(
         models: Dict of the id of a searched model -> the result for it.
 
     Returns:
-        Counter of positions in `residuals`: the number of times x passes each addition in one call of the graph.
+        Counter of positions in `residuals`: the number of times x passes each addition in one call
+        of the graph.
     """
     passed: Counter[int] = Counter()
     lineage, names = _Lineage(), []
@@ -105,13 +130,19 @@ def _find(
         name = prefix + call.operation.name
         if is_graph(call.operation):
             if id(call.operation) not in models:
-                models[id(call.operation)] = _find(functional(call.operation), f"{name}/", shortcuts, residuals, models)
+                models[id(call.operation)] = _find(
+                    functional(call.operation), f"{name}/", shortcuts, residuals, models
+                )
             passed.update(models[id(call.operation)])
         elif is_addition(call.operation, call.inputs):
             names.append(name)
             if names.count(name) > 1:
                 name = f"{name}#{names.count(name)}"
-            decision = (shortcuts[name], "as `shortcuts` says") if name in shortcuts else lineage.shortcut_of(name, call)
+            decision = (
+                (shortcuts[name], "as `shortcuts` says")
+                if name in shortcuts
+                else lineage.shortcut_of(name, call)
+            )
             passed[len(residuals)] += 1
             residuals.append(Residual(name, *decision))
         lineage.add(call)
@@ -122,7 +153,9 @@ class _Lineage:
     """The tensors that each tensor of a graph depends on."""
 
     def __init__(self) -> None:
-        self.ancestors: dict[int, frozenset[int]] = {}  # id of a tensor -> ids of the tensors that it depends on, and its own
+        self.ancestors: dict[
+            int, frozenset[int]
+        ] = {}  # id of a tensor -> ids of the tensors that it depends on, and its own
         self.calls: dict[int, Call] = {}  # id of a tensor -> the call that gives it
 
     def add(self, call: Call) -> None:
@@ -151,8 +184,10 @@ class _Lineage:
         weights = [self._num_weighted(self._ancestors(tensor) - common) for tensor in call.inputs]
         if weights[0] == weights[1]:
             raise ValueError(
-                f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers with weights after the "
-                f"tensor that they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave it alone."
+                f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers "
+                f"with weights after the "
+                f"tensor that they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave "
+                f"it alone."
             )
         fewer = int(weights[1] < weights[0])
         return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
@@ -161,7 +196,9 @@ class _Lineage:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))
 
     def _num_weighted(self, tensors: Iterable[int]) -> int:
-        operations = {id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors}
+        operations = {
+            id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors
+        }
         return sum(map(_num_weighted_layers, operations.values()))
 
 
@@ -175,9 +212,11 @@ def _num_weighted_layers(operation: keras.Operation) -> int:
 
 
 def opaque_layers(model: keras.Model, prefix: str = "") -> dict[str, str]:
-    """Find composite layers, whose inner calls are not in the graph and may add; return a dict of name -> class.
+    """Find composite layers, whose inner calls are not in the graph and may add; return a dict of
+    name -> class.
 
-    Keras' own composite layers (attention, recurrence) are known to add nothing. A wrapper counts like the layer that it wraps.
+    Keras' own composite layers (attention, recurrence) are known to add nothing. A wrapper counts
+    like the layer that it wraps.
     """
     opaque: dict[str, str] = {}
     for layer in model.layers:

@@ -13,13 +13,14 @@ from keras_euler.surgery.graph import calls, functional, is_graph
 def multiply_adds(model: keras.Model) -> int:
     """Count the multiply-adds of convolutions and dense layers for one example.
 
-    A convolution with a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each position of its output, and a
-    depthwise one `k * d`. Conv1D to Conv3D, depthwise convolutions and dense layers are counted, but no other layers, such as
-    separable and transposed convolutions and attention. A Runge-Kutta step counts its branch once per stage.
+    A convolution with a kernel of `k` positions from `c` to `d` channels takes `k * c * d` for each
+    position of its output, and a depthwise one `k * d`. Conv1D to Conv3D, depthwise convolutions
+    and dense layers are counted, but no other layers, such as separable and transposed convolutions
+    and attention. A Runge-Kutta step counts its branch once per stage.
 
     Args:
-        model: A functional or Sequential Keras model; blocks (`EulerResidual`) and inner models are counted too. Its input shape
-            must be known except for the batch size.
+        model: A functional or Sequential Keras model; blocks (`EulerResidual`) and inner models are
+            counted too. Its input shape must be known except for the batch size.
 
     Returns:
         An integer.
@@ -36,13 +37,22 @@ def multiply_adds(model: keras.Model) -> int:
     graph = functional(model)
     shapes = [tuple(tensor.shape) for tensor in graph.inputs]
     if any(None in shape[1:] for shape in shapes):
-        raise ValueError(f"The sizes of the model's input must be known. Received: a model of the input {shapes}.")
-    return sum(_size(call.operation, tuple(call.inputs[0].shape)) for call in calls(graph)[0] if call.inputs)
+        raise ValueError(
+            f"The sizes of the model's input must be known. Received: a model of the input "
+            f"{shapes}."
+        )
+    return sum(
+        _size(call.operation, tuple(call.inputs[0].shape))
+        for call in calls(graph)[0]
+        if call.inputs
+    )
 
 
 def _size(operation: keras.Operation, shape: Shape) -> int:
     if isinstance(operation, EulerResidual):
-        return operation.num_stages * _chain_size(operation.branch, shape) + _chain_size(operation.shortcut or [], shape)
+        return operation.num_stages * _chain_size(operation.branch, shape) + _chain_size(
+            operation.shortcut or [], shape
+        )
     if is_graph(operation):
         return multiply_adds(operation)
     if not isinstance(operation, LINEAR):

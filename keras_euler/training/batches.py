@@ -14,7 +14,8 @@ class ShuffledBatches(keras.utils.PyDataset):
     """Batches of arrays, with the examples in the order of `shuffle`.
 
     Args:
-        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or dict of such arrays.
+        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or
+            dict of such arrays.
         batch_size: Examples per batch; the last batch has the rest.
 
     Attributes:
@@ -43,8 +44,8 @@ class ShuffledBatches(keras.utils.PyDataset):
 class ShuffledDataset(keras.utils.PyDataset):
     """The batches of another PyDataset, in the order of `shuffle`, from number `start` on.
 
-    If the data set has several workers, as many threads prepare the next batches. Keras' own workers keep batches of the order
-    before, and pass them on in the next epoch.
+    If the data set has several workers, as many threads prepare the next batches. Keras' own
+    workers keep batches of the order before, and pass them on in the next epoch.
     """
 
     start = 0
@@ -87,9 +88,15 @@ def validated_data(name: str, data: Any) -> Any:
     """
     if isinstance(data, keras.utils.PyDataset):
         if not data.num_batches:
-            raise ValueError(f"`{name}` must have a known number of batches, at least 1. Received: {data.num_batches}.")
+            raise ValueError(
+                f"`{name}` must have a known number of batches, at least 1. Received: "
+                f"{data.num_batches}."
+            )
         return data
-    expected = f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a keras.utils.PyDataset."
+    expected = (
+        f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a "
+        f"keras.utils.PyDataset."
+    )
     if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= 3:
         raise TypeError(f"{expected} Received: {type(data).__name__}.")
     while len(data) > 1 and data[-1] is None:
@@ -111,7 +118,8 @@ def fingerprint(data: Any) -> Config:
     """Identify a data set by its number of examples and a checksum of each array.
 
     Args:
-        data: Arrays of the same length in a tuple, list or dict; or a `PyDataset`, identified by its number of batches.
+        data: Arrays of the same length in a tuple, list or dict; or a `PyDataset`, identified by
+            its number of batches.
 
     Returns:
         A JSON-serializable dict.
@@ -130,7 +138,9 @@ def fingerprint(data: Any) -> Config:
 def _checksum(array: Array) -> int:
     if array.dtype.kind in "OT":  # strings
         return zlib.crc32("\0".join(map(str, array.ravel())).encode())
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # as bytes: a buffer has no bfloat16, no dates
+    return zlib.crc32(
+        np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    )  # as bytes: a buffer has no bfloat16, no dates
 
 
 def _array(value: Any) -> Array:

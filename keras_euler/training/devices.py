@@ -47,7 +47,9 @@ def cpu_name() -> str:
     """Return the model name of the CPU if the system provides it, else its architecture."""
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.split(":")[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -55,17 +57,19 @@ def cpu_name() -> str:
 def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]:
     """Prepare data-parallel training over several devices.
 
-    Call it before anything else starts TensorFlow, which splits CPU devices only at its start. Build, compile and train the model
-    in the scope.
+    Call it before anything else starts TensorFlow, which splits CPU devices only at its start.
+    Build, compile and train the model in the scope.
 
     Args:
-        num_devices: Number of GPUs, or of virtual devices on the CPU, an integer >= 1. With 1 the scope does nothing.
+        num_devices: Number of GPUs, or of virtual devices on the CPU, an integer >= 1. With 1 the
+            scope does nothing.
 
     Returns:
         A function without arguments that returns a new scope, a context manager.
 
     Raises:
-        ValueError: Fewer devices are available, or the backend is torch, for which Keras has no data parallelism.
+        ValueError: Fewer devices are available, or the backend is torch, for which Keras has no
+            data parallelism.
 
     Example:
 
@@ -77,7 +81,9 @@ def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]
     if num_devices == 1:
         return contextlib.nullcontext
     if keras.backend.backend() == "torch":
-        raise ValueError("Keras has no data parallelism on torch. Use the backend jax or tensorflow.")
+        raise ValueError(
+            "Keras has no data parallelism on torch. Use the backend jax or tensorflow."
+        )
     if keras.backend.backend() == "jax":
         names = keras.distribution.list_devices()
         _check_available(num_devices, names)
@@ -110,7 +116,8 @@ def num_replicas() -> int:
 
 
 def check_one_process() -> None:
-    """Raise a ValueError if a launcher has started several processes for one training, which would all write its folder."""
+    """Raise a ValueError if a launcher has started several processes for one training, which would
+    all write its folder."""
     size = os.environ.get("WORLD_SIZE", "")  # of torchrun and the like
     received = f"WORLD_SIZE={size}" if size.isdecimal() and int(size) > 1 else None
     if keras.backend.backend() == "jax":
@@ -120,13 +127,16 @@ def check_one_process() -> None:
             received = f"{jax.process_count()} JAX processes"
     if received:
         raise ValueError(
-            f"A training is one process, which uses several devices by `data_parallel` on jax or tensorflow. Received: {received}. "
-            "Start it without torchrun, or unset WORLD_SIZE if each process has a run folder of its own."
+            f"A training is one process, which uses several devices by `data_parallel` on jax or "
+            f"tensorflow. Received: {received}. "
+            "Start it without torchrun, or unset WORLD_SIZE if each process has a run folder of "
+            "its own."
         )
 
 
 def random_states() -> list[Array]:
-    """Return the states of the backend's global random generators: on torch that of the CPU and of each GPU, else none."""
+    """Return the states of the backend's global random generators: on torch that of the CPU and of
+    each GPU, else none."""
     if keras.backend.backend() != "torch":
         return []
     import torch
@@ -140,11 +150,14 @@ def restore_random_states(states: list[Array]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(states[0]))
-        torch.cuda.set_rng_state_all(list(map(torch.from_numpy, states[1 : 1 + torch.cuda.device_count()])))
+        torch.cuda.set_rng_state_all(
+            list(map(torch.from_numpy, states[1 : 1 + torch.cuda.device_count()]))
+        )
 
 
 def generator_states() -> list[Any]:
-    """Return the states of the global generators of Python and of NumPy, as JSON-serializable values."""
+    """Return the states of the global generators of Python and of NumPy, as JSON-serializable
+    values."""
     name, keys, *others = np.random.get_state(legacy=True)
     return [random.getstate(), [name, np.asarray(keys).tolist(), *others]]
 
@@ -176,4 +189,6 @@ def package_versions() -> dict[str, str]:
 
 def _check_available(num_devices: int, names: list[str]) -> None:
     if num_devices > len(names):
-        raise ValueError(f"{num_devices} devices are needed, but {len(names)} are available: {', '.join(names)}.")
+        raise ValueError(
+            f"{num_devices} devices are needed, but {len(names)} are available: {', '.join(names)}."
+        )

@@ -13,8 +13,18 @@ import keras
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
-from keras_euler.training.batches import ShuffledBatches, ShuffledDataset, fingerprint, validated_data
-from keras_euler.training.devices import check_one_process, device_name, num_replicas, package_versions
+from keras_euler.training.batches import (
+    ShuffledBatches,
+    ShuffledDataset,
+    fingerprint,
+    validated_data,
+)
+from keras_euler.training.devices import (
+    check_one_process,
+    device_name,
+    num_replicas,
+    package_versions,
+)
 from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged
 from keras_euler.training.interrupts import Interruptible
 from keras_euler.training.memory import CallbackNumbers, assign, state
@@ -41,40 +51,47 @@ def fit(
     checkpoint_steps: int | None = None,
     verbose: int | str = 1,
 ) -> TrainingResult:
-    """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with the same numbers.
+    """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with
+    the same numbers.
 
-    After every epoch, the whole state (weights, optimizer, history) is written atomically; with `checkpoint_steps` also within it.
-    The order of the examples and every random layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an
-    uninterrupted one exactly. Call `keras.utils.set_random_seed` before building the model, so that a run that was killed before
-    its first checkpoint restarts from the same weights. With several devices on TensorFlow, each has moving statistics of batch
-    normalization of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
+    After every epoch, the whole state (weights, optimizer, history) is written atomically; with
+    `checkpoint_steps` also within it. The order of the examples and every random layer are
+    functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. Call
+    `keras.utils.set_random_seed` before building the model, so that a run that was killed before
+    its first checkpoint restarts from the same weights. With several devices on TensorFlow, each
+    has moving statistics of batch normalization of its own, and those of the first are saved:
+    training resumes exactly, the test metrics do not.
 
-    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the data), `history.csv`,
-    `checkpoint.npz` and within an epoch `step.npz`. At the end it gets `result.json`, `model.keras` (unless the run diverged) and,
-    with matplotlib, `curves.png`. A finished run is not trained again: its state is loaded into the model, and its result is
+    The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the
+    data), `history.csv`, `checkpoint.npz` and within an epoch `step.npz`. At the end it gets
+    `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
+    finished run is not trained again: its state is loaded into the model, and its result is
     returned.
 
     Args:
         model: Any compiled Keras model.
-        train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays; or a
-            `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier calls. If it has several workers,
-            as many threads prepare the batches.
+        train: Tuple `(x, y)` or `(x, y, sample_weight)`, each an array or a list or dict of arrays;
+            or a `keras.utils.PyDataset`, whose batches are shuffled and must not depend on earlier
+            calls. If it has several workers, as many threads prepare the batches.
         test: Data of the same form, evaluated after every epoch, or None.
         folder: The run folder, which is created if missing.
         epochs: Integer >= 1.
         batch_size: Examples per batch; None for a `PyDataset`.
         seed: Seed of everything random in training, an integer >= 0.
-        settings: A JSON-serializable dataclass or dict that identifies the run, in addition to epochs, batch size, seed and
-            backend. None takes the optimizer's configuration. A folder with a run of other settings is rejected with the
-            difference.
-        callbacks: Keras callbacks. The numbers that callbacks such as EarlyStopping and ReduceLROnPlateau remember survive a kill;
-            the weights of `restore_best_weights` do not.
-        monitor: Column of the history that determines the best epoch, such as `"test_auc"`. A name that ends in `loss` or `error`
-            is minimized, any other maximized. Default: `test_accuracy`, else `test_loss`, else `train_loss`.
-        test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default: `batch_size`, else 256.
-        after_epoch: Function of the history so far, called when an epoch has been saved. An exception from it ends the training.
-        checkpoint_steps: Number of steps between checkpoints within an epoch, an integer >= 1. They do not change the result. None
-            writes checkpoints after each epoch only.
+        settings: A JSON-serializable dataclass or dict that identifies the run, in addition to
+            epochs, batch size, seed and backend. None takes the optimizer's configuration. A folder
+            with a run of other settings is rejected with the difference.
+        callbacks: Keras callbacks. The numbers that callbacks such as EarlyStopping and
+            ReduceLROnPlateau remember survive a kill; the weights of `restore_best_weights` do not.
+        monitor: Column of the history that determines the best epoch, such as `"test_auc"`. A name
+            that ends in `loss` or `error` is minimized, any other maximized. Default:
+            `test_accuracy`, else `test_loss`, else `train_loss`.
+        test_batch_size: Examples per batch of `test`, unless it is a `PyDataset`. Default:
+            `batch_size`, else 256.
+        after_epoch: Function of the history so far, called when an epoch has been saved. An
+            exception from it ends the training.
+        checkpoint_steps: Number of steps between checkpoints within an epoch, an integer >= 1. They
+            do not change the result. None writes checkpoints after each epoch only.
         verbose: As for `keras.Model.fit`.
 
     Returns:
@@ -82,8 +99,8 @@ def fit(
 
     Raises:
         TypeError: The data are not arrays, or `settings` are not JSON-serializable.
-        ValueError: The model is not compiled, a number is out of range, the folder holds another run or a damaged file, or a
-            launcher such as torchrun has started several processes.
+        ValueError: The model is not compiled, a number is out of range, the folder holds another
+            run or a damaged file, or a launcher such as torchrun has started several processes.
         FolderInUse: Another process is training in the folder.
         OSError: The folder is not writable; finished epochs are kept.
         ImportError: filelock is missing.
@@ -91,26 +108,41 @@ def fit(
     Example:
 
     >>> keras.utils.set_random_seed(0)
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    >>> model = keras.Sequential(
+    ...     [keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    ... )
     >>> model.compile("sgd", "mse")
     >>> data = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
     >>> folder = pathlib.Path(tempfile.mkdtemp(), "run")
-    >>> result = keras_euler.training.fit(model, data, None, folder, epochs=2, batch_size=4, verbose=0)
+    >>> result = keras_euler.training.fit(
+    ...     model, data, None, folder, epochs=2, batch_size=4, verbose=0
+    ... )
     >>> [row["epoch"] for row in result.history], result.diverged
     ([0, 1], False)
     """
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
-        raise ValueError(f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call model.compile first.")
+        raise ValueError(
+            f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call "
+            f"model.compile first."
+        )
     check_one_process()
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
-    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
+    callbacks = (
+        [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
+    )
     if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
         raise TypeError(f"`callbacks` must be Keras callbacks. Received: callbacks={callbacks!r}.")
     if after_epoch is not None and not callable(after_epoch):
-        raise TypeError(f"`after_epoch` must be a function of the history. Received: after_epoch={after_epoch!r}.")
+        raise TypeError(
+            f"`after_epoch` must be a function of the history. Received: "
+            f"after_epoch={after_epoch!r}."
+        )
     if not isinstance(folder, (str, os.PathLike)):
         raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
-    for name, value in (("test_batch_size", test_batch_size), ("checkpoint_steps", checkpoint_steps)):
+    for name, value in (
+        ("test_batch_size", test_batch_size),
+        ("checkpoint_steps", checkpoint_steps),
+    ):
         if value is not None:
             check_integer(name, value, 1)
     batches = _training_batches(train, batch_size)
@@ -133,20 +165,37 @@ def fit(
                 if resumed and verbose:
                     within = f", step {position.step} of {batches.num_batches}" if position else ""
                     print(f"Resuming after epoch {len(rows)} of {epochs}{within}")
-                if len(rows) < epochs and not has_diverged(rows) and not (memory or {}).get("stopped"):
+                if (
+                    len(rows) < epochs
+                    and not has_diverged(rows)
+                    and not (memory or {}).get("stopped")
+                ):
                     numbers = CallbackNumbers(callbacks, memory)
-                    checkpoint = Checkpoint(run, rows, numbers, after_epoch or (lambda rows: None), monitor)
+                    checkpoint = Checkpoint(
+                        run, rows, numbers, after_epoch or (lambda rows: None), monitor
+                    )
                     steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
-                    seeds, resumed_epoch = SeededEpochs(batches, seed, position), ResumedEpoch(checkpoint, position)
+                    seeds, resumed_epoch = (
+                        SeededEpochs(batches, seed, position),
+                        ResumedEpoch(checkpoint, position),
+                    )
                     ours = [seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()]
-                    parameters = {"verbose": verbose, "epochs": epochs, "steps": batches.num_batches, "model": model}
+                    parameters = {
+                        "verbose": verbose,
+                        "epochs": epochs,
+                        "steps": batches.num_batches,
+                        "model": model,
+                    }
                     with warnings.catch_warnings():
                         # Keras' words about an epoch that goes on in the middle and is shorter.
                         warnings.filterwarnings("ignore", "Your input ran out of data")
                         model.fit(
                             batches,
-                            shuffle=False,  # Keras would shuffle the batches again, by a global generator
-                            validation_data=_test_batches(test, test_batch_size or batch_size or 256),
+                            # Keras would shuffle the batches again, by a global generator
+                            shuffle=False,
+                            validation_data=_test_batches(
+                                test, test_batch_size or batch_size or 256
+                            ),
                             epochs=epochs,
                             initial_epoch=len(rows),
                             verbose=verbose,
@@ -154,7 +203,9 @@ def fit(
                         )
                 else:
                     _finalize(model)
-                return TrainingResult(run.path, rows, write_result(model, run, rows, monitor), resumed)
+                return TrainingResult(
+                    run.path, rows, write_result(model, run, rows, monitor), resumed
+                )
     rows, _ = _restore(model, run, epochs)
     _finalize(model)
     return TrainingResult(run.path, rows, finished, True)
@@ -164,7 +215,10 @@ def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | S
     train = validated_data("train", train)
     if isinstance(train, keras.utils.PyDataset):
         if batch_size is not None:
-            raise ValueError(f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave it out.")
+            raise ValueError(
+                f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave "
+                f"it out."
+            )
         return ShuffledDataset(train)
     return ShuffledBatches(train, check_integer("batch_size", batch_size, 1))
 
@@ -176,19 +230,28 @@ def _test_batches(test: Any, batch_size: int) -> Any:
 
 
 def _build(model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
-    """Build the model on one batch and the optimizer, unless they are built: a checkpoint needs all variables."""
+    """Build the model on one batch and the optimizer, unless they are built: a checkpoint needs all
+    variables."""
     if not model.built:
         x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
         try:
             model(x)
         except NotImplementedError as error:
-            raise ValueError("`model` must be built, or have a `call` that builds it from a batch. Received: neither.") from error
+            raise ValueError(
+                "`model` must be built, or have a `call` that builds it from a batch. Received: "
+                "neither."
+            ) from error
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
 def _config(
-    model: keras.Model, batches: ShuffledBatches | ShuffledDataset, test: Any, epochs: int, seed: int, settings: Any
+    model: keras.Model,
+    batches: ShuffledBatches | ShuffledDataset,
+    test: Any,
+    epochs: int,
+    seed: int,
+    settings: Any,
 ) -> Config:
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
@@ -196,8 +259,15 @@ def _config(
         optimizer = json.loads(json.dumps(model.optimizer.get_config(), default=str))
         settings = {"optimizer": type(model.optimizer).__name__, **_without_names(optimizer)}
     if not isinstance(settings, Mapping):
-        raise TypeError(f"`settings` must be a dataclass or a dict. Received: {type(settings).__name__}.")
-    own = {"epochs": epochs, "seed": seed, "backend": keras.backend.backend(), "replicas": num_replicas()}
+        raise TypeError(
+            f"`settings` must be a dataclass or a dict. Received: {type(settings).__name__}."
+        )
+    own = {
+        "epochs": epochs,
+        "seed": seed,
+        "backend": keras.backend.backend(),
+        "replicas": num_replicas(),
+    }
     own |= {"batch_size": batches.batch_size} if isinstance(batches, ShuffledBatches) else {}
     train = batches.arrays if isinstance(batches, ShuffledBatches) else batches.dataset
     config = {
@@ -210,7 +280,9 @@ def _config(
     try:
         return json.loads(json.dumps(config))
     except TypeError as error:
-        raise TypeError(f"`settings` must be JSON-serializable: {error}. Received: settings={settings!r}.") from error
+        raise TypeError(
+            f"`settings` must be JSON-serializable: {error}. Received: settings={settings!r}."
+        ) from error
 
 
 def _without_names(config: Any) -> Any:
@@ -221,16 +293,19 @@ def _without_names(config: Any) -> Any:
 
 
 def _finalize(model: keras.Model) -> None:
-    """Do what Keras' `fit` does at its end: an optimizer with averages puts them in place of the weights."""
+    """Do what Keras' `fit` does at its end: an optimizer with averages puts them in place of the
+    weights."""
     model.optimizer.finalize_variable_values(model.trainable_weights)
 
 
 def _restore(model: keras.Model, run: RunFolder, epochs: int) -> tuple[list[Row], Memory]:
-    """Load the last checkpoint into the model; return its history and the state of the callbacks."""
+    """Load the last checkpoint into the model; return its history and the state of the
+    callbacks."""
     rows, arrays, memory = run.load_checkpoint()
     if len(rows) > epochs:
         raise ValueError(
-            f"The checkpoint {run.checkpoint} has {len(rows)} epochs of a run of {epochs}: it is another run's. "
+            f"The checkpoint {run.checkpoint} has {len(rows)} epochs of a run of {epochs}: it is "
+            f"another run's. "
             "Restore the run's own, or delete it to start over."
         )
     if rows and arrays is not None:

@@ -1,7 +1,8 @@
 """Make sure that Ctrl-C is never lost.
 
-Python drops an exception that is raised in a callback of the garbage collector, and JAX has such a callback. An interrupt is
-therefore recorded, and raised again at the next point where a run can stop.
+Python drops an exception that is raised in a callback of the garbage collector, and JAX has such a
+callback. An interrupt is therefore recorded, and raised again at the next point where a run can
+stop.
 """
 
 import contextlib
@@ -13,10 +14,11 @@ from typing import Any
 
 
 class Interruptible:
-    """Context manager that records interrupts and ends with `KeyboardInterrupt`, even if a framework raised another error.
+    """Context manager that records interrupts and ends with `KeyboardInterrupt`, even if a
+    framework raised another error.
 
-    Contexts can be nested: an interrupt ends all of them. Outside the main thread, where Python delivers no signals, the context
-    does nothing.
+    Contexts can be nested: an interrupt ends all of them. Outside the main thread, where Python
+    delivers no signals, the context does nothing.
 
     Example:
 
@@ -72,7 +74,8 @@ def record_interrupt(*_: object) -> None:
 
 @contextlib.contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as interrupts in the context, so that a worker requeues its trial before it ends.
+    """Treat SIGTERM and SIGHUP as interrupts in the context, so that a worker requeues its trial
+    before it ends.
 
     Example:
 
@@ -90,5 +93,7 @@ def terminate_as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if signal.getsignal(signal.SIGINT) is not record_interrupt:  # no Interruptible remains to raise it
+        if (
+            signal.getsignal(signal.SIGINT) is not record_interrupt
+        ):  # no Interruptible remains to raise it
             Interruptible.interrupted = False

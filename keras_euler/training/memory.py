@@ -22,7 +22,8 @@ class CallbackNumbers:
         self.callbacks, self.memory = callbacks, memory
 
     def begin(self) -> None:
-        """Restore the numbers of the memory; call it after the callbacks have reset themselves at the start of training."""
+        """Restore the numbers of the memory; call it after the callbacks have reset themselves at
+        the start of training."""
         self._at_start = [_numbers(callback) for callback in self.callbacks]
         self.restore((self.memory or {}).get("callbacks", []))
 
@@ -41,9 +42,14 @@ class CallbackNumbers:
 
 def state(model: keras.Model) -> list[keras.Variable]:
     """Return all variables whose values a run carries from step to step."""
-    others = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]  # of a custom train_step
+    others = [
+        value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)
+    ]  # of a custom train_step
     optimizers = {id(optimizer): optimizer for optimizer in (model.optimizer, *others)}
-    return [*model.variables, *(variable for optimizer in optimizers.values() for variable in optimizer.variables)]
+    return [
+        *model.variables,
+        *(variable for optimizer in optimizers.values() for variable in optimizer.variables),
+    ]
 
 
 def values(variables: Sequence[keras.Variable]) -> list[Array]:
@@ -58,19 +64,35 @@ def fits(variables: Sequence[keras.Variable], arrays: Sequence[Array]) -> bool:
 def assign(variables: Sequence[keras.Variable], arrays: Sequence[Array], file: Path) -> None:
     """Assign the arrays of a file, or raise a ValueError if they have other shapes."""
     if not fits(variables, arrays):
-        raise ValueError(f"The arrays in {file} do not fit this model and optimizer. Pass those of the run, or another folder.")
+        raise ValueError(
+            f"The arrays in {file} do not fit this model and optimizer. Pass those of the run, or "
+            f"another folder."
+        )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 
 
 def _numbers(callback: keras.callbacks.Callback) -> dict[str, float]:
-    """Return the public numbers among a callback's attributes; those that change are the state of EarlyStopping and the like."""
+    """Return the public numbers among a callback's attributes; those that change are the state of
+    EarlyStopping and the like."""
     attributes = {name: value for name, value in vars(callback).items() if not name.startswith("_")}
-    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    # Keras changes the sign of `min_delta` at every start, when it learns the direction of the metric.
-    return {name: value for name, value in attributes.items() if isinstance(value, (int, float)) and name != "min_delta"}
+    attributes = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in attributes.items()
+    }
+    # Keras changes the sign of `min_delta` at every start, when it learns the direction of the
+    # metric.
+    return {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, (int, float)) and name != "min_delta"
+    }
 
 
 def _savable(array: Array) -> Array:
     # .npz files cannot hold low-precision floats that NumPy itself lacks.
-    return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+    return (
+        array.astype("float32")
+        if array.dtype.kind == "V" or array.dtype.name == "bfloat16"
+        else array
+    )

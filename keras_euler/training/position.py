@@ -44,21 +44,37 @@ class Position:
         assign(state(model), self.variables, self.run.step_checkpoint)
 
 
-def stored_position(model: keras.Model, run: RunFolder, epoch: int, batches: ShuffledBatches | ShuffledDataset) -> Position | None:
+def stored_position(
+    model: keras.Model, run: RunFolder, epoch: int, batches: ShuffledBatches | ShuffledDataset
+) -> Position | None:
     """Return the position of the checkpoint within this epoch, or None without one."""
     memory, arrays = run.load_step() or ({}, [])
     if not memory or memory.get("epoch") != epoch:
         return None
     names = ("epoch", "step", "seconds", "callbacks", "loggers", "generators")
     if not {*names, "ends"} <= memory.keys():
-        print(f"note: {run.step_checkpoint} is of another version. The run goes on after its last epoch.")
+        print(
+            f"note: {run.step_checkpoint} is of another version. The run goes on after its last "
+            f"epoch."
+        )
         return None
     places = {name: memory[name] for name in names}
     ends = memory["ends"]
-    position = Position(run, **places, variables=arrays[: ends[0]], metrics=arrays[ends[0] : ends[1]], random=arrays[ends[1] :])
-    if not fits(model.metrics_variables, position.metrics):  # TensorFlow builds metrics in the first step
+    position = Position(
+        run,
+        **places,
+        variables=arrays[: ends[0]],
+        metrics=arrays[ends[0] : ends[1]],
+        random=arrays[ends[1] :],
+    )
+    if not fits(
+        model.metrics_variables, position.metrics
+    ):  # TensorFlow builds metrics in the first step
         model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batches[0]))
     if not fits(model.metrics_variables, position.metrics):
-        print(f"note: the metrics in {run.step_checkpoint} are not those of this model, which goes on after its last epoch.")
+        print(
+            f"note: the metrics in {run.step_checkpoint} are not those of this model, which goes "
+            f"on after its last epoch."
+        )
         return None
     return position

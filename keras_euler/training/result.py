@@ -17,9 +17,11 @@ class TrainingResult:
 
     Attributes:
         folder: Path of the run folder.
-        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other metrics named alike, `seconds`.
-        summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the monitored metric, and the last value
-            of every metric. A value that is not finite is None.
+        history: One dict per epoch: `epoch`, `learning_rate`, `train_loss`, `test_loss`, other
+            metrics named alike, `seconds`.
+        summary: Dict of `diverged`, `epochs`, `seconds`, `best_epoch`, the best value of the
+            monitored metric, and the last value of every metric. A value that is not finite is
+            None.
         resumed: Whether an earlier call trained a part of the run.
 
     Example:
@@ -39,7 +41,9 @@ class TrainingResult:
         return self.summary["diverged"]
 
 
-def write_result(model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None) -> Config:
+def write_result(
+    model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None
+) -> Config:
     """Write the files of a finished run, and return its summary."""
     diverged = has_diverged(rows)
     if not diverged:
@@ -47,7 +51,9 @@ def write_result(model: keras.Model, run: RunFolder, rows: list[Row], monitor: s
             run.write("model.keras", model.save)
         except OSError:
             raise
-        except Exception as error:  # layers that Keras cannot serialize; the checkpoint has the state
+        except (
+            Exception
+        ) as error:  # layers that Keras cannot serialize; the checkpoint has the state
             print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
     try:
         from keras_euler.plots import training_curves
@@ -57,23 +63,39 @@ def write_result(model: keras.Model, run: RunFolder, rows: list[Row], monitor: s
         print(f"note: no curves.png. {error}")
     summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
     summary |= {"seconds": sum(row["seconds"] for row in rows)}
-    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in summary.items()}
+    finite = {
+        name: None if isinstance(v, float) and not math.isfinite(v) else v
+        for name, v in summary.items()
+    }
     run.write_json("result.json", finite)  # JSON has no NaN
     return finite
 
 
 def _title(run: RunFolder) -> str:
-    """Return the settings that tell runs apart, as far as the run has them, or the name of its folder."""
+    """Return the settings that tell runs apart, as far as the run has them, or the name of its
+    folder."""
     settings = run.config().get("settings", {})
-    known = [f"{name} {settings[name]}".removeprefix("dataset ") for name in ("dataset", "depth", "h") if name in settings]
+    known = [
+        f"{name} {settings[name]}".removeprefix("dataset ")
+        for name in ("dataset", "depth", "h")
+        if name in settings
+    ]
     return ", ".join(known) or run.path.name
 
 
 def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
     last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
-    monitor = monitor or next(name for name in ("test_accuracy", "test_loss", "train_loss") if name in last)
+    monitor = monitor or next(
+        name for name in ("test_accuracy", "test_loss", "train_loss") if name in last
+    )
     if monitor not in last:
-        raise ValueError(f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}.")
+        raise ValueError(
+            f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}."
+        )
     sign = -1 if monitor.endswith(("loss", "error")) else 1
-    best = max(rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf)
-    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {f"last_{n}": v for n, v in last.items()}
+    best = max(
+        rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf
+    )
+    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {
+        f"last_{n}": v for n, v in last.items()
+    }

@@ -1,4 +1,5 @@
-"""The folder of one run: configuration, checkpoint, results. One process owns it, and a kill leaves no partial files."""
+"""The folder of one run: configuration, checkpoint, results. One process owns it, and a kill leaves
+no partial files."""
 
 import contextlib
 import csv
@@ -19,7 +20,10 @@ LOCK = ".lock"
 Row = dict[str, Any]  # the measurements of an epoch
 Memory = dict[str, Any] | None  # the state of callbacks
 START_OVER = "Restore it, or delete the folder to start over"
-ADVICE = {"config.json": START_OVER, "result.json": "Delete it: the next call writes it from the checkpoint"}
+ADVICE = {
+    "config.json": START_OVER,
+    "result.json": "Delete it: the next call writes it from the checkpoint",
+}
 
 
 class FolderInUse(OSError):
@@ -88,11 +92,13 @@ class RunFolder:
 
     @contextlib.contextmanager
     def owned(self, config: Config) -> Iterator[None]:
-        """Own the folder in the context: create it for `config`, or check that it holds a run of the same settings and data.
+        """Own the folder in the context: create it for `config`, or check that it holds a run of
+        the same settings and data.
 
         Raises:
             FolderInUse: Another process owns the folder; nothing was changed.
-            ValueError: The folder holds another run, other files or a damaged file; the message shows the difference.
+            ValueError: The folder holds another run, other files or a damaged file; the message
+                shows the difference.
             OSError: The folder is not writable.
         """
         self.check(config)  # before anything is written
@@ -107,23 +113,33 @@ class RunFolder:
             yield
 
     def check(self, config: Config) -> None:
-        """Raise a ValueError unless the folder is empty or holds a run of this configuration; write nothing."""
+        """Raise a ValueError unless the folder is empty or holds a run of this configuration; write
+        nothing."""
         file = self.path / "config.json"
         if not file.exists():
             is_own = lambda path: path.name == LOCK or TEMPORARY.fullmatch(path.name)  # noqa: E731
-            if self.path.exists() and (not self.path.is_dir() or not all(map(is_own, self.path.iterdir()))):
-                raise ValueError(f"{self.path} is not an empty folder and holds no config.json. Pass another folder.")
+            if self.path.exists() and (
+                not self.path.is_dir() or not all(map(is_own, self.path.iterdir()))
+            ):
+                raise ValueError(
+                    f"{self.path} is not an empty folder and holds no config.json. Pass another "
+                    f"folder."
+                )
             return
         stored, current = self.config(), json.loads(json.dumps(config))
         difference = [
             f"{name}: {before.get(name)!r} stored, {after.get(name)!r} now"
-            for before, after in ((stored.get(part, {}), current[part]) for part in ("settings", "data"))
+            for before, after in (
+                (stored.get(part, {}), current[part]) for part in ("settings", "data")
+            )
             for name in sorted({*before, *after})
-            if json.dumps(before.get(name)) != json.dumps(after.get(name))  # NaN is not equal to itself
+            if json.dumps(before.get(name))
+            != json.dumps(after.get(name))  # NaN is not equal to itself
         ]
         if difference:
             raise ValueError(
-                f"The folder {self.path} holds a run of another configuration ({'; '.join(difference)}). "
+                f"The folder {self.path} holds a run of another configuration "
+                f"({'; '.join(difference)}). "
                 "Pass another folder, or the old settings to resume that run."
             )
 
@@ -138,19 +154,23 @@ class RunFolder:
     def write_history(self, rows: list[Row]) -> None:
         """Write `history.csv`: one row per epoch, one column per measurement."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+        writer = csv.DictWriter(
+            text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(rows)
         self.write("history.csv", lambda path: path.write_text(text.getvalue()))
 
     def save_checkpoint(self, rows: list[Row], arrays: list[Array], memory: Memory = None) -> None:
-        """Write the state after an epoch: the history so far, all arrays of model and optimizer, and the state of callbacks."""
+        """Write the state after an epoch: the history so far, all arrays of model and optimizer,
+        and the state of callbacks."""
         self._save(self.checkpoint, arrays, {"history": rows, "memory": memory})
         self.write_history(rows)
         self.step_checkpoint.unlink(missing_ok=True)
 
     def load_checkpoint(self) -> tuple[list[Row], list[Array] | None, Memory]:
-        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], None, None)` without one.
+        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], None, None)` without
+        one.
 
         Raises:
             ValueError: The file is damaged.
@@ -161,7 +181,8 @@ class RunFolder:
         (rows, memory), arrays = loaded
         if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
             raise ValueError(
-                f"The checkpoint {self.checkpoint} cannot be read (its history is not that of a training). Delete it to start over."
+                f"The checkpoint {self.checkpoint} cannot be read (its history is not that of a "
+                f"training). Delete it to start over."
             )
         return rows, arrays, memory
 
@@ -180,7 +201,9 @@ class RunFolder:
 
     def _save(self, file: Path, arrays: list[Array], values: dict[str, Any]) -> None:
         named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
-        texts: dict[str, Any] = {name: np.array(json.dumps(value)) for name, value in values.items()}
+        texts: dict[str, Any] = {
+            name: np.array(json.dumps(value)) for name, value in values.items()
+        }
         self.write(file.name, lambda path: np.savez(path, **texts, **named))
 
     def history(self) -> list[Row]:
@@ -192,18 +215,23 @@ class RunFolder:
         config = _read_json(self.path / "config.json", ("settings", "data"))
         for part in ("settings", "data"):
             if config and not isinstance(config[part], dict):
-                raise ValueError(f"{self.path / 'config.json'} is damaged: {part!r} is not an object. {START_OVER}.")
+                raise ValueError(
+                    f"{self.path / 'config.json'} is damaged: {part!r} is not an object. "
+                    f"{START_OVER}."
+                )
         return config
 
     def result(self) -> Config | None:
-        """Return the result of a finished run, or None; a result without its checkpoint does not count."""
+        """Return the result of a finished run, or None; a result without its checkpoint does not
+        count."""
         if not self.checkpoint.exists():
             return None
         result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
         numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
         if result and not (isinstance(result["diverged"], bool) and numbers):
             raise ValueError(
-                f"{self.path / 'result.json'} is damaged: its values are not those of a result. {ADVICE['result.json']}."
+                f"{self.path / 'result.json'} is damaged: its values are not those of a result. "
+                f"{ADVICE['result.json']}."
             )
         return result or None
 
@@ -212,12 +240,16 @@ class RunFolder:
         try:
             from filelock import FileLock, Timeout
         except ImportError as error:
-            raise ImportError('Training needs filelock. Install it: pip install "keras-euler[training]"') from error
+            raise ImportError(
+                'Training needs filelock. Install it: pip install "keras-euler[training]"'
+            ) from error
         lock = FileLock(self.path / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise FolderInUse(f"Another process is training in {self.path}. Wait for it, or pass another folder.") from None
+            raise FolderInUse(
+                f"Another process is training in {self.path}. Wait for it, or pass another folder."
+            ) from None
         try:
             yield
         finally:
@@ -225,7 +257,8 @@ class RunFolder:
 
 
 def _load(file: Path, names: tuple[str, ...], purpose: str) -> tuple[list[Any], list[Array]] | None:
-    """Return the named JSON values and the arrays of a checkpoint, or None if the file is missing."""
+    """Return the named JSON values and the arrays of a checkpoint, or None if the file is
+    missing."""
     if not file.exists():
         return None
     try:
@@ -233,14 +266,18 @@ def _load(file: Path, names: tuple[str, ...], purpose: str) -> tuple[list[Any], 
             values = [json.loads(str(saved[name])) for name in names]
             return values, [saved[f"array{i}"] for i in range(len(saved.files) - len(names))]
     except Exception as error:
-        raise ValueError(f"The checkpoint {file} cannot be read ({error}). Delete it {purpose}.") from error
+        raise ValueError(
+            f"The checkpoint {file} cannot be read ({error}). Delete it {purpose}."
+        ) from error
 
 
 def _are_rows(rows: object) -> bool:
     """Return whether this is a history: the epochs from 0 on, each with its loss and duration."""
     numbers = ("epoch", "train_loss", "seconds")
     return isinstance(rows, list) and all(
-        isinstance(row, dict) and all(_is_number(row.get(name)) for name in numbers) and row["epoch"] == i
+        isinstance(row, dict)
+        and all(_is_number(row.get(name)) for name in numbers)
+        and row["epoch"] == i
         for i, row in enumerate(rows)
     )
 

@@ -9,14 +9,20 @@ import keras
 from keras_euler._types import Config
 from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.training.batches import ShuffledBatches, ShuffledDataset
-from keras_euler.training.devices import generator_states, random_states, restore_generator_states, restore_random_states
+from keras_euler.training.devices import (
+    generator_states,
+    random_states,
+    restore_generator_states,
+    restore_random_states,
+)
 from keras_euler.training.epochs import Checkpoint
 from keras_euler.training.memory import assign, state, values
 from keras_euler.training.position import Position
 
 
 class Callbacks(keras.callbacks.CallbackList):
-    """The callbacks of a training, which also count the batches of an epoch that an earlier process did.
+    """The callbacks of a training, which also count the batches of an epoch that an earlier process
+    did.
 
     Args:
         callbacks: The callbacks.
@@ -25,9 +31,14 @@ class Callbacks(keras.callbacks.CallbackList):
     """
 
     def __init__(
-        self, callbacks: Sequence[keras.callbacks.Callback], batches: ShuffledBatches | ShuffledDataset, **settings: Any
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        batches: ShuffledBatches | ShuffledDataset,
+        **settings: Any,
     ) -> None:
-        super().__init__(list(callbacks), add_history=True, add_progbar=settings["verbose"] != 0, **settings)
+        super().__init__(
+            list(callbacks), add_history=True, add_progbar=settings["verbose"] != 0, **settings
+        )
         self.batches = batches
 
     def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
@@ -40,7 +51,8 @@ class Callbacks(keras.callbacks.CallbackList):
 class StepCheckpoint(keras.callbacks.Callback):
     """Write the whole state every few steps of an epoch.
 
-    It comes before the other callbacks: what they do at the beginning of a step is done again when the run goes on at this step.
+    It comes before the other callbacks: what they do at the beginning of a step is done again when
+    the run goes on at this step.
 
     Args:
         checkpoint: The checkpoint of epochs.
@@ -50,10 +62,19 @@ class StepCheckpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, batches: ShuffledBatches | ShuffledDataset, every: int | None, position: Position | None
+        self,
+        checkpoint: Checkpoint,
+        batches: ShuffledBatches | ShuffledDataset,
+        every: int | None,
+        position: Position | None,
     ) -> None:
         super().__init__()
-        self.checkpoint, self.batches, self.every, self.position = checkpoint, batches, every, position
+        self.checkpoint, self.batches, self.every, self.position = (
+            checkpoint,
+            batches,
+            every,
+            position,
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         self.epoch, self.saved = epoch, self.batches.start
@@ -73,7 +94,11 @@ class StepCheckpoint(keras.callbacks.Callback):
         model = self.model  # on JAX this copies the training state back to the variables
         arrays, metrics = values(state(model)), values(model.metrics_variables)
         memory: dict[str, Any] = {"epoch": self.epoch, "step": step, "seconds": seconds}
-        memory |= {"callbacks": self.checkpoint.numbers.changes(), "loggers": saved, "generators": generator_states()}
+        memory |= {
+            "callbacks": self.checkpoint.numbers.changes(),
+            "loggers": saved,
+            "generators": generator_states(),
+        }
         memory["ends"] = [len(arrays), len(arrays) + len(metrics)]
         self.checkpoint.folder.save_step(memory, [*arrays, *metrics, *random_states()])
 
@@ -104,4 +129,8 @@ class ResumedEpoch(keras.callbacks.Callback):
 
 def loggers(checkpoint: Checkpoint) -> list[GradientLogger | WeightLogger]:
     """Return the loggers of norms among the callbacks."""
-    return [logger for logger in checkpoint.numbers.callbacks if isinstance(logger, (GradientLogger, WeightLogger))]
+    return [
+        logger
+        for logger in checkpoint.numbers.callbacks
+        if isinstance(logger, (GradientLogger, WeightLogger))
+    ]

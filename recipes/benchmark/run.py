@@ -1,14 +1,18 @@
-"""Compare the training step of keras_euler on each backend with the same network written in PyTorch and in JAX.
+"""Compare the training step of keras_euler on each backend with the same network written in PyTorch
+and in JAX.
 
     python recipes/benchmark/run.py --depth 20 56 110 --out benchmark.json
     python recipes/benchmark/run.py --network vdcnn --depth 9 29 --sequence-length 1024
-    python recipes/benchmark/run.py --host --out host.json                   # what Python costs: tiny images, a figure
-    python recipes/benchmark/run.py --inference --depth 20 --steps 4          # predictions, with folded batch norm
+    # what Python costs: tiny images, a figure
+    python recipes/benchmark/run.py --host --out host.json
+    # predictions, with folded batch norm
+    python recipes/benchmark/run.py --inference --depth 20 --steps 4
 
-Each contestant has its own process. Rounds of a few steps alternate between them, so that a busy machine slows all of them
-equally. A round of keras_euler is an epoch of `model.fit`. Ratios are those of median step times, with `--host` of the least
-processor times, above 1 if keras_euler is slower. A GPU is used if available. On two CPU cores `--depth 20 --steps 4` takes about
-four minutes.
+Each contestant has its own process. Rounds of a few steps alternate between them, so that a busy
+machine slows all of them equally. A round of keras_euler is an epoch of `model.fit`. Ratios are
+those of median step times, with `--host` of the least processor times, above 1 if keras_euler is
+slower. A GPU is used if available. On two CPU cores `--depth 20 --steps 4` takes about four
+minutes.
 """
 
 import argparse
@@ -27,14 +31,30 @@ import worker
 
 BACKENDS = ("tensorflow", "jax", "torch")
 UNTRACED = "keras_euler, KERAS_EULER_TRACE=0"
-OURS, AUGMENTED, LOGGED = "keras_euler", "keras_euler + augmentation", "keras_euler + logs of gradients and weights"
+OURS, AUGMENTED, LOGGED = (
+    "keras_euler",
+    "keras_euler + augmentation",
+    "keras_euler + logs of gradients and weights",
+)
 # Blocks of each stage of the text network by depth.
-BLOCKS = {9: (1, 1, 1, 1), 17: (2, 2, 2, 2), 29: (5, 5, 2, 2), 49: (8, 8, 5, 3), 65: (10, 10, 7, 5), 69: (11, 11, 8, 4)}
+BLOCKS = {
+    9: (1, 1, 1, 1),
+    17: (2, 2, 2, 2),
+    29: (5, 5, 2, 2),
+    49: (8, 8, 5, 3),
+    65: (10, 10, 7, 5),
+    69: (11, 11, 8, 4),
+}
 NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-written references
     "resnet": {
         "depths": "6n+2 and at least 8",
         "blocks": lambda depth: ((depth - 2) // 6,) * 3 if depth % 6 == 2 and depth >= 8 else None,
-        "defaults": {"depth": (20, 56, 110), "batch_size": 128, "sequence_length": None, "image_size": 32},
+        "defaults": {
+            "depth": (20, 56, 110),
+            "batch_size": 128,
+            "sequence_length": None,
+            "image_size": 32,
+        },
         "references": {
             ("torch", "nchw"): "PyTorch NCHW",
             ("torch", "channels_last"): "PyTorch channels_last",
@@ -50,10 +70,30 @@ NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-w
 }
 HOST = {"depth": (20, 56, 110, 218), "batch_size": 2, "image_size": 8}  # defaults of `--host`
 MODES = {  # measurement, its two contestants on every backend, and the column that compares them
-    "augmentation": ("the fraction of the step that the input pipeline takes", OURS, AUGMENTED, "share_percent"),
-    "inference": ("predictions, plain and folded (keras_euler.fold)", "predict", "predict, folded", "speedup"),
-    "logging": ("the fraction of the step that GradientLogger and WeightLogger take", OURS, LOGGED, "share_percent"),
-    "second_start": ("the first step on JAX without and with its compilation cache", OURS, OURS, "ratio"),
+    "augmentation": (
+        "the fraction of the step that the input pipeline takes",
+        OURS,
+        AUGMENTED,
+        "share_percent",
+    ),
+    "inference": (
+        "predictions, plain and folded (keras_euler.fold)",
+        "predict",
+        "predict, folded",
+        "speedup",
+    ),
+    "logging": (
+        "the fraction of the step that GradientLogger and WeightLogger take",
+        OURS,
+        LOGGED,
+        "share_percent",
+    ),
+    "second_start": (
+        "the first step on JAX without and with its compilation cache",
+        OURS,
+        OURS,
+        "ratio",
+    ),
 }
 COMPARISONS = {
     "share_percent": lambda bare, more: 100 * (1 - bare["step_ms"] / more["step_ms"]),
@@ -90,47 +130,95 @@ class Settings:
     network: str = option("resnet", "images or texts", choices=tuple(NETWORKS))
     depth: tuple = option(None, "depths (default: 20 56 110, for vdcnn 9 29)", type=int, nargs="+")
     sequence_length: int = option(None, "for vdcnn, a multiple of 64 (default: 1024)", type=int)
-    image_size: int = option(None, "pixels along a side of an image, a multiple of 4 (default: 32; with --host 8)", type=int)
+    image_size: int = option(
+        None,
+        "pixels along a side of an image, a multiple of 4 (default: 32; with --host 8)",
+        type=int,
+    )
     h: float = option(0.1, "step factor", type=float)
     batch_size: int = option(None, "examples per step (default: 128, for vdcnn 64)", type=int)
     steps: int = option(10, "steps per round", type=int)
     rounds: int = option(5, "rounds per contestant", type=int)
-    backends: tuple = option(None, "backends (default: the installed ones)", choices=BACKENDS, nargs="+")
-    dtype: str = option("float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16"))
-    data_format: str = option("auto", "data format of images", choices=("auto", "channels_last", "channels_first"))
-    jit_compile: str = option("auto", "argument of `model.compile`", choices=("auto", "true", "false"))
-    augmentation: bool = option(False, f"measure {MODES['augmentation'][0]} instead", action="store_true")
+    backends: tuple = option(
+        None, "backends (default: the installed ones)", choices=BACKENDS, nargs="+"
+    )
+    dtype: str = option(
+        "float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16")
+    )
+    data_format: str = option(
+        "auto", "data format of images", choices=("auto", "channels_last", "channels_first")
+    )
+    jit_compile: str = option(
+        "auto", "argument of `model.compile`", choices=("auto", "true", "false")
+    )
+    augmentation: bool = option(
+        False, f"measure {MODES['augmentation'][0]} instead", action="store_true"
+    )
     inference: bool = option(False, f"measure {MODES['inference'][0]} instead", action="store_true")
     logging: bool = option(False, f"measure {MODES['logging'][0]} instead", action="store_true")
-    host: bool = option(False, "measure the processor time of steps on tiny images, on one thread", action="store_true")
-    second_start: bool = option(False, f"measure {MODES['second_start'][0]} instead", action="store_true")
+    host: bool = option(
+        False,
+        "measure the processor time of steps on tiny images, on one thread",
+        action="store_true",
+    )
+    second_start: bool = option(
+        False, f"measure {MODES['second_start'][0]} instead", action="store_true"
+    )
 
 
 def parse(argv=None):
-    """Return the settings and the path of the JSON file; wrong arguments end the process with status 2."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Return the settings and the path of the JSON file; wrong arguments end the process with
+    status 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     modes = parser.add_mutually_exclusive_group()
     for field in dataclasses.fields(Settings):
         group = modes if field.name in (*MODES, "host") else parser
-        group.add_argument(f"--{field.name.replace('_', '-')}", default=field.default, **field.metadata)
-    parser.add_argument("--out", metavar="FILE.json", type=pathlib.Path, help="write settings, versions and all rounds")
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}", default=field.default, **field.metadata
+        )
+    parser.add_argument(
+        "--out",
+        metavar="FILE.json",
+        type=pathlib.Path,
+        help="write settings, versions and all rounds",
+    )
     given = vars(parser.parse_args(argv))
     out, network = given.pop("out"), NETWORKS[given["network"]]
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     defaults = network["defaults"] | {"backends": ["jax"] if given["second_start"] else installed}
     defaults |= HOST if given["host"] else {}
-    settings = Settings(**{name: defaults.get(name) if value is None else value for name, value in given.items()})
+    settings = Settings(
+        **{name: defaults.get(name) if value is None else value for name, value in given.items()}
+    )
     length = settings.sequence_length
 
     def check(is_right, rule, received):
         if not is_right:
             parser.error(f"{rule}. Received: {received}.")
 
-    check(settings.network == "resnet" or not settings.host, "--host needs --network resnet", settings.network)
+    check(
+        settings.network == "resnet" or not settings.host,
+        "--host needs --network resnet",
+        settings.network,
+    )
     for depth in settings.depth:
-        check(network["blocks"](depth), f"--depth must be {network['depths']} with --network {settings.network}", depth)
-    check(settings.network == "vdcnn" or length is None, "--sequence-length needs --network vdcnn", settings.network)
-    check(length is None or length in range(64, 2**20, 64), "--sequence-length must be a multiple of 64", length)
+        check(
+            network["blocks"](depth),
+            f"--depth must be {network['depths']} with --network {settings.network}",
+            depth,
+        )
+    check(
+        settings.network == "vdcnn" or length is None,
+        "--sequence-length needs --network vdcnn",
+        settings.network,
+    )
+    check(
+        length is None or length in range(64, 2**20, 64),
+        "--sequence-length must be a multiple of 64",
+        length,
+    )
     size = settings.image_size
     is_size = size is None if settings.network == "vdcnn" else size in range(4, 1025, 4)
     check(is_size, "--image-size must be a multiple of 4 and needs --network resnet", size)
@@ -139,16 +227,26 @@ def parse(argv=None):
         value = getattr(settings, name)
         check(value >= 1, f"--{name.replace('_', '-')} must be at least 1", value)
     for name in settings.backends or BACKENDS:
-        check(name in installed, "--backends must be installed: pip install tensorflow, jax or torch", name)
-        check(name == "jax" or not settings.second_start, "--second-start needs --backends jax", name)
+        check(
+            name in installed,
+            "--backends must be installed: pip install tensorflow, jax or torch",
+            name,
+        )
+        check(
+            name == "jax" or not settings.second_start, "--second-start needs --backends jax", name
+        )
     is_writable = not out or (os.access(out.absolute().parent, os.W_OK) and not out.is_dir())
     check(is_writable, "--out must be a file in a writable folder", out)
     return settings, out
 
 
 def measure(contestants, depth, settings):
-    """Return one result per contestant. Every second turn runs in reverse, so that no contestant always follows the same one."""
-    spec = dataclasses.asdict(settings) | {"depth": depth, "blocks": NETWORKS[settings.network]["blocks"](depth)}
+    """Return one result per contestant. Every second turn runs in reverse, so that no contestant
+    always follows the same one."""
+    spec = dataclasses.asdict(settings) | {
+        "depth": depth,
+        "blocks": NETWORKS[settings.network]["blocks"](depth),
+    }
     context, running = multiprocessing.get_context("spawn"), []
     with tempfile.TemporaryDirectory() as folder:
         for backend, contestant in contestants:
@@ -187,16 +285,22 @@ def progress(text):
 
 
 def references(settings):
-    """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is compared with PyTorch."""
+    """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is
+    compared with PyTorch."""
     needed = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
     known = NETWORKS[settings.network]["references"]
     if settings.host:
         known = {key: name for key, name in known.items() if key[1] != "nchw"}
-    return {key: name for key, name in known.items() if key[0] in needed and importlib.util.find_spec(key[0])}
+    return {
+        key: name
+        for key, name in known.items()
+        if key[0] in needed and importlib.util.find_spec(key[0])
+    }
 
 
 def compare(depth, settings):
-    """Return results of keras_euler on each backend, with ratios to the hand-written networks, and the results of these."""
+    """Return results of keras_euler on each backend, with ratios to the hand-written networks, and
+    the results of these."""
     known, time = references(settings), "cpu_ms_min" if settings.host else "step_ms"
     ours = [(backend, OURS) for backend in settings.backends]
     ours += [("torch", UNTRACED)] if settings.host and "torch" in settings.backends else []
@@ -208,7 +312,8 @@ def compare(depth, settings):
 
 
 def compare_pairs(depth, settings, first, second, comparison):
-    """Return results of two contestants on each backend, the second compared with the first; for predictions also of PyTorch."""
+    """Return results of two contestants on each backend, the second compared with the first; for
+    predictions also of PyTorch."""
     contestants = [(backend, name) for backend in settings.backends for name in (first, second)]
     if settings.inference and importlib.util.find_spec("torch"):
         contestants += [("torch", "eval"), ("torch", "eval, fused")]
@@ -220,11 +325,14 @@ def compare_pairs(depth, settings, first, second, comparison):
 
 def name_of(result, known):
     """What the table and the figure call a contestant."""
-    return known.get((result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}")
+    return known.get(
+        (result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}"
+    )
 
 
 def draw(results, known, path):
-    """Write the figure of the processor time of a step against the depth, the least of all rounds, a line for each contestant."""
+    """Write the figure of the processor time of a step against the depth, the least of all rounds,
+    a line for each contestant."""
     os.environ.setdefault("KERAS_BACKEND", results[0]["backend"])
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
     from keras_euler import plots
@@ -232,12 +340,26 @@ def draw(results, known, path):
     figure = plots.new_figure(figsize=(7, 4.5))
     axes, names = figure.subplots(), dict.fromkeys(name_of(result, known) for result in results)
     for name, colour in zip(names, plots.COLOURS, strict=False):
-        points = [(result["depth"], result["cpu_ms_min"]) for result in results if name_of(result, known) == name]
-        axes.plot(*zip(*points, strict=True), "o-" if name.startswith("keras_euler") else "s--", color=colour, label=name)
+        points = [
+            (result["depth"], result["cpu_ms_min"])
+            for result in results
+            if name_of(result, known) == name
+        ]
+        axes.plot(
+            *zip(*points, strict=True),
+            "o-" if name.startswith("keras_euler") else "s--",
+            color=colour,
+            label=name,
+        )
     axes.set(xlabel="depth", ylabel="processor time of a step (ms)", xscale="log", yscale="log")
     axes.set_xticks(depths := sorted({result["depth"] for result in results}), depths)
     low, high = axes.get_ylim()
-    axes.set_yticks(ticks := [n * 10**power for power in range(6) for n in (1, 2, 5) if low <= n * 10**power <= high], ticks)
+    axes.set_yticks(
+        ticks := [
+            n * 10**power for power in range(6) for n in (1, 2, 5) if low <= n * 10**power <= high
+        ],
+        ticks,
+    )
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize="small")
     plots.finished(figure).savefig(path)
@@ -249,7 +371,9 @@ def table(results, known):
     rows = [columns]
     for result in results:
         values = {"name": name_of(result, known), **result, **result.get("ratios", {})}
-        rows.append([format(values[key], form) if key in values else "" for key, form in columns.values()])
+        rows.append(
+            [format(values[key], form) if key in values else "" for key, form in columns.values()]
+        )
     return zip(*(column for column in zip(*rows, strict=True) if any(column[1:])), strict=True)
 
 
@@ -268,10 +392,14 @@ def main(argv=None):
         results += measured
         report = {
             "device": results[0]["device"],
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
             "platform": platform.platform(),
             "python": platform.python_version(),
-            "versions": {name: version for result in results for name, version in result["versions"].items()},
+            "versions": {
+                name: version for result in results for name, version in result["versions"].items()
+            },
             "settings": dataclasses.asdict(settings),
             "results": results,
         }
@@ -279,7 +407,10 @@ def main(argv=None):
             out.write_text(json.dumps(report, indent=1))
     if out and settings.host:
         draw(results, references(settings), out.with_suffix(".png"))
-    print(f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, {report['versions']}")
+    print(
+        f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, "
+        f"{report['versions']}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The paper's CIFAR ResNet and text network with a step factor, written directly in PyTorch: a reference for `run.py`.
+"""The paper's CIFAR ResNet and text network with a step factor, written directly in PyTorch: a
+reference for `run.py`.
 
-It is independent of Keras. NCHW and NCL as in the authors' code, with names that `keras_euler.load_torch_state_dict` reads.
-`blocks` is the number of residual blocks of each stage.
+It is independent of Keras. NCHW and NCL as in the authors' code, with names that
+`keras_euler.load_torch_state_dict` reads. `blocks` is the number of residual blocks of each stage.
 """
 
 import itertools
@@ -23,7 +24,8 @@ def conv3(rank, in_channels, out_channels, stride=1):
 
 
 class Block(nn.Module):
-    """`relu(S(x) + h * F(x))`, F = conv-BN-relu-conv-BN; S is a 1x1 conv and BN where the shape changes."""
+    """`relu(S(x) + h * F(x))`, F = conv-BN-relu-conv-BN; S is a 1x1 conv and BN where the shape
+    changes."""
 
     def __init__(self, rank, in_channels, out_channels, stride, h):
         super().__init__()
@@ -44,7 +46,8 @@ class Block(nn.Module):
 
 
 def stages(rank, widths, blocks, h):
-    """Yield the layers of every stage. After the first stage, a stride halves images and a max pool halves texts."""
+    """Yield the layers of every stage. After the first stage, a stride halves images and a max pool
+    halves texts."""
     channels = widths[0]
     for stage, (width, num_blocks) in enumerate(zip(widths, blocks, strict=True)):
         layers = [nn.MaxPool1d(3, 2, padding=1)] if stage and rank == 1 else []
@@ -60,7 +63,9 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1 = conv3(2, 3, widths[0])
         self.bn1 = nn.BatchNorm2d(widths[0])
-        self.stack1, self.stack2, self.stack3 = (nn.Sequential(*layers) for layers in stages(2, widths, blocks, h))
+        self.stack1, self.stack2, self.stack3 = (
+            nn.Sequential(*layers) for layers in stages(2, widths, blocks, h)
+        )
         self.linear = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x):  # (batch, 3, 32, 32)
@@ -70,14 +75,30 @@ class ResNet(nn.Module):
 
 
 class VDCNN(nn.Module):
-    """Embedding, stem, four stages of blocks, max pool to 8 positions, three dense. Returns logits."""
+    """Embedding, stem, four stages of blocks, max pool to 8 positions, three dense. Returns
+    logits."""
 
-    def __init__(self, blocks, h=0.1, num_classes=4, vocabulary_size=70, dense_units=1024, widths=(64, 128, 256, 512)):
+    def __init__(
+        self,
+        blocks,
+        h=0.1,
+        num_classes=4,
+        vocabulary_size=70,
+        dense_units=1024,
+        widths=(64, 128, 256, 512),
+    ):
         super().__init__()
         self.embed = nn.Embedding(vocabulary_size, 16, padding_idx=0)
-        self.layers = nn.Sequential(conv3(1, 16, widths[0]), *itertools.chain(*stages(1, widths, blocks, h)))
+        self.layers = nn.Sequential(
+            conv3(1, 16, widths[0]), *itertools.chain(*stages(1, widths, blocks, h))
+        )
         self.pool = nn.AdaptiveMaxPool1d(8)
-        hidden = [nn.Linear(8 * widths[-1], dense_units), nn.ReLU(), nn.Linear(dense_units, dense_units), nn.ReLU()]
+        hidden = [
+            nn.Linear(8 * widths[-1], dense_units),
+            nn.ReLU(),
+            nn.Linear(dense_units, dense_units),
+            nn.ReLU(),
+        ]
         self.fc_layers = nn.Sequential(*hidden, nn.Linear(dense_units, num_classes))
 
     def forward(self, ids):  # (batch, length)
@@ -87,11 +108,16 @@ class VDCNN(nn.Module):
 
 
 def fuse(network):
-    """Fold the batch norms of a network in eval mode into the preceding convolutions, with torch's own function."""
+    """Fold the batch norms of a network in eval mode into the preceding convolutions, with torch's
+    own function."""
     for module in list(network.modules()):
         for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2")):
             if hasattr(module, norm):
-                setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+                setattr(
+                    module,
+                    convolution,
+                    fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)),
+                )
                 setattr(module, norm, nn.Identity())
         if len(getattr(module, "downsample", ())):
             module.downsample = nn.Sequential(fuse_conv_bn_eval(*module.downsample))
@@ -114,12 +140,16 @@ class Runner:
     def logits(self, inputs):
         """Return the network's output, computed in the chosen dtype."""
         inputs = torch.from_numpy(inputs).to(self.device, memory_format=self.memory_format)
-        with torch.autocast(self.device, self.compute_dtype, enabled=self.compute_dtype is not None):
+        with torch.autocast(
+            self.device, self.compute_dtype, enabled=self.compute_dtype is not None
+        ):
             return self.network(inputs)
 
     def train_step(self, inputs, labels):
         """Take one step; the loss stays on the device."""
-        loss = F.cross_entropy(self.logits(inputs).float(), torch.from_numpy(labels).to(self.device))
+        loss = F.cross_entropy(
+            self.logits(inputs).float(), torch.from_numpy(labels).to(self.device)
+        )
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)

@@ -16,14 +16,19 @@ import numpy as np
 
 
 def make_data(spec, channels_first, uint8=False):
-    """Make seeded inputs and labels for one round: ids, or images as normalized float32 or uint8 pixels."""
+    """Make seeded inputs and labels for one round: ids, or images as normalized float32 or uint8
+    pixels."""
     rng = np.random.default_rng(0)
     size = spec["steps"] * spec["batch_size"]
     if spec["network"] == "vdcnn":
         return rng.integers(0, 70, (size, spec["sequence_length"])), rng.integers(0, 4, size)
     image = (spec["image_size"],) * 2
     shape = (size, 3, *image) if channels_first else (size, *image, 3)
-    images = rng.integers(0, 256, shape, dtype="uint8") if uint8 else rng.standard_normal(shape, dtype="float32")
+    images = (
+        rng.integers(0, 256, shape, dtype="uint8")
+        if uint8
+        else rng.standard_normal(shape, dtype="float32")
+    )
     return images, rng.integers(0, 10, size)
 
 
@@ -41,10 +46,15 @@ def keras_network(spec, augmented):
     else:
         image = (spec["image_size"],) * 2
         is_first = keras.config.image_data_format() == "channels_first"
-        network = keras_euler.EulerResNet(input_shape=(3, *image) if is_first else (*image, 3), **arguments)
+        network = keras_euler.EulerResNet(
+            input_shape=(3, *image) if is_first else (*image, 3), **arguments
+        )
         variance = [stddev**2 for stddev in cifar10.STDDEV]
         normalize = keras.layers.Normalization(network.input_shape.index(3), cifar10.MEAN, variance)
-        dtype, pipeline = "uint8", [keras_euler.RandomPadCrop(4), keras.layers.RandomFlip("horizontal"), normalize]
+        dtype, pipeline = (
+            "uint8",
+            [keras_euler.RandomPadCrop(4), keras.layers.RandomFlip("horizontal"), normalize],
+        )
     if not augmented:
         return network
     x = inputs = keras.Input(network.input_shape[1:], dtype=dtype)
@@ -54,7 +64,8 @@ def keras_network(spec, augmented):
 
 
 def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False):
-    """Return a function that times `model.fit`, where Keras waits for the device after an epoch, or `model.predict`."""
+    """Return a function that times `model.fit`, where Keras waits for the device after an epoch, or
+    `model.predict`."""
     import keras
 
     import keras_euler
@@ -88,14 +99,22 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
             network.predict(x[:size], spec["batch_size"], verbose=0)
             stamp()
         else:
-            network.fit(x[:size], y[:size], spec["batch_size"], shuffle=False, verbose=0, callbacks=callbacks)
+            network.fit(
+                x[:size],
+                y[:size],
+                spec["batch_size"],
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
         return times[-1] - times[-2]
 
     return run
 
 
 def rounds(spec, step, data, wait):
-    """Return a function that takes a number of steps over the batches, waits for the device and returns the seconds."""
+    """Return a function that takes a number of steps over the batches, waits for the device and
+    returns the seconds."""
 
     def run(num_steps):
         start = time.perf_counter()
@@ -108,7 +127,8 @@ def rounds(spec, step, data, wait):
 
 
 def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
-    """Return a function that times training steps or predictions of the PyTorch network, optionally with fused batch norm."""
+    """Return a function that times training steps or predictions of the PyTorch network, optionally
+    with fused batch norm."""
     import torch_networks
 
     network = {"resnet": torch_networks.ResNet, "vdcnn": torch_networks.VDCNN}[spec["network"]]
@@ -117,7 +137,11 @@ def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
         torch_networks.fuse(network)
     runner = torch_networks.Runner(network, channels_last, spec["dtype"])
     data = make_data(spec, channels_first=True)
-    return rounds(spec, runner.predict, data[:1], len) if predicts else rounds(spec, runner.train_step, data, float)
+    return (
+        rounds(spec, runner.predict, data[:1], len)
+        if predicts
+        else rounds(spec, runner.train_step, data, float)
+    )
 
 
 def jax_rounds(spec):
@@ -154,29 +178,41 @@ CONTESTANTS = {
 
 
 def device(backend):
-    """Return the name of the backend's GPU or else the CPU, its peak memory, and the versions of packages."""
+    """Return the name of the backend's GPU or else the CPU, its peak memory, and the versions of
+    packages."""
     framework = sys.modules[backend]
-    cpuinfo, unit = pathlib.Path("/proc/cpuinfo"), 1 if sys.platform == "darwin" else 2**10  # of ru_maxrss
+    cpuinfo, unit = (
+        pathlib.Path("/proc/cpuinfo"),
+        1 if sys.platform == "darwin" else 2**10,
+    )  # of ru_maxrss
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     name = model[1] if model else platform.processor() or platform.machine()
     peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if backend == "torch" and framework.cuda.is_available():
         name, peak = framework.cuda.get_device_name(), framework.cuda.max_memory_allocated()
     elif backend == "jax" and framework.default_backend() != "cpu":
-        name, peak = framework.devices()[0].device_kind, framework.devices()[0].memory_stats()["peak_bytes_in_use"]
+        name, peak = (
+            framework.devices()[0].device_kind,
+            framework.devices()[0].memory_stats()["peak_bytes_in_use"],
+        )
     elif backend == "tensorflow" and (gpus := framework.config.list_physical_devices("GPU")):
         config = framework.config.experimental
-        name, peak = config.get_device_details(gpus[0])["device_name"], config.get_memory_info("GPU:0")["peak"]
+        name, peak = (
+            config.get_device_details(gpus[0])["device_name"],
+            config.get_memory_info("GPU:0")["peak"],
+        )
     packages = [package for package in ("numpy", backend, "keras") if package in sys.modules]
     versions = {package: importlib.metadata.version(package) for package in packages}
     return {"device": name, "versions": versions, "peak_memory_mb": peak / 2**20}
 
 
 def serve(connection, spec, log):
-    """Build a contestant and take its first step, then one round per message "round"; at any other message send the result.
+    """Build a contestant and take its first step, then one round per message "round"; at any other
+    message send the result.
 
     Args:
-        connection: Connection to `run.py`, which gets None after the first step and after each round.
+        connection: Connection to `run.py`, which gets None after the first step and after each
+            round.
         spec: The settings, which become part of the result.
         log: Path of the log, in a folder that the contestants share.
     """
@@ -188,7 +224,9 @@ def serve(connection, spec, log):
     os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     os.environ |= {"KERAS_BACKEND": spec["backend"], "TF_CPP_MIN_LOG_LEVEL": "2"}
     if spec["host"]:
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
+        os.environ |= dict.fromkeys(
+            ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
+        )
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     if spec["second_start"]:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(log.parent)
@@ -205,15 +243,28 @@ def serve(connection, spec, log):
         cpu = time.process_time()
         rounds.append((run(spec["steps"]), time.process_time() - cpu))
         connection.send(None)
-    connection.send(result | device(spec["backend"]) | medians(rounds[1:], spec))  # the first round warms up
+    connection.send(
+        result | device(spec["backend"]) | medians(rounds[1:], spec)
+    )  # the first round warms up
 
 
 def medians(rounds, spec):
     """Return the wall and processor time of a step in milliseconds, from the seconds of rounds."""
     if not rounds:
         return {}
-    times, cpu_times = ([1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True))
+    times, cpu_times = (
+        [1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True)
+    )
     median = statistics.median(times)
-    result = {"step_ms": median, "step_ms_min": min(times), "step_ms_max": max(times), "rounds_ms": times}
-    result |= {"cpu_ms": statistics.median(cpu_times), "cpu_ms_min": min(cpu_times), "cpu_rounds_ms": cpu_times}
+    result = {
+        "step_ms": median,
+        "step_ms_min": min(times),
+        "step_ms_max": max(times),
+        "rounds_ms": times,
+    }
+    result |= {
+        "cpu_ms": statistics.median(cpu_times),
+        "cpu_ms_min": min(cpu_times),
+        "cpu_rounds_ms": cpu_times,
+    }
     return result | {"examples_per_s": 1e3 * spec["batch_size"] / median}

@@ -1,4 +1,5 @@
-"""Growth of gradients and noise in linear blocks, where it is known, and in the package's networks."""
+"""Growth of gradients and noise in linear blocks, where it is known, and in the package's
+networks."""
 
 import keras
 import numpy as np
@@ -53,19 +54,25 @@ def test_gradients_with_respect_to_what_goes_from_block_to_block(batch, rng):
     np.testing.assert_allclose(norms, gradients_by_hand(matrices, *batch), rtol=1e-5)
 
 
-def test_bound_of_proposition_1_is_met_where_branch_and_shortcut_agree_and_broken_by_a_smaller_w(batch):
+def test_bound_of_proposition_1_is_met_where_branch_and_shortcut_agree_and_broken_by_a_smaller_w(
+    batch,
+):
     matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
     growth = gradient_growth(linear_blocks(matrices), *batch, loss="mean_squared_error")
     assert growth.W == pytest.approx(2)  # noqa: SIM300
     np.testing.assert_allclose(growth.measured, growth.bound, rtol=1e-5)
     np.testing.assert_allclose(growth.measured, gradients_by_hand(matrices, *batch), rtol=1e-5)
-    assert growth.measured[0] == pytest.approx((1 + H * 2) ** NUM_BLOCKS * growth.measured[-1], rel=1e-5)
+    assert growth.measured[0] == pytest.approx(
+        (1 + H * 2) ** NUM_BLOCKS * growth.measured[-1], rel=1e-5
+    )
     assert growth.measured[0] > gradient_bounds(growth.measured[-1], H, 1.9, NUM_BLOCKS)[0]
 
 
 def test_bound_of_proposition_1_holds_with_other_blocks_and_their_largest_norm(batch, rng):
     matrices = [rng.normal(size=(D, D)).astype("float32") for _ in range(NUM_BLOCKS)]
-    growth = gradient_growth(linear_blocks(matrices), *batch, loss="mean_squared_error", num_iterations=100)
+    growth = gradient_growth(
+        linear_blocks(matrices), *batch, loss="mean_squared_error", num_iterations=100
+    )
     norms = [np.linalg.norm(matrix, 2) for matrix in matrices]
     np.testing.assert_allclose(growth.branches, norms, rtol=1e-3)
     assert (growth.measured <= growth.bound * 1.001).all() and growth.measured[0] < growth.bound[0]
@@ -74,22 +81,32 @@ def test_bound_of_proposition_1_holds_with_other_blocks_and_their_largest_norm(b
 def test_bound_of_proposition_2_holds_and_a_smaller_w_breaks_it(batch):
     matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
     growth = noise_growth(linear_blocks(matrices), batch[0], eps=0.25)
-    np.testing.assert_allclose(growth.measured, [0.25 * 2**n for n in range(NUM_BLOCKS + 1)], rtol=1e-4)
-    np.testing.assert_allclose(growth.branches, [2 * 0.25 * 2**n for n in range(NUM_BLOCKS)], rtol=1e-4)
+    np.testing.assert_allclose(
+        growth.measured, [0.25 * 2**n for n in range(NUM_BLOCKS + 1)], rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        growth.branches, [2 * 0.25 * 2**n for n in range(NUM_BLOCKS)], rtol=1e-4
+    )
     np.testing.assert_allclose(growth.bound, noise_bounds(0.25, H, growth.W, NUM_BLOCKS), rtol=1e-4)
     assert (growth.measured <= growth.bound * 1.0001).all()
     assert growth.measured[-1] > noise_bounds(0.25, H, growth.branches[1], NUM_BLOCKS)[-1]
 
 
 def test_bounds_hold_for_other_schemes_and_damped_shortcuts(batch):
-    """Heun's step with F(x) = 2x is `a x + h (2 + 2h) x`: the branch of the propositions is the sum of its stages."""
+    """Heun's step with F(x) = 2x is `a x + h (2 + 2h) x`: the branch of the propositions is the sum
+    of its stages."""
     matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
     blocks = linear_blocks(matrices, scheme="heun", skip=0.75)
     factor = 0.75 + H * (2 + 2 * H)
-    gradients, noise = gradient_growth(blocks, *batch, loss="mean_squared_error"), noise_growth(blocks, batch[0], eps=0.25)
+    gradients, noise = (
+        gradient_growth(blocks, *batch, loss="mean_squared_error"),
+        noise_growth(blocks, batch[0], eps=0.25),
+    )
     np.testing.assert_allclose(gradients.measured[:-1] / gradients.measured[1:], factor, rtol=1e-4)
     np.testing.assert_allclose(gradients.bound, gradients.measured, rtol=1e-4)
-    np.testing.assert_allclose(noise.measured, 0.25 * factor ** np.arange(NUM_BLOCKS + 1), rtol=1e-4)
+    np.testing.assert_allclose(
+        noise.measured, 0.25 * factor ** np.arange(NUM_BLOCKS + 1), rtol=1e-4
+    )
     np.testing.assert_allclose(noise.shortcut_norms, 0.75, rtol=1e-4)
     assert (noise.measured <= noise.bound * 1.0001).all()
 
@@ -105,7 +122,9 @@ def test_spectral_norm_of_a_jacobian(rng):
     matrix, x = rng.normal(size=(6, 4)).astype("float32"), rng.normal(size=(3, 6)).astype("float32")
     jacobians = [matrix * (row @ matrix > 0) for row in x]
     expected = max(np.linalg.norm(jacobian, 2) for jacobian in jacobians)
-    found = spectral_norm(lambda x: keras.ops.relu(keras.ops.matmul(x, matrix)), x, num_iterations=200)
+    found = spectral_norm(
+        lambda x: keras.ops.relu(keras.ops.matmul(x, matrix)), x, num_iterations=200
+    )
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -121,10 +140,20 @@ def images(rng):
 
 def test_bounds_hold_in_a_calibrated_network_stage_by_stage(network, images):
     calibrate_batch_norm(network, images[0])
-    gradients, noise = gradient_growth(network, *images, num_iterations=30), noise_growth(network, images[0], eps=0.5)
+    gradients, noise = (
+        gradient_growth(network, *images, num_iterations=30),
+        noise_growth(network, images[0], eps=0.5),
+    )
     for growth in (gradients, noise):
         assert (growth.measured <= 1.01 * growth.bound).all()
-        assert [norm == 1 for norm in growth.shortcut_norms] == [True, True, False, True, False, True]
+        assert [norm == 1 for norm in growth.shortcut_norms] == [
+            True,
+            True,
+            False,
+            True,
+            False,
+            True,
+        ]
         assert [np.isnan(step) for step in growth.steps] == [False, False, True, False, True, False]
         assert growth.names[2] == "stage2_block1" and "stage2_block1" in str(growth)
 
@@ -133,7 +162,9 @@ def test_calibrated_network_gives_in_inference_what_it_gives_in_training(network
     calibrate_batch_norm(network, images[0])
     in_training = keras.ops.convert_to_numpy(network(images[0], training=True))
     calibrate_batch_norm(network, images[0])
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(network(images[0])), in_training, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(network(images[0])), in_training, rtol=1e-3, atol=1e-4
+    )
     assert network.get_layer("stem_norm").momentum == 0.9
 
 
@@ -147,9 +178,13 @@ def test_measuring_changes_no_state(network, images):
 
 def test_network_within_another_and_text_with_pools(network, images, rng):
     pixels = (images[0] * 20 + 100).astype("uint8")
-    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network]
+    )
     np.testing.assert_allclose(
-        gradient_norms(model, pixels, images[1]), gradient_norms(network, pixels / np.float32(255), images[1]), rtol=1e-4
+        gradient_norms(model, pixels, images[1]),
+        gradient_norms(network, pixels / np.float32(255), images[1]),
+        rtol=1e-4,
     )
     text = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
     growth = gradient_growth(text, rng.integers(0, 70, (2, 64)), np.array([0, 1]), num_iterations=5)
@@ -171,7 +206,11 @@ X = np.ones((2, D), "float32")
 BAD = [
     (lambda: gradient_norms(3, X, X), TypeError, "`model` must be a Keras model. Received: int"),
     (lambda: gradient_norms(Subclassed(), X, X), ValueError, "must be functional or Sequential"),
-    (lambda: gradient_norms(linear_blocks([np.eye(D)]), X, None), ValueError, "`y` must be the labels"),
+    (
+        lambda: gradient_norms(linear_blocks([np.eye(D)]), X, None),
+        ValueError,
+        "`y` must be the labels",
+    ),
     (
         lambda: gradient_norms(linear_blocks([np.eye(D)]), X, X[:1]),
         ValueError,
@@ -179,15 +218,27 @@ BAD = [
     ),
     (lambda: gradient_norms(two_towers(), X, X, "mse"), ValueError, "The blocks must be a chain"),
     (lambda: noise_growth(linear_blocks([np.eye(D)]), X, 0), ValueError, "`eps` must be > 0"),
-    (lambda: noise_growth(linear_blocks([np.eye(D)]), X.astype(int), 1), TypeError, "floating numbers"),
+    (
+        lambda: noise_growth(linear_blocks([np.eye(D)]), X.astype(int), 1),
+        TypeError,
+        "floating numbers",
+    ),
     (
         lambda: noise_growth(keras.Sequential([keras.Input((D,)), keras.layers.Dense(D)]), X, 1),
         ValueError,
         "no EulerResidual layer",
     ),
     (lambda: gradient_bounds(1, -1, 1, 1), ValueError, "`h` must be a finite number >= 0"),
-    (lambda: noise_bounds(1, [1], 1, 2), ValueError, "one number for each of the 2 blocks. Received: 1"),
-    (lambda: spectral_norm(lambda x: x, X, 0), ValueError, "`num_iterations` must be an integer >= 1"),
+    (
+        lambda: noise_bounds(1, [1], 1, 2),
+        ValueError,
+        "one number for each of the 2 blocks. Received: 1",
+    ),
+    (
+        lambda: spectral_norm(lambda x: x, X, 0),
+        ValueError,
+        "`num_iterations` must be an integer >= 1",
+    ),
 ]
 
 
@@ -198,7 +249,8 @@ def test_bad_input_gets_a_clear_error(call, error, message):
 
 
 def between(activation, x, h=0.5):
-    """There are two blocks x + h * x with a layer in between, and noise that changes every feature by one."""
+    """There are two blocks x + h * x with a layer in between, and noise that changes every feature
+    by one."""
     network = keras.Sequential([keras.Input((3,))])
     for i in range(2):
         identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
@@ -221,7 +273,9 @@ def test_activations_that_expand_are_refused():
         lambda: analysis.noise_growth(network, np.ones((2, 3), "float32"), 1.0),
         lambda: analysis.gradient_growth(network, np.ones((2, 3), "float32"), [0, 1]),
     ):
-        with pytest.raises(ValueError, match="does not expand distances.* Received: 'wide' with activation='gelu'"):
+        with pytest.raises(
+            ValueError, match="does not expand distances.* Received: 'wide' with activation='gelu'"
+        ):
             call()
 
 
@@ -239,21 +293,31 @@ def test_relu_as_a_layer_is_relu(rng):
 def test_low_precision(dtype, rng):
     network = keras_euler.EulerResNet(8, 0.1, input_shape=(8, 8, 3), widths=(4, 4, 4), dtype=dtype)
     x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
-    for growth in (analysis.gradient_growth(network, x, [0, 1]), analysis.noise_growth(network, x, 1.0)):
+    for growth in (
+        analysis.gradient_growth(network, x, [0, 1]),
+        analysis.noise_growth(network, x, 1.0),
+    ):
         assert (growth.measured <= 1.05 * growth.bound).all() and growth.measured.dtype == "float64"
 
 
 @pytest.mark.parametrize("x", [np.full((2, 3), np.nan), np.ones((0, 3))])
 def test_inputs_that_say_nothing_are_refused(x):
-    network = keras.Sequential([keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3))])
-    for call in (lambda: analysis.noise_growth(network, x, 1.0), lambda: analysis.calibrate_batch_norm(network, x)):
+    network = keras.Sequential(
+        [keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3))]
+    )
+    for call in (
+        lambda: analysis.noise_growth(network, x, 1.0),
+        lambda: analysis.calibrate_batch_norm(network, x),
+    ):
         with pytest.raises(ValueError, match="`x` must (be finite numbers|have at least one row)"):
             call()
 
 
 def test_models_of_several_outputs_are_refused():
     x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
-    with pytest.raises(ValueError, match="must have one input and one output. Received: 1 inputs and 2 outputs"):
+    with pytest.raises(
+        ValueError, match="must have one input and one output. Received: 1 inputs and 2 outputs"
+    ):
         analysis.gradient_norms(keras.Model(inputs, [x, x]), np.ones((2, 3)), [0, 1])
 
 
@@ -266,5 +330,7 @@ def test_blocks_of_two_kinds_are_refused():
 
 def test_noise_on_ids_is_refused():
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
-    with pytest.raises(TypeError, match="for a model of int32. Pass the part of the model after its embedding"):
+    with pytest.raises(
+        TypeError, match="for a model of int32. Pass the part of the model after its embedding"
+    ):
         analysis.noise_growth(network, np.ones((2, 64), "float32"), 1.0)

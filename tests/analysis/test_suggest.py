@@ -16,7 +16,9 @@ def build(h, gain=1.0):
     """Blocks x + h * gain * x: gradients grow by (1 + h * gain)^4."""
     network = keras.Sequential([keras.Input((3,))])
     for _ in range(NUM_BLOCKS):
-        identity = keras.layers.Dense(3, use_bias=False, kernel_initializer=keras.initializers.Identity(gain))
+        identity = keras.layers.Dense(
+            3, use_bias=False, kernel_initializer=keras.initializers.Identity(gain)
+        )
         network.add(keras_euler.EulerResidual(identity, h=h))
     return network
 
@@ -36,7 +38,8 @@ def test_the_advice_is_the_rule_where_its_gradients_do_not_explode():
     assert last.endswith("0.6       6.55") and most.endswith("1         16 explodes")
     assert "0.5       5.06 <- 1/sqrt(L) <- suggested" in str(suggestion)
     assert reason == (
-        "Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose gradients do not explode is 0.6."
+        "Suggested: h = 0.5, 1/sqrt(L) = 0.5 for L = 4 blocks. The largest h measured whose "
+        "gradients do not explode is 0.6."
     )
 
 
@@ -44,21 +47,29 @@ def test_the_advice_is_a_smaller_h_where_gradients_explode_at_the_rule():
     suggestion = suggest_h(build, X, Y, (0.05, 0.1, 0.3, 1.0), limit=2)
     assert suggestion.h == suggestion.largest == 0.1 and suggestion.rule == 0.5
     text = str(suggestion)
-    assert "0.5       5.06 explodes <- 1/sqrt(L)\n" in text and "0.1       1.46 <- suggested\n" in text
-    assert text.endswith("Suggested: h = 0.1, whose gradients do not explode. They do at 1/sqrt(L) = 0.5 for L = 4 blocks.")
+    assert (
+        "0.5       5.06 explodes <- 1/sqrt(L)\n" in text and "0.1       1.46 <- suggested\n" in text
+    )
+    assert text.endswith(
+        "Suggested: h = 0.1, whose gradients do not explode. They do at 1/sqrt(L) = 0.5 for L = 4 "
+        "blocks."
+    )
 
 
 def test_the_advice_is_the_smallest_h_where_gradients_explode_at_every_one():
     suggestion = suggest_h(build, X, Y, CANDIDATES, limit=1)
     assert suggestion.h == 0.1 and suggestion.largest is None
     assert str(suggestion).endswith(
-        "Suggested: h = 0.1, the smallest measured: gradients explode at every h here. Pass smaller candidates."
+        "Suggested: h = 0.1, the smallest measured: gradients explode at every h here. Pass "
+        "smaller candidates."
     )
 
 
 @pytest.mark.parametrize(("h", "gains", "expected"), [
-    ((0.1, 0.2, 1.0), {0.1: 1, 0.2: 9, 0.5: 9, 1.0: 0.1}, 0.1),  # the largest without explosion is 1.0, beyond the rule
-    ((0.1, 0.8, 1.0), {0.1: 9, 0.5: 9, 0.8: 0.1, 1.0: 0.1}, 0.8),  # none below the rule: the nearest beyond it
+    # the largest without explosion is 1.0, beyond the rule
+    ((0.1, 0.2, 1.0), {0.1: 1, 0.2: 9, 0.5: 9, 1.0: 0.1}, 0.1),
+    # none below the rule: the nearest beyond it
+    ((0.1, 0.8, 1.0), {0.1: 9, 0.5: 9, 0.8: 0.1, 1.0: 0.1}, 0.8),
 ])  # fmt: skip
 def test_an_h_that_explodes_is_not_suggested_where_growth_does_not_rise_with_h(h, gains, expected):
     suggestion = suggest_h(lambda h: build(h, gains[h]), X, Y, h, limit=1.8)
@@ -72,7 +83,9 @@ def test_growth_that_is_no_number_explodes():
 
 def test_layer_that_is_called_several_times_is_as_many_blocks():
     def tied(h):
-        block = keras_euler.EulerResidual(keras.layers.Dense(3, use_bias=False, kernel_initializer="identity"), h=h)
+        block = keras_euler.EulerResidual(
+            keras.layers.Dense(3, use_bias=False, kernel_initializer="identity"), h=h
+        )
         inner = keras.Sequential([keras.Input((3,)), block, block])
         return keras.Sequential([keras.Input((3,)), inner, inner])
 
@@ -86,15 +99,23 @@ def test_softmax_at_the_end_is_no_logits():
     logits = build(0.5)
     expected = keras_euler.analysis.gradient_norms(logits, X, Y)
     x = keras.Input((3,))
-    for y in (keras.layers.Softmax()(logits(x)), keras.layers.Reshape((3,))(keras.ops.softmax(logits(x)))):
-        np.testing.assert_allclose(keras_euler.analysis.gradient_norms(keras.Model(x, y), X, Y), expected, rtol=1e-4)
+    for y in (
+        keras.layers.Softmax()(logits(x)),
+        keras.layers.Reshape((3,))(keras.ops.softmax(logits(x))),
+    ):
+        np.testing.assert_allclose(
+            keras_euler.analysis.gradient_norms(keras.Model(x, y), X, Y), expected, rtol=1e-4
+        )
 
 
 def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
     found = [
         suggest_h(
-            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)), x / np.float32(255), y, (0.1, 0.5, 1.0)
+            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
+            x / np.float32(255),
+            y,
+            (0.1, 0.5, 1.0),
         )
         for depth in (8, 38)
     ]
@@ -112,7 +133,9 @@ def test_network_that_eulerize_made():
     growths = suggest_h(resnet, X, Y, CANDIDATES).growths
     for h, growth in growths.items():  # from the first sum to the last
         assert growth == pytest.approx((1 + h) ** (NUM_BLOCKS - 1), rel=1e-4)
-    with pytest.raises(ValueError, match="Received: a model of EulerAdds. Use `gradient_norms` or `suggest_h`"):
+    with pytest.raises(
+        ValueError, match="Received: a model of EulerAdds. Use `gradient_norms` or `suggest_h`"
+    ):
         keras_euler.analysis.gradient_growth(resnet(0.5), X, Y)
 
 
@@ -123,46 +146,102 @@ def test_branches_that_start_at_zero_do_not_hide_that_h_is_passed_on():
     assert len(set(found.growths.values())) == 1
 
 
-@pytest.mark.parametrize("make", [list, tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()])
+@pytest.mark.parametrize(
+    "make", [list, tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()]
+)
 def test_inputs_and_labels_in_any_container_are_the_same(make):
     expected = suggest_h(build, X, Y, CANDIDATES).growths
     assert suggest_h(build, make(list(X)), make(Y.tolist()), CANDIDATES).growths == expected
 
 
-@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()])
+@pytest.mark.parametrize(
+    "loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()]
+)
 def test_labels_of_a_sparse_loss_must_be_classes(loss):
-    with pytest.raises(ValueError, match="must be whole numbers in 0..2. Received: 3 at position 2"):
+    with pytest.raises(
+        ValueError, match="must be whole numbers in 0..2. Received: 3 at position 2"
+    ):
         suggest_h(build, X, Y + 1, loss=loss)
     ignoring = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=3)
-    assert np.isfinite(list(suggest_h(build, X, Y + 1, CANDIDATES, loss=ignoring).growths.values())).all()
+    assert np.isfinite(
+        list(suggest_h(build, X, Y + 1, CANDIDATES, loss=ignoring).growths.values())
+    ).all()
 
 
 BAD = [
     (lambda: suggest_h(3, X, Y), TypeError, "`build` must be a function of h"),
     (lambda: suggest_h(lambda h: None, X, Y), TypeError, "`model` must be a Keras model"),
-    (lambda: suggest_h(lambda h: build(0.5), X, Y), ValueError, r"must pass h on to the network: .* all its blocks have \[0.5\]"),
-    (lambda: suggest_h(lambda h: build(min(h, 0.3)), X, Y), ValueError, r"must pass h on .* all its blocks have \[0.3\]"),
     (
-        lambda: suggest_h(lambda h: keras.Sequential([keras.Input((3,)), *build(h).layers[: 3 if h < 1 else 4]]), X, Y),
+        lambda: suggest_h(lambda h: build(0.5), X, Y),
+        ValueError,
+        r"must pass h on to the network: .* all its blocks have \[0.5\]",
+    ),
+    (
+        lambda: suggest_h(lambda h: build(min(h, 0.3)), X, Y),
+        ValueError,
+        r"must pass h on .* all its blocks have \[0.3\]",
+    ),
+    (
+        lambda: suggest_h(
+            lambda h: keras.Sequential([keras.Input((3,)), *build(h).layers[: 3 if h < 1 else 4]]),
+            X,
+            Y,
+        ),
         ValueError,
         r"same number of blocks for every h. Received: \d with h",
     ),
-    (lambda: suggest_h(build(0.5), X, Y), TypeError, "`build` must be a function of h .* Received: Sequential"),
-    (lambda: suggest_h(build, X, Y + 0.5), ValueError, "must be whole numbers in 0..2. Received: 0.5 at position 0"),
-    (lambda: suggest_h(build, X, np.array(list("abca"))), TypeError, "`y` must be an array of numbers"),
+    (
+        lambda: suggest_h(build(0.5), X, Y),
+        TypeError,
+        "`build` must be a function of h .* Received: Sequential",
+    ),
+    (
+        lambda: suggest_h(build, X, Y + 0.5),
+        ValueError,
+        "must be whole numbers in 0..2. Received: 0.5 at position 0",
+    ),
+    (
+        lambda: suggest_h(build, X, np.array(list("abca"))),
+        TypeError,
+        "`y` must be an array of numbers",
+    ),
     (lambda: suggest_h(build, X, Y, []), ValueError, "at least one"),
     (lambda: suggest_h(build, X, Y, [0.0]), ValueError, "must be numbers > 0"),
-    (lambda: suggest_h(build, X, Y, [-1.0]), ValueError, r"must be numbers > 0, at least one. Received: \[-1.0\]"),
+    (
+        lambda: suggest_h(build, X, Y, [-1.0]),
+        ValueError,
+        r"must be numbers > 0, at least one. Received: \[-1.0\]",
+    ),
     (lambda: suggest_h(build, X, None), ValueError, "`y` must be the labels"),
-    (lambda: suggest_h(build, X, Y, 0.1), TypeError, "must be a list of numbers > 0. Received: candidates=0.1"),
+    (
+        lambda: suggest_h(build, X, Y, 0.1),
+        TypeError,
+        "must be a list of numbers > 0. Received: candidates=0.1",
+    ),
     (lambda: suggest_h(build, X, Y, "1/sqrt(L)"), TypeError, "must be a list of numbers > 0"),
-    (lambda: suggest_h(build, X, Y, [None]), TypeError, r"`candidates\[0\]` must be a finite number"),
+    (
+        lambda: suggest_h(build, X, Y, [None]),
+        TypeError,
+        r"`candidates\[0\]` must be a finite number",
+    ),
     (lambda: suggest_h(build, X * np.nan, Y), ValueError, "`x` must be finite numbers"),
-    (lambda: suggest_h(build, X * 0, Y), ValueError, "constant inputs suggest no h. Received: 0 everywhere."),
+    (
+        lambda: suggest_h(build, X * 0, Y),
+        ValueError,
+        "constant inputs suggest no h. Received: 0 everywhere.",
+    ),
     (lambda: suggest_h(build, X[:0], Y[:0]), ValueError, "`x` must have at least one row"),
     (lambda: suggest_h(build, X, Y[:2]), ValueError, "same number of rows"),
-    (lambda: suggest_h(build, X, Y + 1), ValueError, "must be whole numbers in 0..2. Received: 3 at position 2"),
-    (lambda: suggest_h(build, X, np.eye(4)), ValueError, r"one class in 0..2 per row.*shape \(4, 4\)"),
+    (
+        lambda: suggest_h(build, X, Y + 1),
+        ValueError,
+        "must be whole numbers in 0..2. Received: 3 at position 2",
+    ),
+    (
+        lambda: suggest_h(build, X, np.eye(4)),
+        ValueError,
+        r"one class in 0..2 per row.*shape \(4, 4\)",
+    ),
     (lambda: suggest_h(build, np.array(["a"] * 4), Y), TypeError, "must be an array of numbers"),
 ]
 

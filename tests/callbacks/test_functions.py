@@ -23,7 +23,9 @@ class Calls(list):
 def rows_of(path):
     """Read a log as the calls that a function gets."""
     (_, steps), *columns = read_log(path).items()
-    return [(int(step), {name: values[i] for name, values in columns}) for i, step in enumerate(steps)]
+    return [
+        (int(step), {name: values[i] for name, values in columns}) for i, step in enumerate(steps)
+    ]
 
 
 def assert_equal_rows(calls, rows):
@@ -42,7 +44,11 @@ def test_function_gets_the_rows_of_the_file(tmp_path, per, moments):
     outputs = {"g.csv": gradients, "w.csv": weights}
     both = [output for pair in outputs.items() for output in (tmp_path / pair[0], pair[1])]
     gradient_loggers = [GradientLogger(output, per=per) for output in both[:2]]
-    train(model, *gradient_loggers, *(WeightLogger(output, per=per, moments=moments) for output in both[2:]))
+    train(
+        model,
+        *gradient_loggers,
+        *(WeightLogger(output, per=per, moments=moments) for output in both[2:]),
+    )
     for name, calls in outputs.items():
         assert_equal_rows(calls, rows_of(tmp_path / name))
 

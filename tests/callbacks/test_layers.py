@@ -9,7 +9,11 @@ from tests import dense
 
 
 def test_layer_named_like_another_column():
-    layers = [keras.Input((3,)), keras.layers.Dense(2, name="total"), keras.layers.Dense(2, name="iteration")]
+    layers = [
+        keras.Input((3,)),
+        keras.layers.Dense(2, name="total"),
+        keras.layers.Dense(2, name="iteration"),
+    ]
     assert names_of(keras.Sequential(layers)) == ["total#2", "iteration#2"]
 
 
@@ -39,7 +43,10 @@ def test_names_are_the_same_in_a_loaded_model_and_within_another(tmp_path):
     network = keras_euler.EulerResNet(8, trainable_h="scalar")
     names = names_of(network)
     assert "stage3_block1/shortcut_conv" in names and "dense/c" not in names
-    assert names_of(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network])) == names
+    assert (
+        names_of(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), network]))
+        == names
+    )
     for model in (network, dense.network()):
         model.save(tmp_path / "model.keras")
         assert names_of(keras.models.load_model(tmp_path / "model.keras")) == names_of(model)
@@ -47,4 +54,7 @@ def test_names_are_the_same_in_a_loaded_model_and_within_another(tmp_path):
 
 def test_layers_of_one_name_get_numbers():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="out")])
-    assert names_of(keras.Sequential([inner, keras.layers.Dense(2, name="out")])) == ["out", "out#2"]
+    assert names_of(keras.Sequential([inner, keras.layers.Dense(2, name="out")])) == [
+        "out",
+        "out#2",
+    ]

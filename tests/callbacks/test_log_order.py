@@ -33,7 +33,9 @@ def csv_logger(folder):
 REPORTERS = {
     "CSVLogger": csv_logger,
     "History": lambda folder: callbacks.History(),
-    "LambdaCallback": lambda folder: callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: dict(logs)),
+    "LambdaCallback": lambda folder: callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: dict(logs)
+    ),
     "Reporter": lambda folder: Reporter(),
 }
 OTHERS = [
@@ -57,7 +59,10 @@ OURS = {
 @pytest.mark.parametrize("added", OURS)
 def test_reporter_is_named_where_it_comes_first(tmp_path, name, added):
     ours = OURS[added](tmp_path)
-    message = f"^{name} will not see `{added}`: in the list of callbacks, pass {type(ours).__name__} first.$"
+    message = (
+        f"^{name} will not see `{added}`: in the list of callbacks, pass "
+        f"{type(ours).__name__} first.$"
+    )
     with pytest.warns(UserWarning, match=message) as caught:
         train(dense.network(GradientRecorder("sgd")), REPORTERS[name](tmp_path), ours, epochs=1)
     assert [warning.category for warning in caught].count(UserWarning) == 1
@@ -67,7 +72,9 @@ def test_reporter_behind_sees_everything_without_a_warning(tmp_path):
     reporter = Reporter()
     ours = [make(tmp_path) for make in OURS.values()]
     train(dense.network(GradientRecorder("sgd")), *ours, csv_logger(tmp_path), reporter, epochs=1)
-    assert {"gradient_norm", "gradient_norm_max", "weight_norm", "learning_rate"} <= set(reporter.seen)
+    assert {"gradient_norm", "gradient_norm_max", "weight_norm", "learning_rate"} <= set(
+        reporter.seen
+    )
 
 
 def test_other_callbacks_may_come_first(tmp_path):

@@ -18,27 +18,45 @@ def of_layers(arrays):
     """The moments of each layer's numbers and of all numbers, as columns of a log."""
     flat = [array.ravel().astype("float64") for array in arrays]
     flat.append(np.concatenate(flat))
-    return [[numbers.mean() for numbers in flat], [numbers.std() for numbers in flat], [(n == 0).mean() for n in flat]]
+    return [
+        [numbers.mean() for numbers in flat],
+        [numbers.std() for numbers in flat],
+        [(n == 0).mean() for n in flat],
+    ]
 
 
 def steps(epochs, rate=0.1):
-    """Yield the gradients and the new kernels of each step of `train`, in float64; some inputs never reach the first layer."""
+    """Yield the gradients and the new kernels of each step of `train`, in float64; some inputs
+    never reach the first layer."""
     kernels = [kernel.astype("float64") for kernel in dense.weights(dense.network())]
     for _ in range(epochs):
         for i in range(0, 32, 8):
             step = dense.gradients(kernels, dense.X[i : i + 8], dense.Y[i : i + 8])
-            kernels = [kernel - rate * gradient for kernel, gradient in zip(kernels, step, strict=True)]
+            kernels = [
+                kernel - rate * gradient for kernel, gradient in zip(kernels, step, strict=True)
+            ]
             yield step, kernels
 
 
 def test_columns_are_the_moments_of_numpy(tmp_path):
     model = dense.network(GradientRecorder(keras.optimizers.SGD(0.1), capacity=3, moments=True))
-    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv", moments=True), epochs=1)
-    gradients, weights = (np.array([of_layers(arrays) for arrays in kind]) for kind in zip(*steps(1), strict=True))
+    train(
+        model,
+        GradientLogger(tmp_path / "g.csv"),
+        WeightLogger(tmp_path / "w.csv", moments=True),
+        epochs=1,
+    )
+    gradients, weights = (
+        np.array([of_layers(arrays) for arrays in kind]) for kind in zip(*steps(1), strict=True)
+    )
     for file, expected, first in (("g.csv", gradients, 0), ("w.csv", weights, 1)):
         log = read_log(tmp_path / file)
         layers = [*dense.LAYERS, "total"]
-        assert list(log) == ["iteration", *layers, *(f"{layer}/{name}" for name in NAMES for layer in layers)]
+        assert list(log) == [
+            "iteration",
+            *layers,
+            *(f"{layer}/{name}" for name in NAMES for layer in layers),
+        ]
         for i, name in enumerate(NAMES):
             found = np.array([log[f"{layer}/{name}"][first:] for layer in layers]).T
             np.testing.assert_allclose(found, expected[:, i], rtol=1e-3, atol=1e-7)
@@ -50,16 +68,24 @@ def test_columns_are_the_moments_of_numpy(tmp_path):
 def test_norms_are_those_without_moments(tmp_path):
     for name in ("without", "with"):
         model = dense.network(GradientRecorder(keras.optimizers.SGD(0.1), moments=name == "with"))
-        loggers = GradientLogger(tmp_path / f"{name}_g.csv"), WeightLogger(tmp_path / f"{name}_w.csv", moments=name == "with")
+        loggers = (
+            GradientLogger(tmp_path / f"{name}_g.csv"),
+            WeightLogger(tmp_path / f"{name}_w.csv", moments=name == "with"),
+        )
         train(model, *loggers)
     for kind in "gw":
-        without, with_moments = (read_log(tmp_path / f"{name}_{kind}.csv") for name in ("without", "with"))
+        without, with_moments = (
+            read_log(tmp_path / f"{name}_{kind}.csv") for name in ("without", "with")
+        )
         assert without == {column: with_moments[column] for column in without}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_moments_of_tensors(rng, dtype):
-    arrays = [np.maximum(rng.normal(3, 1, shape), 2).astype("float32") - 2 for shape in [(30, 4), (7,), (2, 3, 4, 5)]]
+    arrays = [
+        np.maximum(rng.normal(3, 1, shape), 2).astype("float32") - 2
+        for shape in [(30, 4), (7,), (2, 3, 4, 5)]
+    ]
     tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtype) for array in arrays]
     stored = [keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")) for tensor in tensors]
     expected = [[array.mean(), array.std(), (array == 0).mean()] for array in stored]
@@ -68,23 +94,32 @@ def test_moments_of_tensors(rng, dtype):
 
 
 def test_layers_pool_their_variables(rng):
-    """The standard deviation of numbers that are all about 1000 would lose its digits as a difference of squares."""
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="a"), keras.layers.Dense(2, name="b")])
+    """The standard deviation of numbers that are all about 1000 would lose its digits as a
+    difference of squares."""
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(5, name="a"), keras.layers.Dense(2, name="b")]
+    )
     arrays = [rng.normal(1000, 0.1, variable.shape) for variable in model.trainable_variables]
     layers = Layers(model, model.trainable_variables, "b")
     values = np.array([[array.mean(), array.std(), (array == 0).mean()] for array in arrays]).T
     pooled = np.concatenate([array.ravel() for array in arrays])
     b = np.concatenate([array.ravel() for array in arrays[2:]])
-    np.testing.assert_allclose(layers.moments(values), [b.mean(), pooled.mean(), b.std(), pooled.std(), 0, 0], rtol=1e-9)
+    np.testing.assert_allclose(
+        layers.moments(values), [b.mean(), pooled.mean(), b.std(), pooled.std(), 0, 0], rtol=1e-9
+    )
     values[:, 0] = np.inf
     assert np.isfinite(layers.moments(values)[[0, 2, 4]]).all()
 
 
 def test_loss_scale_is_taken_off(tmp_path):
-    model = dense.network(GradientRecorder(keras.optimizers.SGD(0.0, loss_scale_factor=8.0), moments=True))
+    model = dense.network(
+        GradientRecorder(keras.optimizers.SGD(0.0, loss_scale_factor=8.0), moments=True)
+    )
     expected = np.array(of_layers(dense.gradients(dense.weights(model), dense.X[:8], dense.Y[:8])))
     train(model, epochs=1)
-    np.testing.assert_allclose(model.optimizer.recent_moments()[1][0], expected[:, :3], rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(
+        model.optimizer.recent_moments()[1][0], expected[:, :3], rtol=1e-3, atol=1e-7
+    )
 
 
 def test_saved_and_loaded_with_the_model(tmp_path):
@@ -98,7 +133,9 @@ def test_saved_and_loaded_with_the_model(tmp_path):
 
 
 def test_bad_arguments_get_a_clear_error():
-    with pytest.raises(ValueError, match="`moments` must be one of False, True. Received: moments='mean'"):
+    with pytest.raises(
+        ValueError, match="`moments` must be one of False, True. Received: moments='mean'"
+    ):
         GradientRecorder("sgd", moments="mean")
     with pytest.raises(ValueError, match="`moments` must be one of False, True"):
         WeightLogger("w.csv", moments=3)

@@ -18,7 +18,9 @@ def model(learning_rate=1.0, optimizer=keras.optimizers.SGD, dtype=None):
 def rates(model, epochs, start=0, callbacks=(), **kwargs):
     decay = MultiStepDecay(milestones=(2, 4), factor=0.5, **kwargs)
     callbacks = [decay, *callbacks]
-    return model.fit(X, Y, epochs=epochs, initial_epoch=start, verbose=0, callbacks=callbacks).history["learning_rate"]
+    return model.fit(
+        X, Y, epochs=epochs, initial_epoch=start, verbose=0, callbacks=callbacks
+    ).history["learning_rate"]
 
 
 EXPECTED = [1, 1, 0.5, 0.5, 0.25, 0.25]
@@ -33,7 +35,14 @@ def test_rates_by_epoch(optimizer):
 
 def test_default_is_the_papers_schedule():
     decay = MultiStepDecay(learning_rate=0.1)
-    assert [round(decay.rate(epoch), 6) for epoch in (0, 39, 40, 59, 60, 79)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert [round(decay.rate(epoch), 6) for epoch in (0, 39, 40, 59, 60, 79)] == [
+        0.1,
+        0.1,
+        0.01,
+        0.01,
+        0.001,
+        0.001,
+    ]
 
 
 def test_fresh_model_that_begins_later():
@@ -67,7 +76,9 @@ def test_resume_by_backup_and_restore(order, tmp_path):
     def resumable(trained, *more):
         decay = MultiStepDecay((2, 4), 0.5)
         callbacks = [decay, keras.callbacks.BackupAndRestore(tmp_path)]
-        return trained.fit(X, Y, epochs=6, verbose=0, callbacks=[*callbacks[:: 1 - 2 * order], *more])
+        return trained.fit(
+            X, Y, epochs=6, verbose=0, callbacks=[*callbacks[:: 1 - 2 * order], *more]
+        )
 
     with pytest.raises(KeyboardInterrupt):
         resumable(model(), Stop())
@@ -81,8 +92,16 @@ def test_loss_scaling_optimizer(tmp_path):
 
 
 BAD = [
-    (dict(milestones=40), TypeError, "`milestones` must be a list of epoch numbers. Received: milestones=40."),
-    (dict(milestones=(60, 40)), ValueError, r"`milestones` must increase. Received: milestones=\(60, 40\)."),
+    (
+        dict(milestones=40),
+        TypeError,
+        "`milestones` must be a list of epoch numbers. Received: milestones=40.",
+    ),
+    (
+        dict(milestones=(60, 40)),
+        ValueError,
+        r"`milestones` must increase. Received: milestones=\(60, 40\).",
+    ),
     (dict(milestones=(-1,)), ValueError, "Received: milestones=-1"),
     (dict(factor=-1), ValueError, "`factor` must be a finite number >= 0. Received: factor=-1."),
     (dict(learning_rate="0.1"), TypeError, "Received: learning_rate='0.1'"),

@@ -23,7 +23,16 @@ def columns(path):
 
 def train(model, *callbacks, epochs=2, start=0):
     """Train on four batches per epoch."""
-    return model.fit(dense.X, dense.Y, 8, epochs, initial_epoch=start, verbose=0, shuffle=False, callbacks=list(callbacks))
+    return model.fit(
+        dense.X,
+        dense.Y,
+        8,
+        epochs,
+        initial_epoch=start,
+        verbose=0,
+        shuffle=False,
+        callbacks=list(callbacks),
+    )
 
 
 def by_hand(epochs, rate=0.1):
@@ -33,7 +42,9 @@ def by_hand(epochs, rate=0.1):
     for _ in range(epochs):
         for i in range(0, 32, 8):
             step = dense.gradients(kernels, dense.X[i : i + 8], dense.Y[i : i + 8])
-            kernels = [kernel - rate * gradient for kernel, gradient in zip(kernels, step, strict=True)]
+            kernels = [
+                kernel - rate * gradient for kernel, gradient in zip(kernels, step, strict=True)
+            ]
             gradients.append(dense.norms_of(step))
             weights.append(dense.norms_of(kernels))
     return np.array(gradients), np.array(weights)
@@ -43,7 +54,10 @@ def by_hand(epochs, rate=0.1):
 @pytest.mark.parametrize("steps", SEVERAL)
 def test_rows_per_iteration_are_the_norms_of_numpy(tmp_path, steps, flush):
     model = dense.network(GradientRecorder(SGD(0.1), capacity=6), steps_per_execution=steps)
-    logs = GradientLogger(tmp_path / "new" / "g.csv", flush=flush), WeightLogger(tmp_path / "w.csv", flush=flush)
+    logs = (
+        GradientLogger(tmp_path / "new" / "g.csv", flush=flush),
+        WeightLogger(tmp_path / "w.csv", flush=flush),
+    )
     history = train(model, *logs).history
     gradients, weights = by_hand(2)
     written = columns(tmp_path / "new" / "g.csv")
@@ -62,7 +76,10 @@ def test_rows_per_iteration_are_the_norms_of_numpy(tmp_path, steps, flush):
 
 def test_rows_per_epoch(tmp_path):
     model = dense.network(GradientRecorder(SGD(0.1), capacity=2))
-    logs = GradientLogger(tmp_path / "g.csv", per="epoch"), WeightLogger(tmp_path / "w.csv", "c", per="epoch")
+    logs = (
+        GradientLogger(tmp_path / "g.csv", per="epoch"),
+        WeightLogger(tmp_path / "w.csv", "c", per="epoch"),
+    )
     train(model, *logs)
     gradients, weights = by_hand(2)
     written = columns(tmp_path / "g.csv")
@@ -87,7 +104,8 @@ def test_mixed_precision(tmp_path, dtype):
 
 
 def test_model_without_an_input(tmp_path):
-    """On TensorFlow the model has no variables before its first step, and none to log before that."""
+    """On TensorFlow the model has no variables before its first step, and none to log before
+    that."""
     model = dense.network(GradientRecorder(SGD(0.1)), inputs=False)
     train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
     assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
@@ -106,7 +124,9 @@ def test_subclassed_model_with_weights_of_its_own(tmp_path):
 
     model = Model()
     model.compile(GradientRecorder("sgd"), "mse")
-    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0, callbacks=[GradientLogger(tmp_path / "g.csv")])
+    model.fit(
+        np.ones((4, 3)), np.ones((4, 2)), verbose=0, callbacks=[GradientLogger(tmp_path / "g.csv")]
+    )
     assert sorted(columns(tmp_path / "g.csv")) == ["dense", "iteration", "scale", "total"]
 
 
@@ -173,7 +193,9 @@ def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
 def test_path_is_that_of_the_beginning(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    leave = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: monkeypatch.chdir(tmp_path / "elsewhere"))
+    leave = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: monkeypatch.chdir(tmp_path / "elsewhere")
+    )
     train(dense.network(GradientRecorder("sgd")), GradientLogger("g.csv"), leave)
     assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
     assert not any((tmp_path / "elsewhere").iterdir())
@@ -183,7 +205,9 @@ def test_link_stays_a_link(tmp_path):
     (tmp_path / "there.csv").write_text("")
     (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
     train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "link.csv"))
-    assert (tmp_path / "link.csv").is_symlink() and len(columns(tmp_path / "there.csv")["iteration"]) == 8
+    assert (tmp_path / "link.csv").is_symlink() and len(
+        columns(tmp_path / "there.csv")["iteration"]
+    ) == 8
 
 
 class Stop(keras.callbacks.Callback):
@@ -197,8 +221,14 @@ class Stop(keras.callbacks.Callback):
 @pytest.mark.parametrize("order", [1, -1])
 def test_resume_equals_an_uninterrupted_run(tmp_path, order):
     def run(folder, *more):
-        logs = [GradientLogger(tmp_path / folder / "g.csv", flush=3), WeightLogger(tmp_path / folder / "w.csv", flush=3)]
-        logs += [GradientLogger(tmp_path / folder / "e.csv", per="epoch"), keras.callbacks.BackupAndRestore(tmp_path / "b")]
+        logs = [
+            GradientLogger(tmp_path / folder / "g.csv", flush=3),
+            WeightLogger(tmp_path / folder / "w.csv", flush=3),
+        ]
+        logs += [
+            GradientLogger(tmp_path / folder / "e.csv", per="epoch"),
+            keras.callbacks.BackupAndRestore(tmp_path / "b"),
+        ]
         train(dense.network(GradientRecorder(SGD(0.1))), *logs[::order], *more, epochs=4)
 
     run("whole")
@@ -209,7 +239,9 @@ def test_resume_equals_an_uninterrupted_run(tmp_path, order):
             file.write("9,1,1,1,1\n10,1,1,1,1\n11,1,1")
     run("resumed")
     for name in "gwe":
-        assert (tmp_path / "resumed" / f"{name}.csv").read_text() == (tmp_path / "whole" / f"{name}.csv").read_text()
+        assert (tmp_path / "resumed" / f"{name}.csv").read_text() == (
+            tmp_path / "whole" / f"{name}.csv"
+        ).read_text()
 
 
 def test_rows_lost_in_a_kill_come_back_from_the_ring(tmp_path):
@@ -242,10 +274,14 @@ def test_weights_are_read_without_bringing_jax_state_back(tmp_path, monkeypatch)
     model, synced = dense.network(GradientRecorder(SGD(0.1))), []
     if BACKEND == "jax":
         sync = model.jax_state_sync
-        monkeypatch.setattr(model, "jax_state_sync", lambda: synced.append(model._jax_state_synced) or sync())
+        monkeypatch.setattr(
+            model, "jax_state_sync", lambda: synced.append(model._jax_state_synced) or sync()
+        )
     train(model, WeightLogger(tmp_path / "w.csv"), epochs=2)
     assert synced.count(False) <= 2  # at the end of each epoch, by Keras itself
-    np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], by_hand(2)[1][:, -1], rtol=1e-5)
+    np.testing.assert_allclose(
+        columns(tmp_path / "w.csv")["total"], by_hand(2)[1][:, -1], rtol=1e-5
+    )
 
 
 def test_new_training_begins_the_file_anew(tmp_path):
@@ -267,7 +303,12 @@ def test_log_of_another_model_is_not_touched(tmp_path):
 
 def test_other_loggers_see_the_totals(tmp_path):
     csv_logger = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
-    train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"), csv_logger, epochs=1)
+    train(
+        dense.network(GradientRecorder("sgd")),
+        GradientLogger(tmp_path / "g.csv"),
+        csv_logger,
+        epochs=1,
+    )
     assert "gradient_norm" in (tmp_path / "log.csv").read_text()
 
 

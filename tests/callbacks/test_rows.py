@@ -31,7 +31,9 @@ FOREIGN = {
 def test_file_that_is_no_log_is_refused_and_left_as_it_is(tmp_path, name, start):
     path = tmp_path / "other.csv"
     path.write_bytes(FOREIGN[name])
-    with pytest.raises(ValueError, match=r"other\.csv has other columns than this log.*Received: a file that"):
+    with pytest.raises(
+        ValueError, match=r"other\.csv has other columns than this log.*Received: a file that"
+    ):
         Rows(path, ["iteration", "layer", "total"], start)
     assert path.read_bytes() == FOREIGN[name] and os.listdir(tmp_path) == ["other.csv"]
 
@@ -59,7 +61,9 @@ def test_links(tmp_path):
         Rows(tmp_path / "link.csv", ["iteration", "a", "total"], 0)
     (tmp_path / "new.csv").symlink_to("folder.csv")
     Rows(tmp_path / "new.csv", ["iteration", "a", "total"], 0)
-    assert (tmp_path / "new.csv").is_symlink() and (tmp_path / "folder.csv").read_text() == "iteration,a,total\n"
+    assert (tmp_path / "new.csv").is_symlink() and (
+        tmp_path / "folder.csv"
+    ).read_text() == "iteration,a,total\n"
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     with pytest.raises(OSError, match=r"symbolic links: .*loop\.csv"):
         Rows(tmp_path / "loop.csv", ["iteration", "a", "total"], 0)

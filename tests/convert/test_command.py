@@ -35,16 +35,25 @@ def tensors(arrays):
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_checkpoint_becomes_a_model_that_computes_the_same(suffix, wrapped, arrays, tmp_path, rng, capsys):
+def test_checkpoint_becomes_a_model_that_computes_the_same(
+    suffix, wrapped, arrays, tmp_path, rng, capsys
+):
     file, output = tmp_path / f"checkpoint{suffix}", tmp_path / "model.keras"
     if suffix == ".pth":
-        torch.save({"state_dict": tensors(arrays), "epoch": 3} if wrapped else tensors(arrays), file)
+        torch.save(
+            {"state_dict": tensors(arrays), "epoch": 3} if wrapped else tensors(arrays), file
+        )
     else:
         save_file(arrays, file)
     convert.main([str(file), "--depth", "14", "--shortcut", "padding", "-o", str(output)])
     model, x = keras.models.load_model(output), rng.normal(size=(2, 32, 32, 3)).astype("float32")
-    np.testing.assert_array_equal(model.predict(x, verbose=0), expected(arrays).predict(x, verbose=0))
-    assert capsys.readouterr().out == f"wrote {output}: EulerResNet, depth 14, 173,434 numbers, h = 1.0\n"
+    np.testing.assert_array_equal(
+        model.predict(x, verbose=0), expected(arrays).predict(x, verbose=0)
+    )
+    assert (
+        capsys.readouterr().out
+        == f"wrote {output}: EulerResNet, depth 14, 173,434 numbers, h = 1.0\n"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, output.name])
 
 
@@ -61,15 +70,33 @@ def test_names_with_a_prefix_in_a_checkpoint_of_a_training_script(arrays, tmp_pa
 def test_weights_file_and_step_factor(arrays, tmp_path, capsys):
     torch.save(tensors(arrays), tmp_path / "a.pth")
     output = tmp_path / "a.weights.h5"
-    convert.main([str(tmp_path / "a.pth"), "--depth=14", "--shortcut=padding", "--h=1/sqrt(L)", "-o", str(output)])
+    convert.main(
+        [
+            str(tmp_path / "a.pth"),
+            "--depth=14",
+            "--shortcut=padding",
+            "--h=1/sqrt(L)",
+            "-o",
+            str(output),
+        ]
+    )
     model = keras_euler.EulerResNet(14, h="1/sqrt(L)", shortcut="padding", weights=output)
     for one, other in zip(model.weights, expected(arrays).weights, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other)
+        )
 
 
 def test_texts(tmp_path, rng):
     torch.save(tensors(text_checkpoint(rng)), tmp_path / "texts.pt")
-    flags = ["--network=vdcnn", "--depth=17", "--h=0.1", "--dense-units=16", "--sequence-length=64", "--widths"]
+    flags = [
+        "--network=vdcnn",
+        "--depth=17",
+        "--h=0.1",
+        "--dense-units=16",
+        "--sequence-length=64",
+        "--widths",
+    ]
     flags += ["8", "16", "24", "32"]
     convert.main([str(tmp_path / "texts.pt"), *flags, "-o", str(tmp_path / "texts.keras")])
     model = keras.models.load_model(tmp_path / "texts.keras")
@@ -88,21 +115,41 @@ def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
     refused = {
         ("nowhere.pth", "14", "padding"): "No such file or directory: .*nowhere.pth",
         ("folder", "14", "padding"): "Is a directory",
-        ("code.pth", "14", "padding"): "cannot be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
-        ("text.pth", "14", "padding"): r"text.pth cannot be read as a PyTorch checkpoint of .*: it has another format",
+        (
+            "code.pth",
+            "14",
+            "padding",
+        ): "cannot be read as a PyTorch checkpoint of arrays alone .*: it holds more than arrays",
+        (
+            "text.pth",
+            "14",
+            "padding",
+        ): r"text.pth cannot be read as a PyTorch checkpoint of .*: it has another format",
         ("list.pth", "14", "padding"): "Received: list",
         ("torn.pth", "14", "padding"): "torn.pth cannot be read as",
-        ("torn.safetensors", "14", "padding"): "torn.safetensors cannot be read as a safetensors file",
-        ("whole.pth", "15", "padding"): "`depth` must be 6n . 2. Received: depth=15. The nearest: 14 or 20",
+        (
+            "torn.safetensors",
+            "14",
+            "padding",
+        ): "torn.safetensors cannot be read as a safetensors file",
+        (
+            "whole.pth",
+            "15",
+            "padding",
+        ): "`depth` must be 6n . 2. Received: depth=15. The nearest: 14 or 20",
         ("whole.pth", "20", "padding"): "lacks arrays for",
         ("whole.pth", "14", "projection"): "lacks arrays for",
     }
 
     for (name, depth, shortcut), message in refused.items():
         with pytest.raises(SystemExit) as stop:
-            convert.main([str(tmp_path / name), "--depth", depth, "--shortcut", shortcut, "-o", str(output)])
+            convert.main(
+                [str(tmp_path / name), "--depth", depth, "--shortcut", shortcut, "-o", str(output)]
+            )
         errors = capsys.readouterr().err
-        assert stop.value.code == 2 and re.search(message, errors) and errors.count("\n") == 1, errors
+        assert stop.value.code == 2 and re.search(message, errors) and errors.count("\n") == 1, (
+            errors
+        )
         assert not output.exists()
 
 
@@ -112,17 +159,25 @@ def test_output_of_another_kind_is_refused(capsys):
     assert "-o must end in .keras or .weights.h5. Received: model.h5" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         convert.main(["a.pth", "--depth", "14", "-o", "nowhere/model.keras"])
-    assert "-o must be a file in an existing folder. Received: nowhere/model.keras" in capsys.readouterr().err
+    assert (
+        "-o must be a file in an existing folder. Received: nowhere/model.keras"
+        in capsys.readouterr().err
+    )
 
 
 def test_half_precision(arrays, tmp_path):
     halves = {name: tensor.bfloat16() for name, tensor in tensors(arrays).items()}
     save_torch_file(halves, tmp_path / "half.safetensors")
-    torch.save({f"module._orig_mod.{name}": tensor for name, tensor in halves.items()}, tmp_path / "half.pth")
+    torch.save(
+        {f"module._orig_mod.{name}": tensor for name, tensor in halves.items()},
+        tmp_path / "half.pth",
+    )
     found = []
     for file in ("half.safetensors", "half.pth"):
         output = tmp_path / f"{file}.weights.h5"
         convert.main([str(tmp_path / file), "--depth=14", "--shortcut=padding", "-o", str(output)])
-        found.append(keras_euler.EulerResNet(14, h=1, shortcut="padding", weights=output).get_weights())
+        found.append(
+            keras_euler.EulerResNet(14, h=1, shortcut="padding", weights=output).get_weights()
+        )
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -17,7 +17,8 @@ NAMINGS = {  # stage, shortcut, dense layer, prefix
 
 
 def checkpoint(rng, naming="authors", depth=8, option_a=False, norm=True):
-    """Make arrays with the names and shapes of PyTorch's state_dict(), from the definition of the network."""
+    """Make arrays with the names and shapes of PyTorch's state_dict(), from the definition of the
+    network."""
     stage_name, shortcut, dense, prefix = NAMINGS[naming]
     arrays = {}
 
@@ -65,7 +66,10 @@ def test_loaded_model_computes_what_the_checkpoint_says(naming, shortcut, norm, 
     weights = {variable.path: ARRAY(variable) for variable in model.weights}
     prefix = NAMINGS[naming][3]
     stage = NAMINGS[naming][0]
-    for name, path in ((f"{stage}2.1.conv2", "stage2_block2/conv2"), (f"{stage}3.0.conv1", "stage3_block1/conv1")):
+    for name, path in (
+        (f"{stage}2.1.conv2", "stage2_block2/conv2"),
+        (f"{stage}3.0.conv1", "stage3_block1/conv1"),
+    ):
         torch_kernel = arrays[f"{prefix}{name}.weight"]  # (out, in, height, width)
         np.testing.assert_array_equal(weights[f"{path}/kernel"], torch_kernel.transpose(2, 3, 1, 0))
     x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
@@ -74,7 +78,8 @@ def test_loaded_model_computes_what_the_checkpoint_says(naming, shortcut, norm, 
 
 
 def text_checkpoint(rng, norm=True, prefix=""):
-    """Make arrays like those of the authors' text network of depth 17, with widths 8, 16, 24, 32 and 16 dense units."""
+    """Make arrays like those of the authors' text network of depth 17, with widths 8, 16, 24, 32
+    and 16 dense units."""
     arrays = {}
 
     def put(name, *shape, low=-0.3, high=0.3):
@@ -97,7 +102,9 @@ def text_checkpoint(rng, norm=True, prefix=""):
                 put(f"layers.{number}.conv{i}.bias", filters)
                 put_norm(f"layers.{number}.bn{i}", filters)
             if channels != filters:
-                put(f"layers.{number}.downsample{'.0' if norm else ''}.weight", filters, channels, 1)
+                put(
+                    f"layers.{number}.downsample{'.0' if norm else ''}.weight", filters, channels, 1
+                )
                 put_norm(f"layers.{number}.downsample.1", filters)
             channels = filters
     for number, rows, columns in ((0, 16, 32 * 8), (2, 16, 16), (4, 4, 16)):
@@ -109,18 +116,24 @@ def text_checkpoint(rng, norm=True, prefix=""):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(("norm", "prefix"), [("batch", ""), ("batch", "module."), (None, "")])
 def test_loaded_text_model_computes_what_the_checkpoint_says(norm, prefix, data_format, rng):
-    """torch flattens channels before positions: `x.flatten(1) @ weight.T` of `(n, channels, positions)`."""
+    """torch flattens channels before positions: `x.flatten(1) @ weight.T` of `(n, channels,
+    positions)`."""
     model = vdcnn(depth=17, norm=norm, data_format=data_format)
     checkpoint = text_checkpoint(rng, norm == "batch", prefix)
     keras_euler.load_torch_state_dict(model, checkpoint)
     weights = {variable.path: ARRAY(variable) for variable in model.weights}
-    np.testing.assert_array_equal(weights["embedding/embeddings"], checkpoint[f"{prefix}embed.weight"])
     np.testing.assert_array_equal(
-        weights["stage3_block2/conv1/kernel"], checkpoint[f"{prefix}layers.8.conv1.weight"].transpose(2, 1, 0)
+        weights["embedding/embeddings"], checkpoint[f"{prefix}embed.weight"]
+    )
+    np.testing.assert_array_equal(
+        weights["stage3_block2/conv1/kernel"],
+        checkpoint[f"{prefix}layers.8.conv1.weight"].transpose(2, 1, 0),
     )
     features = rng.normal(size=(5, 32, 8))  # (n, channels, positions)
     theirs = features.reshape(5, -1) @ checkpoint[f"{prefix}fc_layers.0.weight"].T
-    np.testing.assert_allclose(features.swapaxes(1, 2).reshape(5, -1) @ weights["dense1/kernel"], theirs, rtol=1e-4)
+    np.testing.assert_allclose(
+        features.swapaxes(1, 2).reshape(5, -1) @ weights["dense1/kernel"], theirs, rtol=1e-4
+    )
     if data_format == "channels_last" or keras.backend.backend() != "tensorflow":
         ids = inputs(model, rng, 2)
         expected = oracle.VDCNN(weights, 17, 0.1, norm)(ids)
@@ -153,18 +166,24 @@ def test_torch_tensors_are_taken_as_they_are(rng):
     arrays = checkpoint(rng)
     models = [keras_euler.EulerResNet(8) for _ in range(2)]
     keras_euler.load_torch_state_dict(models[0], arrays)
-    keras_euler.load_torch_state_dict(models[1], {name: torch.tensor(array) for name, array in arrays.items()})
+    keras_euler.load_torch_state_dict(
+        models[1], {name: torch.tensor(array) for name, array in arrays.items()}
+    )
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("prefix", ["model.", "net.", "encoder.", "backbone.", "module.model._orig_mod.", "conv1."])
+@pytest.mark.parametrize(
+    "prefix", ["model.", "net.", "encoder.", "backbone.", "module.model._orig_mod.", "conv1."]
+)
 def test_prefix_that_all_names_share_is_left_out(prefix, rng):
     models = [keras_euler.EulerResNet(8) for _ in range(2)]
     arrays = checkpoint(rng)
     arrays["bn1.num_batches_tracked"] = np.array(5)
     keras_euler.load_torch_state_dict(models[0], arrays)
-    keras_euler.load_torch_state_dict(models[1], {prefix + name: array for name, array in arrays.items()})
+    keras_euler.load_torch_state_dict(
+        models[1], {prefix + name: array for name, array in arrays.items()}
+    )
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -172,18 +191,27 @@ def test_prefix_that_all_names_share_is_left_out(prefix, rng):
 def test_prefix_of_a_text_network_is_left_out(rng):
     models, arrays = [vdcnn(depth=17) for _ in range(2)], text_checkpoint(rng)
     keras_euler.load_torch_state_dict(models[0], arrays)
-    keras_euler.load_torch_state_dict(models[1], {f"model.{name}": array for name, array in arrays.items()})
+    keras_euler.load_torch_state_dict(
+        models[1], {f"model.{name}": array for name, array in arrays.items()}
+    )
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_name_that_all_arrays_have_is_no_prefix():
     model = keras_euler.EulerResNet(8, norm=None, include_top=False)
-    with pytest.raises(ValueError, match="lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel"):
-        keras_euler.load_torch_state_dict(model, {"conv1.weight": np.ones((16, 3, 3, 3)), "conv1.bias": np.ones(16)})
+    with pytest.raises(
+        ValueError,
+        match="lacks arrays for 14 of the model's 16 variables: stage1_block1/conv1/kernel",
+    ):
+        keras_euler.load_torch_state_dict(
+            model, {"conv1.weight": np.ones((16, 3, 3, 3)), "conv1.bias": np.ones(16)}
+        )
 
 
-@pytest.mark.parametrize("keys", [("state_dict",), ("model",), ("net", "state_dict"), ("model_state_dict",)])
+@pytest.mark.parametrize(
+    "keys", [("state_dict",), ("model",), ("net", "state_dict"), ("model_state_dict",)]
+)
 def test_checkpoint_of_a_training_script_is_unwrapped(keys, rng):
     models, arrays = [keras_euler.EulerResNet(8) for _ in range(2)], checkpoint(rng)
     keras_euler.load_torch_state_dict(models[0], arrays)
@@ -204,16 +232,31 @@ def plus(name, shape):
 
 
 BAD = [
-    (without("stack2.0.conv1.weight"), "lacks arrays for 1 of the model's .* stage2_block1/conv1/kernel"),
+    (
+        without("stack2.0.conv1.weight"),
+        "lacks arrays for 1 of the model's .* stage2_block1/conv1/kernel",
+    ),
     (without("bn1.running_var"), "lacks arrays for 1 .* stem_norm/moving_variance"),
-    (plus("stack1.7.conv1.weight", (16, 16, 3, 3)), "'stack1.7.conv1.weight' has no place in the model .*stage1_block8"),
-    (plus("mystery", (1,)), "'mystery' has no place in the model: its name is not understood. Rename the arrays like"),
+    (
+        plus("stack1.7.conv1.weight", (16, 16, 3, 3)),
+        "'stack1.7.conv1.weight' has no place in the model .*stage1_block8",
+    ),
+    (
+        plus("mystery", (1,)),
+        "'mystery' has no place in the model: its name is not understood. Rename the arrays like",
+    ),
     (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
     (
-        lambda arrays: {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)},
-        "'features.conv1.weight' has no place in the model: its name is not understood.*'layer1.0.conv1.weight'",
+        lambda arrays: (
+            {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)}
+        ),
+        "'features.conv1.weight' has no place in the model: its name is not "
+        "understood.*'layer1.0.conv1.weight'",
     ),
-    (plus("linear.weight", (100, 64)), r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)"),
+    (
+        plus("linear.weight", (100, 64)),
+        r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)",
+    ),
     (plus("fc.weight", (10, 64)), "logits/kernel twice: as 'linear.weight' and as 'fc.weight'"),
     (plus("linear.bias", ()), r"'linear.bias' gives logits/bias the shape \(\)"),
     (lambda arrays: {**arrays, "linear.bias": "text"}, "'linear.bias' is not an array of numbers"),
@@ -232,7 +275,9 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
 
 
 def test_wrong_types_are_named():
-    with pytest.raises(TypeError, match="`model` must be an EulerResNet or an EulerVDCNN. Received: NoneType."):
+    with pytest.raises(
+        TypeError, match="`model` must be an EulerResNet or an EulerVDCNN. Received: NoneType."
+    ):
         keras_euler.load_torch_state_dict(None, {})
     with pytest.raises(TypeError, match="The names in `state_dict` must be strings. Received: 1."):
         keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), {1: np.ones(1)})

@@ -31,12 +31,15 @@ def tfds_folder():
 
 @pytest.fixture
 def fake_tfds(monkeypatch):
-    """A fake of TensorFlow Datasets without TensorFlow: `hold` sets its arrays, and `asked` records the calls."""
+    """A fake of TensorFlow Datasets without TensorFlow: `hold` sets its arrays, and `asked` records
+    the calls."""
     asked, tensors, counts = [], {}, {}
 
     def hold(**splits):
         for name, arrays in splits.items():
-            tensors[name] = {key: types.SimpleNamespace(numpy=lambda a=a: a) for key, a in arrays.items()}
+            tensors[name] = {
+                key: types.SimpleNamespace(numpy=lambda a=a: a) for key, a in arrays.items()
+            }
             counts[name] = types.SimpleNamespace(num_examples=len(arrays["label"]))
 
     builder = types.SimpleNamespace(
@@ -51,7 +54,9 @@ def fake_tfds(monkeypatch):
     module.builder = lambda name: asked.append(name) or builder
     module.builder_from_directory = lambda folder: asked.append(folder) or builder
     hidden = types.ModuleType("tensorflow")
-    hidden.config = types.SimpleNamespace(set_visible_devices=lambda devices, kind: asked.append((devices, kind)))
+    hidden.config = types.SimpleNamespace(
+        set_visible_devices=lambda devices, kind: asked.append((devices, kind))
+    )
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
     monkeypatch.setitem(sys.modules, "tensorflow", hidden)
     return types.SimpleNamespace(asked=asked, counts=counts, hold=hold, builder=builder)
@@ -65,7 +70,14 @@ class Official:
 
     rows = 10_000
     kinds: typing.ClassVar = {
-        "py": ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"),
+        "py": (
+            "data_batch_1",
+            "data_batch_2",
+            "data_batch_3",
+            "data_batch_4",
+            "data_batch_5",
+            "test_batch",
+        ),
         "bin": (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"),
     }
     folders: typing.ClassVar = {"py": "cifar-10-batches-py", "bin": "cifar-10-batches-bin"}
@@ -94,7 +106,8 @@ class Official:
 
     @classmethod
     def batch(cls, file):
-        """Return one file's content as stored, channel by channel: uint8 (10000, 3072), and its labels."""
+        """Return one file's content as stored, channel by channel: uint8 (10000, 3072), and its
+        labels."""
         channel, row, column = np.ogrid[:3, :32, :32]
         plane = cls.pixel(file, 0, row, column, channel).reshape(1, 3072).astype("uint8")
         image = np.arange(cls.rows)

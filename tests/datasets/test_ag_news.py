@@ -15,13 +15,16 @@ GOOD = '"3","Title","Some text."\n'
 
 @pytest.fixture
 def csv_folder(tmp_path):
-    """Return a function that makes a folder with the two files; the default is one valid row, and None leaves a file out."""
+    """Return a function that makes a folder with the two files; the default is one valid row, and
+    None leaves a file out."""
 
     def make(train=GOOD, test=GOOD, folder=tmp_path):
         folder.mkdir(exist_ok=True)
         for name, content in (("train.csv", train), ("test.csv", test)):
             if content is not None:
-                (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+                (folder / name).write_bytes(
+                    content if isinstance(content, bytes) else content.encode()
+                )
         return folder
 
     return make
@@ -32,10 +35,15 @@ def news(fake_tfds):
     """Replace TensorFlow Datasets by a fake with a few news, as bytes."""
 
     def split(labels, *texts):
-        titles, descriptions = (np.array([text.encode() for text in column], object) for column in zip(*texts, strict=True))
+        titles, descriptions = (
+            np.array([text.encode() for text in column], object)
+            for column in zip(*texts, strict=True)
+        )
         return {"label": np.array(labels), "title": titles, "description": descriptions}
 
-    fake_tfds.hold(train=split([3, 0], ("A Title", "Text."), ("Caf\u00c9", "")), test=split([2], ("T", "D")))
+    fake_tfds.hold(
+        train=split([3, 0], ("A Title", "Text."), ("Caf\u00c9", "")), test=split([2], ("T", "D"))
+    )
     return fake_tfds
 
 
@@ -48,7 +56,11 @@ def test_the_pair_is_read_from_its_folder_or_from_one_that_holds_it(csv_folder, 
     csv_folder(train, '"2","a","b"', tmp_path / inner)
     for data_dir in (tmp_path, str(tmp_path)):
         (x_train, y_train), (x_test, y_test) = ag_news.load_data(data_dir)
-        assert x_train.tolist() == ["wall st. bears short-sellers, seeing green. ", "caf\u00e9  ", "4 d "]
+        assert x_train.tolist() == [
+            "wall st. bears short-sellers, seeing green. ",
+            "caf\u00e9  ",
+            "4 d ",
+        ]
         assert x_test.tolist() == ["a b "]
         assert y_train.tolist() == [2, 0, 3] and y_test.tolist() == [1]
         assert x_train.dtype == x_test.dtype == object and y_train.dtype == y_test.dtype == np.int64
@@ -80,7 +92,13 @@ HEADER = '"Class Index","Title","Description"\n'
 
 
 @pytest.mark.parametrize(
-    "content", [GOOD * 2 + "\n", GOOD + "\n\r\n" + GOOD + "  \n", HEADER + GOOD * 2, HEADER.replace('"', "") + "\n" + GOOD * 2]
+    "content",
+    [
+        GOOD * 2 + "\n",
+        GOOD + "\n\r\n" + GOOD + "  \n",
+        HEADER + GOOD * 2,
+        HEADER.replace('"', "") + "\n" + GOOD * 2,
+    ],
 )
 def test_blank_lines_and_the_header_of_kaggle_are_skipped(csv_folder, content):
     (x, y), _ = ag_news.load_data(csv_folder(train=content))
@@ -88,7 +106,10 @@ def test_blank_lines_and_the_header_of_kaggle_are_skipped(csv_folder, content):
 
 
 def test_lines_are_counted_with_the_header_and_blank_ones(csv_folder):
-    with pytest.raises(ValueError, match=r"train.csv, line 4: the class must be 1, 2, 3 or 4. Received: 'Class Index'"):
+    with pytest.raises(
+        ValueError,
+        match=r"train.csv, line 4: the class must be 1, 2, 3 or 4. Received: 'Class Index'",
+    ):
         ag_news.load_data(csv_folder(train=HEADER + GOOD + "\n" + HEADER))
 
 
@@ -147,7 +168,9 @@ def test_an_empty_or_missing_file_of_the_pair_is_named(csv_folder, name):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError) as raised:
         ag_news.load_data(folder)
-    assert f"{folder} lacks {name}. Expected two files: train.csv and test.csv." in str(raised.value)
+    assert f"{folder} lacks {name}. Expected two files: train.csv and test.csv." in str(
+        raised.value
+    )
 
 
 # --- TensorFlow Datasets
@@ -169,8 +192,14 @@ def test_a_tfds_folder_gives_what_the_pair_gives(news, tfds_folder, tmp_path):
     [
         ({"label": np.array([0, 4])}, "train: labels must be in 0..3. Received: 0..4."),
         ({"label": np.array([-1, 3])}, "train: labels must be in 0..3. Received: -1..3."),
-        ({"title": np.array([b"a", b"\xff"], object)}, "train, row 1: invalid start byte; expected UTF-8."),
-        ({"description": np.array([b"\xff", b"a"], object)}, "train, row 0: invalid start byte; expected UTF-8."),
+        (
+            {"title": np.array([b"a", b"\xff"], object)},
+            "train, row 1: invalid start byte; expected UTF-8.",
+        ),
+        (
+            {"description": np.array([b"\xff", b"a"], object)},
+            "train, row 0: invalid start byte; expected UTF-8.",
+        ),
     ],
 )
 def test_wrong_rows_of_tfds_are_named(news, tfds_folder, tmp_path, changes, words):
@@ -183,7 +212,9 @@ def test_wrong_rows_of_tfds_are_named(news, tfds_folder, tmp_path, changes, word
 
 
 def test_a_tfds_folder_of_another_set_is_refused(tfds_folder, tmp_path):
-    with pytest.raises(ValueError, match=r"must hold the data set ag_news_subset. Received: 'cifar10'"):
+    with pytest.raises(
+        ValueError, match=r"must hold the data set ag_news_subset. Received: 'cifar10'"
+    ):
         ag_news.load_data(tfds_folder(tmp_path, "cifar10"))
 
 
@@ -195,7 +226,9 @@ def test_without_a_folder_tfds_downloads(news):
 
 def test_without_a_folder_and_without_tfds_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]", or pass `data_dir`'):
+    with pytest.raises(
+        ImportError, match=r'pip install "keras_euler\[datasets\]", or pass `data_dir`'
+    ):
         ag_news.load_data()
 
 
@@ -210,7 +243,9 @@ def test_a_failed_download_is_an_oserror_that_names_data_dir(news):
         raise RuntimeError("no network")
 
     news.builder.download_and_prepare = fail
-    with pytest.raises(OSError, match=r"could not be downloaded \(no network\). Pass `data_dir`") as raised:
+    with pytest.raises(
+        OSError, match=r"could not be downloaded \(no network\). Pass `data_dir`"
+    ) as raised:
         ag_news.load_data()
     assert isinstance(raised.value.__cause__, RuntimeError)
 
@@ -232,12 +267,19 @@ def test_a_path_to_something_else_lists_what_was_looked_for(tmp_path, name, erro
     (tmp_path / "file.csv").write_text(GOOD)
     with pytest.raises(error) as raised:
         ag_news.load_data(tmp_path / name)
-    for word in (words, repr(str(tmp_path / name)), "ag_news_subset/VERSION", "train.csv and test.csv"):
+    for word in (
+        words,
+        repr(str(tmp_path / name)),
+        "ag_news_subset/VERSION",
+        "train.csv and test.csv",
+    ):
         assert word in str(raised.value)
 
 
 def test_data_dir_must_be_a_path():
-    with pytest.raises(TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"):
+    with pytest.raises(
+        TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"
+    ):
         ag_news.load_data(3)
 
 
@@ -245,8 +287,12 @@ def test_both_real_copies_hold_the_same_news():
     pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets is not installed")
     data = os.environ.get("KERAS_EULER_DATA")
     if not data:
-        pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/ag_news_subset and ag_news_csv")
-    prepared, pair = (ag_news.load_data(pathlib.Path(data, name)) for name in ("tfds", "ag_news_csv"))
+        pytest.skip(
+            "KERAS_EULER_DATA is not set: the folder that holds tfds/ag_news_subset and ag_news_csv"
+        )
+    prepared, pair = (
+        ag_news.load_data(pathlib.Path(data, name)) for name in ("tfds", "ag_news_csv")
+    )
     for (x, y), (other_x, other_y) in zip(prepared, pair, strict=True):
         news = collections.Counter(zip(x, y.tolist(), strict=True))
         assert news == collections.Counter(zip(other_x, other_y.tolist(), strict=True))

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from keras_euler.datasets import characters
-from keras_euler.datasets.characters import check_ids, corrupt_characters, decode_characters, encode_characters
+from keras_euler.datasets.characters import (
+    check_ids,
+    corrupt_characters,
+    decode_characters,
+    encode_characters,
+)
 
 # The authors' alphabet once more, in its order, each typographic sign by its code point.
 AUTHORS = [
@@ -33,13 +38,18 @@ def naive(texts, length, symbols):
     ids = np.zeros((len(texts), length), "int32")
     for row, text in enumerate(texts):
         for place, character in enumerate(text.lower()[:length]):
-            ids[row, place] = symbols.index(character) + 1 if character in symbols else len(symbols) + 1
+            ids[row, place] = (
+                symbols.index(character) + 1 if character in symbols else len(symbols) + 1
+            )
     return ids
 
 
 def random_texts(rng, num, most):
-    """Make texts of 0 to `most` characters: the authors' symbols, capitals and unknown characters."""
-    pool = np.array([*AUTHORS, *string.ascii_uppercase, *"'^~`@", *map(chr, (0xE9, 0x130, 0x20AC, 0x1F600))])
+    """Make texts of 0 to `most` characters: the authors' symbols, capitals and unknown
+    characters."""
+    pool = np.array(
+        [*AUTHORS, *string.ascii_uppercase, *"'^~`@", *map(chr, (0xE9, 0x130, 0x20AC, 0x1F600))]
+    )
     return ["".join(rng.choice(pool, rng.integers(most + 1))) for _ in range(num)]
 
 
@@ -54,21 +64,31 @@ def test_the_authors_alphabet_has_the_ids_1_to_68():
 
 
 def test_the_alphabet_of_zhang_is_printable_ascii_without_blank_and_capitals():
-    assert sorted(characters.ZHANG) == sorted(set(map(chr, range(33, 127))) - set(string.ascii_uppercase))
-    assert encode_characters(["az09- "], length=6, alphabet="zhang").tolist() == [[1, 26, 27, 36, 37, 69]]
+    assert sorted(characters.ZHANG) == sorted(
+        set(map(chr, range(33, 127))) - set(string.ascii_uppercase)
+    )
+    assert encode_characters(["az09- "], length=6, alphabet="zhang").tolist() == [
+        [1, 26, 27, 36, 37, 69]
+    ]
 
 
 @pytest.mark.parametrize("character", ["'", "^", "~", "`", "@"])
 def test_five_ascii_signs_are_unknown_to_the_authors_and_known_to_zhang(character):
     assert encode_characters([character], length=1).tolist() == [[UNKNOWN]]
-    assert encode_characters([character], length=1, alphabet="zhang")[0, 0] == characters.ZHANG.index(character) + 1
+    assert (
+        encode_characters([character], length=1, alphabet="zhang")[0, 0]
+        == characters.ZHANG.index(character) + 1
+    )
 
 
 @pytest.mark.parametrize(
     ("alphabet", "expected"),
     [
         ("bca", [[3, 1, 2, 3, 4]]),  # lower-cased first
-        ("bcaA", [[4, 1, 2, 3, 5]]),  # it has a capital, so capitals are left: A is its own, D unknown
+        (
+            "bcaA",
+            [[4, 1, 2, 3, 5]],
+        ),  # it has a capital, so capitals are left: A is its own, D unknown
         ("A", [[1, 2, 2, 2, 2]]),
     ],
 )
@@ -95,7 +115,10 @@ def test_an_alphabet_of_ones_own_is_numbered_in_its_order(alphabet, expected):
         ("\ud83d!", [69, 41, 0, 0]),  # half a pair
         ("\U0010ffff\0\n", [69, 69, 69, 0]),
         ("5 \\", [32, 67, 68, 0]),
-        ("a\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}b", [1, 9, 69, 2]),  # lower-cased an i and a dot
+        (
+            "a\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}b",
+            [1, 9, 69, 2],
+        ),  # lower-cased an i and a dot
         ("abc\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", [1, 2, 3, 9]),  # ... which is cut off
         ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}abc", [9, 69, 1, 2]),
     ],
@@ -110,14 +133,20 @@ def test_the_shape_is_rows_by_length_and_the_dtype_int32():
         assert (ids.shape, ids.dtype) == ((rows, 1024), np.int32)
 
 
-@pytest.mark.parametrize("made", [tuple, np.array, lambda texts: np.array(texts, object)], ids=["tuple", "U", "object"])
+@pytest.mark.parametrize(
+    "made", [tuple, np.array, lambda texts: np.array(texts, object)], ids=["tuple", "U", "object"]
+)
 def test_arrays_of_strings_are_read_as_lists_are(made):
     texts = ["Wall St.", "b"]
-    assert np.array_equal(encode_characters(made(texts), length=10), encode_characters(texts, length=10))
+    assert np.array_equal(
+        encode_characters(made(texts), length=10), encode_characters(texts, length=10)
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 30])
-def test_more_rows_than_one_chunk_are_encoded_as_one_character_after_the_other(monkeypatch, rng, rows):
+def test_more_rows_than_one_chunk_are_encoded_as_one_character_after_the_other(
+    monkeypatch, rng, rows
+):
     monkeypatch.setattr(characters, "CHUNK", 7)
     texts = random_texts(rng, rows, 40)
     assert np.array_equal(encode_characters(texts, length=25), naive(texts, 25, AUTHORS))
@@ -127,7 +156,9 @@ def test_more_rows_than_one_chunk_are_encoded_as_one_character_after_the_other(m
 def test_decoding_gives_back_the_symbols_of_the_alphabet(alphabet):
     symbols = characters.ALPHABETS.get(alphabet, alphabet)
     texts = ["", symbols, symbols[::-1]]
-    assert decode_characters(encode_characters(texts, length=80, alphabet=alphabet), alphabet) == texts
+    assert (
+        decode_characters(encode_characters(texts, length=80, alphabet=alphabet), alphabet) == texts
+    )
 
 
 def test_decoding_shows_the_unknown_and_leaves_padding_out():
@@ -156,14 +187,17 @@ def test_no_text_changes_in_more_places_than_are_drawn_and_some_in_all():
         for rate in (0.1, 0.29, 0.34, 0.5):
             changed = (corrupt_characters(ids, rate, seed=0) != ids).sum(1)
             draws = int(rate * size)
-            # Drawn with replacement, each place is missed by all draws with the probability (1 - 1/n)^draws.
+            # Drawn with replacement, each place is missed by all draws with the probability (1 -
+            # 1/n)^draws.
             mean = size * (1 - (1 - 1 / size) ** draws) if size else 0
             assert changed.max() <= draws and abs(changed.mean() - mean) < 0.1
             if size <= 10:
                 assert changed.max() == draws
 
 
-@pytest.mark.parametrize(("first", "last", "kept"), [(1, 26, 1 / 26), (27, 69, 0)], ids=["letters", "no letters"])
+@pytest.mark.parametrize(
+    ("first", "last", "kept"), [(1, 26, 1 / 26), (27, 69, 0)], ids=["letters", "no letters"]
+)
 def test_at_rate_1_the_places_never_drawn_and_equal_letters_stay(rng, first, last, kept):
     ids = rng.integers(first, last + 1, (1000, 1000))
     changed = (corrupt_characters(ids, 1, seed=0) != ids).mean()
@@ -230,7 +264,9 @@ def test_nothing_can_be_corrupted(shape):
 # --- wrong inputs
 
 INTEGER = "`length` must be an integer >= 1. Received: length="
-ALPHABET = "`alphabet` must be 'authors' or 'zhang', or a string of distinct symbols. Received: alphabet="
+ALPHABET = (
+    "`alphabet` must be 'authors' or 'zhang', or a string of distinct symbols. Received: alphabet="
+)
 RATE = "`rate` must be a finite number >= 0 and <= 1. Received: rate="
 ONE_TEXT = "`texts` must be a list or an array of strings. Received: texts="
 IDS = [[1, 2]]
@@ -242,36 +278,96 @@ IDS = [[1, 2]]
         (lambda: encode_characters("abc"), TypeError, f"{ONE_TEXT}'abc'. Put one text in a list."),
         (lambda: encode_characters(None), TypeError, f"{ONE_TEXT}None"),
         (lambda: encode_characters(iter("abc")), TypeError, ONE_TEXT),
-        (lambda: encode_characters(["a", "b", 3]), TypeError, "`texts` must be strings. Received: 3 at position 2."),
+        (
+            lambda: encode_characters(["a", "b", 3]),
+            TypeError,
+            "`texts` must be strings. Received: 3 at position 2.",
+        ),
         (lambda: encode_characters(["a", b"b"]), TypeError, "Received: b'b' at position 1."),
-        (lambda: encode_characters(np.array([["a", "b"]])), TypeError, "Received: ['a', 'b'] at position 0."),
+        (
+            lambda: encode_characters(np.array([["a", "b"]])),
+            TypeError,
+            "Received: ['a', 'b'] at position 0.",
+        ),
         (lambda: encode_characters(np.array([1.5])), TypeError, "Received: 1.5 at position 0."),
         (lambda: encode_characters(["a"], 0), ValueError, f"{INTEGER}0"),
         (lambda: encode_characters(["a"], 2.5), TypeError, f"{INTEGER}2.5"),
         (lambda: encode_characters(["a"], alphabet="aba"), ValueError, f"{ALPHABET}'aba'"),
         (lambda: encode_characters(["a"], alphabet=""), ValueError, f"{ALPHABET}''"),
         (lambda: encode_characters([], alphabet="aba"), ValueError, f"{ALPHABET}'aba'"),
-        (lambda: encode_characters(["a"], alphabet=3), TypeError, "`alphabet` must be a string. Received: alphabet=3"),
-        (lambda: encode_characters(["a"], alphabet=["a", "b"]), TypeError, "Received: alphabet=['a', 'b']"),
+        (
+            lambda: encode_characters(["a"], alphabet=3),
+            TypeError,
+            "`alphabet` must be a string. Received: alphabet=3",
+        ),
+        (
+            lambda: encode_characters(["a"], alphabet=["a", "b"]),
+            TypeError,
+            "Received: alphabet=['a', 'b']",
+        ),
         (lambda: decode_characters(IDS, "aa"), ValueError, f"{ALPHABET}'aa'"),
-        (lambda: decode_characters([[1, 69], [2, 70]]), ValueError, "the id 70 at row 1, position 1."),
-        (lambda: decode_characters([[5]], "abc"), ValueError, "Ids must be in 0..4. Received: the id 5 at row 0"),
-        (lambda: decode_characters([[-1]]), ValueError, "Ids must be in 0..69. Received: the id -1 at row 0"),
-        (lambda: decode_characters([[1.0]]), TypeError, "Ids must be integers. Received: an array of float64"),
+        (
+            lambda: decode_characters([[1, 69], [2, 70]]),
+            ValueError,
+            "the id 70 at row 1, position 1.",
+        ),
+        (
+            lambda: decode_characters([[5]], "abc"),
+            ValueError,
+            "Ids must be in 0..4. Received: the id 5 at row 0",
+        ),
+        (
+            lambda: decode_characters([[-1]]),
+            ValueError,
+            "Ids must be in 0..69. Received: the id -1 at row 0",
+        ),
+        (
+            lambda: decode_characters([[1.0]]),
+            TypeError,
+            "Ids must be integers. Received: an array of float64",
+        ),
         (lambda: decode_characters(["abc"]), TypeError, "Use `encode_characters` on texts."),
-        (lambda: decode_characters([1]), ValueError, "Ids must have the shape (n, length). Received: (1,)"),
-        (lambda: decode_characters([[[1]]]), ValueError, "Ids must have the shape (n, length). Received: (1, 1, 1)"),
+        (
+            lambda: decode_characters([1]),
+            ValueError,
+            "Ids must have the shape (n, length). Received: (1,)",
+        ),
+        (
+            lambda: decode_characters([[[1]]]),
+            ValueError,
+            "Ids must have the shape (n, length). Received: (1, 1, 1)",
+        ),
         (lambda: corrupt_characters(IDS, -0.1), ValueError, f"{RATE}-0.1"),
         (lambda: corrupt_characters(IDS, 1.1), ValueError, f"{RATE}1.1"),
         (lambda: corrupt_characters(IDS, np.nan), ValueError, f"{RATE}nan"),
         (lambda: corrupt_characters(IDS, "x"), TypeError, f"{RATE}'x'"),
-        (lambda: corrupt_characters([[1.5]], 0.1), TypeError, "Ids must be integers. Received: an array of float64"),
+        (
+            lambda: corrupt_characters([[1.5]], 0.1),
+            TypeError,
+            "Ids must be integers. Received: an array of float64",
+        ),
         (lambda: corrupt_characters([[[1]]], 0.1), ValueError, "Received: (1, 1, 1)"),
-        (lambda: corrupt_characters([[1, -2]], 0.1), ValueError, "Ids must be at least 0. Received: the id -2 at row 0"),
-        (lambda: check_ids([[True]]), TypeError, "Ids must be integers. Received: an array of bool"),
+        (
+            lambda: corrupt_characters([[1, -2]], 0.1),
+            ValueError,
+            "Ids must be at least 0. Received: the id -2 at row 0",
+        ),
+        (
+            lambda: check_ids([[True]]),
+            TypeError,
+            "Ids must be integers. Received: an array of bool",
+        ),
         (lambda: check_ids(3), ValueError, "Ids must have the shape (n, length). Received: ()"),
-        (lambda: check_ids(IDS, length=3), ValueError, "Ids must have the shape (n, 3). Received: (1, 2)"),
-        (lambda: check_ids(IDS, 2), ValueError, "Received: the id 2 at row 0, position 1. `vocabulary_size` is 2."),
+        (
+            lambda: check_ids(IDS, length=3),
+            ValueError,
+            "Ids must have the shape (n, 3). Received: (1, 2)",
+        ),
+        (
+            lambda: check_ids(IDS, 2),
+            ValueError,
+            "Received: the id 2 at row 0, position 1. `vocabulary_size` is 2.",
+        ),
     ],
 )
 def test_a_wrong_input_is_named(call, error, words):

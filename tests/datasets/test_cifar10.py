@@ -1,4 +1,5 @@
-"""keras_euler.datasets.cifar10: constants, `resize`, `.npz` files and unknown files. The rest: test_cifar10_official.py."""
+"""keras_euler.datasets.cifar10: constants, `resize`, `.npz` files and unknown files. The rest:
+test_cifar10_official.py."""
 
 import re
 
@@ -8,7 +9,12 @@ import pytest
 from keras_euler.datasets import cifar10
 from tests.small_sets import small
 
-OFFICIAL = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
+OFFICIAL = (
+    "cifar-10-batches-py",
+    "cifar-10-batches-bin",
+    "cifar-10-python.tar.gz",
+    "cifar-10-binary.tar.gz",
+)
 
 
 def test_class_names_are_the_ten_of_cifar10():
@@ -18,7 +24,9 @@ def test_class_names_are_the_ten_of_cifar10():
 
 def test_mean_and_stddev_are_the_authors_in_units_of_pixels():
     np.testing.assert_allclose(cifar10.MEAN, np.multiply(255, (0.4914, 0.4822, 0.4465)), rtol=1e-15)
-    np.testing.assert_allclose(cifar10.STDDEV, np.multiply(255, (0.2023, 0.1994, 0.2010)), rtol=1e-15)
+    np.testing.assert_allclose(
+        cifar10.STDDEV, np.multiply(255, (0.2023, 0.1994, 0.2010)), rtol=1e-15
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 16, 32])
@@ -28,8 +36,12 @@ def test_a_resized_pixel_is_the_mean_of_a_square_rounded_half_to_even(size, rng)
     side = 32 // size
     expected = np.zeros((3, size, size, 3), int)
     for i, row, column, colour in np.ndindex(expected.shape):
-        square = images[i, row * side : (row + 1) * side, column * side : (column + 1) * side, colour]
-        expected[i, row, column, colour] = round(int(square.sum()) / side**2)  # Python rounds half to even
+        square = images[
+            i, row * side : (row + 1) * side, column * side : (column + 1) * side, colour
+        ]
+        expected[i, row, column, colour] = round(
+            int(square.sum()) / side**2
+        )  # Python rounds half to even
     resized = cifar10.resize(images, size)
     assert resized.dtype == np.uint8
     np.testing.assert_array_equal(resized, expected)
@@ -38,11 +50,36 @@ def test_a_resized_pixel_is_the_mean_of_a_square_rounded_half_to_even(size, rng)
 @pytest.mark.parametrize(
     ("images", "size", "error", "words"),
     [
-        (np.zeros((2, 32, 32, 3), "uint8"), 12, ValueError, "`size` must divide 32. Received: size=12. Pass 1, 2,"),
-        (np.zeros((2, 32, 32, 3), "uint8"), 64, ValueError, "`size` must divide 32. Received: size=64"),
-        (np.zeros((2, 32, 32, 3), "uint8"), 0, ValueError, "`size` must be an integer >= 1. Received: size=0"),
-        (np.zeros((2, 32, 32, 3), "uint8"), 8.0, TypeError, "`size` must be an integer >= 1. Received: size=8.0"),
-        (np.zeros((2, 32, 32, 3)), 8, ValueError, "`images` must be uint8 (n, 32, 32, 3). Received: float64 (2, 3"),
+        (
+            np.zeros((2, 32, 32, 3), "uint8"),
+            12,
+            ValueError,
+            "`size` must divide 32. Received: size=12. Pass 1, 2,",
+        ),
+        (
+            np.zeros((2, 32, 32, 3), "uint8"),
+            64,
+            ValueError,
+            "`size` must divide 32. Received: size=64",
+        ),
+        (
+            np.zeros((2, 32, 32, 3), "uint8"),
+            0,
+            ValueError,
+            "`size` must be an integer >= 1. Received: size=0",
+        ),
+        (
+            np.zeros((2, 32, 32, 3), "uint8"),
+            8.0,
+            TypeError,
+            "`size` must be an integer >= 1. Received: size=8.0",
+        ),
+        (
+            np.zeros((2, 32, 32, 3)),
+            8,
+            ValueError,
+            "`images` must be uint8 (n, 32, 32, 3). Received: float64 (2, 3",
+        ),
         (np.zeros((32, 32, 3), "uint8"), 8, ValueError, "Received: uint8 (32, 32, 3)"),
         (np.zeros((2, 3, 32, 32), "uint8"), 8, ValueError, "Received: uint8 (2, 3, 32, 32)"),
         ([[1]], 8, ValueError, "Received: list"),
@@ -53,7 +90,9 @@ def test_resize_refuses_what_it_cannot_divide_into_squares(images, size, error, 
         cifar10.resize(images, size)
 
 
-@pytest.mark.parametrize("labels", [np.array([3, 1, 9, 0]), np.array([[3], [1], [9], [0]], "uint8")])
+@pytest.mark.parametrize(
+    "labels", [np.array([3, 1, 9, 0]), np.array([[3], [1], [9], [0]], "uint8")]
+)
 def test_an_npz_file_of_any_number_of_images_is_read(tmp_path, labels):
     arrays = small(y_train=labels)
     np.savez_compressed(tmp_path / "small.npz", **arrays)
@@ -66,13 +105,29 @@ def test_an_npz_file_of_any_number_of_images_is_read(tmp_path, labels):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"y_test": None}, "must hold the arrays x_train, y_train, x_test, y_test. Received: x_train, y_train, x_test"),
-        ({"x_train": np.zeros((4, 32, 32, 3))}, "train: images must be uint8 (n, 32, 32, 3), n > 0. Received: float64"),
-        ({"x_test": np.zeros((2, 3, 32, 32), "uint8")}, "test: images must be uint8 (n, 32, 32, 3)"),
-        ({"x_test": np.zeros((0, 32, 32, 3), "uint8"), "y_test": np.zeros(0, int)}, "Received: uint8 (0, 32, 32, 3)"),
+        (
+            {"y_test": None},
+            "must hold the arrays x_train, y_train, x_test, y_test. Received: x_train, y_train, "
+            "x_test",
+        ),
+        (
+            {"x_train": np.zeros((4, 32, 32, 3))},
+            "train: images must be uint8 (n, 32, 32, 3), n > 0. Received: float64",
+        ),
+        (
+            {"x_test": np.zeros((2, 3, 32, 32), "uint8")},
+            "test: images must be uint8 (n, 32, 32, 3)",
+        ),
+        (
+            {"x_test": np.zeros((0, 32, 32, 3), "uint8"), "y_test": np.zeros(0, int)},
+            "Received: uint8 (0, 32, 32, 3)",
+        ),
         ({"x_test": np.array([None])}, "cannot be read as an .npz file of plain arrays"),
         ({"y_train": np.arange(3)}, "train: labels must be 4 integers. Received: int64 (3,)"),
-        ({"y_train": np.eye(4, dtype=int)}, "train: labels must be 4 integers. Received: int64 (4, 4)"),
+        (
+            {"y_train": np.eye(4, dtype=int)},
+            "train: labels must be 4 integers. Received: int64 (4, 4)",
+        ),
         ({"y_train": np.arange(4.0)}, "train: labels must be 4 integers. Received: float64 (4,)"),
         ({"y_train": np.arange(4) + 7}, "train: labels must be in 0..9. Received: 7..10"),
         ({"y_test": np.arange(2) - 1}, "test: labels must be in 0..9. Received: -1..0"),
@@ -94,7 +149,9 @@ def test_a_damaged_npz_file_is_named(tmp_path):
     flipped = whole[:300] + bytes([whole[300] ^ 255]) + whole[301:]
     for content in (whole[:-50], flipped, b"", b"no archive", (tmp_path / "one.npy").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cut.npz cannot be read as an .npz file of plain arrays") as raised:
+        with pytest.raises(
+            ValueError, match=r"cut.npz cannot be read as an .npz file of plain arrays"
+        ) as raised:
             cifar10.load_data(path)
         assert raised.value.__cause__ is not None
 
@@ -115,5 +172,7 @@ def test_a_folder_or_file_of_an_unknown_kind_lists_what_was_looked_for(tmp_path)
 
 
 def test_data_dir_must_be_a_path():
-    with pytest.raises(TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"):
+    with pytest.raises(
+        TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"
+    ):
         cifar10.load_data(3)

@@ -1,4 +1,5 @@
-"""keras_euler.datasets.cifar10: the official folders and archives, their pickles and binary files."""
+"""keras_euler.datasets.cifar10: the official folders and archives, their pickles and binary
+files."""
 
 import codecs
 import os
@@ -18,7 +19,12 @@ def assert_official(official, splits):
     (x_train, y_train), (x_test, y_test) = splits
     assert (x_train.shape, x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
     assert (x_test.shape, x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
-    assert (y_train.shape, y_train.dtype, y_test.shape, y_test.dtype) == ((50_000,), np.int64, (10_000,), np.int64)
+    assert (y_train.shape, y_train.dtype, y_test.shape, y_test.dtype) == (
+        (50_000,),
+        np.int64,
+        (10_000,),
+        np.int64,
+    )
     for file in range(6):
         x, y = (x_test, y_test) if file == 5 else (x_train[ROWS * file :], y_train[ROWS * file :])
         assert np.array_equal(y[:ROWS], (np.arange(ROWS) + file) % 10)
@@ -32,7 +38,9 @@ def test_the_official_folder_is_read_plane_by_plane(official):
 
 
 def test_a_folder_that_holds_the_official_folder_may_be_given_as_a_string(official):
-    assert_official(official, cifar10.load_data(str(official.root)))  # it holds both; the pickles come first
+    assert_official(
+        official, cifar10.load_data(str(official.root))
+    )  # it holds both; the pickles come first
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
@@ -40,12 +48,15 @@ def test_the_official_archive_is_read_without_unpacking(official, tmp_path, kind
     with tarfile.open(tmp_path / ARCHIVES[kind], "w:gz", compresslevel=1) as archive:
         for name in sorted(os.listdir(official.folder(kind)), reverse=True):
             archive.add(official.folder(kind) / name, f"{official.folders[kind]}/{name}")
-    assert_official(official, cifar10.load_data(tmp_path / ARCHIVES[kind] if kind == "py" else tmp_path))
+    assert_official(
+        official, cifar10.load_data(tmp_path / ARCHIVES[kind] if kind == "py" else tmp_path)
+    )
     assert os.listdir(tmp_path) == [ARCHIVES[kind]]
 
 
 def test_batches_written_by_python_3_are_read_too(official, with_file):
-    """In protocol 2, Python 3 writes bytes as calls of `_codecs.encode`; protocol 4 is its default."""
+    """In protocol 2, Python 3 writes bytes as calls of `_codecs.encode`; protocol 4 is its
+    default."""
     contents = []
     for file, protocol in ((0, 2), (5, 4)):
         data, labels = official.batch(file)
@@ -63,13 +74,21 @@ LABELS = [0] * ROWS
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
-        ("bin", bytes(ROWS * 3073 - 1), "Expected 30,730,000 bytes (10,000 rows of 3,073). Received 30,729,999 bytes"),
+        (
+            "bin",
+            bytes(ROWS * 3073 - 1),
+            "Expected 30,730,000 bytes (10,000 rows of 3,073). Received 30,729,999 bytes",
+        ),
         ("bin", bytes(ROWS * 3073 + 1), "Received 30,730,001 bytes"),
         ("bin", b"", "Received 0 bytes"),
         ("bin", bytes([10]) + bytes(ROWS * 3073 - 1), "labels must be in 0..9. Received: 0..10"),
         ("py", b"", "cannot be read as a pickle of a CIFAR-10 batch: EOFError"),
         ("py", b"<html>not found</html>", "cannot be read as a pickle of a CIFAR-10 batch"),
-        ("py", pickle.dumps({"data": PIXELS[:1], "labels": LABELS})[:-9], "cannot be read as a pickle"),
+        (
+            "py",
+            pickle.dumps({"data": PIXELS[:1], "labels": LABELS})[:-9],
+            "cannot be read as a pickle",
+        ),
         ("py", [1, 2], "must hold a dictionary with the keys data and labels. Received: list"),
         ("py", {"data": PIXELS}, "must hold a dictionary with the keys data and labels"),
         ("py", {"data": PIXELS[1:], "labels": LABELS}, "Received: uint8 (9999, 3072)"),
@@ -112,8 +131,17 @@ class Reduced:
     ("wrap", "refused"),
     [
         (lambda victim: Reduced(os.makedirs, victim), "os.makedirs"),
-        (lambda victim: {"data": Reduced(exec, f"import os; os.mkdir({victim!r})"), "labels": []}, "builtins.exec"),
-        (lambda victim: np.array([Reduced(os.mkdir, victim)], dtype=object), f"{os.mkdir.__module__}.mkdir"),
+        (
+            lambda victim: {
+                "data": Reduced(exec, f"import os; os.mkdir({victim!r})"),
+                "labels": [],
+            },
+            "builtins.exec",
+        ),
+        (
+            lambda victim: np.array([Reduced(os.mkdir, victim)], dtype=object),
+            f"{os.mkdir.__module__}.mkdir",
+        ),
         (lambda victim: Reduced(np.memmap, victim, "uint8", "w+", 0, (1,)), "numpy.memmap"),
     ],
 )
@@ -132,7 +160,9 @@ def test_code_in_a_pickle_is_refused_and_never_runs(with_file, tmp_path, wrap, r
 
 def test_a_pickle_can_reach_no_codec_but_text_encodings(with_file):
     with pytest.raises(ValueError, match=r"data_batch_1 cannot be read"):
-        cifar10.load_data(with_file("py", "data_batch_1", pickle.dumps(Reduced(codecs.encode, "a", "rot13"))))
+        cifar10.load_data(
+            with_file("py", "data_batch_1", pickle.dumps(Reduced(codecs.encode, "a", "rot13")))
+        )
 
 
 def test_a_damaged_archive_is_named(official, tmp_path):
@@ -142,7 +172,9 @@ def test_a_damaged_archive_is_named(official, tmp_path):
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"no archive"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"cifar-10-binary.tar.gz cannot be read as a gzipped tar archive"):
+        with pytest.raises(
+            ValueError, match=r"cifar-10-binary.tar.gz cannot be read as a gzipped tar archive"
+        ):
             cifar10.load_data(path)
     path.write_bytes(whole)
     with pytest.raises(ValueError, match=r"cifar-10-binary.tar.gz lacks data_batch_2.bin"):

@@ -31,7 +31,9 @@ def test_any_size_and_any_number_of_classes_can_be_made():
 def test_the_same_seed_gives_the_same_set_and_another_seed_another():
     (x, y), (x_test, y_test) = synthetic.images(50, 50, seed=3)
     (same_x, same_y), (same_x_test, same_y_test) = synthetic.images(50, 50, seed=3)
-    assert all(map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test)))
+    assert all(
+        map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test))
+    )
     (other_x, other_y), _ = synthetic.images(50, 50, seed=4)
     assert not np.array_equal(x, other_x)
     assert not np.array_equal(y, other_y)
@@ -64,14 +66,17 @@ def test_a_linear_model_on_the_pixels_or_the_mean_colour_is_poor():
 
 
 def test_the_texture_that_made_an_image_can_be_found_in_it():
-    """A classifier that knows the textures tries every shift and mirroring and takes the best match."""
+    """A classifier that knows the textures tries every shift and mirroring and takes the best
+    match."""
     _, (x, y) = synthetic.images(1, 100)
     for augment in (lambda x: x, lambda x: x[:, :, ::-1], lambda x: np.roll(x, (4, -3), (1, 2))):
         assert (_matched_classes(augment(x)) == y).mean() > 0.8
 
 
 def test_an_image_has_at_least_8_pixels_a_side():
-    with pytest.raises(ValueError, match=r"`image_size` must be an integer >= 8. Received: image_size=7"):
+    with pytest.raises(
+        ValueError, match=r"`image_size` must be an integer >= 8. Received: image_size=7"
+    ):
         synthetic.images(image_size=7)
 
 
@@ -80,8 +85,18 @@ def test_an_image_has_at_least_8_pixels_a_side():
 
 def test_shapes_and_dtypes_of_texts_are_those_of_ag_news():
     (x_train, y_train), (x_test, y_test) = synthetic.texts(num_train=30, num_test=20)
-    assert (x_train.shape, x_train.dtype, x_test.shape, x_test.dtype) == ((30,), object, (20,), object)
-    assert (y_train.shape, y_train.dtype, y_test.shape, y_test.dtype) == ((30,), np.int64, (20,), np.int64)
+    assert (x_train.shape, x_train.dtype, x_test.shape, x_test.dtype) == (
+        (30,),
+        object,
+        (20,),
+        object,
+    )
+    assert (y_train.shape, y_train.dtype, y_test.shape, y_test.dtype) == (
+        (30,),
+        np.int64,
+        (20,),
+        np.int64,
+    )
     assert all(type(text) is str for text in (*x_train, *x_test))
 
 
@@ -97,7 +112,9 @@ def test_texts_are_12_to_24_words_of_lower_case_letters_and_all_different():
 def test_the_same_seed_gives_the_same_texts_and_another_seed_others():
     (x, y), (x_test, y_test) = synthetic.texts(50, 50, seed=3)
     (same_x, same_y), (same_x_test, same_y_test) = synthetic.texts(50, 50, seed=3)
-    assert all(map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test)))
+    assert all(
+        map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test))
+    )
     (other_x, other_y), _ = synthetic.texts(50, 50, seed=4)
     assert not set(x) & set(other_x)
     assert not np.array_equal(y, other_y)
@@ -123,7 +140,9 @@ def test_a_keyword_is_an_anagram_of_one_of_every_other_class(num_classes):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_linear_model_on_the_counts_of_characters_is_poor(seed):
     (x, y), (x_test, y_test) = synthetic.texts(seed=seed)
-    counts, counts_test = (np.array([[text.count(c) for c in LETTERS] for text in split]) for split in (x, x_test))
+    counts, counts_test = (
+        np.array([[text.count(c) for c in LETTERS] for text in split]) for split in (x, x_test)
+    )
     a, b = (np.c_[np.ones(len(z)), z] for z in (counts, counts_test))
     weights = np.linalg.lstsq(a, np.eye(4)[y], rcond=None)[0]
     assert ((b @ weights).argmax(1) == y_test).mean() < 0.4  # chance is 0.25
@@ -133,9 +152,12 @@ def test_a_linear_model_on_the_counts_of_characters_is_poor(seed):
 def test_who_knows_the_keywords_finds_the_class(num_classes):
     _, (x, y) = synthetic.texts(1, 500, num_classes)
     keywords = [set(words) for words in _keywords(num_classes)]
-    found = np.array([[sum(word in own for word in text.split()) for own in keywords] for text in x])
+    found = np.array(
+        [[sum(word in own for word in text.split()) for own in keywords] for text in x]
+    )
     assert (found.argmax(1) == y).mean() > 0.9
-    # Two to four of the class' own and one of another, but for the chance that a common word is a keyword.
+    # Two to four of the class' own and one of another, but for the chance that a common word is a
+    # keyword.
     assert ((found.sum(1) >= 3) & (found.sum(1) <= 5)).mean() > 0.99
     assert (np.sort(found)[:, -2] == 1).mean() > 0.99
 
@@ -160,11 +182,27 @@ def test_numpys_global_generator_is_left_alone():
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        ({"num_train": 0}, ValueError, "`num_train` must be an integer >= 1. Received: num_train=0"),
+        (
+            {"num_train": 0},
+            ValueError,
+            "`num_train` must be an integer >= 1. Received: num_train=0",
+        ),
         ({"num_test": -1}, ValueError, "`num_test` must be an integer >= 1. Received: num_test=-1"),
-        ({"num_train": 2.5}, TypeError, "`num_train` must be an integer >= 1. Received: num_train=2.5"),
-        ({"num_classes": 1}, ValueError, "`num_classes` must be an integer >= 2. Received: num_classes=1"),
-        ({"num_classes": 257}, ValueError, "`num_classes` must be at most 256. Received: num_classes=257"),
+        (
+            {"num_train": 2.5},
+            TypeError,
+            "`num_train` must be an integer >= 1. Received: num_train=2.5",
+        ),
+        (
+            {"num_classes": 1},
+            ValueError,
+            "`num_classes` must be an integer >= 2. Received: num_classes=1",
+        ),
+        (
+            {"num_classes": 257},
+            ValueError,
+            "`num_classes` must be at most 256. Received: num_classes=257",
+        ),
         ({"seed": -1}, ValueError, "`seed` must be an integer >= 0. Received: seed=-1"),
         ({"seed": None}, TypeError, "`seed` must be an integer >= 0. Received: seed=None"),
     ],
@@ -176,7 +214,8 @@ def test_a_bad_argument_is_named(make, wrong, error, words):
 
 
 def _linear_accuracy(x, y, x_test, y_test, penalty=10.0):
-    """Return the test accuracy of the better of two linear models: ridge regression to one-hot labels, and nearest class mean."""
+    """Return the test accuracy of the better of two linear models: ridge regression to one-hot
+    labels, and nearest class mean."""
     mean, std = x.mean(0), x.std(0)
     a, b = (np.c_[(z - mean) / std, np.ones(len(z))] for z in (x, x_test))
     kernel = a @ a.T + penalty * a.shape[1] / 100 * np.eye(len(a))
@@ -194,7 +233,9 @@ def _matched_classes(x):
     folded -= folded.mean((1, 2), keepdims=True)
     scores = []
     for mirrored in (folded, folded[:, :, ::-1]):
-        product = np.fft.fft2(mirrored, axes=(1, 2))[:, None] * np.fft.fft2(textures, axes=(1, 2)).conj()
+        product = (
+            np.fft.fft2(mirrored, axes=(1, 2))[:, None] * np.fft.fft2(textures, axes=(1, 2)).conj()
+        )
         scores.append(np.fft.ifft2(product.sum(-1), axes=(2, 3)).real.max((2, 3)))
     return np.maximum(*scores).argmax(1)
 

@@ -18,11 +18,18 @@ from tests.small_sets import small
 def fake_tfds(fake_tfds):
     """Replace TensorFlow Datasets by a fake with a few images."""
     arrays = small()
-    fake_tfds.hold(**{name: {"image": arrays[f"x_{name}"], "label": arrays[f"y_{name}"]} for name in ("train", "test")})
+    fake_tfds.hold(
+        **{
+            name: {"image": arrays[f"x_{name}"], "label": arrays[f"y_{name}"]}
+            for name in ("train", "test")
+        }
+    )
     return fake_tfds
 
 
-def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(fake_tfds, tfds_folder, tmp_path):
+def test_a_tfds_folder_may_be_given_by_its_root_its_set_or_its_newest_version(
+    fake_tfds, tfds_folder, tmp_path
+):
     tfds_folder(tmp_path, version="3.0.2")
     newest = tfds_folder(tmp_path, version="3.0.10")
     for data_dir in (tmp_path, tmp_path / "cifar10", newest):
@@ -40,7 +47,9 @@ def test_tensorflow_leaves_the_gpu_alone_unless_it_is_the_backend(fake_tfds, tfd
 
 def test_a_tfds_split_that_is_cut_off_is_named(fake_tfds, tfds_folder, tmp_path):
     fake_tfds.counts["test"].num_examples = 3
-    with pytest.raises(ValueError, match=r"3.0.2 cannot be read .* Expected 3 test rows. Received: 2"):
+    with pytest.raises(
+        ValueError, match=r"3.0.2 cannot be read .* Expected 3 test rows. Received: 2"
+    ):
         cifar10.load_data(tfds_folder(tmp_path))
 
 
@@ -73,11 +82,16 @@ def test_without_a_network_the_error_comes_before_any_retry(fake_tfds, tmp_path,
     cifar10.load_data()  # prepared before
     fake_tfds.asked.clear()
     fake_tfds.builder.data_dir = tmp_path / "none"
-    words = r"could not be downloaded \(www.cs.toronto.edu cannot be reached\). Pass `data_dir`, .* or take `datasets.synthetic`"
+    words = (
+        r"could not be downloaded \(www.cs.toronto.edu cannot be reached\). Pass `data_dir`, "
+        r".* or take `datasets.synthetic`"
+    )
     with pytest.raises(OSError, match=words):
         cifar10.load_data()
     assert "download" not in fake_tfds.asked
-    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"https": "proxy"})  # which resolves names itself
+    monkeypatch.setattr(
+        urllib.request, "getproxies", lambda: {"https": "proxy"}
+    )  # which resolves names itself
     cifar10.load_data()
 
 
@@ -99,8 +113,13 @@ def test_the_real_images_have_the_known_counts_and_colours():
     (x_train, y_train), (x_test, y_test) = cifar10.load_data(root)
     assert (x_train.shape, x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
     assert (x_test.shape, x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
-    assert np.bincount(y_train).tolist() == [5000] * 10 and np.bincount(y_test).tolist() == [1000] * 10
-    # The known mean of the training pixels; the copy here may be recompressed as JPEG, which shifts colours a little.
-    np.testing.assert_allclose(x_train[::5].mean((0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=0.01)
+    assert (
+        np.bincount(y_train).tolist() == [5000] * 10 and np.bincount(y_test).tolist() == [1000] * 10
+    )
+    # The known mean of the training pixels; the copy here may be recompressed as JPEG, which shifts
+    # colours a little.
+    np.testing.assert_allclose(
+        x_train[::5].mean((0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=0.01
+    )
     (names,) = root.glob("cifar10/*/label.labels.txt")
     assert tuple(names.read_text().split()) == cifar10.CLASS_NAMES

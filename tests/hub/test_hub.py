@@ -1,4 +1,5 @@
-"""The KerasHub models: the same numbers as the networks, presets saved, found and loaded, raw inputs."""
+"""The KerasHub models: the same numbers as the networks, presets saved, found and loaded, raw
+inputs."""
 
 import json
 import warnings
@@ -21,7 +22,9 @@ ARRAY = keras.ops.convert_to_numpy
 NAME = "euler_resnet_20_cifar10"
 TEXTS = ["Wall St. Bears Claw Back", "Goal! 3:1", "", "x" * 200]
 # Of TensorFlow Text and KerasHub's pipelines, and of Keras where an optimizer is new; none of ours.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
+)
 SMALL = dict(depth=9, sequence_length=64, widths=(8, 16, 24, 32))
 
 
@@ -58,7 +61,9 @@ def test_text_classifier_is_the_network_of_the_core(text_classifier):
     core = vdcnn(h=0.3)
     core.set_weights(text_classifier.get_weights())
     expected = keras_euler.CharacterClassifier(core).predict(TEXTS, verbose=0)
-    np.testing.assert_allclose(text_classifier.predict(TEXTS, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        text_classifier.predict(TEXTS, verbose=0), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_image_preset_is_found_by_kerashub(classifier, tmp_path, rng):
@@ -93,32 +98,54 @@ def test_raw_inputs_are_trained_and_evaluated(classifier, text_classifier, rng):
         assert loss > 0 and 0 <= accuracy <= 1
 
 
-@pytest.mark.parametrize("make", [tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()])
+@pytest.mark.parametrize(
+    "make", [tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()]
+)
 def test_any_container_is_trained_and_evaluated(make, classifier, text_classifier, rng):
     labels = [0, 1, 2, 3]
     for task, x in ((classifier, images(rng)), (text_classifier, TEXTS)):
         expected = task.evaluate(x, np.array(labels), verbose=0)
-        np.testing.assert_allclose(task.evaluate(make(list(x)), make(labels), verbose=0), expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            task.evaluate(make(list(x)), make(labels), verbose=0), expected, rtol=1e-5
+        )
         task.fit(make(list(x)), make(labels), verbose=0)
 
 
 def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
     tf = pytest.importorskip("tensorflow")
     for task, x, num_classes in ((classifier, images(rng), 5), (text_classifier, TEXTS, 4)):
-        for y in ([0, 1, 2, 99], np.array([0, 1, 2, np.nan]), pd.Series([0, 1, None, 3], dtype="Int64")):
-            with pytest.raises(ValueError, match=rf"^Labels must be whole numbers in 0..{num_classes - 1}. Received: "):
+        for y in (
+            [0, 1, 2, 99],
+            np.array([0, 1, 2, np.nan]),
+            pd.Series([0, 1, None, 3], dtype="Int64"),
+        ):
+            with pytest.raises(
+                ValueError,
+                match=rf"^Labels must be whole numbers in 0..{num_classes - 1}. Received: ",
+            ):
                 task.fit(x, y, verbose=0)
         with pytest.raises(ValueError, match=r"^Labels must be whole numbers"):
-            task.evaluate(tf.data.Dataset.from_tensor_slices((x, [0, 1, 2, -1])).batch(2), verbose=0)
+            task.evaluate(
+                tf.data.Dataset.from_tensor_slices((x, [0, 1, 2, -1])).batch(2), verbose=0
+            )
 
 
 def test_images_are_not_scaled_twice(classifier, rng):
     tf = pytest.importorskip("tensorflow")
     x = images(rng) / 255
-    for enter in (classifier.predict, lambda x: classifier.fit(x, np.zeros(4)), classifier.predict_on_batch):
-        with pytest.raises(ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"):
+    for enter in (
+        classifier.predict,
+        lambda x: classifier.fit(x, np.zeros(4)),
+        classifier.predict_on_batch,
+    ):
+        with pytest.raises(
+            ValueError,
+            match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64",
+        ):
             enter(x)
-    with pytest.raises(ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"):
+    with pytest.raises(
+        ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"
+    ):
         classifier.predict(tf.data.Dataset.from_tensor_slices(x).batch(2), verbose=0)
     whole = hub.EulerResNetImageClassifier(classifier.backbone, 5)
     assert whole.predict(x, verbose=0).shape == (4, 5)  # no preprocessor scales them
@@ -147,13 +174,21 @@ def test_names_of_the_zoo(name, rng):
     preset = keras_euler.list_presets()[name]
     is_image = preset.network == "EulerResNet"
     task_class = hub.EulerResNetImageClassifier if is_image else hub.EulerVDCNNTextClassifier
-    task, trained, x = task_class.from_preset(name), preset.load(), images(rng) if is_image else TEXTS
-    np.testing.assert_allclose(task.predict(x, verbose=0), trained.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
+    task, trained, x = (
+        task_class.from_preset(name),
+        preset.load(),
+        images(rng) if is_image else TEXTS,
+    )
+    np.testing.assert_allclose(
+        task.predict(x, verbose=0), trained.predict(x, verbose=0), rtol=1e-3, atol=1e-3
+    )
     new = task_class.from_preset(name, num_classes=3)
     assert new.predict(x, verbose=0).shape == (4, 3)
     np.testing.assert_array_equal(new.backbone.get_weights()[0], task.backbone.get_weights()[0])
     other = hub.EulerVDCNNBackbone if is_image else hub.EulerResNetBackbone
-    with pytest.raises(ValueError, match=f"The preset '{name}' is an {preset.network}. Received: {other.__name__}"):
+    with pytest.raises(
+        ValueError, match=f"The preset '{name}' is an {preset.network}. Received: {other.__name__}"
+    ):
         other.from_preset(name)
 
 
@@ -168,11 +203,19 @@ def test_backbone_without_weights_and_in_another_precision():
 
 
 def test_config_gives_the_backbone_back():
-    settings = dict(norm=None, trainable_h="scalar", widths=(4, 8, 8), kernel_initializer="he_normal", trainable=False)
+    settings = dict(
+        norm=None,
+        trainable_h="scalar",
+        widths=(4, 8, 8),
+        kernel_initializer="he_normal",
+        trainable=False,
+    )
     settings |= dict(scheme="heun", skip=0.5, drop_path=0.25)
     backbone = hub.EulerResNetBackbone(14, h="1/L", image_shape=(16, 16, 1), name="own", **settings)
     again = hub.EulerResNetBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
-    assert again.get_config() == backbone.get_config() and again.name == "own" and not again.trainable
+    assert (
+        again.get_config() == backbone.get_config() and again.name == "own" and not again.trainable
+    )
     assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
 
 
@@ -193,7 +236,10 @@ def test_preset_and_file_keep_what_was_changed_on_the_backbones_layers(text_clas
     ):
         np.testing.assert_array_equal(again.predict(TEXTS, verbose=0), expected)
         assert [weight.path for weight in again.trainable_weights] == trained
-        assert again.backbone.get_config()["replaced_layers"].keys() == backbone.get_config()["replaced_layers"].keys()
+        assert (
+            again.backbone.get_config()["replaced_layers"].keys()
+            == backbone.get_config()["replaced_layers"].keys()
+        )
 
 
 def test_preset_of_another_version_is_refused(classifier, tmp_path):
@@ -201,7 +247,10 @@ def test_preset_of_another_version_is_refused(classifier, tmp_path):
     for file in ("config.json", "task.json"):
         text = (tmp_path / file).read_text()
         (tmp_path / file).write_text(text.replace('"preactivation"', '"postactivation"'))
-    message = f"EulerResNetBackbone of keras_euler {keras_euler.__version__} has no postactivation.*another version"
+    message = (
+        f"EulerResNetBackbone of keras_euler {keras_euler.__version__} has no "
+        f"postactivation.*another version"
+    )
     for kind in (keras_hub.models.ImageClassifier, keras_hub.models.Backbone):
         with pytest.raises(ValueError, match=message):
             kind.from_preset(str(tmp_path))
@@ -212,21 +261,34 @@ def test_task_of_another_version_is_refused(text_classifier, tmp_path):
     task = json.loads((tmp_path / "task.json").read_text())
     task["config"]["future"] = 1
     (tmp_path / "task.json").write_text(json.dumps(task))
-    with pytest.raises(ValueError, match="EulerVDCNNTextClassifier of keras_euler .* has no future"):
+    with pytest.raises(
+        ValueError, match="EulerVDCNNTextClassifier of keras_euler .* has no future"
+    ):
         keras_hub.models.TextClassifier.from_preset(str(tmp_path))
 
 
 def test_arguments_of_the_backbone_and_unknown_ones(rng):
     task = hub.EulerResNetImageClassifier.from_preset(NAME, image_shape=(64, 64, 3))
     assert task.backbone.image_shape == (64, 64, 3)
-    assert task.predict(rng.integers(0, 256, (2, 40, 40, 3)).astype("uint8"), verbose=0).shape == (2, 10)
+    assert task.predict(rng.integers(0, 256, (2, 40, 40, 3)).astype("uint8"), verbose=0).shape == (
+        2,
+        10,
+    )
     texts = hub.EulerVDCNNTextClassifier.from_preset("euler_vdcnn_9_ag_news", sequence_length=128)
-    assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (4, 4)
+    assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (
+        4,
+        4,
+    )
     with pytest.raises(ValueError, match="Received: h=0.5, the weights have 0.1"):
         hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
-    with pytest.raises(TypeError, match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes"):
+    with pytest.raises(
+        TypeError,
+        match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes",
+    ):
         hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
-    with pytest.raises(ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. Pass one of {NAME}"):
+    with pytest.raises(
+        ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. Pass one of {NAME}"
+    ):
         hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")
 
 
@@ -238,7 +300,9 @@ def test_trained_weights_are_not_put_into_another_network():
     assert NAME in hub.EulerResNetImageClassifier.presets
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there")
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there"
+)
 def test_preset_in_another_data_format(classifier, tmp_path, rng):
     x = images(rng)
     expected = classifier.predict(x, verbose=0)
@@ -251,9 +315,13 @@ def test_preset_in_another_data_format(classifier, tmp_path, rng):
 def test_bad_arguments():
     preprocessor = hub.EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
     small = hub.EulerVDCNNBackbone(**{**SMALL, "vocabulary_size": 20})
-    with pytest.raises(ValueError, match="must give 64 ids below 20, .* Received: one of 64 ids below 70"):
+    with pytest.raises(
+        ValueError, match="must give 64 ids below 20, .* Received: one of 64 ids below 70"
+    ):
         hub.EulerVDCNNTextClassifier(small, 4, preprocessor=preprocessor)
-    with pytest.raises(TypeError, match="`backbone` must be an EulerVDCNNBackbone. Received: EulerResNetBackbone"):
+    with pytest.raises(
+        TypeError, match="`backbone` must be an EulerVDCNNBackbone. Received: EulerResNetBackbone"
+    ):
         hub.EulerVDCNNTextClassifier(hub.EulerResNetBackbone(8), 4)
     with pytest.raises(TypeError, match="`backbone` must be an EulerResNetBackbone. Received: str"):
         hub.EulerResNetImageClassifier("backbone", 4)

@@ -11,10 +11,15 @@ ARRAY = keras.ops.convert_to_numpy
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(("shape", "axis"), [((6, 4, 5, 3), -1), ((6, 3, 4, 5), 1), ((9, 3), -1), ((6, 7, 3), -1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((6, 4, 5, 3), -1), ((6, 3, 4, 5), 1), ((9, 3), -1), ((6, 7, 3), -1)]
+)
 def test_equals_its_plain_keras_twin(shape, axis, training, rng):
     x, target = rng.normal(2, 3, size=(2, *shape)).astype("float32")
-    layers = [BatchNormalization(axis), keras.layers.BatchNormalization(axis, momentum=0.9, epsilon=1e-5)]
+    layers = [
+        BatchNormalization(axis),
+        keras.layers.BatchNormalization(axis, momentum=0.9, epsilon=1e-5),
+    ]
     values = [rng.uniform(0.5, 1.5, size=3) for _ in range(4)]
     results = []
     for layer in layers:
@@ -36,7 +41,9 @@ def test_gradient_reaches_the_input_as_through_the_twin(rng):
     x, target = rng.normal(size=(2, 32, 4)).astype("float32")
     kernels = []
     for norm in (BatchNormalization(), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)):
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, kernel_initializer="identity"), norm])
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(4, kernel_initializer="identity"), norm]
+        )
         model.compile(keras.optimizers.SGD(0.5), "mse")
         model.fit(x, target, batch_size=32, epochs=3, verbose=0)
         kernels.append(model.get_weights()[0])
@@ -49,7 +56,9 @@ def test_moving_statistics_are_the_biased_ones_at_momentum_0_9(rng):
     layer = BatchNormalization()
     layer(x, training=True)
     np.testing.assert_allclose(ARRAY(layer.moving_mean), 0.1 * x.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(ARRAY(layer.moving_variance), 0.9 + 0.1 * x.var(0), rtol=1e-5)  # not n / (n - 1) of it
+    np.testing.assert_allclose(
+        ARRAY(layer.moving_variance), 0.9 + 0.1 * x.var(0), rtol=1e-5
+    )  # not n / (n - 1) of it
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -58,25 +67,44 @@ def test_mixed_precision(policy, rng):
     layer = BatchNormalization(dtype=policy)
     y = layer(x, training=True)
     assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
-    np.testing.assert_allclose(ARRAY(keras.ops.cast(y, "float32")), (x - x.mean(0)) / x.std(0), atol=0.05)
+    np.testing.assert_allclose(
+        ARRAY(keras.ops.cast(y, "float32")), (x - x.mean(0)) / x.std(0), atol=0.05
+    )
     assert {weight.dtype for weight in layer.weights} == {"float32"}
 
 
 @pytest.mark.parametrize(
     ("shape", "axis"),
-    [((1, 3), -1), ((1, 1, 1, 3), -1), ((1, 3, 1, 1), 1), ((1, 1, 3), -1), ((0, 3), -1), ((0, 2, 2, 3), -1),
-     ((2, 3, 4), 0), ((2, 3, 4), 1), ((2, 3, 4, 5), -2), ((2, 2, 2, 2, 3), -1), ((2, 1), -1)],
-)  # fmt: skip
+    [
+        ((1, 3), -1),
+        ((1, 1, 1, 3), -1),
+        ((1, 3, 1, 1), 1),
+        ((1, 1, 3), -1),
+        ((0, 3), -1),
+        ((0, 2, 2, 3), -1),
+        ((2, 3, 4), 0),
+        ((2, 3, 4), 1),
+        ((2, 3, 4, 5), -2),
+        ((2, 2, 2, 2, 3), -1),
+        ((2, 1), -1),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
 def test_every_shape_that_keras_normalizes(shape, axis, rng):
     """This covers batches of one value per channel, empty batches and every axis."""
     x = rng.normal(2, 3, size=shape).astype("float32")
     for training in (False, True):
         outcomes = []
-        for layer in (BatchNormalization(axis), keras.layers.BatchNormalization(axis, momentum=0.9, epsilon=1e-5)):
+        for layer in (
+            BatchNormalization(axis),
+            keras.layers.BatchNormalization(axis, momentum=0.9, epsilon=1e-5),
+        ):
             layer.build(shape)
             layer.set_weights(
-                [value + np.zeros_like(old) for value, old in zip((1.5, 0.5, 0.3, 2), layer.get_weights(), strict=True)]
+                [
+                    value + np.zeros_like(old)
+                    for value, old in zip((1.5, 0.5, 0.3, 2), layer.get_weights(), strict=True)
+                ]
             )
             outcomes.append([ARRAY(layer(x, training=training)), *layer.get_weights()])
         for ours, twin in zip(*outcomes, strict=True):
@@ -97,17 +125,22 @@ def test_every_dtype_that_keras_normalizes(policy, dtype, rng):
             y = layer(x, training=training)
             tensors = [y, *(weight.value for weight in layer.weights)]
             outcomes.append([ARRAY(keras.ops.cast(tensor, "float32")) for tensor in tensors])
-            outcomes[-1].append([keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors])
+            outcomes[-1].append(
+                [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors]
+            )
         assert outcomes[0].pop() == outcomes[1].pop()
         for ours, twin in zip(*outcomes, strict=True):
             np.testing.assert_allclose(ours, twin, atol=tolerance)
 
 
 def test_a_last_batch_of_one_trains_at_one_pixel(rng):
-    """Three stages leave one pixel of a 4 x 4 image; Keras normalizes one value per channel to zero, and so to beta."""
+    """Three stages leave one pixel of a 4 x 4 image; Keras normalizes one value per channel to
+    zero, and so to beta."""
     model = keras_euler.EulerResNet(8, input_shape=(4, 4, 3), num_classes=3)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    history = model.fit(rng.normal(size=(3, 4, 4, 3)), np.arange(3), batch_size=2, verbose=0).history
+    history = model.fit(
+        rng.normal(size=(3, 4, 4, 3)), np.arange(3), batch_size=2, verbose=0
+    ).history
     assert np.isfinite(history["loss"]).all()
 
 

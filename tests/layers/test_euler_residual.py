@@ -17,12 +17,17 @@ def dense(units=3, **kwargs):
 
 def linear(matrix):
     """A layer that multiplies by a fixed matrix."""
-    return dense(matrix.shape[1], kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype))
+    return dense(
+        matrix.shape[1],
+        kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(matrix, dtype),
+    )
 
 
 def test_block_is_equation_3(rng):
     x, F, S = rng.normal(size=(5, 4)), rng.normal(size=(4, 6)), rng.normal(size=(4, 6))
-    block = EulerResidual([linear(F), keras.layers.Activation("tanh")], h=0.3, shortcut=linear(S), activation="relu")
+    block = EulerResidual(
+        [linear(F), keras.layers.Activation("tanh")], h=0.3, shortcut=linear(S), activation="relu"
+    )
     expected = np.maximum(x @ S + 0.3 * np.tanh(x @ F), 0)
     np.testing.assert_allclose(ARRAY(block(x.astype("float32"))), expected, atol=1e-5)
 
@@ -109,7 +114,10 @@ def test_every_kind_of_model_trains_it(build, jit, rng):
 
 def test_training_reaches_the_layers_inside(rng):
     x = rng.normal(size=(64, 3)).astype("float32")
-    for block in (EulerResidual(keras.layers.Dropout(0.5)), EulerResidual(dense(), shortcut=keras.layers.Dropout(0.5))):
+    for block in (
+        EulerResidual(keras.layers.Dropout(0.5)),
+        EulerResidual(dense(), shortcut=keras.layers.Dropout(0.5)),
+    ):
         inference = [ARRAY(block(x, training=False)) for _ in range(2)]
         np.testing.assert_array_equal(*inference)
         assert np.abs(ARRAY(block(x, training=True)) - inference[0]).max() > 0.01
@@ -125,11 +133,22 @@ def test_mixed_precision_computes_low_and_keeps_variables_high(policy, trainable
     assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
     assert {weight.dtype for weight in block.weights} == {"float32"}
     low = np.float32 if policy == "mixed_bfloat16" else np.float16
-    np.testing.assert_allclose(ARRAY(keras.ops.cast(block(x), "float32")), (x + 0.1 * x @ F).astype(low), atol=0.05)
+    np.testing.assert_allclose(
+        ARRAY(keras.ops.cast(block(x), "float32")), (x + 0.1 * x @ F).astype(low), atol=0.05
+    )
 
 
 def test_config_holds_every_argument():
-    block = EulerResidual([dense()], 0.2, dense(), "relu", "channel", "channels_first", name="b", dtype="mixed_bfloat16")
+    block = EulerResidual(
+        [dense()],
+        0.2,
+        dense(),
+        "relu",
+        "channel",
+        "channels_first",
+        name="b",
+        dtype="mixed_bfloat16",
+    )
     config = block.get_config()
     assert set(inspect.signature(EulerResidual).parameters) - {"kwargs"} <= set(config)
     assert EulerResidual.from_config(config).get_config() == config
@@ -140,7 +159,9 @@ def test_config_holds_every_argument():
 
 def test_file_round_trip(tmp_path, rng):
     x = rng.normal(size=(5, 3)).astype("float32")
-    model = keras.Sequential([keras.Input((3,)), EulerResidual(dense(4), 0.2, dense(4), "relu", "scalar")])
+    model = keras.Sequential(
+        [keras.Input((3,)), EulerResidual(dense(4), 0.2, dense(4), "relu", "scalar")]
+    )
     model.layers[0].add.step_factor.assign(0.7)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -148,9 +169,13 @@ def test_file_round_trip(tmp_path, rng):
 
 
 def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp_path):
-    """This includes changes of the addition in a block; and variables are named after their block."""
+    """This includes changes of the addition in a block; and variables are named after their
+    block."""
     inputs = keras.Input((3,))
-    blocks = [EulerResidual(dense(name="F"), 0.2, dense(name="S"), None, "scalar", name=name) for name in ("a", "b")]
+    blocks = [
+        EulerResidual(dense(name="F"), 0.2, dense(name="S"), None, "scalar", name=name)
+        for name in ("a", "b")
+    ]
     model = keras.Model(inputs, blocks[1](blocks[0](inputs)))
     blocks[0].add.trainable = False
     blocks[0].add.dtype_policy = "mixed_bfloat16"
@@ -158,7 +183,10 @@ def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp
     paths = ["a/F/kernel", "a/S/kernel", "a/add/h", "b/F/kernel", "b/S/kernel", "b/add/h"]
     assert sorted(variable.path for variable in model.weights) == paths
     model.save(tmp_path / "model.keras")
-    for copy in (keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+    for copy in (
+        keras.models.load_model(tmp_path / "model.keras"),
+        keras.models.clone_model(model),
+    ):
         assert sorted(variable.path for variable in copy.weights) == paths
         frozen = ["a/add/h", "b/F/kernel"]
         assert [variable.path for variable in copy.weights if not variable.trainable] == frozen
@@ -201,19 +229,29 @@ def test_masks_pass_through():
 
 
 def test_paths_of_different_shapes_fail_with_both_shapes_and_the_fix():
-    with pytest.raises(ValueError, match=r"shortcut \(None, 3\), branch \(None, 5\).*1x1 convolution"):
+    with pytest.raises(
+        ValueError, match=r"shortcut \(None, 3\), branch \(None, 5\).*1x1 convolution"
+    ):
         EulerResidual(dense(5))(keras.Input((3,)))
 
 
 BAD = [
-    (dict(branch=dense(), h=-0.1), ValueError, "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0"),
+    (
+        dict(branch=dense(), h=-0.1),
+        ValueError,
+        "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0",
+    ),
     (dict(branch=dense(), h=float("nan")), ValueError, "Received: h=nan"),
     (dict(branch=dense(), h="0.1"), TypeError, "Received: h='0.1'"),
     (dict(branch=dense(), h=True), TypeError, "Received: h=True"),
     (dict(branch=[]), TypeError, "`branch` must be a Keras layer or a non-empty list"),
     (dict(branch="relu"), TypeError, "`branch` must be a Keras layer or a non-empty list"),
     (dict(branch=dense(), shortcut=[1]), TypeError, "`shortcut` must be a Keras layer"),
-    (dict(branch=dense(), trainable_h="all"), ValueError, "`trainable_h` must be one of None, 'scalar', 'channel'"),
+    (
+        dict(branch=dense(), trainable_h="all"),
+        ValueError,
+        "`trainable_h` must be one of None, 'scalar', 'channel'",
+    ),
     (dict(branch=dense(), data_format="NHWC"), ValueError, "`data_format` must be one of"),
 ]
 

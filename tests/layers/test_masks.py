@@ -38,22 +38,43 @@ def dense():
     return layers.Dense(CHANNELS)
 
 
-# name -> layers of the branch, layers of the shortcut (None: the identity), shape of the mask that comes out (None: no mask)
+# name -> layers of the branch, layers of the shortcut (None: the identity), shape of the mask that
+# comes out (None: no mask)
 PATHS = {
     "same length": (lambda: [dense()], lambda: None, 8),
-    "dropout and norm": (lambda: [layers.BatchNormalization(), layers.Dropout(0.5), dense()], lambda: [dense()], 8),
+    "dropout and norm": (
+        lambda: [layers.BatchNormalization(), layers.Dropout(0.5), dense()],
+        lambda: [dense()],
+        8,
+    ),
     "recurrent": (lambda: [layers.LSTM(CHANNELS, return_sequences=True)], lambda: None, 8),
     "pooling": (lambda: [layers.MaxPooling1D(2), dense()], lambda: [layers.MaxPooling1D(2)], None),
     "strided convolution": (lambda: [conv(strides=2), conv()], lambda: [conv(strides=2)], None),
     "convolution": (lambda: [conv()], lambda: None, None),
     "convolution in the shortcut": (lambda: [dense()], lambda: [conv()], None),
     "strided with masks": (lambda: [EverySecond(), dense()], lambda: [dense(), EverySecond()], 4),
-    "one strided path with masks": (lambda: [EverySecond(), dense()], lambda: [layers.MaxPooling1D(2)], None),
+    "one strided path with masks": (
+        lambda: [EverySecond(), dense()],
+        lambda: [layers.MaxPooling1D(2)],
+        None,
+    ),
     "model": (lambda: [keras.Sequential([dense(), conv(), dense()]), dense()], lambda: None, None),
-    "model that keeps masks": (lambda: [keras.Sequential([dense(), EverySecond()])], lambda: [EverySecond()], 4),
-    "masks of its own": (lambda: [conv(), layers.Masking(9.0)], lambda: [conv(), layers.Masking(9.0)], 8),
+    "model that keeps masks": (
+        lambda: [keras.Sequential([dense(), EverySecond()])],
+        lambda: [EverySecond()],
+        4,
+    ),
+    "masks of its own": (
+        lambda: [conv(), layers.Masking(9.0)],
+        lambda: [conv(), layers.Masking(9.0)],
+        8,
+    ),
     "flatten": (lambda: [layers.Flatten(), dense()], lambda: [layers.GlobalMaxPooling1D()], None),
-    "pooled by the mask": (lambda: [layers.GlobalAveragePooling1D(), dense()], lambda: [layers.GlobalAveragePooling1D()], None),
+    "pooled by the mask": (
+        lambda: [layers.GlobalAveragePooling1D(), dense()],
+        lambda: [layers.GlobalAveragePooling1D()],
+        None,
+    ),
 }
 SEQUENCES = [name for name in PATHS if name not in ("flatten", "pooled by the mask")]
 
@@ -98,7 +119,9 @@ def test_layers_behind_get_the_mask_of_add(name):
     block, length = make(name)
     y = block(x)
     symbolic, expected = mask_of(y), mask_of(by_hand(block, x))
-    if name != "masks of its own":  # a symbolic mask made within the block would tear the graph; the real one is there
+    if (
+        name != "masks of its own"
+    ):  # a symbolic mask made within the block would tear the graph; the real one is there
         assert (symbolic is None) == (expected is None)
     assert symbolic is None or tuple(symbolic.shape) == tuple(expected.shape) == (None, length)
     heads = layers.GlobalAveragePooling1D(), layers.LSTM(3)
@@ -172,15 +195,20 @@ class LessMean(layers.Layer):
 
 
 def test_gradients_of_a_masked_model_are_those_without_the_padding():
-    """With layers that ignore masked positions, a padded text gives the same result as one without padding."""
+    """With layers that ignore masked positions, a padded text gives the same result as one without
+    padding."""
     seeded = [keras.initializers.RandomNormal(seed=seed) for seed in range(4)]
 
     def model(length):
         ids = keras.Input((length,), dtype="int32")
         x = layers.Embedding(9, CHANNELS, seeded[0], mask_zero=True)(ids)
         for initializer in seeded[1:3]:
-            x = EulerResidual([LessMean(), layers.Dense(CHANNELS, kernel_initializer=initializer)])(x)
-        return keras.Model(ids, layers.Dense(2, kernel_initializer=seeded[3])(layers.GlobalAveragePooling1D()(x)))
+            x = EulerResidual([LessMean(), layers.Dense(CHANNELS, kernel_initializer=initializer)])(
+                x
+            )
+        return keras.Model(
+            ids, layers.Dense(2, kernel_initializer=seeded[3])(layers.GlobalAveragePooling1D()(x))
+        )
 
     padded, short = np.array([[1, 2, 3, 0, 0, 0]]), np.array([[1, 2, 3]])
     expected = analysis.gradient_norms(model(3), short, [1])

@@ -23,7 +23,9 @@ def test_keeps_every_second_pixel_between_zero_channels(data_format, size, rng):
 
 @pytest.mark.parametrize("filters", [2, 4])
 def test_filters_that_do_not_fit_are_an_error(filters):
-    with pytest.raises(ValueError, match=f"Received: filters={filters} for 3 channels. Use a 1x1 convolution"):
+    with pytest.raises(
+        ValueError, match=f"Received: filters={filters} for 3 channels. Use a 1x1 convolution"
+    ):
         PaddingShortcut(filters, data_format="channels_last")(np.zeros((1, 4, 4, 3)))
 
 

@@ -1,4 +1,5 @@
-"""AdditiveGaussianNoise and RandomPadCrop: exact no-ops when off, seeded, per image, inside the compiled step."""
+"""AdditiveGaussianNoise and RandomPadCrop: exact no-ops when off, seeded, per image, inside the
+compiled step."""
 
 import keras
 import numpy as np
@@ -7,7 +8,10 @@ import pytest
 from keras_euler import AdditiveGaussianNoise, RandomCharacters, RandomPadCrop, add_gaussian_noise
 
 ARRAY = keras.ops.convert_to_numpy
-ALWAYS_ON = {"noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed), "crop": lambda seed: RandomPadCrop(4, seed=seed)}
+ALWAYS_ON = {
+    "noise": lambda seed: AdditiveGaussianNoise(1.0, seed=seed),
+    "crop": lambda seed: RandomPadCrop(4, seed=seed),
+}
 
 
 @pytest.fixture
@@ -41,8 +45,12 @@ def test_same_seed_same_sequence_and_another_seed_another(make, images):
 
 @pytest.mark.parametrize("make", ALWAYS_ON.values(), ids=ALWAYS_ON)
 def test_jit_stays_on(make, images):
-    model = keras.Sequential([keras.Input(images.shape[1:]), make(0), keras.layers.Flatten(), keras.layers.Dense(2)])
-    jit = "auto" if keras.backend.backend() == "torch" else True  # torch stays eager by Keras' own choice
+    model = keras.Sequential(
+        [keras.Input(images.shape[1:]), make(0), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    jit = (
+        "auto" if keras.backend.backend() == "torch" else True
+    )  # torch stays eager by Keras' own choice
     model.compile("sgd", "mse", jit_compile=jit)
     assert model.jit_compile == (jit is True)
     assert all(layer.supports_jit for layer in model.layers)
@@ -58,7 +66,9 @@ def test_config_round_trip(make):
 
 
 @pytest.mark.parametrize("stddev", [0.3, 4.0])
-@pytest.mark.parametrize(("when", "training"), [("training", True), ("always", False), ("always", True)])
+@pytest.mark.parametrize(
+    ("when", "training"), [("training", True), ("always", False), ("always", True)]
+)
 def test_noise_is_gaussian_with_the_given_stddev(stddev, when, training):
     x = np.full((200, 200), 5.0, "float32")
     noise = ARRAY(AdditiveGaussianNoise(stddev, when, seed=0)(x, training=training)) - x
@@ -71,14 +81,24 @@ def test_noise_is_gaussian_with_the_given_stddev(stddev, when, training):
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     ("stddev", "when", "training"),
-    [(2.0, "training", True), (2.0, "training", False), (2.0, "always", False), (0.0, "always", True)],
+    [
+        (2.0, "training", True),
+        (2.0, "training", False),
+        (2.0, "always", False),
+        (0.0, "always", True),
+    ],
 )
-def test_noise_makes_integers_floats_of_its_dtype_in_every_mode(stddev, when, training, dtype, images):
+def test_noise_makes_integers_floats_of_its_dtype_in_every_mode(
+    stddev, when, training, dtype, images
+):
     layer = AdditiveGaussianNoise(stddev, when, seed=0, dtype=dtype)
     inputs = keras.Input(images.shape[1:], dtype="uint8")
     outputs = layer(inputs)
     expected = images.astype("float32")
-    for y in (layer(images, training=training), keras.Model(inputs, outputs)(images, training=training)):
+    for y in (
+        layer(images, training=training),
+        keras.Model(inputs, outputs)(images, training=training),
+    ):
         assert keras.backend.standardize_dtype(y.dtype) == outputs.dtype == layer.compute_dtype
         noise = ARRAY(keras.ops.cast(y, "float32")) - expected
         is_on = stddev > 0 and (training or when == "always")
@@ -86,7 +106,9 @@ def test_noise_makes_integers_floats_of_its_dtype_in_every_mode(stddev, when, tr
 
 
 def test_noise_reaches_raw_pixels_in_fit_and_predict(images):
-    model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), AdditiveGaussianNoise(2.0, "always", seed=0)])
+    model = keras.Sequential(
+        [keras.Input(images.shape[1:], dtype="uint8"), AdditiveGaussianNoise(2.0, "always", seed=0)]
+    )
     assert abs((model.predict(images, verbose=0) - images).std() - 2) < 0.1
     model.compile(loss="mse")
     assert abs(model.evaluate(images, images.astype("float32"), verbose=0) - 4) < 0.2
@@ -112,7 +134,9 @@ def test_inside_a_map_of_tf_data_it_runs_on_tensorflow_and_says_so_elsewhere(lay
         assert first.shape == images.shape and (first != second).any()
     else:
         name = type(layer).__name__
-        with pytest.raises(ValueError, match=rf"{name} runs on \w+ and cannot run inside `tf.data.Dataset.map`"):
+        with pytest.raises(
+            ValueError, match=rf"{name} runs on \w+ and cannot run inside `tf.data.Dataset.map`"
+        ):
             dataset.map(apply)
         for batch in dataset.take(1):  # eager tensors are converted
             assert ARRAY(layer(make(tf, batch), training=True)).shape == images.shape
@@ -122,7 +146,9 @@ def test_array_noise_is_the_same_arithmetic(images):
     noise = add_gaussian_noise(images, [0, 1.0, 20.0], seed=1) - images
     assert noise.dtype == "float32" and (noise[..., 0] == 0).all()
     np.testing.assert_allclose(noise.std((0, 1, 2))[1:], [1, 20], rtol=0.05)
-    np.testing.assert_array_equal(add_gaussian_noise(images, 2.0, seed=1), add_gaussian_noise(images, 2.0, seed=1))
+    np.testing.assert_array_equal(
+        add_gaussian_noise(images, 2.0, seed=1), add_gaussian_noise(images, 2.0, seed=1)
+    )
     np.testing.assert_array_equal(add_gaussian_noise(images, 0.0), images)
 
 
@@ -142,7 +168,10 @@ def test_crop_shifts_each_image_by_whole_pixels(data_format, images):
     assert y.dtype == "uint8"
     y = np.moveaxis(y, 1, -1) if first else y
     shifts = [(a, b) for a in range(-2, 3) for b in range(-2, 3)]
-    found = [[shift for shift in shifts if (shifted(x, *shift) == out).all()] for x, out in zip(images, y, strict=True)]
+    found = [
+        [shift for shift in shifts if (shifted(x, *shift) == out).all()]
+        for x, out in zip(images, y, strict=True)
+    ]
     assert all(len(matches) == 1 for matches in found)
     drawn = {matches[0] for matches in found}
     assert len(drawn) > 15  # 64 draws of 25 places
@@ -155,7 +184,9 @@ def test_crop_takes_images_of_another_size_too(images):
         y = ARRAY(layer(x, training=True))
         assert y.shape == x.shape
         shifts = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
-        assert all(any((shifted(i, *s) == o).all() for s in shifts) for i, o in zip(x, y, strict=True))
+        assert all(
+            any((shifted(i, *s) == o).all() for s in shifts) for i, o in zip(x, y, strict=True)
+        )
 
 
 def test_crop_keeps_raw_pixels_in_a_functional_model(images):
@@ -166,17 +197,49 @@ def test_crop_keeps_raw_pixels_in_a_functional_model(images):
 
 
 BAD = [
-    (lambda: AdditiveGaussianNoise(-0.1), ValueError, "`stddev` must be a finite number >= 0. Received: stddev=-0.1."),
+    (
+        lambda: AdditiveGaussianNoise(-0.1),
+        ValueError,
+        "`stddev` must be a finite number >= 0. Received: stddev=-0.1.",
+    ),
     (lambda: AdditiveGaussianNoise(float("inf")), ValueError, "Received: stddev=inf"),
     (lambda: AdditiveGaussianNoise("1"), TypeError, "Received: stddev='1'"),
-    (lambda: AdditiveGaussianNoise(1, when="never"), ValueError, "`when` must be one of 'training', 'always'"),
-    (lambda: add_gaussian_noise(np.ones(2), -1.0), ValueError, "`stddev` must be finite and >= 0. Received: stddev=-1.0"),
-    (lambda: add_gaussian_noise(np.ones(2), "a"), TypeError, "`stddev` must be a number .* Received: stddev='a'"),
-    (lambda: add_gaussian_noise(np.ones((4, 2)), np.ones(3)), ValueError, "`stddev` must broadcast against `x`"),
-    (lambda: RandomPadCrop(-1), ValueError, "`padding` must be an integer >= 0. Received: padding=-1."),
+    (
+        lambda: AdditiveGaussianNoise(1, when="never"),
+        ValueError,
+        "`when` must be one of 'training', 'always'",
+    ),
+    (
+        lambda: add_gaussian_noise(np.ones(2), -1.0),
+        ValueError,
+        "`stddev` must be finite and >= 0. Received: stddev=-1.0",
+    ),
+    (
+        lambda: add_gaussian_noise(np.ones(2), "a"),
+        TypeError,
+        "`stddev` must be a number .* Received: stddev='a'",
+    ),
+    (
+        lambda: add_gaussian_noise(np.ones((4, 2)), np.ones(3)),
+        ValueError,
+        "`stddev` must broadcast against `x`",
+    ),
+    (
+        lambda: RandomPadCrop(-1),
+        ValueError,
+        "`padding` must be an integer >= 0. Received: padding=-1.",
+    ),
     (lambda: RandomPadCrop(1.5), TypeError, "Received: padding=1.5"),
-    (lambda: RandomPadCrop(9)(np.zeros((1, 8, 32, 3))), ValueError, "padding=9 for images of 8 x 32 pixels"),
-    (lambda: RandomPadCrop(1)(np.zeros((4, 3))), ValueError, "takes a batch of images .* Received the input shape"),
+    (
+        lambda: RandomPadCrop(9)(np.zeros((1, 8, 32, 3))),
+        ValueError,
+        "padding=9 for images of 8 x 32 pixels",
+    ),
+    (
+        lambda: RandomPadCrop(1)(np.zeros((4, 3))),
+        ValueError,
+        "takes a batch of images .* Received the input shape",
+    ),
     (lambda: RandomPadCrop(1, data_format="NHWC"), ValueError, "`data_format` must be one of"),
 ]
 

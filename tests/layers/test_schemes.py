@@ -1,4 +1,5 @@
-"""Runge-Kutta steps, damped shortcuts and stochastic depth: formulas in NumPy, and orders against an exact solution."""
+"""Runge-Kutta steps, damped shortcuts and stochastic depth: formulas in NumPy, and orders against
+an exact solution."""
 
 import contextlib
 
@@ -65,14 +66,17 @@ class Linear(keras.layers.Layer):
 
 @pytest.mark.parametrize("scheme", ORDERS)
 def test_steps_converge_to_the_exact_solution_with_the_order_of_the_method(scheme, rng):
-    """x' = x A, x(0) = x_0: the error at T = 1 falls like h^order, where n blocks take h = T / n."""
+    """x' = x A, x(0) = x_0: the error at T = 1 falls like h^order, where n blocks take h = T /
+    n."""
     A, x0 = rng.normal(size=(3, 3)), rng.normal(size=(2, 3))
     values, vectors = np.linalg.eig(A)
     exact = (x0 @ vectors @ np.diag(np.exp(values)) @ np.linalg.inv(vectors)).real
     steps, errors = np.array([16, 32, 64]), []
     with float64():
         for n in steps:
-            step = EulerResidual(Linear(A, dtype="float64"), h=1 / n, scheme=scheme, dtype="float64")
+            step = EulerResidual(
+                Linear(A, dtype="float64"), h=1 / n, scheme=scheme, dtype="float64"
+            )
             x = keras.ops.convert_to_tensor(x0, "float64")
             for _ in range(n):
                 x = step(x)
@@ -100,7 +104,9 @@ def test_a_block_with_a_shortcut_takes_eulers_step(scheme, rng):
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
-def test_batch_norm_has_the_statistics_of_each_stage_and_shares_the_moving_ones_in_inference(scheme, rng):
+def test_batch_norm_has_the_statistics_of_each_stage_and_shares_the_moving_ones_in_inference(
+    scheme, rng
+):
     x = rng.normal(2, size=(64, 3))
     norm = keras.layers.BatchNormalization(momentum=0.9)
     block = EulerResidual([norm, keras.layers.Activation("tanh")], 0.7, scheme=scheme)
@@ -112,11 +118,17 @@ def test_batch_norm_has_the_statistics_of_each_stage_and_shares_the_moving_ones_
         return np.tanh((x - x.mean(0)) / np.sqrt(x.var(0) + norm.epsilon))
 
     expected = STEPS[scheme](in_training, x, 0.7)
-    np.testing.assert_allclose(ARRAY(block(x.astype("float32"), training=True)), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        ARRAY(block(x.astype("float32"), training=True)), expected, atol=1e-4
+    )
     np.testing.assert_allclose(ARRAY(norm.moving_mean), mean, atol=1e-5)
     np.testing.assert_allclose(ARRAY(norm.moving_variance), variance, atol=1e-5)
-    expected = STEPS[scheme](lambda x: np.tanh((x - mean) / np.sqrt(variance + norm.epsilon)), x, 0.7)
-    np.testing.assert_allclose(ARRAY(block(x.astype("float32"), training=False)), expected, atol=1e-4)
+    expected = STEPS[scheme](
+        lambda x: np.tanh((x - mean) / np.sqrt(variance + norm.epsilon)), x, 0.7
+    )
+    np.testing.assert_allclose(
+        ARRAY(block(x.astype("float32"), training=False)), expected, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("scheme", ["heun", "rk4"])
@@ -166,36 +178,65 @@ def test_drop_path_drops_whole_steps_of_examples_in_training_only(scheme, rng):
 def test_drop_path_has_a_seed_of_its_own_only_where_it_is_used():
     assert not hasattr(EulerAdd(), "seed_generator") and not EulerAdd().variables
     keras.utils.set_random_seed(3)
-    first = [ARRAY(EulerAdd(1, drop_path=0.5)([np.zeros((64, 1)), np.ones((64, 1))], training=True)) for _ in range(2)]
+    first = [
+        ARRAY(EulerAdd(1, drop_path=0.5)([np.zeros((64, 1)), np.ones((64, 1))], training=True))
+        for _ in range(2)
+    ]
     keras.utils.set_random_seed(3)
-    again = [ARRAY(EulerAdd(1, drop_path=0.5)([np.zeros((64, 1)), np.ones((64, 1))], training=True)) for _ in range(2)]
+    again = [
+        ARRAY(EulerAdd(1, drop_path=0.5)([np.zeros((64, 1)), np.ones((64, 1))], training=True))
+        for _ in range(2)
+    ]
     np.testing.assert_array_equal(first, again)
     assert (first[0] != first[1]).any()
 
 
 def test_file_keeps_scheme_skip_and_drop_path(tmp_path, rng):
-    block = EulerResidual(keras.layers.Dense(3), scheme="rk4", skip=0.5, drop_path=0.25, seed=4, name="block")
+    block = EulerResidual(
+        keras.layers.Dense(3), scheme="rk4", skip=0.5, drop_path=0.25, seed=4, name="block"
+    )
     model = keras.Sequential([keras.Input((3,)), block])
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     config = loaded.get_layer("block").get_config()
-    assert [config[name] for name in ("scheme", "skip", "drop_path", "seed")] == ["rk4", 0.5, 0.25, 4]
+    assert [config[name] for name in ("scheme", "skip", "drop_path", "seed")] == [
+        "rk4",
+        0.5,
+        0.25,
+        4,
+    ]
     x = rng.normal(size=(5, 3)).astype("float32")
     np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
 
 
 def test_a_configuration_without_the_new_arguments_loads():
     block = EulerResidual(keras.layers.Dense(3), 0.5)
-    config = {name: value for name, value in block.get_config().items() if name not in ("scheme", "skip", "drop_path", "seed")}
+    config = {
+        name: value
+        for name, value in block.get_config().items()
+        if name not in ("scheme", "skip", "drop_path", "seed")
+    }
     assert EulerResidual.from_config(config).get_config() == block.get_config()
 
 
 BAD = [
-    (dict(scheme="midpoint"), ValueError, "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: scheme='midpoint'."),
-    (dict(skip=-1), ValueError, "`skip` must be a finite number >= 0. Received: skip=-1. Use skip=1.0"),
+    (
+        dict(scheme="midpoint"),
+        ValueError,
+        "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: scheme='midpoint'.",
+    ),
+    (
+        dict(skip=-1),
+        ValueError,
+        "`skip` must be a finite number >= 0. Received: skip=-1. Use skip=1.0",
+    ),
     (dict(skip="1"), TypeError, "Received: skip='1'"),
     (dict(drop_path=1.0), ValueError, "`drop_path` must be below 1. Received: drop_path=1.0."),
-    (dict(drop_path=-0.1), ValueError, "`drop_path` must be a finite number >= 0. Received: drop_path=-0.1. It must be below 1."),
+    (
+        dict(drop_path=-0.1),
+        ValueError,
+        "`drop_path` must be a finite number >= 0. Received: drop_path=-0.1. It must be below 1.",
+    ),
 ]
 
 

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from keras_euler import RandomCharacters, _backend
-from keras_euler.layers import CharacterEmbedding, Conv1D, Conv2D, HalvingMaxPooling1D, KMaxPooling1D
+from keras_euler.layers import (
+    CharacterEmbedding,
+    Conv1D,
+    Conv2D,
+    HalvingMaxPooling1D,
+    KMaxPooling1D,
+)
 from tests import oracle
 from tests.models.networks import inputs, vdcnn
 
@@ -15,11 +21,18 @@ ARRAY = keras.ops.convert_to_numpy
 @pytest.fixture
 def ids(rng):
     """Make texts of all lengths up to 250, followed by zeros."""
-    return np.where(np.arange(250) < rng.integers(0, 251, (400, 1)), rng.integers(1, 70, (400, 250)), 0)
+    return np.where(
+        np.arange(250) < rng.integers(0, 251, (400, 1)), rng.integers(1, 70, (400, 250)), 0
+    )
 
 
 @pytest.mark.parametrize(
-    ("layer", "training"), [(RandomCharacters(0.0), True), (RandomCharacters(0, "always"), False), (RandomCharacters(1.0), False)]
+    ("layer", "training"),
+    [
+        (RandomCharacters(0.0), True),
+        (RandomCharacters(0, "always"), False),
+        (RandomCharacters(1.0), False),
+    ],
 )
 def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
     np.testing.assert_array_equal(ARRAY(layer(ids, training=training)), ids)
@@ -27,8 +40,11 @@ def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(("when", "training"), [("training", True), ("always", False)])
-def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(rate, when, training, ids):
-    """A character other than a letter changes with probability rate, a letter with rate * 25 / 26."""
+def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(
+    rate, when, training, ids
+):
+    """A character other than a letter changes with probability rate, a letter with rate * 25 /
+    26."""
     noisy = ARRAY(RandomCharacters(rate, when, seed=0)(ids, training=training))
     np.testing.assert_array_equal(noisy[ids == 0], 0)
     changed = noisy != ids
@@ -36,7 +52,9 @@ def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(rat
     letters, others = (ids >= 1) & (ids <= 26), ids > 26
     assert abs(changed[letters].mean() - rate * 25 / 26) < 0.015
     assert abs(changed[others].mean() - rate) < 0.015
-    assert np.bincount(noisy[others & changed], minlength=27)[1:].std() / changed[others].sum() < 0.01  # uniform
+    assert (
+        np.bincount(noisy[others & changed], minlength=27)[1:].std() / changed[others].sum() < 0.01
+    )  # uniform
 
 
 def test_noise_is_fresh_at_every_step_and_seeded(ids):
@@ -51,9 +69,16 @@ def test_noise_keeps_the_dtype_and_jit_stays_on(dtype, ids):
     inputs = keras.Input(ids.shape[1:], dtype=dtype)
     noisy = RandomCharacters(0.5)(inputs)
     assert noisy.dtype == dtype and noisy.shape == inputs.shape
-    assert keras.backend.standardize_dtype(RandomCharacters(0.5)(ids.astype(dtype), training=True).dtype) == dtype
+    assert (
+        keras.backend.standardize_dtype(
+            RandomCharacters(0.5)(ids.astype(dtype), training=True).dtype
+        )
+        == dtype
+    )
     model = keras.Model(inputs, keras.layers.Dense(2)(CharacterEmbedding(70, 3)(noisy)[:, 0]))
-    jit = "auto" if keras.backend.backend() == "torch" else True  # torch stays eager by Keras' own choice
+    jit = (
+        "auto" if keras.backend.backend() == "torch" else True
+    )  # torch stays eager by Keras' own choice
     model.compile("sgd", "mse", jit_compile=jit)
     assert model.jit_compile == (jit is True)
     model.fit(ids.astype(dtype), np.zeros((len(ids), 2)), batch_size=128, verbose=0)
@@ -70,7 +95,11 @@ def test_embedding_is_the_table_without_its_first_row(rng):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("length", [8, 9])
 @pytest.mark.parametrize(
-    ("make", "judge"), [(HalvingMaxPooling1D, oracle.halving_max), (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3))]
+    ("make", "judge"),
+    [
+        (HalvingMaxPooling1D, oracle.halving_max),
+        (lambda f: KMaxPooling1D(3, f), lambda x: oracle.k_max(x, 3)),
+    ],
 )
 def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
     """The numbers have both signs, so that padding with zeros would show."""
@@ -87,7 +116,9 @@ def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
 def test_k_max_takes_the_first_of_equal_numbers(rng):
     x = rng.integers(0, 3, (5, 40, 6)).astype("float32")
     for k in (1, 8, 30):
-        np.testing.assert_array_equal(ARRAY(KMaxPooling1D(k, "channels_last")(x)), oracle.k_max(x, k))
+        np.testing.assert_array_equal(
+            ARRAY(KMaxPooling1D(k, "channels_last")(x)), oracle.k_max(x, k)
+        )
 
 
 def test_halving_pads_both_sides_where_keras_pads_the_right_alone():
@@ -105,7 +136,8 @@ def test_halving_in_low_precision(dtype):
 
 
 @pytest.mark.parametrize(
-    ("ours", "twin", "shape"), [(Conv1D, keras.layers.Conv1D, (9, 3)), (Conv2D, keras.layers.Conv2D, (6, 7, 3))]
+    ("ours", "twin", "shape"),
+    [(Conv1D, keras.layers.Conv1D, (9, 3)), (Conv2D, keras.layers.Conv2D, (6, 7, 3))],
 )
 @pytest.mark.parametrize(
     "arguments",
@@ -120,13 +152,17 @@ def test_halving_in_low_precision(dtype):
         {"padding": "valid", "groups": 3},
     ],
 )
-def test_convolution_and_its_gradients_equal_the_plain_keras_twin(ours, twin, shape, arguments, rng):
+def test_convolution_and_its_gradients_equal_the_plain_keras_twin(
+    ours, twin, shape, arguments, rng
+):
     if "groups" in arguments and keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow has no gradient of a grouped convolution on the CPU")
     x = rng.normal(size=(4, *shape)).astype("float32")
     results = []
     for make in (ours, twin):
-        layer = make(**{"filters": 6, "kernel_size": 3, "data_format": "channels_last", **arguments})
+        layer = make(
+            **{"filters": 6, "kernel_size": 3, "data_format": "channels_last", **arguments}
+        )
         model = keras.Sequential([keras.Input(shape), layer])
         rng_weights = np.random.default_rng(1)
         model.set_weights([rng_weights.normal(size=weight.shape) for weight in model.get_weights()])
@@ -143,14 +179,19 @@ def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch
     """A copy to another layout does not change the numbers, but slows every later layer."""
     network, calls = vdcnn(), []
     plain = _backend.convolution
-    monkeypatch.setattr(_backend, "convolution", lambda x, *rest: calls.append(x.is_contiguous()) or plain(x, *rest))
+    monkeypatch.setattr(
+        _backend, "convolution", lambda x, *rest: calls.append(x.is_contiguous()) or plain(x, *rest)
+    )
     network(inputs(network, rng), training=True)
     assert len([call for call in calls if call]) == len(calls) >= 12
 
 
 @pytest.mark.parametrize("cls", [Conv1D, keras.layers.Conv1D])
 def test_activation_may_be_taken_away(cls, rng):
-    layer, x = cls(2, 3, activation="relu", data_format="channels_last"), rng.normal(size=(2, 5, 3)).astype("float32")
+    layer, x = (
+        cls(2, 3, activation="relu", data_format="channels_last"),
+        rng.normal(size=(2, 5, 3)).astype("float32"),
+    )
     rectified = ARRAY(layer(x))
     layer.activation = None
     np.testing.assert_array_equal(np.maximum(ARRAY(layer(x)), 0), rectified)
@@ -158,24 +199,44 @@ def test_activation_may_be_taken_away(cls, rng):
 
 def test_causal_convolution_is_keras_own(rng):
     x = rng.normal(size=(2, 5, 3)).astype("float32")
-    layers = [make(4, 3, padding="causal", kernel_initializer="ones") for make in (Conv1D, keras.layers.Conv1D)]
+    layers = [
+        make(4, 3, padding="causal", kernel_initializer="ones")
+        for make in (Conv1D, keras.layers.Conv1D)
+    ]
     np.testing.assert_array_equal(*(ARRAY(layer(x)) for layer in layers))
 
 
 @pytest.mark.parametrize(
     "layer",
-    [RandomCharacters(0.3, "always", 5), CharacterEmbedding(70, 4), HalvingMaxPooling1D("channels_first"), KMaxPooling1D(3)],
-)  # fmt: skip
+    [
+        RandomCharacters(0.3, "always", 5),
+        CharacterEmbedding(70, 4),
+        HalvingMaxPooling1D("channels_first"),
+        KMaxPooling1D(3),
+    ],
+)
 def test_config_round_trip(layer):
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
 
 
 BAD = [
-    (lambda: RandomCharacters(-0.1), ValueError, "`rate` must be a finite number >= 0 and <= 1. Received: rate=-0.1."),
+    (
+        lambda: RandomCharacters(-0.1),
+        ValueError,
+        "`rate` must be a finite number >= 0 and <= 1. Received: rate=-0.1.",
+    ),
     (lambda: RandomCharacters(1.1), ValueError, "Received: rate=1.1"),
     (lambda: RandomCharacters("1"), TypeError, "Received: rate='1'"),
-    (lambda: RandomCharacters(0.1, "never"), ValueError, "`when` must be one of 'training', 'always'"),
-    (lambda: RandomCharacters(0.1)(np.zeros((2, 3))), TypeError, "takes integer ids. Received: inputs of float32"),
+    (
+        lambda: RandomCharacters(0.1, "never"),
+        ValueError,
+        "`when` must be one of 'training', 'always'",
+    ),
+    (
+        lambda: RandomCharacters(0.1)(np.zeros((2, 3))),
+        TypeError,
+        "takes integer ids. Received: inputs of float32",
+    ),
     (lambda: KMaxPooling1D(0), ValueError, "`k` must be an integer >= 1"),
     (lambda: KMaxPooling1D(8)(np.zeros((1, 7, 2))), ValueError, r"needs at least k=8 positions"),
     (lambda: HalvingMaxPooling1D("NLC"), ValueError, "`data_format` must be one of"),

@@ -12,19 +12,26 @@ LENGTH = 6
 
 
 def texts_model(loss=None, units=4):
-    """Make a classifier of dense layers on embedded characters, whose answer depends on each of them."""
+    """Make a classifier of dense layers on embedded characters, whose answer depends on each of
+    them."""
     layers = [keras.layers.Embedding(70, 3), keras.layers.Flatten(), keras.layers.Dense(units)]
     network = keras.Sequential([keras.Input((LENGTH,), dtype="int32"), *layers])
     return compiled(keras_euler.CharacterClassifier(network), loss)
 
 
 def images_model(loss=None, units=4):
-    layers = [keras.Input((2, 2, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers = [
+        keras.Input((2, 2, 3), dtype="uint8"),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+    ]
     return compiled(keras_euler.ImageClassifier([*layers, keras.layers.Dense(units)]), loss)
 
 
 def resnet_model(loss=None, units=4):
-    return compiled(keras_euler.EulerResNet(8, 0.1, units, (4, 4, 3), widths=(2, 2, 2), norm=None), loss)
+    return compiled(
+        keras_euler.EulerResNet(8, 0.1, units, (4, 4, 3), widths=(2, 2, 2), norm=None), loss
+    )
 
 
 def vdcnn_model(loss=None, units=4):

@@ -6,7 +6,8 @@ import pytest
 
 @pytest.fixture
 def both(monkeypatch):
-    """A function that runs another one, from the same seed, without tracing and with it, and returns both results."""
+    """A function that runs another one, from the same seed, without tracing and with it, and
+    returns both results."""
 
     def run(function):
         results = []

@@ -1,4 +1,5 @@
-"""Small versions of the two networks, their inputs and helpers for their tests. Add new networks to `NETWORKS`."""
+"""Small versions of the two networks, their inputs and helpers for their tests. Add new networks to
+`NETWORKS`."""
 
 import math
 

@@ -40,13 +40,19 @@ def test_file_of_this_backend_opens_on(other, tmp_path, rng):
         keras_euler.EulerAdd(0.3, trainable_h="scalar")([inputs, keras.ops.square(inputs)])
     )
     text = keras_euler.CharacterClassifier(vdcnn(h=0.3))
-    models = {"resnet": keras_euler.EulerResNet(8, h=0.3), "custom": keras.Model(inputs, custom), "text": text}
+    models = {
+        "resnet": keras_euler.EulerResNet(8, h=0.3),
+        "custom": keras.Model(inputs, custom),
+        "text": text,
+    }
     texts = np.array(["Wall St. Bears Claw Back", "short", "", "four texts, for the batch norm"])
     arrays = {"x": x, "texts": texts}
     for name, model in models.items():
         model.save(tmp_path / f"{name}.keras")
         for training in (False, True):
-            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(model(texts if name == "text" else x, training=training))
+            arrays[f"{name}{training}"] = keras.ops.convert_to_numpy(
+                model(texts if name == "text" else x, training=training)
+            )
     np.savez(tmp_path / "data.npz", **arrays)
     done = subprocess.run(
         [sys.executable, "-c", READ, str(tmp_path)],

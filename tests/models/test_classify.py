@@ -13,7 +13,11 @@ NAMES = ("red", "green", "blue")
 
 def build(names):
     """Build a model whose logits are the mean of each colour, divided by 51."""
-    layers = [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 51), keras.layers.GlobalAveragePooling2D()]
+    layers = [
+        keras.Input((8, 8, 3), dtype="uint8"),
+        keras.layers.Rescaling(1 / 51),
+        keras.layers.GlobalAveragePooling2D(),
+    ]
     return keras_euler.ImageClassifier(layers, names)
 
 
@@ -36,7 +40,9 @@ def test_file_of_any_size_is_classified(model, suffix, tmp_path):
     Image.fromarray(photo()).save(file)
     for images in (file, str(file), [file]):
         [(name, probability)] = model.classify(images)
-        assert name == EXPECTED[0] and probability == pytest.approx(EXPECTED[1], abs=0.01 if suffix == "jpg" else 0)
+        assert name == EXPECTED[0] and probability == pytest.approx(
+            EXPECTED[1], abs=0.01 if suffix == "jpg" else 0
+        )
     assert len(model.classify([file, file])) == 2
 
 
@@ -45,12 +51,22 @@ def test_middle_of_an_image_is_classified(model, tmp_path):
     wide[:, :10] = wide[:, 20:] = 255
     Image.fromarray(wide).save(tmp_path / "wide.png")
     [(name, probability)] = model.classify(tmp_path / "wide.png")
-    assert name == "blue" and probability == pytest.approx(EXPECTED[1], abs=0.01)  # Pillow looks a little beyond the crop
-    assert keras_euler.models.image_classifier.read_image(tmp_path / "wide.png", (None, None, 3)).shape == (10, 30, 3)
+    assert name == "blue" and probability == pytest.approx(
+        EXPECTED[1], abs=0.01
+    )  # Pillow looks a little beyond the crop
+    assert keras_euler.models.image_classifier.read_image(
+        tmp_path / "wide.png", (None, None, 3)
+    ).shape == (10, 30, 3)
 
 
 @pytest.mark.parametrize(
-    "make", [lambda x: x, lambda x: x.astype("float32"), lambda x: x[None], lambda x: x.astype("int64").tolist()]
+    "make",
+    [
+        lambda x: x,
+        lambda x: x.astype("float32"),
+        lambda x: x[None],
+        lambda x: x.astype("int64").tolist(),
+    ],
 )
 def test_array_of_raw_pixels_is_classified(model, make):
     assert model.classify(make(photo(8, 8))) == [EXPECTED]
@@ -66,7 +82,9 @@ def test_names_survive_a_file_and_are_numbers_without(model, tmp_path):
 
 def test_floats_are_rounded(model):
     pixels = photo(8, 8)
-    noise = np.random.default_rng(0).uniform(-0.4, 0.4, pixels.shape) * ((pixels > 0) & (pixels < 255))
+    noise = np.random.default_rng(0).uniform(-0.4, 0.4, pixels.shape) * (
+        (pixels > 0) & (pixels < 255)
+    )
     assert model.classify(pixels + noise) == model.classify(pixels) == [EXPECTED]
 
 
@@ -86,21 +104,35 @@ def test_preset_names_its_classes():
 def test_wrong_images_are_named(model, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     refused = {
-        str(tmp_path / "none.png"): (FileNotFoundError, "none.png' does not exist. Pass the path of a file, or an array"),
-        str(tmp_path / "text.png"): (ValueError, "text.png' cannot be read as an image: its format is unknown."),
+        str(tmp_path / "none.png"): (
+            FileNotFoundError,
+            "none.png' does not exist. Pass the path of a file, or an array",
+        ),
+        str(tmp_path / "text.png"): (
+            ValueError,
+            "text.png' cannot be read as an image: its format is unknown.",
+        ),
         str(tmp_path): (FileNotFoundError, "does not exist"),
     }
     for path, (error, words) in refused.items():
         with pytest.raises(error, match=words):
             model.classify(path)
-    with pytest.raises(ValueError, match=r"Images must have the shape \(8, 8, 3\). Received: \(40, 60, 3\). Only files"):
+    with pytest.raises(
+        ValueError,
+        match=r"Images must have the shape \(8, 8, 3\). Received: \(40, 60, 3\). Only files",
+    ):
         model.classify(photo())
-    with pytest.raises(ValueError, match="Images must be raw pixels, numbers from 0 to 255. Received: float64 values"):
+    with pytest.raises(
+        ValueError,
+        match="Images must be raw pixels, numbers from 0 to 255. Received: float64 values",
+    ):
         model.classify(photo(8, 8) / 255)
     for images in (None, 3, b"x"):
         with pytest.raises(TypeError, match="`x` must be an array"):
             model.classify(images)
-    with pytest.raises(ValueError, match=r"`class_names` must name the 3 classes. Received: class_names=\['a'\]"):
+    with pytest.raises(
+        ValueError, match=r"`class_names` must name the 3 classes. Received: class_names=\['a'\]"
+    ):
         build(["a"])
     with pytest.raises(ValueError, match="`layers` must begin with a keras.Input"):
         keras_euler.ImageClassifier([keras.layers.Flatten()], ["a"])

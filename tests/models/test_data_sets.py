@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.classifiers import INPUTS, LABELS, LENGTH, SMALL_MODELS, TEXTS, compiled, images_model, pixels, texts_model
+from tests.models.classifiers import (
+    INPUTS,
+    LABELS,
+    LENGTH,
+    SMALL_MODELS,
+    TEXTS,
+    compiled,
+    images_model,
+    pixels,
+    texts_model,
+)
 
 # Keras does not know the length of a generator.
 pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")
@@ -36,11 +46,15 @@ def tf_data(x, y):
 
 def data_loader(x, y):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    return torch.utils.data.DataLoader(list(x) if y is None else list(zip(x, y, strict=True)), batch_size=2)
+    return torch.utils.data.DataLoader(
+        list(x) if y is None else list(zip(x, y, strict=True)), batch_size=2
+    )
 
 
 def batches(x, y):
-    return [(x[i : i + 2],) if y is None else (x[i : i + 2], np.array(y[i : i + 2])) for i in (0, 2)]
+    return [
+        (x[i : i + 2],) if y is None else (x[i : i + 2], np.array(y[i : i + 2])) for i in (0, 2)
+    ]
 
 
 DATA_SETS = {
@@ -67,7 +81,9 @@ def test_data_set_trains_as_its_arrays_do(build, data_set, rng):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
     np.testing.assert_allclose(model.evaluate(make(x, LABELS), verbose=0), losses[1][1], rtol=1e-4)
     expected = model.predict(x, verbose=0)
-    np.testing.assert_allclose(model.predict(make(x, None), verbose=0), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(make(x, None), verbose=0), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @EVERY_DATA_SET
@@ -80,7 +96,9 @@ def test_bad_label_in_a_data_set_is_one_sentence_and_the_model_can_go_on(build, 
         lambda data: model.fit(x, LABELS, validation_data=data, verbose=0),
         lambda data: model.fit(data, verbose=0),
     ):
-        with pytest.raises(ValueError, match=r"^Labels must be whole numbers in 0..3. Received: 7 at position 0.$"):
+        with pytest.raises(
+            ValueError, match=r"^Labels must be whole numbers in 0..3. Received: 7 at position 0.$"
+        ):
             enter(make(x, [0, 1, 7, 2]))
         for array in model.get_weights():
             assert np.isfinite(array).all()
@@ -91,7 +109,8 @@ def test_bad_label_in_a_data_set_is_one_sentence_and_the_model_can_go_on(build, 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 @pytest.mark.parametrize("num_good", [0, 1, 3])
 def test_model_keeps_its_weights_when_a_batch_is_bad(method, num_good):
-    """Keras on JAX loses the weights if the first batch of `evaluate` or `predict` raises an error."""
+    """Keras on JAX loses the weights if the first batch of `evaluate` or `predict` raises an
+    error."""
 
     class Breaking(Sequence):
         def __len__(self):
@@ -115,7 +134,9 @@ def test_model_keeps_its_weights_when_a_batch_is_bad(method, num_good):
 def test_labels_do_not_matter_to_predict(data_set, rng):
     model, images = images_model(), pixels(rng)
     unknown = DATA_SETS[data_set](images, [-1] * 4)
-    np.testing.assert_allclose(model.predict(unknown, verbose=0), model.predict(images, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(unknown, verbose=0), model.predict(images, verbose=0), rtol=1e-5
+    )
 
 
 def test_data_set_is_told_of_its_epochs_as_by_keras(rng):
@@ -133,11 +154,15 @@ def test_elements_of_tf_data_may_be_dicts():
     model = texts_model()
     data = tf.data.Dataset.from_tensor_slices({"ids": TEXTS}).batch(3)
     assert data.cardinality() == 2
-    np.testing.assert_allclose(model.predict(data, verbose=0), model.predict(TEXTS, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(data, verbose=0), model.predict(TEXTS, verbose=0), rtol=1e-5
+    )
 
 
 @EVERY_DATA_SET
 def test_ids_in_a_data_set_are_checked(data_set):
     ids = np.array([[1] * LENGTH] * 3 + [[70] * LENGTH])
-    with pytest.raises(ValueError, match=r"^Ids must be in 0..69. Received: the id 70 at row 1, position 0"):
+    with pytest.raises(
+        ValueError, match=r"^Ids must be in 0..69. Received: the id 70 at row 1, position 0"
+    ):
         texts_model().fit(DATA_SETS[data_set](ids, LABELS), verbose=0)

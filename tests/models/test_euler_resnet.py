@@ -7,7 +7,15 @@ import keras_euler
 from tests.models.networks import count, resnet
 
 # Trainable parameters of the paper's network, counted from its definition (PAPER.md).
-PARAMETERS = {8: 78_042, 20: 272_474, 32: 466_906, 44: 661_338, 56: 855_770, 110: 1_730_714, 218: 3_480_602}
+PARAMETERS = {
+    8: 78_042,
+    20: 272_474,
+    32: 466_906,
+    44: 661_338,
+    56: 855_770,
+    110: 1_730_714,
+    218: 3_480_602,
+}
 OPTION_A = {20: 269_722, 56: 853_018, 110: 1_727_962, 218: 3_477_850}
 
 
@@ -23,7 +31,13 @@ def test_parameters_of_option_a(depth):
 
 def test_list_models_builds_each_prebuilt_depth():
     builders = keras_euler.list_models()
-    for name in ("euler_resnet_20", "euler_resnet_110", "euler_resnet_218", "euler_vdcnn_9", "euler_vdcnn_49"):
+    for name in (
+        "euler_resnet_20",
+        "euler_resnet_110",
+        "euler_resnet_218",
+        "euler_vdcnn_9",
+        "euler_vdcnn_49",
+    ):
         assert name in builders
     images = [int(name.removeprefix("euler_resnet_")) for name in builders if "resnet" in name]
     assert min(images) == 20 and max(images) == 218
@@ -73,18 +87,29 @@ def test_channels_first_takes_images_in_that_order():
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("shape", [(4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32), (32, 32, 3), (512, 4, 4)])
+@pytest.mark.parametrize(
+    "shape", [(4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32), (32, 32, 3), (512, 4, 4)]
+)
 def test_every_shape_is_taken_in_the_order_of_data_format(shape, data_format):
     model = resnet(input_shape=shape, data_format=data_format)
     assert model.input_shape == (None, *shape)
-    assert model.get_layer("stem_conv").kernel.shape[2] == shape[-1 if data_format == "channels_last" else 0]
+    assert (
+        model.get_layer("stem_conv").kernel.shape[2]
+        == shape[-1 if data_format == "channels_last" else 0]
+    )
 
 
 def test_a_shape_that_may_be_in_the_other_order_is_a_warning_where_no_order_is_given():
-    with pytest.warns(UserWarning, match=r"\(3, 32, 32\) is read as \(height, width, channels\).*'channels_first' if"):
+    with pytest.warns(
+        UserWarning,
+        match=r"\(3, 32, 32\) is read as \(height, width, channels\).*'channels_first' if",
+    ):
         assert resnet(input_shape=(3, 32, 32)).input_shape == (None, 3, 32, 32)
     keras.config.set_image_data_format("channels_first")
-    with pytest.warns(UserWarning, match=r"\(32, 32, 3\) is read as \(channels, height, width\).*'channels_last' if"):
+    with pytest.warns(
+        UserWarning,
+        match=r"\(32, 32, 3\) is read as \(channels, height, width\).*'channels_last' if",
+    ):
         assert resnet(input_shape=(32, 32, 3)).input_shape == (None, 32, 32, 3)
     for shape in ((4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32)):
         assert resnet(input_shape=shape).input_shape == (None, *shape)

@@ -9,7 +9,14 @@ from tests import oracle
 from tests.models.networks import ARRAY, arrays, count, inputs, scramble, vdcnn
 
 # Trainable parameters of the authors' network, the padding row counted (PAPER.md).
-PARAMETERS = {9: 7_005_732, 17: 9_100_452, 29: 9_472_548, 49: 12_604_836, 65: 16_794_276, 69: 15_737_124}
+PARAMETERS = {
+    9: 7_005_732,
+    17: 9_100_452,
+    29: 9_472_548,
+    49: 12_604_836,
+    65: 16_794_276,
+    69: 15_737_124,
+}
 WITHOUT_NORM = {9: 7_000_100, 49: 12_585_636}
 
 
@@ -29,7 +36,9 @@ def test_any_length_is_the_formula(length, head_pooling, rng):
     """This covers odd lengths and heads with overlapping windows."""
     model = vdcnn(sequence_length=length, head_pooling=head_pooling)
     judge = oracle.VDCNN(scramble(model, rng), 9, 0.1)
-    x = rng.integers(1, 70, (2, length))  # without padding, whose equal features rounding makes unequal
+    x = rng.integers(
+        1, 70, (2, length)
+    )  # without padding, whose equal features rounding makes unequal
     pool = {"max": oracle.adaptive_max, "k_max": oracle.k_max}[head_pooling]
     np.testing.assert_allclose(ARRAY(model(x)), judge(x, pool), rtol=1e-4, atol=1e-4)
 
@@ -61,7 +70,9 @@ def test_embedding_starts_standard_normal_with_a_padding_row_that_training_leave
     model = vdcnn(vocabulary_size=700)
     table = arrays(model)["embedding/embeddings"]
     assert abs(table[1:].mean()) < 0.05 and abs(table[1:].std() - 1) < 0.05
-    model.compile(keras.optimizers.Adam(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.Adam(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     model.fit(inputs(model, rng), np.arange(4), verbose=0)
     trained = arrays(model)["embedding/embeddings"]
     assert (trained[0] == 0).all() and (trained[1:] != table[1:]).any()
@@ -99,18 +110,42 @@ def test_dropout_is_on_in_training_alone(rng):
 
 
 BAD = [
-    ({"depth": 10}, ValueError, "must be one of 9, 17, 29, 49, 65, 69. Received: depth=10. The nearest: 9 or 17."),
+    (
+        {"depth": 10},
+        ValueError,
+        "must be one of 9, 17, 29, 49, 65, 69. Received: depth=10. The nearest: 9 or 17.",
+    ),
     ({"depth": 100}, ValueError, "The nearest: 69."),
-    ({"sequence_length": 63}, ValueError, "`sequence_length` must be an integer >= 64. Received: sequence_length=63."),
+    (
+        {"sequence_length": 63},
+        ValueError,
+        "`sequence_length` must be an integer >= 64. Received: sequence_length=63.",
+    ),
     ({"sequence_length": None}, TypeError, "Received: sequence_length=None"),
-    ({"vocabulary_size": 0}, ValueError, "`vocabulary_size` must be an integer >= 2. Received: vocabulary_size=0."),
+    (
+        {"vocabulary_size": 0},
+        ValueError,
+        "`vocabulary_size` must be an integer >= 2. Received: vocabulary_size=0.",
+    ),
     ({"embedding_dim": 0}, ValueError, "`embedding_dim` must be an integer >= 1"),
     ({"dense_units": 0}, ValueError, "`dense_units` must be an integer >= 1"),
     ({"dropout": 1.0}, ValueError, "`dropout` must be below 1"),
-    ({"dropout": -0.1}, ValueError, "`dropout` must be a finite number >= 0. Received: dropout=-0.1. It must be below 1."),
+    (
+        {"dropout": -0.1},
+        ValueError,
+        "`dropout` must be a finite number >= 0. Received: dropout=-0.1. It must be below 1.",
+    ),
     ({"head_pooling": "mean"}, ValueError, "`head_pooling` must be one of 'max', 'k_max'."),
-    ({"pooling": "avg"}, ValueError, "`pooling` is for include_top=False; the top has `head_pooling`."),
-    ({"pooling": "sum", "include_top": False}, ValueError, "`pooling` must be one of 'avg', 'max', None."),
+    (
+        {"pooling": "avg"},
+        ValueError,
+        "`pooling` is for include_top=False; the top has `head_pooling`.",
+    ),
+    (
+        {"pooling": "sum", "include_top": False},
+        ValueError,
+        "`pooling` must be one of 'avg', 'max', None.",
+    ),
 ]
 
 
@@ -121,10 +156,18 @@ def test_bad_arguments_get_a_clear_error(arguments, error, message):
 
 
 BAD_IDS = [
-    (np.full((2, 64), 70), ValueError, "Ids must be in 0..69. Received: the id 70 at row 0, position 0."),
+    (
+        np.full((2, 64), 70),
+        ValueError,
+        "Ids must be in 0..69. Received: the id 70 at row 0, position 0.",
+    ),
     (np.full((2, 64), -1), ValueError, "Received: the id -1 at row 0"),
     (np.zeros((2, 64)), TypeError, "Ids must be integers. Received: an array of float64."),
-    (np.zeros((2, 63), int), ValueError, r"Ids must have the shape \(n, 64\). Received: \(2, 63\)."),
+    (
+        np.zeros((2, 63), int),
+        ValueError,
+        r"Ids must have the shape \(n, 64\). Received: \(2, 63\).",
+    ),
 ]
 
 
@@ -175,6 +218,10 @@ def test_ids_in_a_list_of_one_or_a_dict_are_the_same(rng):
 
 def test_network_inside_another_model_takes_symbolic_ids(rng):
     network = vdcnn()
-    model = keras.Sequential([keras.Input((64,), dtype="uint8"), keras_euler.RandomCharacters(0.1), network])
+    model = keras.Sequential(
+        [keras.Input((64,), dtype="uint8"), keras_euler.RandomCharacters(0.1), network]
+    )
     x = inputs(network, rng)
-    np.testing.assert_allclose(ARRAY(model(x.astype("uint8"))), ARRAY(network(x)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        ARRAY(model(x.astype("uint8"))), ARRAY(network(x)), rtol=1e-5, atol=1e-6
+    )

@@ -44,7 +44,9 @@ def run_torch(path, x):
         return torch.export.load(path).module()(torch.from_numpy(x)).numpy()
 
 
-FORMATS = {  # suffix of the file, what runs it, and on which backends Keras exports it with nothing else installed
+# suffix of the file, what runs it, and on which backends Keras exports it with nothing else
+# installed
+FORMATS = {
     "tf_saved_model": ("", run_saved_model, ("tensorflow", "jax")),
     "onnx": (".onnx", run_onnx, ("tensorflow", "torch")),
     "litert": (".tflite", run_litert, ("tensorflow",)),
@@ -61,10 +63,14 @@ def test_exported_network_computes_the_same(format, network, kind, tmp_path, rng
     suffix, run, _ = FORMATS[format]
     model = NETWORKS[network]()
     scramble(model, rng)
-    examples = [inputs(model, rng, n).astype("float32" if network == "resnet" else "int32") for n in (1, 3)]
+    examples = [
+        inputs(model, rng, n).astype("float32" if network == "resnet" else "int32") for n in (1, 3)
+    ]
     if kind == "folded":
         model = fold(model)
-    expected = [keras.ops.convert_to_numpy(model(x)) for x in examples]  # ONNX wants a model that was called
+    expected = [
+        keras.ops.convert_to_numpy(model(x)) for x in examples
+    ]  # ONNX wants a model that was called
     kwargs = {}
     if format == "torch":
         import torch
@@ -82,4 +88,6 @@ def test_classifier_of_strings_is_exported_from_ids(tmp_path, rng):
     model.export(tmp_path / "model", format="tf_saved_model", verbose=False)
     ids = keras_euler.datasets.characters.encode_characters(["Wall St."], 64).astype("int32")
     expected = model.predict(["Wall St."], verbose=0)
-    np.testing.assert_allclose(run_saved_model(tmp_path / "model", ids), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        run_saved_model(tmp_path / "model", ids), expected, rtol=1e-4, atol=1e-5
+    )

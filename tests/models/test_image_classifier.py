@@ -9,7 +9,11 @@ from tests.models.networks import ARRAY
 
 
 def build(dtype="uint8"):
-    layers = [keras.Input((2, 2, 3), dtype=dtype), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers = [
+        keras.Input((2, 2, 3), dtype=dtype),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+    ]
     model = keras_euler.ImageClassifier([*layers, keras.layers.Dense(4)], name="mine")
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
@@ -57,7 +61,9 @@ ENTRANCES = {
     "evaluate": lambda model, x: model.evaluate(x, LABELS, verbose=0),
     "fit": lambda model, x: model.fit(x, LABELS, verbose=0),
     "train_on_batch": lambda model, x: model.train_on_batch(x, LABELS),
-    "validation_data": lambda model, x: model.fit(np.zeros(x.shape), LABELS, validation_data=(x, LABELS)),
+    "validation_data": lambda model, x: model.fit(
+        np.zeros(x.shape), LABELS, validation_data=(x, LABELS)
+    ),
 }
 
 
@@ -66,7 +72,10 @@ def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
     model, x = build(), REFUSED[scale](images)
     for name, enter in ENTRANCES.items():
         if not (name == "validation_data" and isinstance(x, list)):
-            with pytest.raises(ValueError, match=r"^Images must be raw pixels, whole numbers in 0..255. Received: \w+ values"):
+            with pytest.raises(
+                ValueError,
+                match=r"^Images must be raw pixels, whole numbers in 0..255. Received: \w+ values",
+            ):
                 enter(model, x)
 
 
@@ -94,10 +103,14 @@ def test_data_sets_of_another_scale_are_refused(images):
         tf.data.Dataset.from_tensor_slices((images / 255, LABELS)).batch(2),
         ((x, LABELS) for x in [images, images / 255]),
     ):
-        with pytest.raises(ValueError, match=r"^Images must be raw pixels, .* Received: float64 values from 0"):
+        with pytest.raises(
+            ValueError, match=r"^Images must be raw pixels, .* Received: float64 values from 0"
+        ):
             model.fit(data, verbose=0)
     data = tf.data.Dataset.from_tensor_slices((images.astype("float32"), LABELS)).batch(2)
-    np.testing.assert_allclose(model.predict(data, verbose=0), model.predict(images, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(data, verbose=0), model.predict(images, verbose=0), rtol=1e-5
+    )
 
 
 def test_pixels_stay_bytes_on_their_way_to_the_device(images):
@@ -120,7 +133,10 @@ def test_floats_beyond_whole_numbers_pass_where_the_input_is_of_floats(images):
     model = build("float32")
     noisy = images + np.float32(0.25)
     np.testing.assert_allclose(model.predict(noisy, verbose=0), ARRAY(model(noisy)), rtol=1e-5)
-    with pytest.raises(ValueError, match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1",
+    ):
         model.predict(images / 255)
 
 
@@ -132,7 +148,9 @@ def test_file_gives_the_classifier_back(images, tmp_path):
     assert type(loaded) is keras_euler.ImageClassifier and loaded.name == "mine"
     np.testing.assert_array_equal(ARRAY(loaded(images)), ARRAY(model(images)))
     model.reset_metrics()  # before Keras 3.15 `fit` leaves its sums there
-    np.testing.assert_allclose(loaded.train_on_batch(images, LABELS), model.train_on_batch(images, LABELS), rtol=1e-6)
+    np.testing.assert_allclose(
+        loaded.train_on_batch(images, LABELS), model.train_on_batch(images, LABELS), rtol=1e-6
+    )
     for enter in ENTRANCES.values():
         with pytest.raises(ValueError, match="Images must be raw pixels"):
             enter(loaded, images / 255)
@@ -140,5 +158,7 @@ def test_file_gives_the_classifier_back(images, tmp_path):
 
 def test_preset_refuses_images_of_another_scale(images):
     model = keras_euler.list_presets()["euler_resnet_20_cifar10"].load()
-    with pytest.raises(ValueError, match="Images must be raw pixels, whole numbers in 0..255. Received: float64"):
+    with pytest.raises(
+        ValueError, match="Images must be raw pixels, whole numbers in 0..255. Received: float64"
+    ):
         model.predict(np.full((1, 32, 32, 3), 128) / 255)

@@ -26,7 +26,12 @@ from tests.test_checks import CONTAINERS, Column
 
 
 @pytest.mark.parametrize(
-    "make", [*CONTAINERS.values(), lambda items: pd.DataFrame({"text": items}), lambda items: [np.array(items)]]
+    "make",
+    [
+        *CONTAINERS.values(),
+        lambda items: pd.DataFrame({"text": items}),
+        lambda items: [np.array(items)],
+    ],
 )
 def test_texts_in_any_container_give_what_a_list_gives(make):
     model = texts_model()
@@ -37,17 +42,27 @@ def test_texts_in_any_container_give_what_a_list_gives(make):
 
 
 @SMALL_MODELS
-@pytest.mark.parametrize("make", [list, tuple, Column, pd.Series, lambda items: dict(enumerate(items)).values()])
+@pytest.mark.parametrize(
+    "make", [list, tuple, Column, pd.Series, lambda items: dict(enumerate(items)).values()]
+)
 def test_inputs_labels_and_weights_in_any_container_train_as_arrays_do(build, make, rng):
     x, weights = INPUTS[build](rng), [1.0, 2.0, 0.0, 1.0]
     model = build()
     start, losses = model.get_weights(), []
-    arrays = (np.array(x, object) if build is texts_model else x), np.array(LABELS), np.array(weights)
+    arrays = (
+        (np.array(x, object) if build is texts_model else x),
+        np.array(LABELS),
+        np.array(weights),
+    )
     for x, y, sample_weight in (arrays, [make(list(items)) for items in arrays]):
         model.set_weights(start)
         compiled(model, None)
-        fit = model.fit(x, y, sample_weight=sample_weight, validation_split=0.5, shuffle=False, verbose=0)
-        losses.append([*fit.history["loss"], *fit.history["val_loss"], model.evaluate(x, y, verbose=0)])
+        fit = model.fit(
+            x, y, sample_weight=sample_weight, validation_split=0.5, shuffle=False, verbose=0
+        )
+        losses.append(
+            [*fit.history["loss"], *fit.history["val_loss"], model.evaluate(x, y, verbose=0)]
+        )
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
@@ -55,13 +70,18 @@ def test_tensor_of_strings_is_texts():
     tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
     model = texts_model()
     np.testing.assert_array_equal(ARRAY(model(tf.constant(TEXTS))), ARRAY(model(TEXTS)))
-    np.testing.assert_array_equal(model.predict(tf.constant(TEXTS), verbose=0), model.predict(TEXTS, verbose=0))
+    np.testing.assert_array_equal(
+        model.predict(tf.constant(TEXTS), verbose=0), model.predict(TEXTS, verbose=0)
+    )
 
 
 def test_iterator_is_refused():
     model = texts_model()
     for enter in (model.predict, model, lambda x: model.fit(x, LABELS)):
-        with pytest.raises(TypeError, match="`x` must be an array, a list or .* Received: map. Make a list of an iterator"):
+        with pytest.raises(
+            TypeError,
+            match="`x` must be an array, a list or .* Received: map. Make a list of an iterator",
+        ):
             enter(map(str, TEXTS))
     with pytest.raises(TypeError, match="`y` must be an array, a list or .* Received: map"):
         model.fit(TEXTS, map(int, LABELS))
@@ -84,8 +104,13 @@ METHODS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_label_that_is_no_class_is_named_by_every_entrance(method, build, rng):
     model, x = build(), INPUTS[build](rng)
-    for labels, received in (([0, 1, 2, 4], "4 at position 3"), ([0.0, 1.0, np.nan, 3.0], "nan at position 2")):
-        with pytest.raises(ValueError, match=rf"Labels must be whole numbers in 0..3. Received: {received}"):
+    for labels, received in (
+        ([0, 1, 2, 4], "4 at position 3"),
+        ([0.0, 1.0, np.nan, 3.0], "nan at position 2"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"Labels must be whole numbers in 0..3. Received: {received}"
+        ):
             METHODS[method](model, x, labels)
 
 
@@ -93,12 +118,17 @@ def test_loss_by_its_name_is_known():
     for loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
         with pytest.raises(ValueError, match="Received: 4 at position 0"):
             texts_model(loss).fit(TEXTS, [4, 0, 0, 0])
-    with pytest.raises(TypeError, match="`y` must be an array of numbers. Received: 'World' at position 0"):
+    with pytest.raises(
+        TypeError, match="`y` must be an array of numbers. Received: 'World' at position 0"
+    ):
         texts_model().fit(TEXTS, ["World"] * 4)
 
 
 OTHER_LOSSES = {  # labels and the loss that takes them
-    "ignored class": (keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1), [-1, 1, 3, -1]),
+    "ignored class": (
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
+        [-1, 1, 3, -1],
+    ),
     "regression": ("mse", np.array([[7.0, 8, 9, -1]] * 4)),
     "one-hot": (keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(4)),
     "a table": ("mae", pd.DataFrame(np.full((4, 4), 9.5))),
@@ -118,7 +148,9 @@ def test_labels_of_another_loss_are_not_refused(build, loss, rng):
 
 
 def test_targets_of_features_are_no_classes():
-    network = keras_euler.EulerResNet(8, input_shape=(4, 4, 3), widths=(2, 2, 2), norm=None, include_top=False)
+    network = keras_euler.EulerResNet(
+        8, input_shape=(4, 4, 3), widths=(2, 2, 2), norm=None, include_top=False
+    )
     compiled(network, "mse")
     assert network.train_on_batch(np.ones((2, 4, 4, 3)), np.full((2, 2), 77.0)) > 0
 
@@ -137,7 +169,9 @@ def test_ids_in_tensors_are_checked():
     for enter in (model, model.predict_on_batch, lambda x: model.predict(x, verbose=0)):
         with pytest.raises(TypeError, match="Ids must be integers"):
             enter(tensor(np.full((2, LENGTH), 0.5, "float32")))
-        np.testing.assert_allclose(ARRAY(enter(tensor(good.astype("float32")))), ARRAY(model(good)), rtol=1e-5)
+        np.testing.assert_allclose(
+            ARRAY(enter(tensor(good.astype("float32")))), ARRAY(model(good)), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("build", [resnet_model, images_model])
@@ -147,11 +181,17 @@ def test_strings_are_no_images(build):
         for enter in (model, model.predict, lambda x: model.fit(x, [0])):
             with pytest.raises(TypeError, match="Images must be arrays of numbers. Received: "):
                 enter(x)
-    with pytest.raises(TypeError, match="Images must be arrays of numbers. Received: an array of complex128"):
+    with pytest.raises(
+        TypeError, match="Images must be arrays of numbers. Received: an array of complex128"
+    ):
         model.predict(np.zeros((1, 4, 4, 3), complex))
 
 
 def test_symbolic_tensors_pass():
-    for build, shape, dtype in ((resnet_model, (4, 4, 3), None), (images_model, (2, 2, 3), None), (texts_model, (6,), None)):
+    for build, shape, dtype in (
+        (resnet_model, (4, 4, 3), None),
+        (images_model, (2, 2, 3), None),
+        (texts_model, (6,), None),
+    ):
         for inputs in (keras.Input(shape, dtype=dtype), [keras.Input(shape, dtype=dtype)]):
             assert build()(inputs).shape == (None, 4)

@@ -1,4 +1,5 @@
-"""Properties of both networks: numbers from the formulas, initial values, names, precision, errors."""
+"""Properties of both networks: numbers from the formulas, initial values, names, precision,
+errors."""
 
 import math
 
@@ -23,7 +24,9 @@ def test_forward_pass_is_the_formula(network, build, rng):
     weights, x = scramble(model, rng), inputs(model, rng)
     for training in (False, True):
         judge = ORACLES[network](weights, model.depth, **{"h": 0.1, **build}, training=training)
-        np.testing.assert_allclose(ARRAY(model(x, training=training)), judge(x), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            ARRAY(model(x, training=training)), judge(x), rtol=1e-4, atol=1e-4
+        )
     after = arrays(model)
     assert bool(judge.moving) == (build.get("norm", "batch") == "batch")
     for path, expected in judge.moving.items():
@@ -31,16 +34,32 @@ def test_forward_pass_is_the_formula(network, build, rng):
 
 
 def test_kernels_and_biases_start_as_in_pytorch(network):
-    model = NETWORKS[network](norm=None, num_classes=100, widths={"resnet": (16, 32, 64), "vdcnn": (64, 64, 128, 128)}[network])
-    layers = {path.rpartition("/")[0]: value for path, value in arrays(model).items() if path.endswith("kernel")}
-    biases = {path.rpartition("/")[0]: value for path, value in arrays(model).items() if path.endswith("bias")}
-    assert set(biases) == {name for name in layers if "shortcut" not in name}  # a bare 1x1 shortcut has none
+    model = NETWORKS[network](
+        norm=None,
+        num_classes=100,
+        widths={"resnet": (16, 32, 64), "vdcnn": (64, 64, 128, 128)}[network],
+    )
+    layers = {
+        path.rpartition("/")[0]: value
+        for path, value in arrays(model).items()
+        if path.endswith("kernel")
+    }
+    biases = {
+        path.rpartition("/")[0]: value
+        for path, value in arrays(model).items()
+        if path.endswith("bias")
+    }
+    assert set(biases) == {
+        name for name in layers if "shortcut" not in name
+    }  # a bare 1x1 shortcut has none
     for layer, kernel in layers.items():
         bound = 1 / math.sqrt(math.prod(kernel.shape[:-1]))
         assert np.abs(kernel).max() <= bound * (1 + 1e-6), layer
         assert abs(kernel.std() / (bound / math.sqrt(3)) - 1) < 0.15, layer
     for layer, bias in biases.items():
-        bound = 1 / math.sqrt(math.prod(layers[layer].shape[:-1]))  # of the kernel, not of the bias' own length
+        bound = 1 / math.sqrt(
+            math.prod(layers[layer].shape[:-1])
+        )  # of the kernel, not of the bias' own length
         assert 0.4 * bound < np.abs(bias).max() <= bound * (1 + 1e-6), layer
 
 
@@ -56,19 +75,28 @@ def test_kernels_and_biases_start_as_in_pytorch(network):
 )
 def test_no_two_kernels_start_equal(network, initializer):
     model = NETWORKS[network](kernel_initializer=initializer)
-    first = [float(value.ravel()[0]) for path, value in arrays(model).items() if path.endswith("kernel")]
+    first = [
+        float(value.ravel()[0]) for path, value in arrays(model).items() if path.endswith("kernel")
+    ]
     assert len(set(first)) == len(first)
 
 
 def test_seeded_initializer_gives_the_same_kernels_twice(network):
-    first, second = (arrays(NETWORKS[network](kernel_initializer=keras.initializers.HeNormal(seed=3))) for _ in range(2))
+    first, second = (
+        arrays(NETWORKS[network](kernel_initializer=keras.initializers.HeNormal(seed=3)))
+        for _ in range(2)
+    )
     for path in first:
         if path.endswith("kernel"):
             np.testing.assert_array_equal(first[path], second[path])
 
 
 def test_batch_norm_has_the_papers_constants_everywhere(network):
-    norms = [layer for layer in NETWORKS[network]()._flatten_layers() if isinstance(layer, BatchNormalization)]
+    norms = [
+        layer
+        for layer in NETWORKS[network]()._flatten_layers()
+        if isinstance(layer, BatchNormalization)
+    ]
     assert len(norms) == {"resnet": 9, "vdcnn": 11}[network]
     assert {(norm.momentum, norm.epsilon) for norm in norms} == {(0.9, 1e-5)}
 
@@ -95,17 +123,22 @@ def test_zero_gamma_starts_every_block_as_its_shortcut(network, rng):
 def test_drop_path_grows_linearly_to_the_last_block(network):
     """Huang et al. (2016): block l of L drops its branch with the rate p l / L."""
     model = NETWORKS[network](drop_path=0.5)
-    rates = [layer.drop_path for layer in model.layers if isinstance(layer, keras_euler.EulerResidual)]
+    rates = [
+        layer.drop_path for layer in model.layers if isinstance(layer, keras_euler.EulerResidual)
+    ]
     np.testing.assert_allclose(rates, 0.5 * np.arange(1, len(rates) + 1) / len(rates))
 
 
 def test_default_steps_have_the_weights_and_seeds_of_the_networks_before_them(network):
-    """New arguments draw no random numbers; other schemes and rates share the weights' names and order."""
+    """New arguments draw no random numbers; other schemes and rates share the weights' names and
+    order."""
     keras.utils.set_random_seed(5)
     plain = NETWORKS[network]()
     keras.utils.set_random_seed(5)
     other = NETWORKS[network](scheme="rk4", skip=0.5)
-    assert list(arrays(plain)) == list(arrays(other)) == list(arrays(NETWORKS[network](drop_path=0.5)))
+    assert (
+        list(arrays(plain)) == list(arrays(other)) == list(arrays(NETWORKS[network](drop_path=0.5)))
+    )
     for one, two in zip(plain.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert not any(variable.name == "seed_generator_state" for variable in other.variables)
@@ -147,26 +180,32 @@ def test_mixed_float16_scales_the_loss_and_gives_float32(network, rng):
 BAD = [
     ({"depth": 0}, ValueError, "Received: depth=0. The nearest: "),
     ({"depth": "110"}, TypeError, "`depth` must be an integer. Received: depth='110'."),
-    ({"h": -0.1}, ValueError, "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0 for the ordinary ResNet."),
+    ({"h": -0.1}, ValueError, "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0 for "
+        "the ordinary ResNet."),
     ({"h": math.nan}, ValueError, "Received: h=nan"),
     ({"h": math.inf}, ValueError, "Received: h=inf"),
     ({"h": "1/D"}, ValueError, "a rule: '1/sqrt\\(L\\)' or '1/L'. Received: h='1/D'."),
     ({"h": [0.1, 0.2]}, ValueError, "residual blocks. Received: 2 numbers"),
     ({"h": None}, TypeError, "Received: h=None"),
     ({"norm": "instance"}, ValueError, "`norm` must be one of 'batch', 'group', 'layer', None."),
-    ({"shortcut": "C"}, ValueError, "`shortcut` must be one of 'projection', 'padding'. Received: shortcut='C'."),
+    ({"shortcut": "C"}, ValueError, "`shortcut` must be one of 'projection', 'padding'. Received: "
+        "shortcut='C'."),
     ({"trainable_h": "row"}, ValueError, "`trainable_h` must be one of None, 'scalar', 'channel'."),
-    ({"scheme": "rk2"}, ValueError, "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: scheme='rk2'."),
+    ({"scheme": "rk2"}, ValueError, "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: "
+        "scheme='rk2'."),
     ({"skip": -1.0}, ValueError, "`skip` must be a finite number >= 0. Received: skip=-1.0."),
     ({"drop_path": 1}, ValueError, "`drop_path` must be below 1. Received: drop_path=1."),
     ({"drop_path": [0.1]}, TypeError, "Received: drop_path=\\[0.1\\]"),
     ({"zero_gamma": True, "norm": None}, ValueError, "`zero_gamma` needs a norm"),
     ({"zero_gamma": True, "preactivation": True}, ValueError, "`zero_gamma` needs a norm"),
     ({"widths": (16, 32)}, ValueError, "`widths` must be [34] numbers of filters, one per stage"),
-    ({"num_classes": 0}, ValueError, "`num_classes` must be an integer >= 1. Received: num_classes=0."),
-    ({"preactivation": "no"}, ValueError, "`preactivation` must be one of True, False. Received: preactivation='no'."),
+    ({"num_classes": 0}, ValueError, "`num_classes` must be an integer >= 1. Received: "
+        "num_classes=0."),
+    ({"preactivation": "no"}, ValueError, "`preactivation` must be one of True, False. Received: "
+        "preactivation='no'."),
     ({"include_top": 1}, ValueError, "`include_top` must be one of True, False"),
-    ({"data_format": "NHWC"}, ValueError, "`data_format` must be one of 'channels_last', 'channels_first'."),
+    ({"data_format": "NHWC"}, ValueError, "`data_format` must be one of 'channels_last', "
+        "'channels_first'."),
     ({"weights": "nowhere.weights.h5"}, (ValueError, OSError), "nowhere.weights.h5"),
 ]  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""Trained networks by name, and the files of their weights: in the package, downloaded, damaged, of another network."""
+"""Trained networks by name, and the files of their weights: in the package, downloaded, damaged, of
+another network."""
 
 import concurrent.futures
 import dataclasses
@@ -37,8 +38,12 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_says_what_it_is(name):
     preset = PRESETS[name]
-    assert preset.name == name and preset.description and preset.command.startswith("python recipes/")
-    assert preset.metrics["data"] and preset.metrics["n"] >= 1 and preset.metrics["test_examples"] > 0
+    assert (
+        preset.name == name and preset.description and preset.command.startswith("python recipes/")
+    )
+    assert (
+        preset.metrics["data"] and preset.metrics["n"] >= 1 and preset.metrics["test_examples"] > 0
+    )
     assert len(preset.class_names) == preset.arguments["num_classes"]
     assert "://" in preset.weights or preset.file().stat().st_size <= 10_000_000
 
@@ -52,7 +57,9 @@ def test_network_with_the_weights_of_its_preset(name, rng):
         images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
         mean, stddev = preset.preprocessing["mean"], preset.preprocessing["stddev"]
         expected = network.predict((images - np.array(mean)) / np.array(stddev), verbose=0)
-        np.testing.assert_allclose(trained.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            trained.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4
+        )
     else:
         assert trained.classify(["Stocks fell on Wall Street"])[0][0] in preset.class_names
     config = network.get_config()
@@ -72,7 +79,10 @@ def test_features_are_those_of_the_trained_network(name):
 
 
 def test_preset_of_another_network_is_refused():
-    with pytest.raises(ValueError, match=r"of another network. Received: depth=14, the weights have 20; h=1.0, the wei"):
+    with pytest.raises(
+        ValueError,
+        match=r"of another network. Received: depth=14, the weights have 20; h=1.0, the wei",
+    ):
         keras_euler.EulerResNet(14, h=1, weights=NAME)
     for wrong, message in (
         ({"shortcut": "padding"}, "shortcut='padding', the weights have 'projection'"),
@@ -85,14 +95,19 @@ def test_preset_of_another_network_is_refused():
             keras_euler.EulerResNet(20, **wrong, weights=NAME)
     with pytest.raises(TypeError, match="Received: weights=5"):
         keras_euler.EulerResNet(20, weights=5)
-    with pytest.raises(ValueError, match=r"num_classes=3, the weights have 10. .*include_top=False"):
+    with pytest.raises(
+        ValueError, match=r"num_classes=3, the weights have 10. .*include_top=False"
+    ):
         keras_euler.EulerResNet(20, num_classes=3, weights=NAME)
     with pytest.raises(ValueError, match="is an EulerResNet. Received: an EulerVDCNN of weights="):
         keras_euler.EulerVDCNN(9, sequence_length=64, weights=NAME)
 
 
 def test_stochastic_depth_is_no_other_network():
-    assert_equal(keras_euler.EulerResNet(20, drop_path=0.2, weights=NAME), keras_euler.EulerResNet(20, weights=NAME))
+    assert_equal(
+        keras_euler.EulerResNet(20, drop_path=0.2, weights=NAME),
+        keras_euler.EulerResNet(20, weights=NAME),
+    )
 
 
 def test_accuracy_of_the_preset_is_the_measured_one():
@@ -101,7 +116,9 @@ def test_accuracy_of_the_preset_is_the_measured_one():
         pytest.skip("KERAS_EULER_DATA is not set: the folder that holds tfds/cifar10")
     _, (x, y) = keras_euler.datasets.cifar10.load_data(Path(os.environ["KERAS_EULER_DATA"], "tfds"))
     preset = PRESETS[NAME]
-    found = (preset.load().predict(x[:1000], batch_size=250, verbose=0).argmax(-1) == y[:1000]).mean()
+    found = (
+        preset.load().predict(x[:1000], batch_size=250, verbose=0).argmax(-1) == y[:1000]
+    ).mean()
     assert abs(found - preset.metrics["test_accuracy"]) < 0.06
 
 
@@ -109,7 +126,13 @@ def test_accuracy_of_the_preset_is_the_measured_one():
 def test_card_names_data_command_accuracy_and_limits(name):
     preset = PRESETS[name]
     card = preset.card()
-    for part in (preset.metrics["data"], f"`{preset.command}`", f"{preset.metrics['test_accuracy']:.3f}", preset.limits, "n = "):
+    for part in (
+        preset.metrics["data"],
+        f"`{preset.command}`",
+        f"{preset.metrics['test_accuracy']:.3f}",
+        preset.limits,
+        "n = ",
+    ):
         assert part in card
     assert "not for" in preset.limits.lower() and card.startswith(f"### {name}\n")
 
@@ -119,7 +142,9 @@ def test_lists_take_a_pattern(names):
     images = names("*resnet*")
     assert images and set(names()) == {*images, *names("euler_vdcnn_*")} > set(images)
     assert names("no such name") == {}
-    with pytest.raises(TypeError, match=r"`pattern` must be a string such as '\*resnet\*'. Received: pattern=20."):
+    with pytest.raises(
+        TypeError, match=r"`pattern` must be a string such as '\*resnet\*'. Received: pattern=20."
+    ):
         names(20)
 
 
@@ -131,9 +156,13 @@ def test_table_of_presets_cannot_be_changed():
 def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path):
     torn = tmp_path / "torn.weights.h5"
     torn.write_bytes(PRESETS[NAME].file().read_bytes()[:100_000])
-    with pytest.raises(FileNotFoundError, match="`weights` must be the name of a preset of EulerResNet or the path"):
+    with pytest.raises(
+        FileNotFoundError, match="`weights` must be the name of a preset of EulerResNet or the path"
+    ):
         keras_euler.EulerResNet(20, weights="euler_resnet_21")
-    with pytest.raises(ValueError, match=r"torn.weights.h5 cannot be loaded into .*damaged, or its model differs"):
+    with pytest.raises(
+        ValueError, match=r"torn.weights.h5 cannot be loaded into .*damaged, or its model differs"
+    ):
         keras_euler.EulerResNet(20, weights=torn)
     with pytest.raises(ValueError, match="cannot be loaded into"):
         keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())
@@ -148,7 +177,10 @@ def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
     small = dict(sequence_length=64, widths=(8, 8, 8, 8), dense_units=8, dropout=0.5)
     keras_euler.EulerVDCNN(17, **small).save(tmp_path / "a.keras")
     keras_euler.EulerVDCNN(17, **small, weights=tmp_path / "a.keras")
-    for wrong, message in (({"h": 1}, "Received: h=1.0, the weights have 0.1"), ({"head_pooling": "k_max"}, "head_pooling")):
+    for wrong, message in (
+        ({"h": 1}, "Received: h=1.0, the weights have 0.1"),
+        ({"head_pooling": "k_max"}, "head_pooling"),
+    ):
         with pytest.raises(ValueError, match=message):
             keras_euler.EulerVDCNN(17, **small, **wrong, weights=tmp_path / "a.keras")
     for same in ([0.1] * 8, 0.1):  # h written otherwise
@@ -165,7 +197,9 @@ def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
     with open(tmp_path / PRESETS[NAME].weights, "rb+") as file:
         file.seek(5000)
         file.write(b"!")
-    with pytest.raises(ValueError, match=r"missing or damaged: its SHA-256 should be \w{64}. Reinstall keras_euler"):
+    with pytest.raises(
+        ValueError, match=r"missing or damaged: its SHA-256 should be \w{64}. Reinstall keras_euler"
+    ):
         keras_euler.EulerResNet(20, weights=NAME)
 
 
@@ -177,8 +211,12 @@ def served(tmp_path, monkeypatch):
     home.mkdir()
     monkeypatch.setenv("KERAS_HOME", str(home))
     shutil.copy(PRESETS[NAME].file(), folder / "w.weights.h5")
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=folder))
+    quiet = type(
+        "Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None}
+    )
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(quiet, directory=folder)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/w.weights.h5"
     preset = dataclasses.replace(PRESETS[NAME], weights=url)
@@ -208,7 +246,10 @@ def test_torn_file_in_the_cache_is_downloaded_anew(served):
 def test_download_of_other_content_is_refused_and_leaves_nothing(served):
     preset, folder, home = served
     (folder / "w.weights.h5").write_bytes(b"another")
-    with pytest.raises(OSError, match=r"cannot be downloaded: .*corrupted.* put it at .*w.weights.h5 \(SHA-256 \w{64}"):
+    with pytest.raises(
+        OSError,
+        match=r"cannot be downloaded: .*corrupted.* put it at .*w.weights.h5 \(SHA-256 \w{64}",
+    ):
         preset.file()
     assert not list((home / "models" / "keras_euler").iterdir())
 
@@ -226,7 +267,9 @@ def test_offline_it_says_where_the_file_may_be_put(served):
 
 def test_cache_that_cannot_be_written(served, tmp_path, monkeypatch):
     preset, _, home = served
-    monkeypatch.setattr(os, "access", lambda path, mode: home not in (Path(path), *Path(path).parents))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: home not in (Path(path), *Path(path).parents)
+    )
     monkeypatch.setattr(weights.tempfile, "gettempdir", lambda: str(tmp_path))
     other = tmp_path / ".keras" / "models" / "keras_euler" / "w.weights.h5"
     assert preset.file() == other
@@ -256,7 +299,10 @@ def test_what_a_kill_left_of_a_download_is_removed(served):
 
 def test_processes_that_download_at_once(served):
     preset, _, home = served
-    code = f"from keras_euler.models.weights import weights_file; weights_file({preset.weights!r}, {preset.sha256!r})"
+    code = (
+        f"from keras_euler.models.weights import weights_file; "
+        f"weights_file({preset.weights!r}, {preset.sha256!r})"
+    )
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
@@ -277,5 +323,9 @@ def test_weights_that_are_not_finite_are_refused(suffix, tmp_path):
     kernel.assign(np.full(kernel.shape, np.nan))
     file = tmp_path / f"diverged{suffix}"
     network.save(file) if suffix == ".keras" else network.save_weights(file)
-    with pytest.raises(ValueError, match=r"diverged.* are not finite, such as those of stem_conv/kernel: the training diverged"):
+    with pytest.raises(
+        ValueError,
+        match=r"diverged.* are not finite, such as those of stem_conv/kernel: the training "
+        r"diverged",
+    ):
         keras_euler.EulerResNet(8, weights=file)

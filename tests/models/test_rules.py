@@ -1,4 +1,5 @@
-"""The README's table of rules of the literature: the arguments that it names give the step, computed in NumPy."""
+"""The README's table of rules of the literature: the arguments that it names give the step,
+computed in NumPy."""
 
 import re
 from pathlib import Path
@@ -22,7 +23,12 @@ STEPS = {
     "1/L": lambda x, f, a: x + f / L,
     "stochastic depth": lambda x, f, a: x + f,
 }
-FIRST = {"ReZero": 0, "SkipInit": 0, "Fixup": 1, "LayerScale": 1e-5}  # initial values of what is trained
+FIRST = {
+    "ReZero": 0,
+    "SkipInit": 0,
+    "Fixup": 1,
+    "LayerScale": 1e-5,
+}  # initial values of what is trained
 ROWS = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+)`.* \|$", README, re.M))
 
 
@@ -47,13 +53,16 @@ def test_arguments_give_the_step_of_the_rule(rule, rng):
 
 
 def test_stochastic_depth_has_the_rates_and_the_mean_of_the_paper(rng):
-    """Huang et al. (2016): block l of L survives with the probability 1 - l / L (1 - p_L), here p_L = 0.5 and l = 2."""
+    """Huang et al. (2016): block l of L survives with the probability 1 - l / L (1 - p_L), here p_L
+    = 0.5 and l = 2."""
     block, x = block_of("stochastic depth"), np.abs(rng.normal(size=(1, 8, 8, 4))).astype("float32")
     survival = 1 - 2 / L * 0.5
     block.branch[:] = [keras.layers.Activation("linear")]
     y = ARRAY(block(np.repeat(x, 600, 0), training=True))
     kept = y.max((1, 2, 3)) > 1.5 * x.max()
-    np.testing.assert_allclose(y, x * np.where(kept, 1 + 1 / survival, 1)[:, None, None, None], rtol=1e-5)
+    np.testing.assert_allclose(
+        y, x * np.where(kept, 1 + 1 / survival, 1)[:, None, None, None], rtol=1e-5
+    )
     assert abs(kept.mean() - survival) < 0.05
 
 

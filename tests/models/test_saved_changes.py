@@ -1,4 +1,5 @@
-"""A network keeps changes of its layers wherever a functional model of the same layers keeps them."""
+"""A network keeps changes of its layers wherever a functional model of the same layers keeps
+them."""
 
 import copy
 import pickle
@@ -62,7 +63,11 @@ def frozen_but_the_last_layer(model):
 
 def lora(model):
     network, block, logits = parts(model)
-    for layer in (logits, block.branch[0], *(layer for layer in network.layers if "embedding" in layer.name)):
+    for layer in (
+        logits,
+        block.branch[0],
+        *(layer for layer in network.layers if "embedding" in layer.name),
+    ):
         layer.enable_lora(2)
 
 
@@ -94,11 +99,15 @@ WITHOUT_WEIGHTS = {
     "config": lambda model, folder: type(model).from_config(model.get_config()),
     "json": lambda model, folder: keras.models.model_from_json(model.to_json()),
 }
-# For the other changes the first way of each kind will do: Keras copies and pickles a model through a file.
+# For the other changes the first way of each kind will do: Keras copies and pickles a model through
+# a file.
 IN_ALL_WAYS = ("settings", "frozen parts")
 CASES = [
     *((network, change) for network in ("resnet", "vdcnn") for change in CHANGES),
-    *(("classifier", change) for change in ("settings", "frozen parts", "frozen but the last layer", "int8")),
+    *(
+        ("classifier", change)
+        for change in ("settings", "frozen parts", "frozen but the last layer", "int8")
+    ),
 ]
 
 
@@ -107,20 +116,31 @@ def plain(model):
     again = keras.models.clone_model(model)
     if isinstance(model, keras_euler.CharacterClassifier):
         network = keras.models.clone_model(model.network)
-        outputs = keras.Model(network.inputs, network.outputs, name=model.network.name)(again.inputs)
+        outputs = keras.Model(network.inputs, network.outputs, name=model.network.name)(
+            again.inputs
+        )
     else:
         outputs = again.outputs
     return keras.Model(again.inputs, outputs, name=model.name)
 
 
 def described(model):
-    """Return dicts of the configuration of each layer, and of the settings and value of each variable, by path."""
-    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)]
+    """Return dicts of the configuration of each layer, and of the settings and value of each
+    variable, by path."""
+    layers = [
+        layer for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)
+    ]
     configs = [
-        (layer.name, layer.trainable, None if isinstance(layer, keras.Model) else comparable(layer.get_config()))
+        (
+            layer.name,
+            layer.trainable,
+            None if isinstance(layer, keras.Model) else comparable(layer.get_config()),
+        )
         for layer in layers
     ]
-    return configs, {variable.path: (variable.trainable, variable.dtype) for variable in model.weights}
+    return configs, {
+        variable.path: (variable.trainable, variable.dtype) for variable in model.weights
+    }
 
 
 def comparable(config):
@@ -147,7 +167,11 @@ def test_a_changed_network_is_kept_as_a_plain_functional_model_is(network, chang
         same, same_twin = (copied(each, tmp_path) for each in (model, twin))
         assert type(same) is type(model)
         assert described(same) == described(same_twin) == expected, way
-        assert len(same.trainable_weights) == len(same_twin.trainable_weights) == len(model.trainable_weights)
+        assert (
+            len(same.trainable_weights)
+            == len(same_twin.trainable_weights)
+            == len(model.trainable_weights)
+        )
         np.testing.assert_array_equal(ARRAY(same(x)), ARRAY(model(x)))
         values, twins = by_path(same), by_path(same_twin)
         for path in values:
@@ -197,11 +221,18 @@ def test_a_frozen_network_within_a_model_stays_frozen(outer, tmp_path, rng):
     features.get_layer("stage3_block1").branch[-2].trainable = True
     head = keras.layers.Dense(3, name="head")
     images = keras.Input((8, 8, 3))
-    model = keras.Sequential([images, features, head]) if outer == "sequential" else keras.Model(images, head(features(images)))
+    model = (
+        keras.Sequential([images, features, head])
+        if outer == "sequential"
+        else keras.Model(images, head(features(images)))
+    )
     loaded = through_a_file(model, tmp_path)
     kept = ["head/bias", "head/kernel", "stage3_block1/conv2/kernel"]
     for each in (model, loaded, keras.models.clone_model(model)):
-        assert sorted(weight.path.removeprefix("sequential/") for weight in each.trainable_weights) == kept
+        assert (
+            sorted(weight.path.removeprefix("sequential/") for weight in each.trainable_weights)
+            == kept
+        )
     before = by_path(loaded)
     loaded.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     loaded.fit(rng.normal(size=(4, 8, 8, 3)), np.arange(4) % 3, verbose=0)
@@ -215,7 +246,9 @@ def test_config_of_an_unchanged_network_is_its_arguments_and_can_be_edited():
     config = model.get_config()
     assert random.getstate() == state  # from which layers that are made later draw their seeds
     assert config["replaced_layers"] is None
-    assert keras_euler.EulerResNet.from_config({**config, "h": 1.0}).get_layer("stage1_block1").h == 1
+    assert (
+        keras_euler.EulerResNet.from_config({**config, "h": 1.0}).get_layer("stage1_block1").h == 1
+    )
     model.get_layer("logits").trainable = False
     config = model.get_config()
     assert list(config["replaced_layers"]) == ["logits"]
@@ -227,15 +260,25 @@ def test_config_of_an_unchanged_network_is_its_arguments_and_can_be_edited():
 @pytest.mark.parametrize("network", ["resnet", "vdcnn"])
 def test_config_of_earlier_files_has_the_arguments_alone(network):
     model = NETWORKS[network]()
-    config = {name: value for name, value in model.get_config().items() if name not in ("trainable", "replaced_layers")}
+    config = {
+        name: value
+        for name, value in model.get_config().items()
+        if name not in ("trainable", "replaced_layers")
+    }
     assert described(type(model).from_config(config)) == described(model)
 
 
 def test_layers_can_be_replaced_by_name(rng):
-    model = resnet(**SMALL, replaced_layers={"stem_relu": keras.layers.Activation("tanh", name="stem_tanh")})
+    model = resnet(
+        **SMALL, replaced_layers={"stem_relu": keras.layers.Activation("tanh", name="stem_tanh")}
+    )
     x = inputs(model, rng, 2)
-    features = keras.Model(model.input, [model.get_layer(name).output for name in ("stem_norm", "stem_tanh")])(x)
-    np.testing.assert_allclose(ARRAY(features[1]), np.tanh(ARRAY(features[0])), rtol=1e-5, atol=1e-6)
+    features = keras.Model(
+        model.input, [model.get_layer(name).output for name in ("stem_norm", "stem_tanh")]
+    )(x)
+    np.testing.assert_allclose(
+        ARRAY(features[1]), np.tanh(ARRAY(features[0])), rtol=1e-5, atol=1e-6
+    )
     assert list(model.get_config()["replaced_layers"]) == ["stem_relu"]
 
 
@@ -248,11 +291,31 @@ def test_a_network_made_frozen_is_frozen_in_other_models_too():
 
 SAME = keras.layers.Activation("relu")
 BAD = [
-    ({"trainable": "no"}, ValueError, "`trainable` must be one of True, False. Received: trainable='no'."),
-    ({"replaced_layers": [SAME]}, TypeError, "`replaced_layers` must be a dict from a layer's name"),
-    ({"replaced_layers": {"stem_relu": "relu"}}, TypeError, "Received: replaced_layers={'stem_relu': 'relu'}"),
-    ({"replaced_layers": {"relu": SAME}}, ValueError, "must name layers of the network. Received: 'relu'."),
-    ({"replaced_layers": {"stem_relu": SAME, "stem_norm": SAME}}, ValueError, "one layer for two names"),
+    (
+        {"trainable": "no"},
+        ValueError,
+        "`trainable` must be one of True, False. Received: trainable='no'.",
+    ),
+    (
+        {"replaced_layers": [SAME]},
+        TypeError,
+        "`replaced_layers` must be a dict from a layer's name",
+    ),
+    (
+        {"replaced_layers": {"stem_relu": "relu"}},
+        TypeError,
+        "Received: replaced_layers={'stem_relu': 'relu'}",
+    ),
+    (
+        {"replaced_layers": {"relu": SAME}},
+        ValueError,
+        "must name layers of the network. Received: 'relu'.",
+    ),
+    (
+        {"replaced_layers": {"stem_relu": SAME, "stem_norm": SAME}},
+        ValueError,
+        "one layer for two names",
+    ),
 ]
 
 

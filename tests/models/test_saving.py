@@ -24,20 +24,34 @@ EVERYTHING = dict(
 CONFIGS = {
     "resnet": {
         **BUILDS,
-        "everything": dict(h=[0.1, 0.2, 0.3], input_shape=(16, 24, 1), widths=(8, 8, 16), pooling="max", **EVERYTHING),
+        "everything": dict(
+            h=[0.1, 0.2, 0.3],
+            input_shape=(16, 24, 1),
+            widths=(8, 8, 16),
+            pooling="max",
+            **EVERYTHING,
+        ),
     },
     "vdcnn": {
         **BUILDS,
         "everything": dict(
-            h=[0.1, 0.2, 0.3, 0.4], sequence_length=70, vocabulary_size=9, embedding_dim=4, head_pooling="k_max",
-            dense_units=7, dropout=0.5, **EVERYTHING,
+            h=[0.1, 0.2, 0.3, 0.4],
+            sequence_length=70,
+            vocabulary_size=9,
+            embedding_dim=4,
+            head_pooling="k_max",
+            dense_units=7,
+            dropout=0.5,
+            **EVERYTHING,
         ),
         "without a top": dict(include_top=False, pooling="max"),
     },
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize(("network", "build"), [(name, build) for name in NETWORKS for build in CONFIGS[name]])
+@pytest.mark.parametrize(
+    ("network", "build"), [(name, build) for name in NETWORKS for build in CONFIGS[name]]
+)
 def test_config_and_file_give_the_model_back(network, build, tmp_path, rng):
     model = NETWORKS[network](**CONFIGS[network][build])
     config = model.get_config()
@@ -58,8 +72,15 @@ def test_numpy_numbers_are_saved_as_plain_ones(tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").get_config() == model.get_config()
     for h in ((0.1, np.float32(0.5), 1), np.array([0.1, 0.5, 1.0])):
         assert keras_euler.EulerResNet(8, h=h).get_config()["h"] == [0.1, 0.5, 1.0]
-    assert keras_euler.EulerResNet(8, input_shape=tuple(np.array([16, 16, 3]))).input_shape == (None, 16, 16, 3)
-    model = keras_euler.EulerVDCNN(9, 0.5, np.int32(3), np.int64(64), np.int64(9), dense_units=np.int64(4))
+    assert keras_euler.EulerResNet(8, input_shape=tuple(np.array([16, 16, 3]))).input_shape == (
+        None,
+        16,
+        16,
+        3,
+    )
+    model = keras_euler.EulerVDCNN(
+        9, 0.5, np.int32(3), np.int64(64), np.int64(9), dense_units=np.int64(4)
+    )
     model.save(tmp_path / "model.keras")
     assert keras.models.load_model(tmp_path / "model.keras").get_config() == model.get_config()
 

@@ -8,7 +8,13 @@ from keras_euler.models.step_factor import step_factors
 
 @pytest.mark.parametrize(
     ("h", "blocks", "expected"),
-    [(0.1, 3, [0.1] * 3), (0, 2, [0.0, 0.0]), ("1/sqrt(L)", 16, [0.25] * 16), ("1/L", 4, [0.25] * 4), ((1, 2), 2, [1, 2])],
+    [
+        (0.1, 3, [0.1] * 3),
+        (0, 2, [0.0, 0.0]),
+        ("1/sqrt(L)", 16, [0.25] * 16),
+        ("1/L", 4, [0.25] * 4),
+        ((1, 2), 2, [1, 2]),
+    ],
 )
 def test_step_factors(h, blocks, expected):
     assert step_factors(h, blocks) == expected

@@ -1,4 +1,5 @@
-"""Networks on torch that run as recorded programs follow every change, and their copies are those of plain models."""
+"""Networks on torch that run as recorded programs follow every change, and their copies are those
+of plain models."""
 
 import copy
 import pickle
@@ -10,7 +11,9 @@ import keras_euler
 from keras_euler import _backend
 from tests.models.tracing import assert_same, batch, compiled, programs, small
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends compile")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the other backends compile"
+)
 
 
 def freeze(model):
@@ -74,15 +77,25 @@ CHANGES = {
     "activation": set_on(["stem_relu"], "activation", keras.activations.tanh),
     "activation of a block": set_on(["stage1_block1"], "activation", keras.activations.gelu),
     "replaced layer": replace_layer,
-    "dtype": lambda model: setattr(model.get_layer("stage1_block1").branch[0], "dtype_policy", "mixed_bfloat16"),
+    "dtype": lambda model: setattr(
+        model.get_layer("stage1_block1").branch[0], "dtype_policy", "mixed_bfloat16"
+    ),
     "lora": add_lora,
     "quantized": lambda model: model.get_layer("logits").quantize("int8"),
-    "a call of its own": lambda model: setattr(model.get_layer("stem_relu"), "call", lambda x: x * 0.5),
+    "a call of its own": lambda model: setattr(
+        model.get_layer("stem_relu"), "call", lambda x: x * 0.5
+    ),
     "a user's activation": set_activation,
 }
 
 
-SAME_OUTPUTS = ("frozen", "frozen model", "frozen variable", "momentum", "lora")  # in inference, at first
+SAME_OUTPUTS = (
+    "frozen",
+    "frozen model",
+    "frozen variable",
+    "momentum",
+    "lora",
+)  # in inference, at first
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -103,14 +116,18 @@ def test_a_change_is_seen_at_the_next_call(name, training, both):
     assert training or name in SAME_OUTPUTS or (before != after).any()
 
 
-@pytest.mark.parametrize("name", ["frozen", "frozen model", "frozen variable", "h", "momentum", "set_weights"])
+@pytest.mark.parametrize(
+    "name", ["frozen", "frozen model", "frozen variable", "h", "momentum", "set_weights"]
+)
 def test_a_change_in_the_middle_of_training_has_the_same_bits(name, both):
     def run():
         model = compiled(small())
         x, y = batch(model)
         logs = []
         for step in range(9):
-            logs.append(model.train_on_batch(x, y) if model.trainable_weights else model.test_on_batch(x, y))
+            logs.append(
+                model.train_on_batch(x, y) if model.trainable_weights else model.test_on_batch(x, y)
+            )
             if step == 3:
                 CHANGES[name](model)
                 compiled(model)
@@ -129,7 +146,11 @@ def test_files_and_copies_run_and_have_programs_of_their_own(tmp_path):
     [other(x) for _ in range(3)]
     other.load_weights(tmp_path / "model.weights.h5")
     assert_same(other(x), expected)
-    copies = keras.models.load_model(tmp_path / "model.keras"), copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    copies = (
+        keras.models.load_model(tmp_path / "model.keras"),
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+    )
     for copied in copies:
         assert_same([copied(x) for _ in range(3)], [expected] * 3)
         assert len(programs(copied)) == 1 and copied._tracer() is not model._tracer()
@@ -157,7 +178,9 @@ def test_hooks_are_called_while_they_are_there():
     model, seen = small(), []
     x, _ = batch(model)
     [model(x) for _ in range(3)]
-    handle = model.get_layer("stage2_block1").branch[1].register_forward_hook(lambda *_: seen.append(1))
+    handle = (
+        model.get_layer("stage2_block1").branch[1].register_forward_hook(lambda *_: seen.append(1))
+    )
     [model(x) for _ in range(3)]
     handle.remove()
     [model(x) for _ in range(3)]
@@ -166,7 +189,9 @@ def test_hooks_are_called_while_they_are_there():
 
 def test_weights_are_found_again_when_layers_change():
     model = small()
-    assert [w.path for w in model.weights] == [w.path for w in super(_backend.Traced, model).weights]
+    assert [w.path for w in model.weights] == [
+        w.path for w in super(_backend.Traced, model).weights
+    ]
     logits = model.get_layer("logits")
     logits.enable_lora(2)
     assert [id(w) for w in model.weights] == [id(w) for w in super(_backend.Traced, model).weights]

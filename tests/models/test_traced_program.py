@@ -1,4 +1,5 @@
-"""Networks on torch run as recorded programs: the same bits as the layers, called one by one, whatever changes."""
+"""Networks on torch run as recorded programs: the same bits as the layers, called one by one,
+whatever changes."""
 
 import copy
 import gc
@@ -14,7 +15,9 @@ from keras_euler import _backend
 from tests.models.networks import BUILDS, arrays, vdcnn
 from tests.models.tracing import assert_same, batch, compiled, programs, small
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the other backends compile")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the other backends compile"
+)
 
 
 def dense_resnet():
@@ -29,8 +32,11 @@ def dense_resnet():
 
 
 MODELS = {
-    **{f"{name}, {build}": lambda make=make, arguments=arguments: make(**arguments)
-       for name, make in (("resnet", small), ("vdcnn", vdcnn)) for build, arguments in BUILDS.items()},
+    **{
+        f"{name}, {build}": lambda make=make, arguments=arguments: make(**arguments)
+        for name, make in (("resnet", small), ("vdcnn", vdcnn))
+        for build, arguments in BUILDS.items()
+    },
     "trained h": lambda: small(trainable_h="scalar"),
     "trained h per channel": lambda: small(trainable_h="channel"),
     "channels_first": lambda: small(data_format="channels_first", input_shape=(3, 8, 8)),
@@ -42,8 +48,10 @@ MODELS = {
     "eulerized": lambda: keras_euler.eulerize(dense_resnet(), h=0.3, verbose=False),
     "folded": lambda: keras_euler.fold(small()),
     "folded, rk4": lambda: keras_euler.fold(small(scheme="rk4", h=0.5)),
-    "folded, eulerized": lambda: keras_euler.fold(keras_euler.eulerize(dense_resnet(), verbose=False)),
-}  # fmt: skip
+    "folded, eulerized": lambda: keras_euler.fold(
+        keras_euler.eulerize(dense_resnet(), verbose=False)
+    ),
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -67,7 +75,13 @@ def test_fit_evaluate_and_predict_have_the_same_bits_with_a_last_smaller_batch(b
         x = keras.ops.convert_to_numpy(x)
         history = model.fit(x, y, batch_size=4, epochs=3, validation_data=(x, y), verbose=0).history
         recent = model.optimizer.recent()[1]
-        return list(history.values()), recent, model.evaluate(x, y, verbose=0), model.predict(x, 4, verbose=0), model.get_weights()
+        return (
+            list(history.values()),
+            recent,
+            model.evaluate(x, y, verbose=0),
+            model.predict(x, 4, verbose=0),
+            model.get_weights(),
+        )
 
     assert_same(*both(run))
 
@@ -91,13 +105,21 @@ def test_what_cannot_be_recorded_runs_as_always(both):
         outputs = []
         for model in (vdcnn(dropout=0.5), small(drop_path=0.5, scheme="heun")):
             x, _ = batch(model)
-            outputs += [[model(x, training=training) for _ in range(4)] for training in (True, False)]
+            outputs += [
+                [model(x, training=training) for _ in range(4)] for training in (True, False)
+            ]
             assert not any(kind[0] for kind in programs(model))
-        lambdas = keras_euler.fold(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x + len(outputs))]))
+        lambdas = keras_euler.fold(
+            keras.Sequential(
+                [keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x + len(outputs))]
+            )
+        )
         images, _ = batch(lambdas)
         x = keras.Input((8, 8, 3))
         y = keras.layers.Conv2D(3, 3, padding="same", activity_regularizer="l2")(x)
-        regularized = keras_euler.eulerize(keras.Model(x, keras.layers.Add()([x, y])), verbose=False)
+        regularized = keras_euler.eulerize(
+            keras.Model(x, keras.layers.Add()([x, y])), verbose=False
+        )
         for _ in range(4):
             outputs += [lambdas(images), regularized(images), *regularized.losses]
         assert not programs(lambdas) and not programs(regularized)
@@ -117,8 +139,12 @@ def test_a_custom_loop_has_the_same_gradients_and_no_gradients_are_taken_without
         for _ in range(4):
             model.zero_grad()
             model(x, training=True).square().sum().backward()
-            gradients.append([x.grad.clone(), *(weight.value.grad for weight in model.trainable_weights)])
-        total = model(x, training=True).sum() + model(2 * x, training=True).sum()  # two graphs, then one backward pass
+            gradients.append(
+                [x.grad.clone(), *(weight.value.grad for weight in model.trainable_weights)]
+            )
+        total = (
+            model(x, training=True).sum() + model(2 * x, training=True).sum()
+        )  # two graphs, then one backward pass
         total.backward()
         with torch.no_grad():
             outputs = [model(x) for _ in range(4)]
@@ -143,7 +169,10 @@ def test_torch_exports_and_transforms_a_traced_model():
         np.testing.assert_allclose(outputs.detach(), expected, atol=1e-5)
     assert model(keras.Input((8, 8, 3))).shape == (None, 10)
     assert model.compute_output_spec(keras.KerasTensor((2, 8, 8, 3))).shape == (2, 10)
-    state = [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables]
+    state = (
+        [v.value for v in model.trainable_variables],
+        [v.value for v in model.non_trainable_variables],
+    )
     assert_same(model.stateless_call(*state, x)[0], expected)
 
 
@@ -208,7 +237,11 @@ def test_arrays_are_traced_too_and_a_shallow_copy_has_programs_of_its_own():
 
 def test_the_network_within_another_model_is_traced():
     network = small()
-    model = compiled(keras_euler.ImageClassifier([keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), network]))
+    model = compiled(
+        keras_euler.ImageClassifier(
+            [keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), network]
+        )
+    )
     x, y = np.full((4, 8, 8, 3), 9.0, "float32"), np.arange(4)
     for _ in range(4):
         model.train_on_batch(x, y)
@@ -216,7 +249,8 @@ def test_the_network_within_another_model_is_traced():
 
 
 def test_a_program_holds_what_it_says():
-    """Permutations of images are gone but for those of inputs and kernels, and statistics are updated by a few calls."""
+    """Permutations of images are gone but for those of inputs and kernels, and statistics are
+    updated by a few calls."""
     from keras_euler._backend.on_torch import program
     from keras_euler._backend.on_torch.recording import Recorder
 
@@ -233,6 +267,8 @@ def test_a_program_holds_what_it_says():
     calls = program.with_joined_statistics(calls, kinds)
     names = [call.name for call in calls]
     num_kernels = sum(len(weight.shape) == 4 for weight in weights)
-    assert names.count("permute") == num_kernels + 6  # the input, before and after the two paddings, before the pooling
+    assert (
+        names.count("permute") == num_kernels + 6
+    )  # the input, before and after the two paddings, before the pooling
     assert "copy_" not in names and sum("foreach" in name for name in names) <= 20
     assert _backend.Traced.call is type(model).call

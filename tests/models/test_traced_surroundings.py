@@ -1,4 +1,5 @@
-"""What surrounds a traced network: gradient checkpoints, models of users within it, torch's own parameters, alternate freezing."""
+"""What surrounds a traced network: gradient checkpoints, models of users within it, torch's own
+parameters, alternate freezing."""
 
 import keras
 import numpy as np
@@ -27,7 +28,9 @@ def test_checkpoints(both, num_calls_before):
             model(images(), training=True)
         for _ in range(3):
             model.zero_grad()
-            checkpoint(lambda x: model(x, training=True), images(), use_reentrant=False).sum().backward()
+            checkpoint(
+                lambda x: model(x, training=True), images(), use_reentrant=False
+            ).sum().backward()
         return model.get_weights() + [v.value.grad.numpy() for v in model.trainable_weights]
 
     for plain, traced in zip(*both(run), strict=True):
@@ -91,7 +94,9 @@ def test_programs_that_are_not_used_are_not_made(monkeypatch):
     from keras_euler._backend.on_torch.tracer import Tracer
 
     made, record = [], Tracer._record
-    monkeypatch.setattr(Tracer, "_record", lambda self, *args: made.append(1) or record(self, *args))
+    monkeypatch.setattr(
+        Tracer, "_record", lambda self, *args: made.append(1) or record(self, *args)
+    )
     model = network()
     for _ in range(30):  # as the discriminator of a GAN
         for trainable in (False, True, True):

@@ -24,7 +24,9 @@ def batch(model, n=4):
     rng = np.random.default_rng(0)
     if keras.backend.is_int_dtype(model.inputs[0].dtype):
         return keras.ops.convert_to_tensor(inputs(model, rng, n)), np.arange(n) % 4
-    return keras.ops.convert_to_tensor(rng.normal(size=(n, *model.input_shape[1:])).astype("float32")), np.arange(n) % 4
+    return keras.ops.convert_to_tensor(
+        rng.normal(size=(n, *model.input_shape[1:])).astype("float32")
+    ), np.arange(n) % 4
 
 
 def compiled(model, optimizer=None):

@@ -1,4 +1,5 @@
-"""The recorder compared with NumPy's gradients and with the bare optimizer, in every mode of training."""
+"""The recorder compared with NumPy's gradients and with the bare optimizer, in every mode of
+training."""
 
 import types
 
@@ -21,7 +22,9 @@ MODES = {
     "float16": {"dtype": "mixed_float16"},
     "bfloat16": {"dtype": "mixed_bfloat16"},
 }
-if BACKEND != "torch":  # which refuses the first, and for which the second is torch.compile, minutes of it
+if (
+    BACKEND != "torch"
+):  # which refuses the first, and for which the second is torch.compile, minutes of it
     MODES |= {"two steps per execution": {"steps_per_execution": 2}, "jit": {"jit_compile": True}}
 OPTIMIZERS = {
     "momentum": lambda rate: SGD(rate, momentum=0.9),
@@ -63,8 +66,12 @@ def test_norms_are_those_of_the_gradients_before_anything_is_done_to_them(mode, 
     np.testing.assert_allclose(norms, expected[-5:], rtol=tolerance)
     statistics = recorder(model).statistics()
     assert list(statistics) == [variable.path for variable in model.trainable_variables] + ["total"]
-    np.testing.assert_allclose([s["mean"] for s in statistics.values()], expected.mean(axis=0), rtol=tolerance)
-    np.testing.assert_allclose([s["maximum"] for s in statistics.values()], expected.max(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(
+        [s["mean"] for s in statistics.values()], expected.mean(axis=0), rtol=tolerance
+    )
+    np.testing.assert_allclose(
+        [s["maximum"] for s in statistics.values()], expected.max(axis=0), rtol=tolerance
+    )
 
 
 @pytest.mark.parametrize(("mode", "optimizer"), CASES)
@@ -126,7 +133,9 @@ def test_embedding_whose_gradient_is_sparse_on_tensorflow():
     model.compile(GradientRecorder(SGD(0.1)), lambda y, p: keras.ops.sum(p, axis=-1))
     model.fit(np.array([[1, 1, 2]]), np.zeros((1, 2)), verbose=0)
     # dL/dw: 2/3 for each of the two components of row 1, 1/3 for those of row 2
-    np.testing.assert_allclose(recorder(model).recent()[1][0, 0], np.sqrt(2 * (4 + 1) / 9), rtol=1e-6)
+    np.testing.assert_allclose(
+        recorder(model).recent()[1][0, 0], np.sqrt(2 * (4 + 1) / 9), rtol=1e-6
+    )
 
 
 def test_variables_excluded_from_weight_decay_stay_excluded():
@@ -148,7 +157,9 @@ def test_saved_and_loaded_with_the_model(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.optimizer.capacity == 3 and loaded.optimizer.inner_optimizer.momentum == 0.9
     np.testing.assert_array_equal(loaded.optimizer.recent()[1], model.optimizer.recent()[1])
-    assert list(loaded.optimizer.statistics().values()) == list(model.optimizer.statistics().values())
+    assert list(loaded.optimizer.statistics().values()) == list(
+        model.optimizer.statistics().values()
+    )
     for trained in (model, loaded):
         train(trained, 1)
     np.testing.assert_array_equal(loaded.optimizer.recent()[1], model.optimizer.recent()[1])
@@ -156,7 +167,13 @@ def test_saved_and_loaded_with_the_model(tmp_path):
 
 def test_learning_rate_is_the_inner_ones():
     model = dense.network(GradientRecorder(SGD(0.1)))
-    history = model.fit(dense.X, dense.Y, epochs=2, verbose=0, callbacks=[keras_euler.MultiStepDecay((1,), 0.5, learning_rate=0.4)])
+    history = model.fit(
+        dense.X,
+        dense.Y,
+        epochs=2,
+        verbose=0,
+        callbacks=[keras_euler.MultiStepDecay((1,), 0.5, learning_rate=0.4)],
+    )
     np.testing.assert_allclose(history.history["learning_rate"], [0.4, 0.2])
     assert float(model.optimizer.inner_optimizer.learning_rate) == pytest.approx(0.2)
     before = dense.weights(model)
@@ -196,9 +213,14 @@ def test_two_devices_record_what_one_does():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_norms_at_once_are_those_one_by_one(rng, dtype):
-    arrays = [rng.normal(size=shape).astype("float32") for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]]
+    arrays = [
+        rng.normal(size=shape).astype("float32") for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]
+    ]
     tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtype) for array in arrays]
-    plain = [float(keras.ops.norm(keras.ops.reshape(keras.ops.cast(t, "float32"), (-1,)))) for t in tensors]
+    plain = [
+        float(keras.ops.norm(keras.ops.reshape(keras.ops.cast(t, "float32"), (-1,))))
+        for t in tensors
+    ]
     norms = keras.ops.convert_to_numpy(l2_norms([*tensors, None]))
     np.testing.assert_allclose(norms, [*plain, 0], rtol=1e-6)
     np.testing.assert_allclose(norms[:-1], [np.linalg.norm(array) for array in arrays], rtol=1e-2)
@@ -209,9 +231,14 @@ def test_norms_of_nothing_are_zeros():
 
 
 def test_reader_sees_what_the_variables_hold_then():
-    variables, iterations = [keras.Variable(np.ones(4, "float32"))], keras.Variable(1, dtype="int32", trainable=False)
+    variables, iterations = (
+        [keras.Variable(np.ones(4, "float32"))],
+        keras.Variable(1, dtype="int32", trainable=False),
+    )
     optimizer = types.SimpleNamespace(variables=[iterations])
-    model = types.SimpleNamespace(trainable_variables=variables, optimizer=optimizer, jax_state_sync=lambda: None)
+    model = types.SimpleNamespace(
+        trainable_variables=variables, optimizer=optimizer, jax_state_sync=lambda: None
+    )
     read = norm_reader(model, variables, iterations)
     first = read()
     variables[0].assign(np.full(4, 2, "float32"))
@@ -222,16 +249,32 @@ def test_reader_sees_what_the_variables_hold_then():
 
 BAD = [
     (lambda: GradientRecorder("sdg"), ValueError, "sdg"),
-    (lambda: GradientRecorder(None), TypeError, "`inner_optimizer` must be a Keras optimizer or its name. Received: None"),
-    (lambda: GradientRecorder("sgd", capacity=0), ValueError, "`capacity` must be an integer >= 1. Received: capacity=0"),
+    (
+        lambda: GradientRecorder(None),
+        TypeError,
+        "`inner_optimizer` must be a Keras optimizer or its name. Received: None",
+    ),
+    (
+        lambda: GradientRecorder("sgd", capacity=0),
+        ValueError,
+        "`capacity` must be an integer >= 1. Received: capacity=0",
+    ),
     (lambda: GradientRecorder("sgd", capacity=1.5), TypeError, "Received: capacity=1.5"),
-    (lambda: GradientRecorder(GradientRecorder("sgd")), ValueError, "Received: another GradientRecorder"),
+    (
+        lambda: GradientRecorder(GradientRecorder("sgd")),
+        ValueError,
+        "Received: another GradientRecorder",
+    ),
     (
         lambda: GradientRecorder(keras.optimizers.LossScaleOptimizer(SGD())),
         ValueError,
         r"Use LossScaleOptimizer\(GradientRecorder\(optimizer\)\)",
     ),
-    (lambda: GradientRecorder("sgd").statistics(), ValueError, "No gradients have been recorded yet"),
+    (
+        lambda: GradientRecorder("sgd").statistics(),
+        ValueError,
+        "No gradients have been recorded yet",
+    ),
 ]
 
 

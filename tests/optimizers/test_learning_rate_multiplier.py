@@ -1,4 +1,5 @@
-"""Multiplied learning rates compared with NumPy and with the bare optimizer, and the rule over depth with its derivation."""
+"""Multiplied learning rates compared with NumPy and with the bare optimizer, and the rule over
+depth with its derivation."""
 
 import copy
 
@@ -35,20 +36,28 @@ def assert_same_weights(model, other):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
 def test_each_variable_moves_by_its_own_rate(dtype):
-    """One step of gradient descent, from NumPy's gradients; the first pattern that matches counts."""
-    model = dense.network(LearningRateMultiplier(SGD(0.1), {"*/b/*": 4.0, "*block*": 0.5}), dtype=dtype)
+    """One step of gradient descent, from NumPy's gradients; the first pattern that matches
+    counts."""
+    model = dense.network(
+        LearningRateMultiplier(SGD(0.1), {"*/b/*": 4.0, "*block*": 0.5}), dtype=dtype
+    )
     before = dense.weights(model)
     model.fit(dense.X[:8], dense.Y[:8], 8, verbose=0)
     tolerance = dict(rtol=1e-4, atol=1e-6) if dtype == "float32" else dict(rtol=5e-2, atol=1e-3)
     gradients = dense.gradients(before, dense.X[:8], dense.Y[:8])
-    for old, new, gradient, factor in zip(before, dense.weights(model), gradients, (0.5, 4, 1), strict=True):
+    for old, new, gradient, factor in zip(
+        before, dense.weights(model), gradients, (0.5, 4, 1), strict=True
+    ):
         np.testing.assert_allclose(new - old, -0.1 * factor * gradient, **tolerance)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_one_multiplier_for_all_is_the_bare_optimizer_with_that_rate(optimizer):
     make = OPTIMIZERS[optimizer]
-    multiplied, bare = dense.network(LearningRateMultiplier(make(0.25), {"*": 0.5})), dense.network(make(0.125))
+    multiplied, bare = (
+        dense.network(LearningRateMultiplier(make(0.25), {"*": 0.5})),
+        dense.network(make(0.125)),
+    )
     for model in (multiplied, bare):
         train(model)
     assert_same_weights(multiplied, bare)
@@ -58,7 +67,10 @@ def test_one_multiplier_for_all_is_the_bare_optimizer_with_that_rate(optimizer):
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_variables_in_groups_train_like_variables_together(optimizer):
     make = OPTIMIZERS[optimizer]
-    grouped, bare = dense.network(LearningRateMultiplier(make(0.1), {"*/a/*": 1.0000001, "*/b/*": 1})), dense.network(make(0.1))
+    grouped, bare = (
+        dense.network(LearningRateMultiplier(make(0.1), {"*/a/*": 1.0000001, "*/b/*": 1})),
+        dense.network(make(0.1)),
+    )
     for model in (grouped, bare):
         train(model)
     for one, two in zip(dense.weights(grouped), dense.weights(bare), strict=True):
@@ -132,7 +144,8 @@ for count in (1, 2):
         before = dense.weights(model)
         model.fit(dense.X[:8], dense.Y[:8], 8, verbose=0)
         gradients = dense.gradients(before, dense.X[:8], dense.Y[:8])
-        for old, new, gradient, factor in zip(before, dense.weights(model), gradients, (3, 1, 1), strict=True):
+        rows = zip(before, dense.weights(model), gradients, (3, 1, 1), strict=True)
+        for old, new, gradient, factor in rows:
             np.testing.assert_allclose(new - old, -0.1 * factor * gradient, rtol=1e-4, atol=1e-6)
 """
 
@@ -148,26 +161,34 @@ def dense_blocks(depth, width=256):
     x = inputs = keras.Input((width,))
     for i in range(depth):
         names = (f"first{i}", f"second{i}")
-        branch = [keras.layers.Dense(width, "relu" if j == 0 else None, use_bias=False, name=name) for j, name in enumerate(names)]
+        branch = [
+            keras.layers.Dense(width, "relu" if j == 0 else None, use_bias=False, name=name)
+            for j, name in enumerate(names)
+        ]
         x = keras_euler.EulerResidual(branch, h=depth**-0.5, name=f"block{i}")(x)
     return keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(x))
 
 
 @pytest.mark.parametrize("rule", [False, True])
 def test_first_layers_change_equally_at_any_depth_with_the_rule_and_less_without(rng, rule):
-    """What the kernel's change makes of the inputs is proportional to h = 1/sqrt(L) without the rule, and to 1 with it."""
+    """What the kernel's change makes of the inputs is proportional to h = 1/sqrt(L) without the
+    rule, and to 1 with it."""
     x, y = rng.normal(size=(32, 256)).astype("float32"), rng.normal(size=(32, 1)).astype("float32")
     changes = []
     for depth in (4, 64):
         model = dense_blocks(depth)
-        model.compile(LearningRateMultiplier(SGD(1e-3), depth_multipliers(model) if rule else {}), "mse")
+        model.compile(
+            LearningRateMultiplier(SGD(1e-3), depth_multipliers(model) if rule else {}), "mse"
+        )
         kernels = [w for w in model.trainable_variables if f"block{depth // 2}/first" in w.path]
         (before,) = map(keras.ops.convert_to_numpy, kernels)
         model.fit(x, y, 32, verbose=0)
         (after,) = map(keras.ops.convert_to_numpy, kernels)
         changes.append(np.linalg.norm(x @ (after - before)))
     ratio = changes[1] / changes[0]
-    assert 0.5 < ratio < 2 if rule else 0.125 < ratio < 0.5  # about 1, and about sqrt(4 / 64) = 0.25
+    assert (
+        0.5 < ratio < 2 if rule else 0.125 < ratio < 0.5
+    )  # about 1, and about sqrt(4 / 64) = 0.25
 
 
 def test_multipliers_are_those_of_the_first_layers():
@@ -175,26 +196,73 @@ def test_multipliers_are_those_of_the_first_layers():
     assert len(images) == 9 and set(images.values()) == {3.0}
     assert all(path.endswith("conv1/kernel") for path in images)
     texts = depth_multipliers(keras_euler.EulerVDCNN(9, h="1/sqrt(L)"))
-    assert {path.rpartition("/")[2] for path in texts} == {"kernel", "bias"} and set(texts.values()) == {2.0}
+    assert {path.rpartition("/")[2] for path in texts} == {"kernel", "bias"} and set(
+        texts.values()
+    ) == {2.0}
 
 
 BAD = [
-    (lambda: LearningRateMultiplier("sgd", ["a"]), TypeError, "`multipliers` must be a dict of pattern -> number"),
-    (lambda: LearningRateMultiplier("sgd", {"a": -1}), ValueError, r"`multipliers\['a'\]` must be a finite number >= 0"),
-    (lambda: LearningRateMultiplier("nadam", {}), ValueError, "each variable by itself, .* Received: Nadam"),
-    (lambda: LearningRateMultiplier(LearningRateMultiplier("sgd", {}), {}), ValueError, "Received: LearningRateMultiplier"),
-    (lambda: LearningRateMultiplier(GradientRecorder("sgd"), {}), ValueError, "Received: GradientRecorder"),
+    (
+        lambda: LearningRateMultiplier("sgd", ["a"]),
+        TypeError,
+        "`multipliers` must be a dict of pattern -> number",
+    ),
+    (
+        lambda: LearningRateMultiplier("sgd", {"a": -1}),
+        ValueError,
+        r"`multipliers\['a'\]` must be a finite number >= 0",
+    ),
+    (
+        lambda: LearningRateMultiplier("nadam", {}),
+        ValueError,
+        "each variable by itself, .* Received: Nadam",
+    ),
+    (
+        lambda: LearningRateMultiplier(LearningRateMultiplier("sgd", {}), {}),
+        ValueError,
+        "Received: LearningRateMultiplier",
+    ),
+    (
+        lambda: LearningRateMultiplier(GradientRecorder("sgd"), {}),
+        ValueError,
+        "Received: GradientRecorder",
+    ),
     (lambda: depth_multipliers("model"), TypeError, "`model` must be a Keras model. Received: str"),
-    (lambda: depth_multipliers(keras_euler.EulerResNet(8, h=0.1)), ValueError, 'pass h="1/sqrt\\(L\\)". Received: h=0.1'),
-    (lambda: depth_multipliers(keras_euler.EulerResNet(8, h="1/sqrt(L)", trainable_h="scalar")), ValueError, "a constant h"),
-    (lambda: depth_multipliers(keras.Sequential([keras_euler.EulerResidual(keras.layers.Dense(3))])), ValueError, "be built"),
-    (lambda: depth_multipliers(keras.Sequential([keras.layers.Dense(1)])), ValueError, "must have EulerResidual blocks"),
-    (lambda: depth_multipliers(one_layer()), ValueError, "two layers with a kernel. Received: block with 1"),
+    (
+        lambda: depth_multipliers(keras_euler.EulerResNet(8, h=0.1)),
+        ValueError,
+        'pass h="1/sqrt\\(L\\)". Received: h=0.1',
+    ),
+    (
+        lambda: depth_multipliers(keras_euler.EulerResNet(8, h="1/sqrt(L)", trainable_h="scalar")),
+        ValueError,
+        "a constant h",
+    ),
+    (
+        lambda: depth_multipliers(
+            keras.Sequential([keras_euler.EulerResidual(keras.layers.Dense(3))])
+        ),
+        ValueError,
+        "be built",
+    ),
+    (
+        lambda: depth_multipliers(keras.Sequential([keras.layers.Dense(1)])),
+        ValueError,
+        "must have EulerResidual blocks",
+    ),
+    (
+        lambda: depth_multipliers(one_layer()),
+        ValueError,
+        "two layers with a kernel. Received: block with 1",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(dir(keras.optimizers)) - {"LossScaleOptimizer", "Optimizer", "MultiOptimizer", "Nadam"})
+    "name",
+    sorted(
+        set(dir(keras.optimizers)) - {"LossScaleOptimizer", "Optimizer", "MultiOptimizer", "Nadam"}
+    ),
 )
 def test_every_optimizer_of_keras_that_updates_each_variable_by_itself_is_taken(name):
     cls = getattr(keras.optimizers, name)
@@ -210,7 +278,9 @@ def test_an_optimizer_of_several_is_refused():
 
 
 def one_layer():
-    return keras.Sequential([keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3), h=1.0, name="block")])
+    return keras.Sequential(
+        [keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3), h=1.0, name="block")]
+    )
 
 
 @pytest.mark.parametrize(("make", "error", "message"), BAD)

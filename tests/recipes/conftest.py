@@ -11,7 +11,10 @@ def data(tmp_path_factory):
     arrays = {
         f"{name}_{split}": rng.integers(0, high, size=shape).astype(dtype)
         for split, n in (("train", 60), ("test", 30))
-        for name, high, shape, dtype in (("x", 256, (n, 32, 32, 3), "uint8"), ("y", 10, (n,), "int64"))
+        for name, high, shape, dtype in (
+            ("x", 256, (n, 32, 32, 3), "uint8"),
+            ("y", 10, (n,), "int64"),
+        )
     }
     file = tmp_path_factory.mktemp("data") / "cifar10.npz"
     np.savez(file, **arrays)

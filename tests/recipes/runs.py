@@ -13,7 +13,18 @@ from keras_euler.training import epochs
 
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
-TINY = ["--depth", "8", "--batch-size", "16", "--train-size", "40", "--test-size", "20", "--milestones", "2"]
+TINY = [
+    "--depth",
+    "8",
+    "--batch-size",
+    "16",
+    "--train-size",
+    "40",
+    "--test-size",
+    "20",
+    "--milestones",
+    "2",
+]
 
 
 def command(*arguments, backend=BACKEND):
@@ -22,7 +33,13 @@ def command(*arguments, backend=BACKEND):
     environment.pop("KERAS_BACKEND", None)
     backend = ["--backend", backend] if backend else []
     line = [sys.executable, str(ROOT / "recipes" / "cifar10.py"), *backend, *map(str, arguments)]
-    return {"args": line, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return {
+        "args": line,
+        "env": environment,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
 
 
 def run(*arguments, **kwargs):
@@ -32,7 +49,11 @@ def run(*arguments, **kwargs):
 def run_here(module, *arguments):
     """Run a training recipe with this backend and return its exit status."""
     try:
-        _run.main(module.RECIPE, module.__doc__, ["--backend", BACKEND, "--verbose", "2", *map(str, arguments)])
+        _run.main(
+            module.RECIPE,
+            module.__doc__,
+            ["--backend", BACKEND, "--verbose", "2", *map(str, arguments)],
+        )
     except SystemExit as end:
         return end.code
     return 0
@@ -54,6 +75,9 @@ def run_one_epoch(module, monkeypatch, *arguments):
 def settings_of(module, *arguments):
     """Return the settings that a command line describes."""
     _, settings, _ = _cli.parse(
-        _cli.command(""), [module.RECIPE.settings, _run.Execution], [*map(str, arguments)], quick=module.RECIPE.quick
+        _cli.command(""),
+        [module.RECIPE.settings, _run.Execution],
+        [*map(str, arguments)],
+        quick=module.RECIPE.quick,
     )
     return settings

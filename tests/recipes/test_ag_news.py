@@ -1,4 +1,5 @@
-"""The recipe of texts: defaults, noise, files, kill and resume. test_cifar10.py tests the shared parts."""
+"""The recipe of texts: defaults, noise, files, kill and resume. test_cifar10.py tests the shared
+parts."""
 
 import csv
 import json
@@ -29,15 +30,32 @@ def data(tmp_path_factory):
 
 
 def test_defaults_are_the_papers():
-    """PAPER: 15 epochs, SGD with momentum 0.9 and the constant rate 0.1, batch 64, 1024 characters, noise once at load."""
-    expected = dict(h=0.1, batch_size=64, epochs=15, optimizer="sgd", momentum=0.9, learning_rate=0.1, milestones=())
-    expected |= dict(norm="batch", initializer="torch", sequence_length=1024, alphabet="authors", head_pooling="max")
+    """PAPER: 15 epochs, SGD with momentum 0.9 and the constant rate 0.1, batch 64, 1024 characters,
+    noise once at load."""
+    expected = dict(
+        h=0.1,
+        batch_size=64,
+        epochs=15,
+        optimizer="sgd",
+        momentum=0.9,
+        learning_rate=0.1,
+        milestones=(),
+    )
+    expected |= dict(
+        norm="batch",
+        initializer="torch",
+        sequence_length=1024,
+        alphabet="authors",
+        head_pooling="max",
+    )
     expected |= dict(dense_units=1024, noise_mode="static", noise=0.0, depth=29)
     args = vars(settings_of(ag_news))
     assert {name: args[name] for name in expected} == expected
 
 
-def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(data, tmp_path, monkeypatch, capsys):
+def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(
+    data, tmp_path, monkeypatch, capsys
+):
     noisy = ["--noise", "0.3", "--noise-mode", "training", "--dropout", "0.2"]
     results = []
     for name in ("whole", "killed"):
@@ -46,9 +64,14 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(data, tmp_p
             assert run_one_epoch(ag_news, monkeypatch, *arguments) == 130
         assert run_here(ag_news, *arguments) == 0
         with np.load(tmp_path / name / "checkpoint.npz") as arrays:
-            results.append({key: arrays[key] for key in arrays.files if key not in ("history", "memory")})
+            results.append(
+                {key: arrays[key] for key in arrays.files if key not in ("history", "memory")}
+            )
         with open(tmp_path / name / "history.csv", newline="") as file:
-            rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+            rows = [
+                {key: value for key, value in row.items() if key != "seconds"}
+                for row in csv.DictReader(file)
+            ]
         results[-1]["history"] = rows
     assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
     for name, expected in results[0].items():
@@ -61,7 +84,10 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(data, tmp_p
 
 
 def test_static_noise_is_that_of_training_alone(data):
-    clean, noisy = (ag_news.load_data(settings_of(ag_news, *TINY, *noise), data) for noise in ([], ["--noise", "0.5"]))
+    clean, noisy = (
+        ag_news.load_data(settings_of(ag_news, *TINY, *noise), data)
+        for noise in ([], ["--noise", "0.5"])
+    )
     (x, y), (x_test, y_test) = clean
     assert x.dtype == np.uint8 and x.shape == (40, 64)
     assert decode_characters(x)[0] == decode_characters(x)[0].lower()
@@ -86,7 +112,10 @@ def test_fresh_noise_is_a_layer(mode, layers):
         (["--depth", "10"], "--depth must be one of 9, 17, 29, 49, 65, 69. Received: --depth 10."),
         (["--sequence-length", "63"], "--sequence-length must be at least 64. Received: 63."),
         (["--noise", "1.5"], "--noise must be at most 1. Received: 1.5."),
-        (["--noise", "-1", "--noise-mode", "training"], "--noise must be at least 0. Received: -1."),
+        (
+            ["--noise", "-1", "--noise-mode", "training"],
+            "--noise must be at least 0. Received: -1.",
+        ),
         (["--dropout", "1"], "--dropout must be less than 1. Received: 1."),
         (["--dense-units", "0"], "--dense-units must be at least 1. Received: 0."),
         (["--data-dir", "nowhere"], "nowhere"),

@@ -10,10 +10,28 @@ BACKEND = ["--backend", keras.backend.backend()]
 
 
 def test_suggests_an_h_for_each_depth_and_writes_table_and_figure(tmp_path, capsys):
-    choose_h.main(["--quick", *BACKEND, "--depths", "8", "--candidates", "0.1", "5", "--examples", "8", "--out", str(tmp_path)])
+    choose_h.main(
+        [
+            "--quick",
+            *BACKEND,
+            "--depths",
+            "8",
+            "--candidates",
+            "0.1",
+            "5",
+            "--examples",
+            "8",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     assert "0.1" in capsys.readouterr().out
     summary = json.loads((tmp_path / "suggestions.json").read_text())
-    assert summary["suggestions"]["depth 8"]["h"] == 3**-0.5 and {"data", "versions", "settings"} <= set(summary)
+    assert summary["suggestions"]["depth 8"]["h"] == 3**-0.5 and {
+        "data",
+        "versions",
+        "settings",
+    } <= set(summary)
     assert (tmp_path / "suggestions.png").stat().st_size > 5_000
 
 

@@ -22,7 +22,9 @@ NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "
 
 def history(folder):
     with open(folder / "history.csv", newline="") as file:
-        return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [
+            {k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +40,41 @@ def whole(data, tmp_path_factory):
 def test_a_run_writes_what_it_promises(whole, data):
     folder, output = whole
     assert {f.name for f in folder.iterdir()} == {
-        "config.json", "checkpoint.npz", "history.csv", "result.json", "model.keras", "curves.png", "gradients.csv", "weights.csv",
+        "config.json",
+        "checkpoint.npz",
+        "history.csv",
+        "result.json",
+        "model.keras",
+        "curves.png",
+        "gradients.csv",
+        "weights.csv",
         ".lock",
-    }  # fmt: skip
+    }
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["h"] == 0.1 and config["settings"]["backend"] == BACKEND
     assert {"python", "keras", "keras_euler", "numpy", BACKEND} == set(config["versions"])
-    assert [row["learning_rate"] for row in history(folder)] == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    assert [row["learning_rate"] for row in history(folder)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01]
+    )
     result = json.loads((folder / "result.json").read_text())
     assert result["best_test_accuracy"] == max(row["test_accuracy"] for row in history(folder))
     assert result["last_test_accuracy"] == history(folder)[-1]["test_accuracy"]
     first, second, *_, last = output.splitlines()
     assert first == f"backend: {BACKEND} (--backend)"
     assert second == (
-        "training on 40 examples of cifar10 with 10 classes (chance: 0.10), depth 8, h = 0.1, 78,042 parameters, 4 epochs"
+        "training on 40 examples of cifar10 with 10 classes (chance: 0.10), depth 8, h = 0.1, "
+        "78,042 parameters, 4 epochs"
     )
     best = max(history(folder), key=lambda row: row["test_accuracy"])
-    assert f"best test accuracy   {best['test_accuracy']:.4f} (epoch {best['epoch'] + 1:.0f})" in output
+    assert (
+        f"best test accuracy   {best['test_accuracy']:.4f} (epoch {best['epoch'] + 1:.0f})"
+        in output
+    )
     assert last == f"next: {cifar10.NEXT['cifar10'].format(folder=folder)}"
     logs = [(folder / name).read_text().splitlines() for name in ("gradients.csv", "weights.csv")]
-    assert logs[0][0] == "iteration,stage1_block1/conv1,total" and logs[1][0].startswith("iteration,stem_conv,")
+    assert logs[0][0] == "iteration,stage1_block1/conv1,total" and logs[1][0].startswith(
+        "iteration,stem_conv,"
+    )
     assert [len(lines) for lines in logs] == [1 + 4 * 3, 1 + 1 + 4 * 3]
     assert {"gradient_norm", "gradient_norm_max", "weight_norm"} < set(history(folder)[0])
     model = keras.models.load_model(folder / "model.keras")  # from raw pixels to logits
@@ -66,14 +83,31 @@ def test_a_run_writes_what_it_promises(whole, data):
 
 
 def test_h_and_the_ordinary_network_are_compared(data, tmp_path, capsys):
-    flags = ["--data-dir", data, "--epochs", 1, *TINY, "--out", tmp_path / "both", "--compare", "--h", 0.2]
+    flags = [
+        "--data-dir",
+        data,
+        "--epochs",
+        1,
+        *TINY,
+        "--out",
+        tmp_path / "both",
+        "--compare",
+        "--h",
+        0.2,
+    ]
     assert run_here(cifar10, *flags) == 0
     lines = capsys.readouterr().out.splitlines()
-    results = [json.loads((tmp_path / "both" / name / "result.json").read_text()) for name in ("h1", "h0.2")]
+    results = [
+        json.loads((tmp_path / "both" / name / "result.json").read_text())
+        for name in ("h1", "h0.2")
+    ]
     (row,) = (line.split()[3:] for line in lines if line.startswith("last test accuracy"))
     assert row == [f"{result['last_test_accuracy']:.4f}" for result in results]
     assert (tmp_path / "both" / "h0.2" / "comparison.png").stat().st_size > 10_000
-    configs = [json.loads((tmp_path / "both" / name / "config.json").read_text())["settings"] for name in ("h1", "h0.2")]
+    configs = [
+        json.loads((tmp_path / "both" / name / "config.json").read_text())["settings"]
+        for name in ("h1", "h0.2")
+    ]
     assert configs[0] == {**configs[1], "h": 1.0}
 
 
@@ -87,7 +121,12 @@ def test_a_finished_run_is_not_trained_again(whole, data, capsys):
 
 def test_another_configuration_is_refused_with_the_difference(whole, data, capsys):
     folder, _ = whole
-    assert run_here(cifar10, "--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY, "--h", "1.0") == 2
+    assert (
+        run_here(
+            cifar10, "--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY, "--h", "1.0"
+        )
+        == 2
+    )
     assert "h: 0.1 stored, 1.0 now" in capsys.readouterr().err
 
 
@@ -127,7 +166,17 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
 @pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
 def test_a_run_in_low_precision_resumes(dtype, data, tmp_path, monkeypatch, capsys):
     tiny = [*TINY[:4], "--train-size", "16", "--test-size", "8", "--milestones", "1"]
-    arguments = ("--data-dir", data, "--epochs", 2, "--out", tmp_path / "run", "--dtype", dtype, *tiny)
+    arguments = (
+        "--data-dir",
+        data,
+        "--epochs",
+        2,
+        "--out",
+        tmp_path / "run",
+        "--dtype",
+        dtype,
+        *tiny,
+    )
     assert run_one_epoch(cifar10, monkeypatch, *arguments) == 130
     assert run_here(cifar10, *arguments) == 0
     assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
@@ -168,13 +217,30 @@ def test_two_devices_train(data, tmp_path):
         assert np.isfinite(history(folder)[0]["train_loss"])
         assert json.loads((folder / "config.json").read_text())["settings"]["replicas"] == 2
         done = run("--data-dir", data, "--out", tmp_path / "three", *TINY, "--devices", 3)
-        assert done.returncode == 2 and "--batch-size must be a multiple of --devices 3" in done.stderr
+        assert (
+            done.returncode == 2 and "--batch-size must be a multiple of --devices 3" in done.stderr
+        )
 
 
 def test_defaults_are_the_papers():
-    """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, divided by 10 at 40 and 60, BN, torch's initial values."""
-    expected = dict(depth=110, h=0.1, batch_size=128, epochs=80, optimizer="sgd", momentum=0.9, learning_rate=0.1)
-    expected |= dict(milestones=(40, 60), norm="batch", initializer="torch", shortcut="projection", augmentation=True)
+    """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, divided by 10 at 40 and 60,
+    BN, torch's initial values."""
+    expected = dict(
+        depth=110,
+        h=0.1,
+        batch_size=128,
+        epochs=80,
+        optimizer="sgd",
+        momentum=0.9,
+        learning_rate=0.1,
+    )
+    expected |= dict(
+        milestones=(40, 60),
+        norm="batch",
+        initializer="torch",
+        shortcut="projection",
+        augmentation=True,
+    )
     args = vars(settings_of(cifar10))
     assert {name: args[name] for name in expected} == expected
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(10)])
@@ -194,12 +260,25 @@ def test_pixels_are_cropped_raw_and_then_normalized():
         y = layer(y, training=False)
     x, y = keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y)
     np.testing.assert_allclose(y, np.broadcast_to((1 - mean) / std, y.shape), rtol=1e-4)
-    white, black = np.isclose(x, (1 - mean) / std, rtol=1e-4), np.isclose(x, (0 - mean) / std, rtol=1e-4)
+    white, black = (
+        np.isclose(x, (1 - mean) / std, rtol=1e-4),
+        np.isclose(x, (0 - mean) / std, rtol=1e-4),
+    )
     assert (white | black).all() and white.any() and black.any()
 
 
 def test_static_noise_is_that_of_normalized_pixels_and_of_training_alone():
-    args = settings_of(cifar10, "--dataset", "synthetic", "--noise", "0.5", "--noise-mode", "static", "--depth", "8")
+    args = settings_of(
+        cifar10,
+        "--dataset",
+        "synthetic",
+        "--noise",
+        "0.5",
+        "--noise-mode",
+        "static",
+        "--depth",
+        "8",
+    )
     clean = settings_of(cifar10, "--dataset", "synthetic")
     (noisy, _), (test, _) = cifar10.load_data(args)
     (images, _), (clean_test, _) = cifar10.load_data(clean)
@@ -212,14 +291,18 @@ def test_label_noise_is_that_of_training_labels():
     flags = ["--depth", 8, "--dataset", "synthetic", "--train-size", 100, "--test-size", 50]
     labels = []
     for rate in (0, 0.2):
-        train, test = _run.prepare_data(cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution())
+        train, test = _run.prepare_data(
+            cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution()
+        )
         labels.append((train[1], test[1]))
     assert (labels[0][0] != labels[1][0]).sum() == 20
     assert (labels[0][1] == labels[1][1]).all()
 
 
 def test_image_size_and_widths_make_a_smaller_network():
-    model = cifar10.build_model(settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 8, 16, 32))
+    model = cifar10.build_model(
+        settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 8, 16, 32)
+    )
     assert model.input_shape == (None, 16, 16, 3) and model.layers[-1].widths == (8, 16, 32)
 
 

@@ -9,15 +9,35 @@ from _paper import STUDIES
 def cell(*accuracies, failed=0):
     failures = tuple(i < failed for i in range(len(accuracies)))
     curves = tuple((a / 2, a) for a in accuracies)
-    return _cells.Cell(accuracies, accuracies, failures, curves, seeds=tuple(range(7, 7 + len(accuracies))))
+    return _cells.Cell(
+        accuracies, accuracies, failures, curves, seeds=tuple(range(7, 7 + len(accuracies)))
+    )
 
 
 ONE, SMALL = 1.0, 0.1
 GOOD, BAD_CELL, SLOW = cell(0.9, 0.9, 0.9), cell(0.1, 0.4, 0.5, failed=1), cell(0.16, 0.17, 0.18)
 LOW, UNSTEADY = cell(0.1, 0.1, 0.1), cell(0.8, 0.9, 0.9)
 VERDICTS = [
-    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
-    ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD, (None, ONE, 110): GOOD, (None, SMALL, 110): BAD_CELL}, "not shown"),
+    (
+        "depth",
+        {
+            (None, ONE, 20): GOOD,
+            (None, SMALL, 20): GOOD,
+            (None, ONE, 110): BAD_CELL,
+            (None, SMALL, 110): GOOD,
+        },
+        "shown",
+    ),
+    (
+        "depth",
+        {
+            (None, ONE, 20): GOOD,
+            (None, SMALL, 20): GOOD,
+            (None, ONE, 110): GOOD,
+            (None, SMALL, 110): BAD_CELL,
+        },
+        "not shown",
+    ),
     ("depth", {(None, ONE, 20): GOOD, (None, SMALL, 20): GOOD}, "not yet measured"),
     ("depth", {}, "not yet measured"),
     ("no-norm", {(None, ONE, 110): BAD_CELL, (None, SMALL, 110): GOOD}, "shown"),
@@ -27,9 +47,17 @@ VERDICTS = [
     ("adam", {(218, ONE, 0.1): BAD_CELL, (218, SMALL, 0.1): GOOD}, "not yet measured"),
     ("noise", {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}, "shown"),
     ("noise", {(None, ONE, 0.5): cell(0.9), (None, SMALL, 0.5): cell(0.9)}, "not yet measured"),
-    ("noise", {(None, ONE, 0.5): cell(0.8, 0.85, 0.9), (None, SMALL, 0.5): cell(0.8, 0.86, 0.9)}, "not shown"),
+    (
+        "noise",
+        {(None, ONE, 0.5): cell(0.8, 0.85, 0.9), (None, SMALL, 0.5): cell(0.8, 0.86, 0.9)},
+        "not shown",
+    ),
     ("h", {(None, 110, h): GOOD if h == 0.1 else LOW for h in (0.001, 0.01, 0.1, 1.0)}, "shown"),
-    ("h", {(None, 110, h): GOOD if h in (0.1, 0.01) else UNSTEADY for h in (0.1, 0.01, 1.0, 0.001)}, "not shown"),
+    (
+        "h",
+        {(None, 110, h): GOOD if h in (0.1, 0.01) else UNSTEADY for h in (0.1, 0.01, 1.0, 0.001)},
+        "not shown",
+    ),
     ("h", {(None, 110, h): cell(*[0.1] * 3, failed=2) for h in (5.0, 10.0)}, "shown"),
     ("h", {(None, 44, h): GOOD for h in (0.1, 1.0)}, "not yet measured"),
 ]
@@ -38,25 +66,45 @@ VERDICTS = [
 @pytest.mark.parametrize(("name", "table", "verdict"), VERDICTS)
 def test_verdicts(name, table, verdict):
     parts = _claims.judge(plan_of(name), table)
-    assert parts and {part.verdict for part in parts if part.verdict != "not yet measured"} <= {verdict}
+    assert parts and {part.verdict for part in parts if part.verdict != "not yet measured"} <= {
+        verdict
+    }
     assert verdict in {part.verdict for part in parts}
 
 
 def test_without_a_norm_the_depth_of_the_claim_and_the_greatest_are_judged():
-    table = {(None, h, depth): GOOD if h == SMALL or depth == 20 else BAD_CELL for h in (ONE, SMALL) for depth in (20, 110, 218)}
+    table = {
+        (None, h, depth): GOOD if h == SMALL or depth == 20 else BAD_CELL
+        for h in (ONE, SMALL)
+        for depth in (20, 110, 218)
+    }
     table[None, SMALL, 218] = SLOW
-    assert [part.verdict for part in _claims.judge(plan_of("no-norm"), table)] == ["shown", "not shown"]
+    assert [part.verdict for part in _claims.judge(plan_of("no-norm"), table)] == [
+        "shown",
+        "not shown",
+    ]
 
 
 def test_depths_that_a_claim_names_and_a_study_lacks_are_not_yet_measured():
-    parts = _claims.judge(plan_of("h"), {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.1, 1.0)})
-    assert {part.text for part in parts if part.shown is None} >= {"depth 20: the best h", "depth 218: the best h"}
+    parts = _claims.judge(
+        plan_of("h"), {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.1, 1.0)}
+    )
+    assert {part.text for part in parts if part.shown is None} >= {
+        "depth 20: the best h",
+        "depth 218: the best h",
+    }
 
 
 def plan_of(name, **changes):
     """What a report knows of a study of the paper."""
     paper = STUDIES[name, "cifar10"]
-    plan = {"study": name, "dataset": "cifar10", "data": "cifar10", "line": paper.line[0], "axis": paper.axis[0]}
+    plan = {
+        "study": name,
+        "dataset": "cifar10",
+        "data": "cifar10",
+        "line": paper.line[0],
+        "axis": paper.axis[0],
+    }
     return {**plan, **changes}
 
 
@@ -71,7 +119,9 @@ def plan_of(name, **changes):
     ],
 )
 def test_claim_is_not_judged_by_another_axis_or_made_up_data(change):
-    (part,) = _claims.judge(plan_of("noise", **change), {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD})
+    (part,) = _claims.judge(
+        plan_of("noise", **change), {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}
+    )
     assert part.verdict == "not yet measured" and part.evidence
 
 
@@ -83,35 +133,56 @@ def test_scaled_study_is_judged_but_for_what_the_scale_does_not_say():
         ({"augmentation": False}, False, False),
         ({"augmentation": False, "optimizer": "adam"}, True, False),
     ):
-        parts = _claims.judge(plan_of("noise", paper=paper, settings=settings, scaled=scaled), table)
+        parts = _claims.judge(
+            plan_of("noise", paper=paper, settings=settings, scaled=scaled), table
+        )
         assert (parts[0].verdict != "not yet measured") == judged
 
 
 def test_paired_test_against_all_sign_flips_by_hand():
     above = cell(0.5, 0.6, 0.7, 0.8, 0.9).p_above(cell(0.1, 0.2, 0.3, 0.4, 0.5))
-    assert above == (1 / 32, 5) and str(above) == "0.031 (n = 5)" and cell(0.1).p_above(cell(0.5)) == (1, 1)
+    assert (
+        above == (1 / 32, 5)
+        and str(above) == "0.031 (n = 5)"
+        and cell(0.1).p_above(cell(0.5)) == (1, 1)
+    )
     tied = cell(*(k / 2000 + 1e-8 * i for i, k in enumerate((951, 942, 938, 953, 913))))
-    assert tied.p_above(cell(*(k / 2000 for k in (892, 951, 941, 940, 923)))) == (11 / 32, 5)  # float32 leaves ties
+    assert tied.p_above(cell(*(k / 2000 for k in (892, 951, 941, 940, 923)))) == (
+        11 / 32,
+        5,
+    )  # float32 leaves ties
     # Differences 0.3, -0.1: of the four sums 0.4, 0.2, -0.2, -0.4 two are at least 0.2.
     assert cell(0.6, 0.4).p_above(cell(0.3, 0.5)) == (0.5, 2)
     assert _cells.Cell((0.5,), (0.5,), (False,), seeds=(8,)).p_above(cell(0.1)) is None
     table = {
-        (None, h, depth): cell(*[0.9 - h * depth / 200 + i / 99 for i in range(5)]) for h in (ONE, SMALL) for depth in (20, 110)
+        (None, h, depth): cell(*[0.9 - h * depth / 200 + i / 99 for i in range(5)])
+        for h in (ONE, SMALL)
+        for depth in (20, 110)
     }
-    assert [part.p for part in _claims.judge(plan_of("depth"), table)] == [(1 / 32, 5), None, (1 / 32, 5), None]
+    assert [part.p for part in _claims.judge(plan_of("depth"), table)] == [
+        (1 / 32, 5),
+        None,
+        (1 / 32, 5),
+        None,
+    ]
 
 
 def test_paired_tests_of_the_best_h_and_of_the_learning_rates():
     def five(best):
         return cell(*(best + i / 99 for i in range(5)))
 
-    table = {(None, 20, h): five(best) for h, best in ((0.001, 0.1), (0.1, 0.3), (0.3, 0.7), (1.0, 0.5), (5.0, 0.2))}
+    table = {
+        (None, 20, h): five(best)
+        for h, best in ((0.001, 0.1), (0.1, 0.3), (0.3, 0.7), (1.0, 0.5), (5.0, 0.2))
+    }
     best, smallest = _claims.judge(plan_of("h"), table)[:2]
     assert best.p == (3 / 32, 5)  # three values of h in the paper's range, 0.1 to 2
     assert smallest.p == (4 / 32, 5)  # four are larger
     table[None, 20, 5.0] = five(0.9)
     assert _claims.judge(plan_of("h"), table)[0].p == (1, 5)
-    table[None, 20, 5.0] = _cells.Cell((0.1, 0.2, 0.3), (0.1, 0.2, 0.3), (False,) * 3, seeds=(20, 21, 22))
+    table[None, 20, 5.0] = _cells.Cell(
+        (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), (False,) * 3, seeds=(20, 21, 22)
+    )
     assert _claims.judge(plan_of("h"), table)[0].p is None
     # h = 1 wins with the first seed at rate 0.3, but its mean over the rates above 0.1 is lower.
     table = {(44, h, rate): cell(0.5, 0.5, 0.5) for h in (ONE, SMALL) for rate in (0.1, 0.3, 0.8)}
@@ -122,7 +193,10 @@ def test_paired_tests_of_the_best_h_and_of_the_learning_rates():
 def test_verdicts_of_learning_rates_and_of_the_first_claim():
     table = {(44, h, rate): GOOD for h in (ONE, SMALL) for rate in (0.1, 0.3)}
     table[44, ONE, 0.3], table[44, SMALL, 0.1] = BAD_CELL, cell(0.5, 0.5, 0.5)
-    assert [part.verdict for part in _claims.judge(plan_of("learning-rate"), table)] == ["shown", "shown"]
+    assert [part.verdict for part in _claims.judge(plan_of("learning-rate"), table)] == [
+        "shown",
+        "shown",
+    ]
     table[44, SMALL, 0.3] = cell(0.95, 0.95, 0.1, failed=3)
     assert _claims.judge(plan_of("learning-rate"), table)[0].verdict == "not shown"
     rows = [{"h": "1.0", "seed": 7, "largest_gradient": 30, "mean_weight": None}]

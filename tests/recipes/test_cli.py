@@ -1,4 +1,5 @@
-"""Command lines: messages with flags, and results that are never replaced by those of other settings."""
+"""Command lines: messages with flags, and results that are never replaced by those of other
+settings."""
 
 import json
 import os
@@ -22,16 +23,39 @@ CHOICE = ["--quick", "--depths", "8", "--candidates", "0.1", "--examples", "4"]
 RESULTS = [
     (euler_method, [], "euler_method.png", ["--h", "0.5"]),
     (two_moons, ["--quick", "--epochs", "1", *BACKEND], "two_moons.png", ["--blocks", "3"]),
-    (euler_rnn, ["--epochs", "1", "--length", "3", "--train-size", "50", *BACKEND], "euler_rnn.json", ["--seed", "8"]),
+    (
+        euler_rnn,
+        ["--epochs", "1", "--length", "3", "--train-size", "50", *BACKEND],
+        "euler_rnn.json",
+        ["--seed", "8"],
+    ),
     (choose_h, [*CHOICE, *BACKEND], "", ["--limit", "3"]),
-    (propositions, ["--quick", "--depth", "8", "--examples", "2", "--h", "0.1", *BACKEND], "", ["--eps", "2"]),
-    (evaluate, ["euler_resnet_20_cifar10", "--quick", "--test-size", "2", "--noise", *BACKEND], "", ["--seed", "8"]),
+    (
+        propositions,
+        ["--quick", "--depth", "8", "--examples", "2", "--h", "0.1", *BACKEND],
+        "",
+        ["--eps", "2"],
+    ),
+    (
+        evaluate,
+        ["euler_resnet_20_cifar10", "--quick", "--test-size", "2", "--noise", *BACKEND],
+        "",
+        ["--seed", "8"],
+    ),
 ]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="files are the same on all; tried once")
-@pytest.mark.parametrize(("module", "arguments", "name", "other"), RESULTS, ids=lambda value: getattr(value, "__name__", ""))
-def test_results_of_other_settings_are_not_replaced(module, arguments, name, other, tmp_path, capsys):
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="files are the same on all; tried once"
+)
+@pytest.mark.parametrize(
+    ("module", "arguments", "name", "other"),
+    RESULTS,
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_results_of_other_settings_are_not_replaced(
+    module, arguments, name, other, tmp_path, capsys
+):
     out = tmp_path / (name or "folder")
     module.main([*arguments, "--out", str(out)])
     module.main([*arguments, "--out", str(out)])  # the same settings again
@@ -39,7 +63,9 @@ def test_results_of_other_settings_are_not_replaced(module, arguments, name, oth
     with pytest.raises(SystemExit) as end:
         module.main([*arguments, "--out", str(out), *other])
     error = capsys.readouterr().err
-    assert end.value.code == 2 and "has results of other settings, which are not replaced" in error, error
+    assert (
+        end.value.code == 2 and "has results of other settings, which are not replaced" in error
+    ), error
     assert f"{other[0][2:]}: " in error and error.endswith("Pass another --out.\n")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == files
 
@@ -52,7 +78,11 @@ def test_a_file_of_somebody_else_is_not_replaced(module, tmp_path, monkeypatch, 
     backend = [] if module is euler_method else BACKEND
     with pytest.raises(SystemExit) as end:
         module.main(["--quick", *backend])
-    assert end.value.code == 2 and f"{file} exists and is not replaced: it has no results of this recipe" in capsys.readouterr().err
+    assert (
+        end.value.code == 2
+        and f"{file} exists and is not replaced: it has no results of this recipe"
+        in capsys.readouterr().err
+    )
     assert file.read_text() == "[1, 2]"
 
 
@@ -61,7 +91,9 @@ def test_a_report_on_other_studies_is_not_replaced(tmp_path):
     report.refuse_to_replace(file, [{"name": "a"}])
     file.write_text(json.dumps([{"name": "a", "plan": {}}]))
     report.refuse_to_replace(file, [{"name": "a"}, {"name": "b"}])
-    with pytest.raises(ValueError, match=r"report.json reports on other studies: a. Pass another --out"):
+    with pytest.raises(
+        ValueError, match=r"report.json reports on other studies: a. Pass another --out"
+    ):
         report.refuse_to_replace(file, [{"name": "b"}])
 
 
@@ -71,14 +103,19 @@ def test_messages_name_flags():
     parser.add_argument("--h")
     found = parser.with_flags("`data_dir` does not exist. Received: h=0.1 (h == 3, `other`, oh=2).")
     parser.add_argument("--quick")
-    assert parser.with_flags("Pass `data_dir`, or take `datasets.synthetic`.") == "Pass --data-dir, or --quick."
+    assert (
+        parser.with_flags("Pass `data_dir`, or take `datasets.synthetic`.")
+        == "Pass --data-dir, or --quick."
+    )
     assert found == "--data-dir does not exist. Received: --h 0.1 (h == 3, `other`, oh=2)."
 
 
 def test_errors_of_the_system_name_the_file_and_no_number(capsys):
     with pytest.raises(SystemExit) as end, _cli.errors_in_one_line(_cli.command("")):
         raise OSError(28, "No space left on device", "x.csv")
-    assert end.value.code == 2 and capsys.readouterr().err.endswith("error: x.csv: No space left on device\n")
+    assert end.value.code == 2 and capsys.readouterr().err.endswith(
+        "error: x.csv: No space left on device\n"
+    )
 
 
 def test_what_libraries_write_while_they_are_imported_is_dropped(capfd):
@@ -89,4 +126,8 @@ def test_what_libraries_write_while_they_are_imported_is_dropped(capfd):
 
 
 def test_numbers_and_nouns_agree():
-    assert [_cli.counted(number, "epoch") for number in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
+    assert [_cli.counted(number, "epoch") for number in (0, 1, 2000)] == [
+        "0 epochs",
+        "1 epoch",
+        "2,000 epochs",
+    ]

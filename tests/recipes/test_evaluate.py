@@ -18,8 +18,12 @@ from tests.recipes.runs import settings_of
 
 BACKEND = ["--backend", keras.backend.backend()]
 NAME = "euler_resnet_20_cifar10"
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the toolbox attacks torch modules")
-if keras.backend.backend() == "torch":  # at its import it closes logging's handlers, with the stderr that they have then
+on_torch = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the toolbox attacks torch modules"
+)
+if (
+    keras.backend.backend() == "torch"
+):  # at its import it closes logging's handlers, with the stderr that they have then
     importlib.import_module("art")
 
 
@@ -41,33 +45,56 @@ def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
     np.save(tmp_path / "fog.npy", np.tile(images[0], (5, 1, 1, 1)))
     found = run(tmp_path, NAME, "--noise", "0.5", "3", "--shifted", tmp_path)
     printed = capsys.readouterr().out
-    assert "note: --quick takes synthetic test data, which say nothing about a network of real ones." in printed
+    assert (
+        "note: --quick takes synthetic test data, which say nothing about a network of real ones."
+        in printed
+    )
     assert found["settings"]["dataset"] == "synthetic"
     assert "airplane" in printed and "noise 0.5" in printed and "fog 5" in printed
     x, y = keras_euler.datasets.synthetic.images()[1]
     predicted = keras_euler.list_presets()[NAME].load().predict(x[:40], verbose=0).argmax(-1)
     assert found["accuracy"] == pytest.approx((predicted == y[:40]).mean())
-    assert np.sum(found["confusion"]) == 40 and np.trace(found["confusion"]) == round(40 * found["accuracy"])
+    assert np.sum(found["confusion"]) == 40 and np.trace(found["confusion"]) == round(
+        40 * found["accuracy"]
+    )
     assert list(found["noise"]) == ["0", "0.5", "3"] and len(set(found["shifted"].values())) == 1
     assert (tmp_path / "out" / NAME / "evaluation.png").stat().st_size > 10_000
 
 
 def test_noise_is_that_of_normalized_pixels(rng):
-    mean, variance = keras_euler.datasets.cifar10.MEAN, [s**2 for s in keras_euler.datasets.cifar10.STDDEV]
+    mean, variance = (
+        keras_euler.datasets.cifar10.MEAN,
+        [s**2 for s in keras_euler.datasets.cifar10.STDDEV],
+    )
     x = rng.integers(0, 256, (4, 32, 32, 3)).astype("uint8")
-    layers = [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Normalization(mean=mean, variance=variance)]
+    layers = [
+        keras.Input((32, 32, 3), dtype="uint8"),
+        keras.layers.Normalization(mean=mean, variance=variance),
+    ]
     whole = keras.Sequential([*layers, keras.layers.Flatten()])
     bare = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     for model, given in ((whole, x), (bare, x / np.float32(255))):
-        difference = _predictors.with_noise(model, 0.5, 7).predict(given, verbose=0) - model.predict(given, verbose=0)
+        difference = _predictors.with_noise(model, 0.5, 7).predict(
+            given, verbose=0
+        ) - model.predict(given, verbose=0)
         assert difference.std() == pytest.approx(0.5, rel=0.03)
-    twice = keras.Sequential([*layers, keras.layers.Normalization(mean=0.0, variance=0.01), keras.layers.Flatten()])
-    difference = _predictors.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(x, verbose=0)
+    twice = keras.Sequential(
+        [*layers, keras.layers.Normalization(mean=0.0, variance=0.01), keras.layers.Flatten()]
+    )
+    difference = _predictors.with_noise(twice, 0.5, 7).predict(x, verbose=0) - twice.predict(
+        x, verbose=0
+    )
     assert difference.std() == pytest.approx(5, rel=0.03)  # the first one's, ten times
-    inner = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Normalization(mean=mean, variance=variance)])
+    inner = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Normalization(mean=mean, variance=variance)]
+    )
     with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
-        _predictors.with_noise(keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7)
-    without = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)])
+        _predictors.with_noise(
+            keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Flatten()]), 0.5, 7
+        )
+    without = keras.Sequential(
+        [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255)]
+    )
     with pytest.raises(ValueError, match="a Normalization layer in its graph so that noise"):
         _predictors.with_noise(without, 0.5, 7)
 
@@ -76,21 +103,31 @@ def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
     """A model file as `keras_euler.convert` writes it."""
     preset = keras_euler.list_presets()[NAME]
     keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
-    found = [run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)]
+    found = [
+        run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)
+    ]
     assert found[0] == found[1] and "normalized like in cifar10.py" in capsys.readouterr().out
 
 
 def test_images_are_averaged_to_the_pixels_of_the_network(tmp_path, monkeypatch):
-    """As networks of `--quick` and `--scaled` take them; without --out the folder is named after the run."""
-    model = cifar10.build_model(settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4))
+    """As networks of `--quick` and `--scaled` take them; without --out the folder is named after
+    the run."""
+    model = cifar10.build_model(
+        settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4)
+    )
     monkeypatch.chdir(tmp_path)
     Path("run8").mkdir()
     model.save("run8/model.keras")
     evaluate.main(["run8/model.keras", "--quick", "--noise", *BACKEND])
     x, y = keras_euler.datasets.synthetic.images()[1]
-    predicted = model.predict(x.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4)).round(), verbose=0).argmax(-1)
+    predicted = model.predict(
+        x.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4)).round(), verbose=0
+    ).argmax(-1)
     found = json.loads(Path("runs/evaluation-run8/evaluation.json").read_text())
-    assert found["accuracy"] == (predicted == y).mean() and found["settings"]["model"] == "run8/model.keras"
+    assert (
+        found["accuracy"] == (predicted == y).mean()
+        and found["settings"]["model"] == "run8/model.keras"
+    )
 
 
 def test_folded_preset(tmp_path):
@@ -101,15 +138,23 @@ def test_folded_preset(tmp_path):
 
 
 def test_means_over_severities(capsys):
-    evaluate.print_means({"fog 1": 0.5, "fog 2": 0.7, "frost 1": 0.2, "frost 2": 0.2, "CIFAR-10.1 v6": 0.9})
+    evaluate.print_means(
+        {"fog 1": 0.5, "fog 2": 0.7, "frost 1": 0.2, "frost 2": 0.2, "CIFAR-10.1 v6": 0.9}
+    )
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines == [["fog,", "mean", "0.6000"], ["frost,", "mean", "0.2000"], ["mean", "of", "corruptions", "0.4000"]]
+    assert lines == [
+        ["fog,", "mean", "0.6000"],
+        ["frost,", "mean", "0.2000"],
+        ["mean", "of", "corruptions", "0.4000"],
+    ]
 
 
 @on_torch
 def test_attack_on_a_linear_network_finds_the_worst_case(rng):
     """The margin of the right class falls by the radius times the sum of the absolute weights."""
-    model = keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     x, y = rng.integers(100, 150, (50, 32, 32, 3)).astype("uint8"), np.tile([0, 1], 25)
     kernel = 1e-3 * rng.normal(size=(3072, 2)).astype("float32")
     difference = (kernel[:, 0] - kernel[:, 1]).astype("float64")
@@ -127,9 +172,14 @@ def test_attack_on_a_linear_network_finds_the_worst_case(rng):
 def test_attacked_preset(tmp_path, capsys):
     found = run(tmp_path, NAME, "--noise", "--pgd", "16", "0.001", "--batch-size", "30")
     assert found["pgd"]["0.001"] == found["accuracy"] and list(found["pgd"]) == ["0.001", "16"]
-    assert "PGD 16 " in capsys.readouterr().out and "adversarial-robustness-toolbox" in found["versions"]
+    assert (
+        "PGD 16 " in capsys.readouterr().out
+        and "adversarial-robustness-toolbox" in found["versions"]
+    )
     without = run(tmp_path / "without", NAME, "--noise")
-    assert "pgd" not in without["settings"] and "pgd" not in without  # as in files that are older than the flag
+    assert (
+        "pgd" not in without["settings"] and "pgd" not in without
+    )  # as in files that are older than the flag
 
 
 @on_torch
@@ -141,16 +191,24 @@ def test_attack_raises_the_loss_of_deep_networks_within_its_radius(rng, monkeypa
     keras.utils.set_random_seed(3)
     model, made = cifar10.build_model(settings), []
     generate = ProjectedGradientDescent.generate
-    monkeypatch.setattr(ProjectedGradientDescent, "generate", lambda *args: made.append(generate(*args)) or made[-1])
+    monkeypatch.setattr(
+        ProjectedGradientDescent, "generate", lambda *args: made.append(generate(*args)) or made[-1]
+    )
     x, y = rng.integers(0, 256, (20, 32, 32, 3)).astype("uint8"), rng.integers(0, 10, 20)
     small = keras_euler.datasets.cifar10.resize(x, 16).astype("float32")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     for network in (model, keras_euler.fold(model)):
         _attack.predict_attacked(network, x, y, 3, 7, seed=1)
-        assert np.abs(made[-1] - small).max() <= 3 + 1e-4 and made[-1].min() >= 0 and made[-1].max() <= 255
+        assert (
+            np.abs(made[-1] - small).max() <= 3 + 1e-4
+            and made[-1].min() >= 0
+            and made[-1].max() <= 255
+        )
         graph = _attack.on_floats(network)
         noisy = small + 3 * rng.choice([-1, 1], small.shape)
-        before, by_chance, after = (float(loss(y, graph.predict(images, verbose=0))) for images in (small, noisy, made[-1]))
+        before, by_chance, after = (
+            float(loss(y, graph.predict(images, verbose=0))) for images in (small, noisy, made[-1])
+        )
         assert after - before > 3 * abs(by_chance - before)
 
 
@@ -166,18 +224,24 @@ def test_without_the_toolbox_nothing_is_computed(tmp_path, monkeypatch, capsys):
 
 def test_texts(tmp_path, capsys):
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
-    keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(tmp_path / "model.keras")
+    keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(
+        tmp_path / "model.keras"
+    )
     found = run(tmp_path, tmp_path / "model.keras", "--dataset", "ag_news", "--noise", "0.4")
     assert set(found["class_accuracy"]) == set("abcd") and set(found["noise"]) == {"0", "0.4"}
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
-    keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(tmp_path / "small.keras")
+    keras.Sequential(
+        [keras.Input((12, 12, 3)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    ).save(tmp_path / "small.keras")
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "code.keras")
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
     refused = {
-        ("nowhere.keras",): "MODEL must be a .keras file or the name of a preset. Received: nowhere.keras",
+        (
+            "nowhere.keras",
+        ): "MODEL must be a .keras file or the name of a preset. Received: nowhere.keras",
         ("nowhere",): "MODEL must be a .keras file or one of euler_resnet_20_cifar10",
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",

@@ -9,11 +9,38 @@ from keras_euler.training import steps
 from tests.recipes.runs import run_here
 from tests.training.test_fit import without_times
 
-TINY = ["--dataset", "synthetic", "--image-size", "8", "--widths", "2", "2", "2", "--depth", "8", "--batch-size", "16"]
-TINY += ["--train-size", "64", "--test-size", "20", "--epochs", "2", "--milestones", "1", "--log-gradients", "--log-weights", "2"]
+TINY = [
+    "--dataset",
+    "synthetic",
+    "--image-size",
+    "8",
+    "--widths",
+    "2",
+    "2",
+    "2",
+    "--depth",
+    "8",
+    "--batch-size",
+    "16",
+]
+TINY += [
+    "--train-size",
+    "64",
+    "--test-size",
+    "20",
+    "--epochs",
+    "2",
+    "--milestones",
+    "1",
+    "--log-gradients",
+    "--log-weights",
+    "2",
+]
 
 
-def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, capsys):
+def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
+    tmp_path, monkeypatch, capsys
+):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_here(cifar10, *TINY, "--out", whole) == 0
     save, saved = steps.StepCheckpoint._save, []
@@ -29,7 +56,10 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(tmp_pat
             assert run_here(cifar10, *TINY, "--out", killed, "--checkpoint-steps", 2) in (0, 130)
     assert saved == [2, 2]  # once in each epoch of four steps
     assert "Resuming after epoch 1 of 2, step 2 of 4" in capsys.readouterr().out
-    histories, states = zip(*(training.RunFolder(folder).load_checkpoint()[:2] for folder in (whole, killed)), strict=True)
+    histories, states = zip(
+        *(training.RunFolder(folder).load_checkpoint()[:2] for folder in (whole, killed)),
+        strict=True,
+    )
     assert without_times(histories[0]) == without_times(histories[1])
     for one, other in zip(*states, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -41,5 +71,8 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(tmp_pat
 def test_launcher_of_several_processes_is_refused(size, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", size)
     assert run_here(cifar10, *TINY, "--out", tmp_path / "run") == 2
-    assert f"error: a launcher such as torchrun has started {size} processes for one run" in capsys.readouterr().err
+    assert (
+        f"error: a launcher such as torchrun has started {size} processes for one run"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "run").exists()

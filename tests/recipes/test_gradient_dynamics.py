@@ -7,7 +7,18 @@ import keras
 import pytest
 
 BACKEND = keras.backend.backend()
-TINY = ["--depth", "8", "--iterations", "3", "--batch-size", "16", "--test-size", "16", "--dataset", "synthetic"]
+TINY = [
+    "--depth",
+    "8",
+    "--iterations",
+    "3",
+    "--batch-size",
+    "16",
+    "--test-size",
+    "16",
+    "--dataset",
+    "synthetic",
+]
 TINY += ["--backend", BACKEND, "--verbose", "0"]
 
 
@@ -23,16 +34,27 @@ def run(*arguments):
 def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsys, monkeypatch):
     assert run("--h", "1.0", "0.1", "--seeds", 1, "--out", tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "first grad." in printed and "mean weight" in printed and "stage1_block1/conv1" in printed
+    assert (
+        "first grad." in printed and "mean weight" in printed and "stage1_block1/conv1" in printed
+    )
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert [(row["h"], row["seed"], row["iterations"]) for row in summary["runs"]] == [("1.0", 1, 3), ("0.1", 1, 3)]
+    assert [(row["h"], row["seed"], row["iterations"]) for row in summary["runs"]] == [
+        ("1.0", 1, 3),
+        ("0.1", 1, 3),
+    ]
     assert {"settings", "data", "versions", "device"} <= set(summary)
     assert (tmp_path / "gradient_dynamics.png").stat().st_size > 10_000
     for name in ("gradients.csv", "weights.csv"):
         lines = (tmp_path / "h1.0-seed1" / name).read_text().splitlines()
-        assert lines[0] == "iteration,stage1_block1/conv1,stage2_block1/conv1,stage3_block1/conv2,total"
+        assert (
+            lines[0]
+            == "iteration,stage1_block1/conv1,stage2_block1/conv1,stage3_block1/conv2,total"
+        )
     # The same seed: the same first weights, for each h.
-    first = [(tmp_path / f"h{h}-seed1" / "weights.csv").read_text().splitlines()[1:3] for h in ("1.0", "0.1")]
+    first = [
+        (tmp_path / f"h{h}-seed1" / "weights.csv").read_text().splitlines()[1:3]
+        for h in ("1.0", "0.1")
+    ]
     assert first[0][0] == first[1][0] and first[0][1] != first[1][1]
     # The same command again trains nothing.
     monkeypatch.setattr(keras.Model, "fit", None)

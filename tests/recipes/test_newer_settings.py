@@ -1,4 +1,5 @@
-"""Settings that are newer than finished runs: their defaults change no identity, other values are part of it."""
+"""Settings that are newer than finished runs: their defaults change no identity, other values are
+part of it."""
 
 import dataclasses
 import math
@@ -33,15 +34,24 @@ def plan_of(*words):
 @once
 def test_runs_without_them_keep_their_folders():
     """The names are those of the recipes before these settings."""
-    assert str(run_folder(ImageSettings(), Execution(backend="torch"))) == "runs/cifar10-depth110-h0.1-seed7-torch-cd9a4416"
-    assert str(run_folder(TextSettings(), Execution(backend="jax"))) == "runs/ag_news-depth29-h0.1-seed7-jax-29df06dc"
+    assert (
+        str(run_folder(ImageSettings(), Execution(backend="torch")))
+        == "runs/cifar10-depth110-h0.1-seed7-torch-cd9a4416"
+    )
+    assert (
+        str(run_folder(TextSettings(), Execution(backend="jax")))
+        == "runs/ag_news-depth29-h0.1-seed7-jax-29df06dc"
+    )
     assert not set(NEWER) & set(identity(ImageSettings(), Execution()))
 
 
 @once
 def test_other_values_are_part_of_the_identity():
     plain = ImageSettings(h=RULE)
-    folders = {run_folder(dataclasses.replace(plain, **{name: value}), Execution()) for name, value in NEWER.items()}
+    folders = {
+        run_folder(dataclasses.replace(plain, **{name: value}), Execution())
+        for name, value in NEWER.items()
+    }
     assert len({run_folder(plain, Execution()), *folders}) == 5
     settings = dataclasses.replace(plain, **NEWER)
     assert NEWER.items() <= identity(settings, Execution()).items()
@@ -54,11 +64,15 @@ def test_they_reach_the_network():
     assert {name: getattr(network, name) for name in NETWORK} == NETWORK
     assert NETWORK.items() <= TextSettings(**NETWORK).network_arguments().items()
     optimizer = _run.compile_model(model, settings).optimizer
-    assert optimizer.multipliers == keras_euler.depth_multipliers(network) and set(optimizer.multipliers.values()) == {6**0.5}
+    assert optimizer.multipliers == keras_euler.depth_multipliers(network) and set(
+        optimizer.multipliers.values()
+    ) == {6**0.5}
 
 
 @once
-@pytest.mark.parametrize("arguments", [["depth", "--depths", "20"], ["skip", "--line", "skip", "1"]])
+@pytest.mark.parametrize(
+    "arguments", [["depth", "--depths", "20"], ["skip", "--line", "skip", "1"]]
+)
 def test_finished_trials_from_before_them_are_taken(arguments, monkeypatch, tmp_path):
 
     def train_again(*args, **kwargs):
@@ -67,18 +81,33 @@ def test_finished_trials_from_before_them_are_taken(arguments, monkeypatch, tmp_
     monkeypatch.setattr(study, "run_trial", train_again)  # before it downloads the data
     for check in ("_check_sizes", "_check_data"):
         monkeypatch.setattr(study, check, lambda *arguments: None)
-    study.main([*arguments, "--scaled", "--backend", "torch", "--out", str(tmp_path), "--import", str(MEASURED)])
+    study.main(
+        [
+            *arguments,
+            "--scaled",
+            "--backend",
+            "torch",
+            "--out",
+            str(tmp_path),
+            "--import",
+            str(MEASURED),
+        ]
+    )
 
 
 @once
 def test_a_study_with_them_says_so_and_judges_no_claim():
-    description = plan_of("depth", "--backend", "torch", *("--scheme", "heun", "--skip", 0.9)).description()
+    description = plan_of(
+        "depth", "--backend", "torch", *("--scheme", "heun", "--skip", 0.9)
+    ).description()
     assert _plan.cuts(description, []) == ["scheme heun (euler)", "skip 0.9 (1.0)"]
     assert why_not(description) == ["it has scheme heun, the paper euler"]
 
 
 @once
-@pytest.mark.parametrize(("study", "trials"), [("scheme", 45), ("transfer", 80), ("drop-path", 15), ("skip", 15)])
+@pytest.mark.parametrize(
+    ("study", "trials"), [("scheme", 45), ("transfer", 80), ("drop-path", 15), ("skip", 15)]
+)
 def test_studies_that_are_not_of_the_paper_have_a_scaled_plan(study, trials):
     plan = plan_of(study, "--scaled", "--backend", "torch")
     assert plan.base.image_size == 16 and math.prod(map(len, plan.varied.values())) == trials
@@ -91,15 +120,36 @@ def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
     def pretend(recipe, settings, execution, data=None, after_epoch=None):
         trained.append((settings.scheme, settings.depth))
         after_epoch([{"test_accuracy": 0.5}])
-        summary = {"best_test_accuracy": 0.5, "last_test_accuracy": 0.5, "seconds": 1.0, "diverged": False}
+        summary = {
+            "best_test_accuracy": 0.5,
+            "last_test_accuracy": 0.5,
+            "seconds": 1.0,
+            "diverged": False,
+        }
         return TrainingResult(execution.out, [{"test_accuracy": 0.5}], summary)
 
     monkeypatch.setattr(study, "train", pretend)
-    study.main(["scheme", "--quick", "--depths", "8", "--seeds", "1", "--backend", BACKEND, "--out", str(tmp_path / "study")])
+    study.main(
+        [
+            "scheme",
+            "--quick",
+            "--depths",
+            "8",
+            "--seeds",
+            "1",
+            "--backend",
+            BACKEND,
+            "--out",
+            str(tmp_path / "study"),
+        ]
+    )
     assert sorted(trained) == [("euler", 8), ("heun", 8), ("rk4", 8)]
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert all(f"scheme = {scheme}" in text or f"| {scheme} |" in text for scheme in ("euler", "heun", "rk4"))
+    assert all(
+        f"scheme = {scheme}" in text or f"| {scheme} |" in text
+        for scheme in ("euler", "heun", "rk4")
+    )
 
 
 @once
@@ -120,7 +170,10 @@ BAD = [
     (["--scheme", "midpoint"], "invalid choice: 'midpoint'"),
     (["--skip", "-1"], "--skip must be at least 0. Received: -1."),
     (["--drop-path", "1"], "--drop-path must be less than 1. Received: 1."),
-    (["--first-layer-rate", "sqrt(L)"], "--first-layer-rate sqrt(L) needs --h '1/sqrt(L)', without --trainable-h."),
+    (
+        ["--first-layer-rate", "sqrt(L)"],
+        "--first-layer-rate sqrt(L) needs --h '1/sqrt(L)', without --trainable-h.",
+    ),
 ]
 
 

@@ -4,14 +4,32 @@ import _claims
 import pytest
 import report
 
-PLAN = {"study": "depth", "dataset": "cifar10", "data": "cifar10", "line": "h", "axis": "depth", "figures": "3"}
+PLAN = {
+    "study": "depth",
+    "dataset": "cifar10",
+    "data": "cifar10",
+    "line": "h",
+    "axis": "depth",
+    "figures": "3",
+}
 PLAN |= {"settings": {"backend": "jax"}}
 
 
 def study(rows=(), **plan):
-    seeds = [dict(depth=20, h=1.0, seed=seed, best_test_accuracy=0.5, last_test_accuracy=0.5) for seed in rows]
+    seeds = [
+        dict(depth=20, h=1.0, seed=seed, best_test_accuracy=0.5, last_test_accuracy=0.5)
+        for seed in rows
+    ]
     rows = [{**row, "diverged": False, "test_accuracies": [0.5], "device": "cpu"} for row in seeds]
-    shown = {"name": "mine", "plan": PLAN | plan, "cuts": [], "trials": {}, "errors": {}, "rows": rows, "data": "CIFAR-10"}
+    shown = {
+        "name": "mine",
+        "plan": PLAN | plan,
+        "cuts": [],
+        "trials": {},
+        "errors": {},
+        "rows": rows,
+        "data": "CIFAR-10",
+    }
     return shown
 
 
@@ -26,7 +44,10 @@ def study(rows=(), **plan):
 def test_a_claim_that_is_not_measured_has_its_reason(given, why):
     lines = "\n".join(report.overview([given], {}))
     assert f"not yet measured: {why} |" in lines
-    assert "not yet measured: no --dynamics FOLDER is given |" in lines and "not yet measured: no such study is given |" in lines
+    assert (
+        "not yet measured: no --dynamics FOLDER is given |" in lines
+        and "not yet measured: no such study is given |" in lines
+    )
     assert f"| **not yet measured** |  | {why} |" in "\n".join(report.section(given, []))
 
 
@@ -42,4 +63,7 @@ def test_panels_of_one_value_each_become_the_axis():
 
 
 def test_failed_is_defined():
-    assert f"below {_claims.FAILED:g} times chance" in report.RULES and "A training has failed where it diverged" in report.RULES
+    assert (
+        f"below {_claims.FAILED:g} times chance" in report.RULES
+        and "A training has failed where it diverged" in report.RULES
+    )

@@ -12,9 +12,25 @@ from tests.recipes.test_study import BACKEND, once
 
 @once
 def test_scaled_study_says_so():
-    flags = ["--depths", 20, "--seeds", 1, "--dataset", "cifar10", "--backend", BACKEND, "--test-size", 16]
+    flags = [
+        "--depths",
+        20,
+        "--seeds",
+        1,
+        "--dataset",
+        "cifar10",
+        "--backend",
+        BACKEND,
+        "--test-size",
+        16,
+    ]
     plan = _plan.make_plan(*study.parse(["depth", "--scaled", *map(str, flags)]))
-    assert (plan.base.image_size, plan.base.widths, plan.base.epochs, plan.base.test_size) == (16, (8, 16, 32), 8, 16)
+    assert (plan.base.image_size, plan.base.widths, plan.base.epochs, plan.base.test_size) == (
+        16,
+        (8, 16, 32),
+        8,
+        16,
+    )
     assert plan.description()["scaled"] and plan.execution.out == Path("runs/depth-cifar10-scaled")
 
 
@@ -39,4 +55,7 @@ def test_scaled_study_says_so():
 def test_scaled_studies_have_values_of_their_own_at_the_depths_of_the_claims(name, depths, trials):
     plan = _plan.make_plan(*study.parse([*name.split(), "--scaled", "--backend", BACKEND]))
     assert math.prod(map(len, plan.varied.values())) == trials
-    assert set(plan.varied.get("depth", (plan.base.depth,))) == depths and plan.base.train_size == 10_000
+    assert (
+        set(plan.varied.get("depth", (plan.base.depth,))) == depths
+        and plan.base.train_size == 10_000
+    )

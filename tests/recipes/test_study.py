@@ -1,4 +1,5 @@
-"""Studies as commands: the grid, the differences from the paper, the report, a kill, wrong arguments.
+"""Studies as commands: the grid, the differences from the paper, the report, a kill, wrong
+arguments.
 
 Networks are tiny, most trainings pretended.
 """
@@ -22,8 +23,22 @@ from keras_euler.training import TrainingResult
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 BACKEND = keras.backend.backend()
-once = pytest.mark.skipif(BACKEND != "torch", reason="pretended trainings have no backend; tried once")
-TINY = ["--quick", "--epochs", "2", "--train-size", "32", "--test-size", "16", "--batch-size", "16", "--backend", BACKEND]
+once = pytest.mark.skipif(
+    BACKEND != "torch", reason="pretended trainings have no backend; tried once"
+)
+TINY = [
+    "--quick",
+    "--epochs",
+    "2",
+    "--train-size",
+    "32",
+    "--test-size",
+    "16",
+    "--batch-size",
+    "16",
+    "--backend",
+    BACKEND,
+]
 
 
 def run(*arguments):
@@ -37,7 +52,8 @@ def run(*arguments):
 
 @pytest.fixture
 def pretended(monkeypatch):
-    """Replace trainings by records of their settings; the accuracy is best at h = 0.1, and h = 5 diverges."""
+    """Replace trainings by records of their settings; the accuracy is best at h = 0.1, and h = 5
+    diverges."""
     trained = []
 
     def pretend(recipe, settings, execution, data=None, after_epoch=None):
@@ -64,10 +80,18 @@ def trials(folder):
 
 @once
 def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
-    assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 5, "--seeds", 2, "--out", tmp_path) == 0
+    assert (
+        run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 5, "--seeds", 2, "--out", tmp_path)
+        == 0
+    )
     points = [(settings.seed, settings.h, settings.depth) for settings, _ in pretended]
     assert points == [(seed, h, depth) for seed in (7, 8) for h in (0.1, 5.0) for depth in (8, 14)]
-    assert run("h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 1, 5, "--seeds", 2, "--out", tmp_path) == 0
+    assert (
+        run(
+            "h", *TINY, "--depths", 8, 14, "--axis", "h", 0.1, 1, 5, "--seeds", 2, "--out", tmp_path
+        )
+        == 0
+    )
     assert len(pretended) == 12
     assert {execution.out.parent for _, execution in pretended} == {tmp_path / "runs"}
 
@@ -76,7 +100,12 @@ def test_grid_is_seed_after_seed_and_cut_by_flags(pretended, tmp_path):
 def test_axis_of_ones_own(pretended, tmp_path):
     arguments = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
     assert run("noise", *TINY, *arguments) == 0
-    assert [(settings.momentum, settings.h) for settings, _ in pretended] == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
+    assert [(settings.momentum, settings.h) for settings, _ in pretended] == [
+        (0.5, 1.0),
+        (0.5, 0.1),
+        (0.9, 1.0),
+        (0.9, 0.1),
+    ]
 
 
 @once
@@ -95,7 +124,18 @@ def test_search_ends_though_every_trial_fails(monkeypatch, tmp_path, capsys):
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(study, "train", broken)
-    arguments = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--trials", 3, "--out", tmp_path / "study"]
+    arguments = [
+        "h",
+        *TINY,
+        "--depths",
+        8,
+        "--sampler",
+        "tpe",
+        "--trials",
+        3,
+        "--out",
+        tmp_path / "study",
+    ]
     assert "trials that failed: 3" in run(*arguments)
     assert "3 new" in capsys.readouterr().out
     assert "trials that failed: 6" in run(*arguments)
@@ -121,7 +161,18 @@ def test_status_is_that_of_the_trials_of_the_command(pretended, monkeypatch, tmp
 
 @once
 def test_report_of_a_search(pretended, tmp_path):
-    arguments = ["h", *TINY, "--depths", 8, "--sampler", "gp", "--trials", 4, "--out", tmp_path / "study"]
+    arguments = [
+        "h",
+        *TINY,
+        "--depths",
+        8,
+        "--sampler",
+        "gp",
+        "--trials",
+        4,
+        "--out",
+        tmp_path / "study",
+    ]
     assert run(*arguments) == 0
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
@@ -131,11 +182,41 @@ def test_report_of_a_search(pretended, tmp_path):
 
 @once
 def test_settings_of_the_paper_that_a_flag_changes_are_cuts(pretended, tmp_path):
-    assert run("noise", *TINY, "--noise-mode", "static", "--depths", 8, "--seeds", 1, "--out", tmp_path / "study") == 0
-    assert run("noise", *TINY, "--noise-mode", "static", "--depths", 8, "--seeds", 2, "--out", tmp_path / "study") == 0
+    assert (
+        run(
+            "noise",
+            *TINY,
+            "--noise-mode",
+            "static",
+            "--depths",
+            8,
+            "--seeds",
+            1,
+            "--out",
+            tmp_path / "study",
+        )
+        == 0
+    )
+    assert (
+        run(
+            "noise",
+            *TINY,
+            "--noise-mode",
+            "static",
+            "--depths",
+            8,
+            "--seeds",
+            2,
+            "--out",
+            tmp_path / "study",
+        )
+        == 0
+    )
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert "depth 8 (218)" in text and "noise_mode static (training)" in text and "seeds 2 (5)" in text
+    assert (
+        "depth 8 (218)" in text and "noise_mode static (training)" in text and "seeds 2 (5)" in text
+    )
 
 
 @once
@@ -149,11 +230,27 @@ def test_report_says_what_is_our_choice_and_what_is_not_finished(pretended, tmp_
         return real(*arguments, **names)
 
     real, study.train = study.train, third
-    arguments = ["noise", *TINY, "--depths", 8, "--axis", "noise", 0, 0.5, "--seeds", 2, "--out", tmp_path / "study"]
+    arguments = [
+        "noise",
+        *TINY,
+        "--depths",
+        8,
+        "--axis",
+        "noise",
+        0,
+        0.5,
+        "--seeds",
+        2,
+        "--out",
+        tmp_path / "study",
+    ]
     assert run(*arguments) == 130
     report.main([str(tmp_path / "study" / "study.db"), "--out", str(tmp_path), "--data", "moons"])
     text = (tmp_path / "report.md").read_text()
-    assert "names no values of noise: all of them are our choice. Unfinished: 3 of 8 trials, n = 1." in text
+    assert (
+        "names no values of noise: all of them are our choice. Unfinished: 3 of 8 trials, n = 1."
+        in text
+    )
     assert "1 interrupted" in text and " fail" not in text.split("Trials: ")[1].split("\n")[0]
     assert "Data: moons." in text and "Synthetic images and text" in text
 
@@ -170,7 +267,20 @@ def test_termination_is_an_interrupt(monkeypatch, tmp_path):
 @once
 def test_last_epoch_is_not_pruned(pretended, monkeypatch, tmp_path):
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda self: True)
-    flags = ["h", *TINY, "--epochs", 1, "--depths", 8, "--sampler", "tpe", "--trials", 2, "--out", tmp_path]
+    flags = [
+        "h",
+        *TINY,
+        "--epochs",
+        1,
+        "--depths",
+        8,
+        "--sampler",
+        "tpe",
+        "--trials",
+        2,
+        "--out",
+        tmp_path,
+    ]
     assert run(*flags) == 0
     assert [trial.state.name for trial in trials(tmp_path)] == ["COMPLETE"] * 2
 
@@ -191,17 +301,49 @@ def test_smaller_command_leaves_the_rest_of_the_queue(pretended, tmp_path, capsy
 
 @once
 def test_report_lists_every_claim_and_skips_folders_that_are_no_study(pretended, tmp_path, capsys):
-    assert run("depth", *TINY, "--depths", 8, "--seeds", 1, "--name", "a/b", "--out", tmp_path / "study") == 0
+    assert (
+        run(
+            "depth",
+            *TINY,
+            "--depths",
+            8,
+            "--seeds",
+            1,
+            "--name",
+            "a/b",
+            "--out",
+            tmp_path / "study",
+        )
+        == 0
+    )
     (tmp_path / "other").mkdir()
     report.main([str(tmp_path / "study"), str(tmp_path / "other"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
     assert text.count("| not yet measured: ") == 7
-    assert "other holds no study.db" in capsys.readouterr().out and (tmp_path / "a_b_best.png").exists()
+    assert (
+        "other holds no study.db" in capsys.readouterr().out
+        and (tmp_path / "a_b_best.png").exists()
+    )
 
 
 @once
 def test_failures_and_divergence_are_in_report_and_claims(pretended, tmp_path):
-    run("h", *TINY, "--depths", 110, "--axis", "h", 0.001, 0.1, 1, 5, "--seeds", 3, "--out", tmp_path / "study")
+    run(
+        "h",
+        *TINY,
+        "--depths",
+        110,
+        "--axis",
+        "h",
+        0.001,
+        0.1,
+        1,
+        5,
+        "--seeds",
+        3,
+        "--out",
+        tmp_path / "study",
+    )
     report.main([str(tmp_path / "study"), "--out", str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
     assert "synthetic data say nothing" in text
@@ -228,7 +370,10 @@ BAD = [
     (["depth", "--line", "backend", "jax", "torch"], "the setting 'backend' cannot be an axis"),
     (["depth", "--line", "milestones", "1", "2"], "the setting 'milestones' cannot be an axis"),
     (["depth", "--h", "0.5"], "--h: this study varies h; choose its values by --line h ..."),
-    (["depth", "--depth", "20"], "--depth: this study varies depth; choose its values by --depths ..."),
+    (
+        ["depth", "--depth", "20"],
+        "--depth: this study varies depth; choose its values by --depths ...",
+    ),
     (["no-norm", "--norm", "batch"], "--norm: this study always has norm none"),
     (["depth", "--seed=3"], "--seed: every trial has its own seed; see --seeds"),
     (["depth", "--trials", "3"], "--trials is for a search; see --sampler"),
@@ -239,15 +384,30 @@ BAD = [
     (["depth", "--axis", "depth", "20", "--depths", "8"], "both name depths"),
     (["depth", "--axis", "h", "1", "0.1"], "h has two roles in this study, --line and --axis"),
     (["depth", "--line", "h", "0.1", "0.10"], "h names a value twice. Received: 0.1 0.1"),
-    (["learning-rate", "--axis", "learning_rate", "nan"], "--learning-rate must be finite. Received: nan."),
-    (["h", "--depths", "8", "--sampler", "tpe", "--seeds", "3"], "--sampler trains each value once. Received: 3."),
+    (
+        ["learning-rate", "--axis", "learning_rate", "nan"],
+        "--learning-rate must be finite. Received: nan.",
+    ),
+    (
+        ["h", "--depths", "8", "--sampler", "tpe", "--seeds", "3"],
+        "--sampler trains each value once. Received: 3.",
+    ),
     (["depth", "--axis", "depth"], "--axis needs a setting and its values"),
     (["depth", "--seed", "3"], "--seed: every trial has its own seed; see --seeds"),
-    (["depth", "--depths", "21", "8"], "Nothing was run. Invalid: 2 trials: --depth must be 6n + 2"),
-    (["depth", "--line", "h", "-1", "0.1"], "trials: --h must be a finite number >= 0. Received: --h -1.0."),
+    (
+        ["depth", "--depths", "21", "8"],
+        "Nothing was run. Invalid: 2 trials: --depth must be 6n + 2",
+    ),
+    (
+        ["depth", "--line", "h", "-1", "0.1"],
+        "trials: --h must be a finite number >= 0. Received: --h -1.0.",
+    ),
     (["depth", "--line", "h", "1/L"], "h must be a finite number in a study. Received: '1/L'"),
     (["h", "--sampler", "tpe", "--depths", "8", "14"], "choose one value of depth (8, 14)"),
-    (["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"], "postgresql at 127.0.0.1, port 1 cannot be used"),
+    (
+        ["depth", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
+        "postgresql at 127.0.0.1, port 1 cannot be used",
+    ),
     (["depth", "--test-size", "100000000"], "--test-size must be between 1 and"),
     (["noise", "--axis", "noise", "-0.5"], "--noise must be at least 0. Received: -0.5."),
     (["depth", "--storage", ""], "--storage must be a database URL such as sqlite:///study.db"),
@@ -257,7 +417,9 @@ BAD = [
 
 @once
 @pytest.mark.parametrize(("arguments", "message"), BAD)
-def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, message, pretended, tmp_path, capsys):
+def test_wrong_arguments_end_with_one_sentence_before_anything_runs(
+    arguments, message, pretended, tmp_path, capsys
+):
     name, *rest = arguments
     assert run(name, *TINY, "--seeds", 1, "--out", tmp_path / "study", *rest) == 2
     errors = capsys.readouterr().err
@@ -266,7 +428,19 @@ def test_wrong_arguments_end_with_one_sentence_before_anything_runs(arguments, m
 
 @once
 def test_size_that_is_no_size_is_refused_before_anything_runs(pretended, tmp_path, capsys):
-    arguments = ["--quick", "--depths", 8, "--axis", "train_size", 0, 32, "--seeds", 1, "--backend", BACKEND]
+    arguments = [
+        "--quick",
+        "--depths",
+        8,
+        "--axis",
+        "train_size",
+        0,
+        32,
+        "--seeds",
+        1,
+        "--backend",
+        BACKEND,
+    ]
     assert run("depth", *arguments, "--out", tmp_path / "study") == 2
     message = "Invalid: 2 trials: --train-size must be at least 1. Received: 0."
     assert message in capsys.readouterr().err and not pretended
@@ -284,14 +458,18 @@ def test_finished_trials_go_on_elsewhere(pretended, tmp_path, capsys):
     assert run(*arguments, "--out", tmp_path / "here") == 0
     assert run(*arguments, "--out", tmp_path / "here", "--export", tmp_path / "trials.json") == 0
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "trials.json") == 0
-    assert len(pretended) == 2 and "2 finished trials taken from the file" in capsys.readouterr().out
+    assert (
+        len(pretended) == 2 and "2 finished trials taken from the file" in capsys.readouterr().out
+    )
     assert run(*arguments, "--out", tmp_path / "there", "--import", tmp_path / "no.json") == 2
     exported = json.loads((tmp_path / "trials.json").read_text())
     for trial in exported[min(exported)]["trials"]:
         trial["user_attrs"]["record"]["data"] = {"test": {"examples": 16, "crc32": [0, 0]}}
     (tmp_path / "others.json").write_text(json.dumps(exported))
     assert run(*arguments, "--out", tmp_path / "new", "--import", tmp_path / "others.json") == 2
-    assert "2 trials of" in (error := capsys.readouterr().err) and "were tested on other data" in error
+    assert (
+        "2 trials of" in (error := capsys.readouterr().err) and "were tested on other data" in error
+    )
     assert not (tmp_path / "new").exists() and len(pretended) == 2
 
 

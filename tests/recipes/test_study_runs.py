@@ -23,7 +23,10 @@ def test_study_and_report_of_real_trainings(tmp_path, capsys):
     assert "2 trials, 0 new" in capsys.readouterr().out
     report.main([str(tmp_path / "study"), "--out", str(tmp_path / "report")])
     text = (tmp_path / "report" / "report.md").read_text()
-    assert "batch_size 16 (128); dataset synthetic (cifar10); depth 8 (14 values from 20 to 650)" in text
+    assert (
+        "batch_size 16 (128); dataset synthetic (cifar10); depth 8 (14 values from 20 to 650)"
+        in text
+    )
     assert "synthetic data say nothing" in text
     assert "**not yet measured**" in text and "| 1 | 8 | 1 |" in text
     for name in ("depth-cifar10_best.png", "depth-cifar10_last.png", "noisy_images.png"):
@@ -34,8 +37,28 @@ def test_study_and_report_of_real_trainings(tmp_path, capsys):
 
 def test_killed_study_goes_on_from_the_checkpoint(tmp_path):
     folder = tmp_path / "study"
-    arguments = ["depth", *TINY, "--epochs", "3", "--depths", "8", "--seeds", "1", "--line", "h", "0.1"]
-    command = [sys.executable, str(RECIPES / "study.py"), *arguments, "--heartbeat", "1", "--out", str(folder)]
+    arguments = [
+        "depth",
+        *TINY,
+        "--epochs",
+        "3",
+        "--depths",
+        "8",
+        "--seeds",
+        "1",
+        "--line",
+        "h",
+        "0.1",
+    ]
+    command = [
+        sys.executable,
+        str(RECIPES / "study.py"),
+        *arguments,
+        "--heartbeat",
+        "1",
+        "--out",
+        str(folder),
+    ]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     environment = {**os.environ, "PYTHONPATH": str(RECIPES.parent)}
     with subprocess.Popen(command, env=environment, **pipes) as process:

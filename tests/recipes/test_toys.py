@@ -21,7 +21,10 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
         assert t[-1] == pytest.approx(1) and len(t) == round(1 / h) + 1
         errors.append(abs(x[-1] - math.exp(-2.3)))
     assert [errors[i] / errors[i + 1] for i in (0, 1)] == pytest.approx([2, 2], abs=0.25)
-    assert abs(euler_method.euler(1.0, 20)[1][-1]) > 100 and abs(euler_method.euler(0.8, 20)[1][-1]) < 1e-1
+    assert (
+        abs(euler_method.euler(1.0, 20)[1][-1]) > 100
+        and abs(euler_method.euler(0.8, 20)[1][-1]) < 1e-1
+    )
     assert min(euler_method.euler(0.4, 5)[1]) > 0 > min(euler_method.euler(0.5, 5)[1])
 
 
@@ -33,7 +36,10 @@ def test_figure_of_eulers_method(tmp_path, capsys):
         ("--end", "inf"): "--end must be finite. Received: inf.",
         ("--end", "0.5"): "--h must be at most --end. Received: 1.",
         ("--end", "1e12"): "at most 100,000 steps. Received: --end 1e+12 with --h 0.1 takes 1e+13.",
-        ("--out", str(tmp_path / "no" / "x.png")): "--out must be a file *.png in an existing folder",
+        (
+            "--out",
+            str(tmp_path / "no" / "x.png"),
+        ): "--out must be a file *.png in an existing folder",
         ("--out", str(tmp_path / "x.txt")): "--out must be a file *.png in an existing folder",
         ("--out", str(tmp_path)): "--out must be a file *.png in an existing folder",
     }
@@ -51,7 +57,12 @@ def test_moons_lie_on_two_half_circles():
 
 def test_best_straight_line():
     points = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
-    for labels, share in (([0, 0, 1, 1, 1], 1.0), ([1, 0, 0, 0, 0], 1.0), ([0, 1, 1, 0, 0], 0.8), ([0, 0, 0, 0, 1], 0.8)):
+    for labels, share in (
+        ([0, 0, 1, 1, 1], 1.0),
+        ([1, 0, 0, 0, 0], 1.0),
+        ([0, 1, 1, 0, 0], 0.8),
+        ([0, 0, 0, 0, 1], 0.8),
+    ):
         assert two_moons.separable(points, np.array(labels)) == share
 
 
@@ -64,7 +75,17 @@ def test_picture_of_the_moons_explains_itself():
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
-    flags = ["--blocks", "4", "--epochs", "30", "--h", "0.1", "--out", str(tmp_path / "moons.png"), *BACKEND]
+    flags = [
+        "--blocks",
+        "4",
+        "--epochs",
+        "30",
+        "--h",
+        "0.1",
+        "--out",
+        str(tmp_path / "moons.png"),
+        *BACKEND,
+    ]
     two_moons.main(flags)
     assert (tmp_path / "moons.png").stat().st_size > 10_000
     noisy, clean = map(float, capsys.readouterr().out.splitlines()[2].split()[1:])
@@ -99,7 +120,10 @@ def test_recurrent_cell_takes_euler_steps(rng):
     layer = keras.layers.RNN(cell)
     x = rng.normal(size=(2, 4, 2)).astype("float32")
     found = keras.ops.convert_to_numpy(layer(x))
-    matrices = [keras.ops.convert_to_numpy(weight) for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)]
+    matrices = [
+        keras.ops.convert_to_numpy(weight)
+        for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)
+    ]
     state = np.zeros((2, 3))
     for t in range(4):
         state = state + 0.5 * np.tanh(state @ matrices[0] + matrices[1] + x[:, t] @ matrices[2])
@@ -108,7 +132,9 @@ def test_recurrent_cell_takes_euler_steps(rng):
 
 def test_recurrent_network_is_trained(tmp_path, capsys):
     out = ["--out", str(tmp_path / "rnn.json")]
-    euler_rnn.main(["--quick", "--length", "5", "--train-size", "100", "--h", "0.1", *out, *BACKEND])
+    euler_rnn.main(
+        ["--quick", "--length", "5", "--train-size", "100", "--h", "0.1", *out, *BACKEND]
+    )
     assert json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]["test_error"] < 2
     h, gradient, error = map(float, capsys.readouterr().out.splitlines()[2].split())
     assert h == 0.1 and gradient > 0 and error < 2
@@ -118,6 +144,11 @@ def test_recurrent_network_is_trained(tmp_path, capsys):
 def test_resnet50_is_made_euler_and_trained(tmp_path, capsys):
     out = ["--out", str(tmp_path / "resnet.json")]
     eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *out, *BACKEND])
-    assert len(json.loads((tmp_path / "resnet.json").read_text())["results"]["h = 0.1"]["loss"]) == 2
+    assert (
+        len(json.loads((tmp_path / "resnet.json").read_text())["results"]["h = 0.1"]["loss"]) == 2
+    )
     printed = capsys.readouterr().out
-    assert "scaled 16 branches by h = 1: " in printed and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
+    assert (
+        "scaled 16 branches by h = 1: " in printed
+        and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
+    )

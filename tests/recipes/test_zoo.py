@@ -21,37 +21,75 @@ def test_table_of_the_results_is_the_measured_one():
 
 
 def test_multiply_adds_by_hand():
-    """Stem 3 -> 16; three blocks of 9 * (c * d + d * d), at 32, 16 and 8 pixels, two with a 1x1 shortcut; dense 64 -> 10."""
+    """Stem 3 -> 16; three blocks of 9 * (c * d + d * d), at 32, 16 and 8 pixels, two with a 1x1
+    shortcut; dense 64 -> 10."""
     stem, dense = 9 * 3 * 16 * 32**2, 64 * 10
     blocks = [(16, 16, 32), (16, 32, 16), (32, 64, 8)]
     convolutions = sum(9 * (c * d + d * d) * size**2 for c, d, size in blocks)
     shortcuts = sum(c * d * size**2 for c, d, size in blocks[1:])
     network = keras_euler.EulerResNet(8)
     assert keras_euler.analysis.multiply_adds(network) == stem + convolutions + shortcuts + dense
-    assert keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), network])) == (
-        stem + convolutions + shortcuts + dense
-    )
+    assert keras_euler.analysis.multiply_adds(
+        keras.Sequential([keras.Input((32, 32, 3)), network])
+    ) == (stem + convolutions + shortcuts + dense)
     rk4 = keras_euler.EulerResNet(8, scheme="rk4")  # the first block computes its branch four times
-    assert keras_euler.analysis.multiply_adds(rk4) - keras_euler.analysis.multiply_adds(network) == 3 * 9 * 2 * 16 * 16 * 32**2
-    depthwise = keras.layers.DepthwiseConv2D(3, depth_multiplier=2)  # 6 channels of 9 for each of 30 x 30 pixels
-    assert keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), depthwise])) == 9 * 6 * 30**2
+    assert (
+        keras_euler.analysis.multiply_adds(rk4) - keras_euler.analysis.multiply_adds(network)
+        == 3 * 9 * 2 * 16 * 16 * 32**2
+    )
+    depthwise = keras.layers.DepthwiseConv2D(
+        3, depth_multiplier=2
+    )  # 6 channels of 9 for each of 30 x 30 pixels
+    assert (
+        keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), depthwise]))
+        == 9 * 6 * 30**2
+    )
     with pytest.raises(ValueError, match="sizes of the model's input must be known"):
         keras_euler.analysis.multiply_adds(keras_euler.EulerResNet(8, input_shape=(None, None, 3)))
 
 
 def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
-    sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16, "--h", 0.2]
+    sizes = [
+        "--depth",
+        8,
+        "--epochs",
+        1,
+        "--train-size",
+        16,
+        "--test-size",
+        16,
+        "--batch-size",
+        16,
+        "--h",
+        0.2,
+    ]
     assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--out", tmp_path / "run") == 0
-    flags = ["--name", "small", "--data", "made-up images", "--zoo", str(tmp_path / "zoo"), "--backend", BACKEND]
+    flags = [
+        "--name",
+        "small",
+        "--data",
+        "made-up images",
+        "--zoo",
+        str(tmp_path / "zoo"),
+        "--backend",
+        BACKEND,
+    ]
     zoo.main(["--add", str(tmp_path / "run"), *flags])
     (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
     assert entry["arguments"] == {"depth": 8, "h": 0.2, "num_classes": 10}
     assert entry["limits"] == zoo.LIMITS["synthetic"]
-    assert entry["command"].startswith("python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7")
+    assert entry["command"].startswith(
+        "python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7"
+    )
     assert entry["command"].endswith(f" --backend {BACKEND}")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert entry["metrics"]["test_accuracy"] == pytest.approx(result["last_test_accuracy"], abs=1e-4)
-    refused = {str(tmp_path): "--add needs the folder of a finished run", str(tmp_path / "run"): "--name: small is in"}
+    assert entry["metrics"]["test_accuracy"] == pytest.approx(
+        result["last_test_accuracy"], abs=1e-4
+    )
+    refused = {
+        str(tmp_path): "--add needs the folder of a finished run",
+        str(tmp_path / "run"): "--name: small is in",
+    }
     for folder, message in refused.items():
         with pytest.raises(SystemExit) as end:
             zoo.main(["--add", folder, *flags])
@@ -62,28 +100,61 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
 def test_runs_of_several_seeds_and_too_large_a_file(tmp_path, monkeypatch, capsys):
     sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16]
     for seed in (7, 8):
-        assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--seed", seed, "--out", tmp_path / f"s{seed}") == 0
-    both = ["--add", str(tmp_path / "s7"), str(tmp_path / "s8"), "--data", "x", "--zoo", str(tmp_path / "zoo")]
+        assert (
+            run_here(
+                cifar10,
+                *sizes,
+                "--dataset",
+                "synthetic",
+                "--seed",
+                seed,
+                "--out",
+                tmp_path / f"s{seed}",
+            )
+            == 0
+        )
+    both = [
+        "--add",
+        str(tmp_path / "s7"),
+        str(tmp_path / "s8"),
+        "--data",
+        "x",
+        "--zoo",
+        str(tmp_path / "zoo"),
+    ]
     zoo.main([*both, "--name", "both", "--backend", BACKEND])
     (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
-    found = [json.loads((tmp_path / s / "result.json").read_text())["last_test_accuracy"] for s in ("s7", "s8")]
-    assert entry["metrics"]["n"] == 2 and entry["metrics"]["test_accuracy"] == pytest.approx(found[0], abs=1e-4)
+    found = [
+        json.loads((tmp_path / s / "result.json").read_text())["last_test_accuracy"]
+        for s in ("s7", "s8")
+    ]
+    assert entry["metrics"]["n"] == 2 and entry["metrics"]["test_accuracy"] == pytest.approx(
+        found[0], abs=1e-4
+    )
     assert entry["metrics"]["spread"] == pytest.approx(abs(found[0] - found[1]) / 2, abs=1e-4)
     with pytest.raises(SystemExit):
         zoo.main(["--add", both[1], both[1], *both[3:], "--name", "twice", "--backend", BACKEND])
-    assert "--add needs runs of different seeds. Received: the seeds 7, 7." in capsys.readouterr().err
+    assert (
+        "--add needs runs of different seeds. Received: the seeds 7, 7." in capsys.readouterr().err
+    )
     monkeypatch.setattr(zoo, "LARGEST", 1000)
     with pytest.raises(SystemExit):
         zoo.main([*both, "--name", "large", "--backend", BACKEND])
     assert "bytes; a file of the package may take 1,000" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == ["both.weights.h5", "presets.json"]
+    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == [
+        "both.weights.h5",
+        "presets.json",
+    ]
 
 
 @pytest.mark.parametrize("flags", [["--name", "x"], ["--zoo", "/nope"], ["--limits", "none"]])
 def test_flags_of_a_preset_alone_are_refused(flags, capsys):
     with pytest.raises(SystemExit) as end:
         zoo.main(flags)
-    assert end.value.code == 2 and f"{flags[0]} is for --add alone, which is missing" in capsys.readouterr().err
+    assert (
+        end.value.code == 2
+        and f"{flags[0]} is for --add alone, which is missing" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")

@@ -14,7 +14,8 @@ import pytest
 
 @contextlib.contextmanager
 def postgresql(folder):
-    """Start a server on a free port of the loopback address and return its URL; it refuses to run as root."""
+    """Start a server on a free port of the loopback address and return its URL; it refuses to run
+    as root."""
     found = [shutil.which("initdb"), *glob.glob("/usr/lib/postgresql/*/bin/initdb")]
     programs = next((Path(file).parent for file in found if file), None)
     if programs is None:
@@ -31,7 +32,19 @@ def postgresql(folder):
     data, run = folder / "data", dict(check=True, capture_output=True, cwd="/")
     subprocess.run([*user, programs / "initdb", "-D", data, "-U", "tester", "-A", "trust"], **run)
     options = f"-h 127.0.0.1 -p {port} -k {folder}"
-    server = [*user, programs / "pg_ctl", "-D", data, "-w", "-t", "300", "-l", folder / "log", "-o", options]
+    server = [
+        *user,
+        programs / "pg_ctl",
+        "-D",
+        data,
+        "-w",
+        "-t",
+        "300",
+        "-l",
+        folder / "log",
+        "-o",
+        options,
+    ]
     subprocess.run([*server, "start"], **{**run, "capture_output": False})
     try:
         yield f"postgresql://tester@127.0.0.1:{port}/postgres"

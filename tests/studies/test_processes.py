@@ -1,4 +1,5 @@
-"""Workers in separate processes, on SQLite and PostgreSQL: every trial runs once, although one worker is killed."""
+"""Workers in separate processes, on SQLite and PostgreSQL: every trial runs once, although one
+worker is killed."""
 
 import os
 import signal
@@ -31,17 +32,23 @@ def train(point):
 studies.run(train, studies.grid(depth=range(8)), {url!r}, heartbeat={heartbeat})
 """
 # Nothing here depends on Keras' backend.
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="runs without a backend; tried once")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="runs without a backend; tried once"
+)
 
 
 def worker(url, log, seconds, heartbeat):
     code = WORKER.format(log=str(log), url=url, seconds=seconds, heartbeat=heartbeat)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def lines(log, word):
-    return sorted(int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith(word))
+    return sorted(
+        int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith(word)
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,7 +64,9 @@ def url(request, tmp_path):
 
 def test_two_workers_train_every_trial_exactly_once(url, tmp_path):
     log = tmp_path / "log"
-    workers = [worker(url, log, 0.1, heartbeat=60) for _ in range(2)]  # no busy disk is slower than that
+    workers = [
+        worker(url, log, 0.1, heartbeat=60) for _ in range(2)
+    ]  # no busy disk is slower than that
     for process in workers:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors

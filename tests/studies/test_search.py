@@ -9,7 +9,9 @@ from keras_euler.studies.points import search_space
 from tests.studies.test_worker import opened, work
 
 # Nothing here depends on Keras' backend.
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="runs without a backend; tried once")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="runs without a backend; tried once"
+)
 
 
 @pytest.fixture

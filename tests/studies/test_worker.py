@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {"depth": optuna.distributions.IntDistribution(0, 1000)}
 POINTS = [{"depth": depth} for depth in range(8)]
 # Nothing here depends on Keras' backend.
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the engine runs without a backend; tried once")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the engine runs without a backend; tried once"
+)
 
 
 def work(study, objective, points=None, domains=None):
@@ -62,14 +64,20 @@ def test_the_same_points_are_queued_once_and_finished_ones_not_trained_again(stu
 
 def test_point_that_two_workers_queued_at_once_is_trained_once(study):
     for _ in range(2):
-        study.add_trial(optuna.create_trial(state=TrialState.WAITING, params=POINTS[5], distributions=DISTRIBUTIONS))
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.WAITING, params=POINTS[5], distributions=DISTRIBUTIONS
+            )
+        )
     trained = []
     work(study, lambda point: trained.append(point["depth"]) or 0.1)
     assert trained == [5]
 
 
 @pytest.mark.parametrize("repeated", [True, False])
-def test_trial_that_another_worker_took_over_before_it_was_told_is_given_up(study, monkeypatch, repeated, capsys):
+def test_trial_that_another_worker_took_over_before_it_was_told_is_given_up(
+    study, monkeypatch, repeated, capsys
+):
     def slow(claims, trial):  # as a busy disk between claiming a trial and its end
         if trial.number == 0:
             study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
@@ -119,7 +127,9 @@ def test_interrupt_that_was_dropped_ends_the_work_before_the_next_trial(study):
             signal.raise_signal(signal.SIGINT)
         return 0.1
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell in the background ignores it
     with pytest.raises(KeyboardInterrupt), Interruptible():
         work(study, drop)
     signal.signal(signal.SIGINT, before)
@@ -186,7 +196,9 @@ def test_trial_whose_process_dies_again_and_again_is_never_lost_and_comes_last(s
     assert [queue.Claims(study).next().params for _ in range(2)] == [POINTS[1], POINTS[0]]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process cannot be looked up without ending it")
+@pytest.mark.skipif(
+    os.name != "posix", reason="elsewhere a process cannot be looked up without ending it"
+)
 def test_process_that_its_parent_has_not_reaped_is_dead():
     child = os.fork()
     if not child:
@@ -213,11 +225,18 @@ def test_trial_of_a_dead_process_of_this_machine_is_taken_over_at_once(study):
     claims = queue.Claims(study)
     claimed = [claims.next() for _ in range(3)]
     machine, own = processes.this_process()
-    for trial, process in zip(claimed, ([machine, dead.pid], [machine, own], ["another", dead.pid]), strict=True):
+    for trial, process in zip(
+        claimed, ([machine, dead.pid], [machine, own], ["another", dead.pid]), strict=True
+    ):
         trial.set_user_attr(processes.PROCESS, process)
     claims.take_over()
     trials = study.trials
-    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING, TrialState.WAITING]
+    assert [trial.state for trial in trials] == [
+        TrialState.FAIL,
+        TrialState.RUNNING,
+        TrialState.RUNNING,
+        TrialState.WAITING,
+    ]
     assert trials[-1].params == POINTS[0] and processes.PROCESS not in trials[-1].user_attrs
     assert claims.next().params == POINTS[0]
     assert study.trials[-1].user_attrs[processes.PROCESS] == [machine, own]
@@ -230,7 +249,9 @@ def test_points_that_cannot_be_queued_leave_the_queue_as_it_was(study):
 
 
 def test_study_of_another_program_is_refused(study):
-    optuna.create_study(storage=study._storage, study_name="foreign").add_trial(optuna.create_trial(value=1.0))
+    optuna.create_study(storage=study._storage, study_name="foreign").add_trial(
+        optuna.create_trial(value=1.0)
+    )
     with pytest.raises(ValueError, match=r"study 'foreign' of another program. Pass another name"):
         queue.open_study(study._storage, "foreign", {})
 
@@ -238,7 +259,10 @@ def test_study_of_another_program_is_refused(study):
 def test_another_study_of_that_name_is_refused_with_the_difference(study, tmp_path):
     with (
         opened(f"sqlite:///{tmp_path / 'study.db'}") as storage,
-        pytest.raises(ValueError, match=r"another study 'study' \(epochs: 2 stored, 3 now\). Pass another name"),
+        pytest.raises(
+            ValueError,
+            match=r"another study 'study' \(epochs: 2 stored, 3 now\). Pass another name",
+        ),
     ):
         queue.open_study(storage, "study", {"epochs": 3})
 
@@ -279,7 +303,10 @@ def test_trial_whose_folder_another_process_holds_is_postponed(study, capsys):
         return 0.5
 
     assert work(study, train) == 0
-    assert trained == [0, 1, 0] and "requeued: depth 0: Another process is training" in capsys.readouterr().out
+    assert (
+        trained == [0, 1, 0]
+        and "requeued: depth 0: Another process is training" in capsys.readouterr().out
+    )
     assert [trial.state.name for trial in study.trials].count("COMPLETE") == 2
 
 
@@ -287,4 +314,7 @@ def test_trial_whose_folder_another_process_holds_is_postponed(study, capsys):
 def test_objective_that_returns_no_number_fails(study, result):
     queue.enqueue(study, POINTS[:1], DISTRIBUTIONS)
     assert work(study, lambda point: result) == 1
-    assert "must return a number, or a dict with a number as 'value'" in study.trials[0].user_attrs["error"]
+    assert (
+        "must return a number, or a dict with a number as 'value'"
+        in study.trials[0].user_attrs["error"]
+    )

@@ -13,7 +13,9 @@ SMALL = dict(weights=None, input_shape=(32, 32, 3), classes=10)
 
 
 # Graphs are Keras' own on every backend, and these take JAX minutes to build.
-once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="large graphs are the same on all; tried once")
+once = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="large graphs are the same on all; tried once"
+)
 
 
 def numpy_of(tensor):
@@ -44,9 +46,14 @@ def two_blocks():
 def test_every_branch_is_scaled_whatever_the_order_of_its_addition(two_blocks, rng):
     x = rng.normal(size=(3, 4)).astype("float32")
     euler = eulerize(two_blocks, 0.25, verbose=False)
-    np.testing.assert_allclose(numpy_of(euler(x)), by_hand(two_blocks, x, 0.25), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        numpy_of(euler(x)), by_hand(two_blocks, x, 0.25), rtol=1e-5, atol=1e-6
+    )
     assert [layer.h for layer in euler.layers if isinstance(layer, EulerAdd)] == [0.25, 0.25]
-    assert numpy_of(eulerize(two_blocks, 1.0, verbose=False)(x)).tolist() == numpy_of(two_blocks(x)).tolist()
+    assert (
+        numpy_of(eulerize(two_blocks, 1.0, verbose=False)(x)).tolist()
+        == numpy_of(two_blocks(x)).tolist()
+    )
 
 
 def test_the_copy_has_weights_of_its_own_and_is_saved(two_blocks, tmp_path, rng):
@@ -82,7 +89,10 @@ def test_resnet50_is_itself_with_h_one_and_its_shortcuts_alone_with_zero(rng, ca
     model = A.ResNet50(**SMALL)
     x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
     euler = eulerize(model, 1.0)
-    assert capsys.readouterr().out == "resnet50: scaled 16 branches by h = 1: conv2_block1_add, ..., conv5_block3_add.\n"
+    assert (
+        capsys.readouterr().out
+        == "resnet50: scaled 16 branches by h = 1: conv2_block1_add, ..., conv5_block3_add.\n"
+    )
     np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
     # Branches that are nothing leave the same outputs with any weights in them.
     silent = eulerize(model, 0.0, verbose=False)
@@ -98,17 +108,30 @@ def test_backbone_of_keras_hub(rng):
     import keras_hub
 
     model = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[8], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 64], stackwise_num_blocks=[2, 2],
-        stackwise_num_strides=[1, 2], block_type="bottleneck_block", image_shape=(16, 16, 3),
-    )  # fmt: skip
+        input_conv_filters=[8],
+        input_conv_kernel_sizes=[3],
+        stackwise_num_filters=[64, 64],
+        stackwise_num_blocks=[2, 2],
+        stackwise_num_strides=[1, 2],
+        block_type="bottleneck_block",
+        image_shape=(16, 16, 3),
+    )
     x = rng.normal(size=(2, 16, 16, 3)).astype("float32")
     euler = eulerize(model, 1.0, verbose=False)
     np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
     assert sum(isinstance(layer, EulerAdd) for layer in euler.layers) == 4
     transformer = keras_hub.models.BertBackbone(
-        vocabulary_size=10, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4, max_sequence_length=4
+        vocabulary_size=10,
+        num_layers=1,
+        num_heads=1,
+        hidden_dim=4,
+        intermediate_dim=4,
+        max_sequence_length=4,
     )
-    with pytest.raises(ValueError, match=r"composite layers, which may hide residual connections: .*TransformerEncoder"):
+    with pytest.raises(
+        ValueError,
+        match=r"composite layers, which may hide residual connections: .*TransformerEncoder",
+    ):
         eulerize(transformer)
 
 
@@ -123,9 +146,13 @@ def test_functional_transformer(rng):
     model = keras.Model(inputs, x)
     found = residual_connections(model)
     scaled = [residual.shortcut for residual in found if residual.shortcut is not None]
-    assert scaled == [1, 0, 1, 0] and "adds 3 tensors, not two" in {residual.reason for residual in found}
+    assert scaled == [1, 0, 1, 0] and "adds 3 tensors, not two" in {
+        residual.reason for residual in found
+    }
     x = rng.normal(size=(2, 5, 8)).astype("float32")
-    np.testing.assert_array_equal(numpy_of(eulerize(model, 1, verbose=False)(x)), numpy_of(model(x)))
+    np.testing.assert_array_equal(
+        numpy_of(eulerize(model, 1, verbose=False)(x)), numpy_of(model(x))
+    )
 
 
 def test_models_within_models_and_layers_that_are_called_twice(two_blocks, rng, capsys):
@@ -139,8 +166,12 @@ def test_models_within_models_and_layers_that_are_called_twice(two_blocks, rng, 
     inner = f"outer/{two_blocks.name}"
     assert names == [f"{inner}/one", f"{inner}/two", "outer/shared_add", "outer/shared_add#2"]
     x = rng.normal(size=(2, 4)).astype("float32")
-    np.testing.assert_array_equal(numpy_of(eulerize(model, 1, verbose=False)(x)), numpy_of(model(x)))
-    euler = eulerize(model, 0.5, shortcuts={f"{inner}/one": None, f"{inner}/two": None, "outer/shared_add#2": 0})
+    np.testing.assert_array_equal(
+        numpy_of(eulerize(model, 1, verbose=False)(x)), numpy_of(model(x))
+    )
+    euler = eulerize(
+        model, 0.5, shortcuts={f"{inner}/one": None, f"{inner}/two": None, "outer/shared_add#2": 0}
+    )
     assert "left alone" in capsys.readouterr().out
     y = by_hand(two_blocks, by_hand(two_blocks, x, 1), 1)
     kernel, bias = map(numpy_of, dense.weights)
@@ -155,7 +186,10 @@ def tie():
 
 
 def test_tie_is_an_error_that_names_the_layer_and_the_argument():
-    with pytest.raises(ValueError, match=r"The shortcut of 'sum' is ambiguous.*Pass shortcuts=\{'sum': 0\} or 1, or None"):
+    with pytest.raises(
+        ValueError,
+        match=r"The shortcut of 'sum' is ambiguous.*Pass shortcuts=\{'sum': 0\} or 1, or None",
+    ):
         eulerize(tie())
     assert eulerize(tie(), 0.5, {"sum": 1}, verbose=False).get_layer("sum").h == 0.5
 
@@ -188,13 +222,37 @@ def plain(layer):
 
 BAD = [
     (lambda: eulerize(3), TypeError, "`model` must be a Keras model. Received: int"),
-    (lambda: eulerize(Subclassed()), ValueError, "must be functional or Sequential.*Pass the functional part"),
-    (lambda: eulerize(plain(layers.Dense(4))), ValueError, "no residual connection in its graph: no addition of two"),
-    (lambda: eulerize(plain(Hidden())), ValueError, r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with"),
-    (lambda: eulerize(keras_euler.EulerResNet(8)), ValueError, "already consists of Euler steps.*Pass h to its constructor"),
+    (
+        lambda: eulerize(Subclassed()),
+        ValueError,
+        "must be functional or Sequential.*Pass the functional part",
+    ),
+    (
+        lambda: eulerize(plain(layers.Dense(4))),
+        ValueError,
+        "no residual connection in its graph: no addition of two",
+    ),
+    (
+        lambda: eulerize(plain(Hidden())),
+        ValueError,
+        r"may hide residual connections: hidden.* \(Hidden\).*Write these blocks with",
+    ),
+    (
+        lambda: eulerize(keras_euler.EulerResNet(8)),
+        ValueError,
+        "already consists of Euler steps.*Pass h to its constructor",
+    ),
     (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "The shortcut of 'sum'"),
-    (lambda: eulerize(tie(), shortcuts={"sum": 2}), ValueError, "must say 0, 1 or None.*Received: {'sum': 2}"),
-    (lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}), ValueError, r"do not exist: \['all'\]. The additions are: sum"),
+    (
+        lambda: eulerize(tie(), shortcuts={"sum": 2}),
+        ValueError,
+        "must say 0, 1 or None.*Received: {'sum': 2}",
+    ),
+    (
+        lambda: eulerize(tie(), shortcuts={"sum": 0, "all": 0}),
+        ValueError,
+        r"do not exist: \['all'\]. The additions are: sum",
+    ),
     (lambda: eulerize(tie(), -1, {"sum": 0}), ValueError, "`h` must be a finite number >= 0"),
     (lambda: eulerize(tie(), [1, 1], {"sum": 0}), ValueError, "Received: 2 numbers"),
 ]

@@ -1,4 +1,5 @@
-"""What a copy keeps besides weights: masks, statistics, sharing, precision, names; and what it leaves unchanged."""
+"""What a copy keeps besides weights: masks, statistics, sharing, precision, names; and what it
+leaves unchanged."""
 
 import keras
 import numpy as np
@@ -18,7 +19,9 @@ def assert_identity(model, x):
     return euler
 
 
-@pytest.mark.parametrize("add", [lambda x, y: x + y, lambda x, y: layers.Add()([x, y]), keras.ops.add])
+@pytest.mark.parametrize(
+    "add", [lambda x, y: x + y, lambda x, y: layers.Add()([x, y]), keras.ops.add]
+)
 @pytest.mark.parametrize("keeps_mask", [True, False])
 def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path):
     inputs = keras.Input((6,), dtype="int32")
@@ -27,7 +30,9 @@ def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path)
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(add(x, y)))
     ids = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]])
     assert_identity(model, ids).save(tmp_path / "euler.keras")
-    np.testing.assert_array_equal(numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids)))
+    np.testing.assert_array_equal(
+        numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids))
+    )
 
 
 def test_functional_transformer_with_masks():
@@ -35,14 +40,18 @@ def test_functional_transformer_with_masks():
     x = layers.Embedding(10, 8, mask_zero=True)(inputs)
     for _ in range(2):
         x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
-        x = layers.LayerNormalization()(layers.Add()([x, layers.Dense(8)(layers.Dense(16, "relu")(x))]))
+        x = layers.LayerNormalization()(
+            layers.Add()([x, layers.Dense(8)(layers.Dense(16, "relu")(x))])
+        )
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
     assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
 
 
 def test_layers_within_a_model_count_one_by_one():
     z = layers.Dense(4)(keras.Input((4,)))
-    branch = keras.Sequential([layers.Dense(8, "relu"), layers.Dense(8), layers.BatchNormalization()])(z)
+    branch = keras.Sequential(
+        [layers.Dense(8, "relu"), layers.Dense(8), layers.BatchNormalization()]
+    )(z)
     for shortcut in (layers.Dense(8)(z), layers.BatchNormalization()(layers.Dense(8)(z))):
         (found,) = residual_connections(keras.Model(z, layers.Add()([branch, shortcut])))
         assert found.shortcut == 1
@@ -54,7 +63,11 @@ def test_blocks_of_a_model_that_is_called_several_times_all_count(capsys):
     model = keras.Model(y := keras.Input((4,)), inner(inner(inner(inner(y)))), name="outer")
     (found,) = residual_connections(model)
     assert found.num_calls == 4
-    (euler,) = [layer for layer in eulerize(model, "1/sqrt(L)")._flatten_layers() if isinstance(layer, EulerAdd)]
+    (euler,) = [
+        layer
+        for layer in eulerize(model, "1/sqrt(L)")._flatten_layers()
+        if isinstance(layer, EulerAdd)
+    ]
     assert euler.h == 0.5
     assert f"outer: scaled 1 branch by h = 0.5: {found.name}." in capsys.readouterr().out
 
@@ -88,7 +101,9 @@ def test_weights_of_the_model_fit_in_files_and_in_order(order, tmp_path, rng):
     np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
     halved = numpy_of(eulerize(model, 0.5, verbose=False)(x))
     f, s = (keras.Model(inputs, tensor)(x) for tensor in pair[::order])
-    np.testing.assert_allclose(halved, numpy_of(model.get_layer("last")(s + 0.5 * f)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        halved, numpy_of(model.get_layer("last")(s + 0.5 * f)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config(rng):
@@ -96,7 +111,11 @@ def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config
     add = EulerizedAdd(0.25, branch_index=0, keep_mask=False, trainable_h="channel", name="sum")
     np.testing.assert_allclose(numpy_of(add([f, x])), x + 0.25 * f, rtol=1e-6)
     config = add.get_config()
-    assert (config["branch_index"], config["keep_mask"], config["trainable_h"]) == (0, False, "channel")
+    assert (config["branch_index"], config["keep_mask"], config["trainable_h"]) == (
+        0,
+        False,
+        "channel",
+    )
     assert EulerizedAdd.from_config(config).get_config() == config
     with pytest.raises(ValueError, match="shortcut \\(2, 4\\), branch \\(2, 3\\)"):
         EulerizedAdd(branch_index=0).build([(2, 3), (2, 4)])
@@ -121,7 +140,9 @@ def test_additions_of_constants_and_of_subclasses_are_none(capsys):
 
     x = keras.Input((4,))
     y = Mean(name="mean")([x, layers.Dense(4)(x)]) + 3.0
-    with pytest.raises(ValueError, match=r"no residual connection in its graph.* may add them: mean \(Mean\)"):
+    with pytest.raises(
+        ValueError, match=r"no residual connection in its graph.* may add them: mean \(Mean\)"
+    ):
         eulerize(keras.Model(x, y))
     assert residual_connections(keras.Model(x, y)) == []
 
@@ -131,7 +152,9 @@ def test_adapted_statistics_are_kept(rng):
     normalization.adapt(rng.normal(3.0, 5.0, (100, 4)))
     inputs = keras.Input((4,))
     x = normalization(inputs)
-    assert_identity(keras.Model(inputs, x + layers.Dense(4)(x)), rng.normal(size=(2, 4)).astype("float32"))
+    assert_identity(
+        keras.Model(inputs, x + layers.Dense(4)(x)), rng.normal(size=(2, 4)).astype("float32")
+    )
 
 
 def test_subclassed_model_within_is_a_layer_like_others(rng):
@@ -147,7 +170,10 @@ def test_subclassed_model_within_is_a_layer_like_others(rng):
     x = Own(name="own")(inputs)
     model = keras.Model(inputs, layers.Add(name="sum")([x, layers.Dense(4)(x)]))
     assert [residual.name for residual in residual_connections(model)] == ["sum"]
-    with pytest.raises(ValueError, match=r"may hide residual connections: own \(Own\).*with 1 residual connections in"):
+    with pytest.raises(
+        ValueError,
+        match=r"may hide residual connections: own \(Own\).*with 1 residual connections in",
+    ):
         eulerize(model)
     with pytest.raises(ValueError, match="has no EulerResidual layer"):
         analysis.gradient_norms(model, np.zeros((1, 4)), np.zeros(1))
@@ -213,7 +239,12 @@ def test_layers_of_two_inputs_that_may_add_are_named():
 def test_shortcuts_of_another_kind_are_refused():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))
-    with pytest.raises(TypeError, match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'"):
+    with pytest.raises(
+        TypeError,
+        match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'",
+    ):
         eulerize(model, shortcuts="sum")
-    with pytest.raises(ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"):
+    with pytest.raises(
+        ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"
+    ):
         eulerize(model, shortcuts={"sum": True})

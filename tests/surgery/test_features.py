@@ -26,13 +26,17 @@ def network():
 def assert_equal(features, expected):
     assert list(features) == list(expected)
     for name in expected:
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(features[name]), expected[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(features[name]), expected[name], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_output_of_every_block(network, rng):
     x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
     features = block_features(network)
-    assert list(features.output) == [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in (1, 2)]
+    assert list(features.output) == [
+        f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in (1, 2)
+    ]
     assert_equal(features(x), by_hand(network, x))
     assert_equal(features.predict(x, verbose=0), by_hand(network, x))
 
@@ -47,11 +51,16 @@ def test_blocks_come_in_order_from_ten_on(rng):
 
 def test_network_within_another_model(network, rng):
     x = rng.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
-    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network]
+    )
     assert_equal(block_features(model)(x), by_hand(network, x.astype("float32") / 255))
     inputs = keras.Input((8, 8, 3), name="images")
     model = keras.Model({"images": inputs}, model(inputs * 255))
-    assert_equal(block_features(model)({"images": x / np.float32(255)}), by_hand(network, x.astype("float32") / 255))
+    assert_equal(
+        block_features(model)({"images": x / np.float32(255)}),
+        by_hand(network, x.astype("float32") / 255),
+    )
 
 
 def test_text_network(rng):
@@ -89,8 +98,16 @@ class Subclassed(keras.Model):
 BAD = [
     (lambda: 3, TypeError, "`model` must be a Keras model. Received: int"),
     (Subclassed, ValueError, "must be functional or Sequential, and built.*Received: Subclassed"),
-    (lambda: keras.Sequential([keras.layers.Dense(2)]), ValueError, "give a Sequential one an Input"),
-    (lambda: keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), ValueError, "has no EulerResidual block"),
+    (
+        lambda: keras.Sequential([keras.layers.Dense(2)]),
+        ValueError,
+        "give a Sequential one an Input",
+    ),
+    (
+        lambda: keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]),
+        ValueError,
+        "has no EulerResidual block",
+    ),
 ]
 
 

@@ -66,7 +66,10 @@ def test_relu_is_the_activation_of_the_convolution_before_it(network):
     assert [layer.name for layer in block.branch if layer.weights] == ["conv1", "conv2"]
     assert not any(isinstance(layer, keras.layers.Activation) for layer in block.branch)
     conv1, conv2 = (layer for layer in block.branch if layer.weights)
-    assert (conv1.activation, conv2.activation) == (keras.activations.relu, keras.activations.linear)
+    assert (conv1.activation, conv2.activation) == (
+        keras.activations.relu,
+        keras.activations.linear,
+    )
 
 
 def test_other_activations_and_shared_ones_are_kept(rng):
@@ -75,9 +78,15 @@ def test_other_activations_and_shared_ones_are_kept(rng):
     x = shared(shared(keras.layers.Conv2D(4, 3)(images)))
     x = keras.layers.ReLU(max_value=0.2)(keras.layers.Conv2D(4, 3)(x))
     z = keras.layers.Conv2D(4, 1)(x)
-    model = keras.Model(images, [keras.layers.ReLU()(keras.layers.Dense(5)(x)), keras.layers.ReLU()(z), z])
+    model = keras.Model(
+        images, [keras.layers.ReLU()(keras.layers.Dense(5)(x)), keras.layers.ReLU()(z), z]
+    )
     folded = fold(model)
-    kept = [layer for layer in layers(folded) if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation))]
+    kept = [
+        layer
+        for layer in layers(folded)
+        if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation))
+    ]
     assert len(kept) == 3  # not the one behind Dense
     x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
     for one, other in zip(model.predict(x, verbose=0), folded.predict(x, verbose=0), strict=True):
@@ -100,7 +109,9 @@ def test_the_model_itself_is_not_changed(rng):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), before[variable.path])
 
 
-@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there")
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there"
+)
 def test_channels_first(rng):
     model = keras_euler.EulerResNet(8, data_format="channels_first", trainable_h="channel")
     scramble(model, rng)
@@ -126,7 +137,9 @@ def test_classifier_of_strings(rng):
     model = keras_euler.CharacterClassifier(network, class_names=list("abcd"))
     folded = fold(model)
     texts = ["Wall St. Bears Claw Back", "0:1"]
-    np.testing.assert_allclose(folded.predict(texts, verbose=0), model.predict(texts, verbose=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        folded.predict(texts, verbose=0), model.predict(texts, verbose=0), rtol=1e-4, atol=1e-4
+    )
     assert folded.classify(texts) == model.classify(texts)
 
 
@@ -199,7 +212,9 @@ def test_activation_or_other_axis_between_is_not_folded(rng):
 def test_subclasses_that_compute_something_else_are_not_folded(rng):
     class Normalized(keras.layers.Dense):
         def call(self, x):
-            return keras.ops.matmul(x, self.kernel / keras.ops.norm(self.kernel, axis=0)) + self.bias
+            return (
+                keras.ops.matmul(x, self.kernel / keras.ops.norm(self.kernel, axis=0)) + self.bias
+            )
 
     class Doubled(keras.layers.BatchNormalization):
         def call(self, x, training=None):
@@ -214,7 +229,9 @@ def test_subclasses_that_compute_something_else_are_not_folded(rng):
 
 def test_models_within_a_branch_are_kept_as_they_are(rng):
     inner = [keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same"), NORMS()]
-    block = keras_euler.EulerResidual([keras.Sequential(inner), keras.layers.Conv2D(4, 1), NORMS()], h=0.3)
+    block = keras_euler.EulerResidual(
+        [keras.Sequential(inner), keras.layers.Conv2D(4, 1), NORMS()], h=0.3
+    )
     model = keras.Sequential([keras.Input((8, 8, 4)), block])
     scramble(model, rng)
     folded = fold(model)
@@ -234,7 +251,9 @@ def test_folded_model_is_saved_and_read_back(tmp_path, rng):
     scramble(model, rng)
     folded = fold(model)
     folded.save(tmp_path / "folded.keras")
-    assert_same_outputs(model, keras.models.load_model(tmp_path / "folded.keras"), inputs(model, rng))
+    assert_same_outputs(
+        model, keras.models.load_model(tmp_path / "folded.keras"), inputs(model, rng)
+    )
 
 
 def test_subclassed_models_are_refused():

@@ -24,10 +24,22 @@ class Halving(keras.callbacks.Callback):
 
 def test_callback_remembers_under_the_name_of_its_argument(tmp_path):
     shared = dict(epochs=4, batch_size=16, verbose=0)
-    whole = training.fit(make("sgd"), TRAIN, TEST, tmp_path / "whole", callbacks=[Halving()], **shared)
+    whole = training.fit(
+        make("sgd"), TRAIN, TEST, tmp_path / "whole", callbacks=[Halving()], **shared
+    )
     with pytest.raises(Killed):
-        training.fit(make("sgd"), TRAIN, TEST, tmp_path / "killed", callbacks=[Halving()], after_epoch=killed_after(2), **shared)
-    result = training.fit(make("sgd"), TRAIN, TEST, tmp_path / "killed", callbacks=[Halving()], **shared)
+        training.fit(
+            make("sgd"),
+            TRAIN,
+            TEST,
+            tmp_path / "killed",
+            callbacks=[Halving()],
+            after_epoch=killed_after(2),
+            **shared,
+        )
+    result = training.fit(
+        make("sgd"), TRAIN, TEST, tmp_path / "killed", callbacks=[Halving()], **shared
+    )
     assert without_times(result.history) == without_times(whole.history)
 
 
@@ -52,7 +64,9 @@ def test_second_optimizer_is_resumed_too(tmp_path):
                 if not self.second.built:
                     self.second.build(self.trainable_variables)
                 for optimizer in (self.optimizer, self.second):
-                    optimizer.apply([v.value.grad for v in self.trainable_weights], self.trainable_weights)
+                    optimizer.apply(
+                        [v.value.grad for v in self.trainable_weights], self.trainable_weights
+                    )
             return {"loss": loss}
 
     def built():
@@ -70,13 +84,31 @@ def test_second_optimizer_is_resumed_too(tmp_path):
         training.fit(halves, data, None, tmp_path / "halves", after_epoch=killed_after(2), **shared)
     halves = built()
     training.fit(halves, data, None, tmp_path / "halves", **shared)
-    for ours, theirs in zip([*state(halves), *halves.second.variables], [*state(whole), *whole.second.variables], strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+    for ours, theirs in zip(
+        [*state(halves), *halves.second.variables],
+        [*state(whole), *whole.second.variables],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs)
+        )
 
 
 def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
-    with pytest.raises(ValueError, match="`monitor` must be a column of the history: epoch, .*Received: 'test_acuracy'"):
-        training.fit(make(), TRAIN, TEST, tmp_path, epochs=2, batch_size=16, monitor="test_acuracy", verbose=0)
+    with pytest.raises(
+        ValueError,
+        match="`monitor` must be a column of the history: epoch, .*Received: 'test_acuracy'",
+    ):
+        training.fit(
+            make(),
+            TRAIN,
+            TEST,
+            tmp_path,
+            epochs=2,
+            batch_size=16,
+            monitor="test_acuracy",
+            verbose=0,
+        )
     assert not (tmp_path / "checkpoint.npz").exists()
 
 
@@ -92,7 +124,9 @@ def test_metric_of_one_number_in_an_array_is_a_number(tmp_path):
 def test_inputs_alone_are_data_too(tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4,))
-    model = keras.Model(inputs, keras.layers.ActivityRegularization(l2=0.1)(keras.layers.Dense(2)(inputs)))
+    model = keras.Model(
+        inputs, keras.layers.ActivityRegularization(l2=0.1)(keras.layers.Dense(2)(inputs))
+    )
     model.compile("sgd")
     result = training.fit(model, (X,), None, tmp_path, epochs=1, batch_size=16, verbose=0)
     assert result.history[0]["train_loss"] > 0

@@ -15,7 +15,10 @@ def fit(folder):
 
 def test_several_processes_of_torchrun_are_refused_and_write_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="A training is one process.* Received: WORLD_SIZE=2. Start it without torchrun"):
+    with pytest.raises(
+        ValueError,
+        match="A training is one process.* Received: WORLD_SIZE=2. Start it without torchrun",
+    ):
         fit(tmp_path / "run")
     assert not (tmp_path / "run").exists()
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -33,5 +36,7 @@ def test_several_processes_of_jax_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(BACKEND != "torch", reason="a limit of torch")
 def test_data_parallelism_on_torch_is_refused():
-    with pytest.raises(ValueError, match="no data parallelism on torch. Use the backend jax or tensorflow"):
+    with pytest.raises(
+        ValueError, match="no data parallelism on torch. Use the backend jax or tensorflow"
+    ):
         training.data_parallel(2)

@@ -11,22 +11,40 @@ from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make
 
 
 def test_run_from_before_an_argument_of_the_recorder_goes_on(tmp_path):
-    """Without `settings` a run is identified by the optimizer's configuration, which must not grow by new defaults."""
-    result = training.fit(make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0)
+    """Without `settings` a run is identified by the optimizer's configuration, which must not grow
+    by new defaults."""
+    result = training.fit(
+        make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0
+    )
     settings = json.loads((result.folder / "config.json").read_text())["settings"]
-    assert {*settings} == {"optimizer", "inner_optimizer", "capacity", "batch_size", "epochs", "seed", "backend", "replicas"}
+    assert {*settings} == {
+        "optimizer",
+        "inner_optimizer",
+        "capacity",
+        "batch_size",
+        "epochs",
+        "seed",
+        "backend",
+        "replicas",
+    }
 
 
 def test_a_finished_run_has_the_averaged_weights(tmp_path):
     def fit(folder, **changes):
         model = make(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
-        training.fit(model, TRAIN, None, tmp_path / folder, epochs=2, batch_size=16, verbose=0, **changes)
+        training.fit(
+            model, TRAIN, None, tmp_path / folder, epochs=2, batch_size=16, verbose=0, **changes
+        )
         return model
 
     expected = fit("whole")
     with pytest.raises(Killed):
         fit("killed", after_epoch=killed_after(2))
-    for model in (fit("whole"), fit("killed"), keras.models.load_model(tmp_path / "killed" / "model.keras")):
+    for model in (
+        fit("whole"),
+        fit("killed"),
+        keras.models.load_model(tmp_path / "killed" / "model.keras"),
+    ):
         for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
@@ -35,7 +53,9 @@ def test_run_that_was_stopped_early_is_not_trained_on(tmp_path):
     shared = dict(epochs=20, batch_size=16, verbose=0)
     stop = keras.callbacks.EarlyStopping(monitor="val_loss", min_delta=10.0, patience=1)
     with pytest.raises(Killed):  # after the last epoch was saved, before the result
-        training.fit(make(), TRAIN, TEST, tmp_path, callbacks=[stop], after_epoch=killed_after(2), **shared)
+        training.fit(
+            make(), TRAIN, TEST, tmp_path, callbacks=[stop], after_epoch=killed_after(2), **shared
+        )
     assert len(training.fit(make(), TRAIN, TEST, tmp_path, **shared).history) == 2
 
 
@@ -53,8 +73,19 @@ def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
 
 def test_the_curves_are_titled_by_data_depth_and_h_or_by_the_folder(tmp_path, monkeypatch):
     titles = []
-    monkeypatch.setattr(plots, "training_curves", lambda histories, title: titles.append(title) or plots.new_figure())
+    monkeypatch.setattr(
+        plots,
+        "training_curves",
+        lambda histories, title: titles.append(title) or plots.new_figure(),
+    )
     shared = dict(epochs=1, batch_size=16, verbose=0)
     training.fit(make(), TRAIN, None, tmp_path / "mine", **shared)
-    training.fit(make(), TRAIN, None, tmp_path / "net", settings={"h": 0.1, "dataset": "cifar10", "depth": 20}, **shared)
+    training.fit(
+        make(),
+        TRAIN,
+        None,
+        tmp_path / "net",
+        settings={"h": 0.1, "dataset": "cifar10", "depth": 20},
+        **shared,
+    )
     assert titles == ["mine", "cifar10, depth 20, h 0.1"]

@@ -26,8 +26,14 @@ TRAIN, TEST = (X, Y), (X[:16], Y[:16])
 def make(optimizer="adam", metrics=("accuracy",)):
     """A model with the layers whose state Keras does not save: noise and dropout."""
     keras.utils.set_random_seed(1)
-    layers = [keras.layers.GaussianNoise(0.1), keras.layers.Dense(8, "relu"), keras.layers.BatchNormalization()]
-    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dropout(0.3), keras.layers.Dense(3)])
+    layers = [
+        keras.layers.GaussianNoise(0.1),
+        keras.layers.Dense(8, "relu"),
+        keras.layers.BatchNormalization(),
+    ]
+    model = keras.Sequential(
+        [keras.Input((4,)), *layers, keras.layers.Dropout(0.3), keras.layers.Dense(3)]
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=list(metrics))
     return model
@@ -64,7 +70,10 @@ def killed_after(num_epochs):
 
 
 def state(model):
-    return [keras.ops.convert_to_numpy(variable) for variable in (*model.variables, *model.optimizer.variables)]
+    return [
+        keras.ops.convert_to_numpy(variable)
+        for variable in (*model.variables, *model.optimizer.variables)
+    ]
 
 
 def without_times(history):
@@ -77,10 +86,15 @@ CASES = {
     "dataset": dict(train=Batches()),
     "dataset with threads": dict(train=Threads()),
     "rates": dict(
-        train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]
+        train=TRAIN,
+        batch_size=16,
+        optimizer=lambda: keras.optimizers.SGD(0.1),
+        callbacks=lambda: [MultiStepDecay((1, 2), 0.1)],
     ),
     "no test data": dict(train=TRAIN, batch_size=16, test=None),
-    "steps": dict(train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9)),
+    "steps": dict(
+        train=TRAIN, batch_size=16, optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9)
+    ),
 }
 
 
@@ -88,15 +102,23 @@ CASES = {
 def test_a_killed_run_ends_as_an_uninterrupted_one(case, tmp_path):
     arguments = {"test": TEST, "epochs": 4, "seed": 3, "verbose": 0, **CASES[case]}
     optimizer = arguments.pop("optimizer", lambda: "adam")
-    train, test, callbacks = arguments.pop("train"), arguments.pop("test"), arguments.pop("callbacks", lambda: [])
+    train, test, callbacks = (
+        arguments.pop("train"),
+        arguments.pop("test"),
+        arguments.pop("callbacks", lambda: []),
+    )
     whole, halves = make(optimizer()), make(optimizer())
-    expected = training.fit(whole, train, test, tmp_path / "whole", callbacks=callbacks(), **arguments)
+    expected = training.fit(
+        whole, train, test, tmp_path / "whole", callbacks=callbacks(), **arguments
+    )
     arguments["after_epoch"] = killed_after(2)
     with pytest.raises(Killed):
         training.fit(halves, train, test, tmp_path / "halves", callbacks=callbacks(), **arguments)
     halves = make(optimizer())
     arguments["after_epoch"] = None
-    result = training.fit(halves, train, test, tmp_path / "halves", callbacks=callbacks(), **arguments)
+    result = training.fit(
+        halves, train, test, tmp_path / "halves", callbacks=callbacks(), **arguments
+    )
     assert result.resumed and not expected.resumed
     assert without_times(result.history) == without_times(expected.history)
     for ours, theirs in zip(state(halves), state(whole), strict=True):
@@ -112,28 +134,66 @@ def test_callbacks_remember_what_they_counted(tmp_path):
         ]
 
     shared = dict(epochs=20, batch_size=16, verbose=0)
-    expected = training.fit(make(), TRAIN, TEST, tmp_path / "whole", callbacks=callbacks(), **shared)
+    expected = training.fit(
+        make(), TRAIN, TEST, tmp_path / "whole", callbacks=callbacks(), **shared
+    )
     for count in (1, 3, 4):
         with pytest.raises(Killed):
             again = dict(callbacks=callbacks(), after_epoch=killed_after(count))
             training.fit(make(), TRAIN, TEST, tmp_path / "killed", **again, **shared)
     result = training.fit(make(), TRAIN, TEST, tmp_path / "killed", callbacks=callbacks(), **shared)
-    assert len(expected.history) == 5 and without_times(result.history) == without_times(expected.history)
+    assert len(expected.history) == 5 and without_times(result.history) == without_times(
+        expected.history
+    )
     learning_rates = [row["learning_rate"] for row in expected.history]
     assert learning_rates[0] > learning_rates[-1]
 
 
 def test_files_and_summary(tmp_path):
-    result = training.fit(make(), TRAIN, TEST, tmp_path / "run", epochs=2, batch_size=16, verbose=0, settings={"h": 0.1})
-    names = {"config.json", "history.csv", "checkpoint.npz", "model.keras", "curves.png", "result.json", ".lock"}
+    result = training.fit(
+        make(),
+        TRAIN,
+        TEST,
+        tmp_path / "run",
+        epochs=2,
+        batch_size=16,
+        verbose=0,
+        settings={"h": 0.1},
+    )
+    names = {
+        "config.json",
+        "history.csv",
+        "checkpoint.npz",
+        "model.keras",
+        "curves.png",
+        "result.json",
+        ".lock",
+    }
     assert {file.name for file in result.folder.iterdir()} == names
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    own = {"epochs": 2, "batch_size": 16, "seed": 0, "backend": keras.backend.backend(), "replicas": 1}
+    own = {
+        "epochs": 2,
+        "batch_size": 16,
+        "seed": 0,
+        "backend": keras.backend.backend(),
+        "replicas": 1,
+    }
     assert config["settings"] == {**own, "h": 0.1} and config["data"]["train"]["examples"] == 48
-    columns = ["epoch", "learning_rate", "train_accuracy", "train_loss", "test_accuracy", "test_loss", "seconds"]
+    columns = [
+        "epoch",
+        "learning_rate",
+        "train_accuracy",
+        "train_loss",
+        "test_accuracy",
+        "test_loss",
+        "seconds",
+    ]
     assert list(result.history[0]) == columns
     accuracies = [row["test_accuracy"] for row in result.history]
-    assert result.summary["best_test_accuracy"] == max(accuracies) and result.summary["last_test_accuracy"] == accuracies[-1]
+    assert (
+        result.summary["best_test_accuracy"] == max(accuracies)
+        and result.summary["last_test_accuracy"] == accuracies[-1]
+    )
     assert result.summary == json.loads((tmp_path / "run" / "result.json").read_text())
 
 
@@ -142,13 +202,17 @@ def test_divergence_is_a_result(tmp_path):
     result = training.fit(model, TRAIN, TEST, tmp_path, epochs=9, batch_size=16, verbose=0)
     assert result.diverged and len(result.history) < 9 and result.summary["last_train_loss"] is None
     assert not (tmp_path / "model.keras").exists()
-    assert training.fit(make(keras.optimizers.SGD(1e30)), TRAIN, TEST, tmp_path, epochs=9, batch_size=16).diverged
+    assert training.fit(
+        make(keras.optimizers.SGD(1e30)), TRAIN, TEST, tmp_path, epochs=9, batch_size=16
+    ).diverged
 
 
 def test_the_monitored_metric_tells_the_best_epoch(tmp_path):
     metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")]
     shared = dict(epochs=3, batch_size=16, verbose=0)
-    result = training.fit(make(metrics=metrics), TRAIN, TEST, tmp_path / "top2", monitor="test_top2", **shared)
+    result = training.fit(
+        make(metrics=metrics), TRAIN, TEST, tmp_path / "top2", monitor="test_top2", **shared
+    )
     assert result.summary["best_test_top2"] == max(row["test_top2"] for row in result.history)
     result = training.fit(make(metrics=()), TRAIN, TEST, tmp_path / "loss", **shared)
     assert result.summary["best_test_loss"] == min(row["test_loss"] for row in result.history)
@@ -163,12 +227,22 @@ def test_several_inputs_and_outputs(tmp_path):
     model.compile("sgd", {"u": "mse", "v": "mse"})
     data = {"a": X[:, :2], "b": X[:, 2:]}, {"u": X[:, :1], "v": X[:, 1:2]}
     result = training.fit(model, data, data, tmp_path, epochs=2, batch_size=16, verbose=0)
-    assert {"train_u_loss", "test_v_loss", "best_test_loss"} <= {*result.history[0], *result.summary}
+    assert {"train_u_loss", "test_v_loss", "best_test_loss"} <= {
+        *result.history[0],
+        *result.summary,
+    }
 
 
 def owner(folder, started, end):
     training.fit(
-        make(), TRAIN, None, folder, epochs=1, batch_size=16, verbose=0, after_epoch=lambda rows: (started.set(), end.wait())
+        make(),
+        TRAIN,
+        None,
+        folder,
+        epochs=1,
+        batch_size=16,
+        verbose=0,
+        after_epoch=lambda rows: (started.set(), end.wait()),
     )
 
 
@@ -182,7 +256,9 @@ def test_second_process_is_refused_and_touches_nothing(tmp_path):
         before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()}
         with pytest.raises(training.FolderInUse, match="Another process is training in"):
             training.fit(make(), TRAIN, None, tmp_path / "run", epochs=1, batch_size=16, verbose=0)
-        assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == before
+        assert {
+            file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()
+        } == before
     finally:
         end.set()
         process.join()
@@ -204,7 +280,9 @@ def with_subclassed_model():
 
 
 def test_subclassed_model_is_built_by_a_batch(tmp_path):
-    result = training.fit(with_subclassed_model(), TRAIN, TEST, tmp_path, epochs=1, batch_size=16, verbose=0)
+    result = training.fit(
+        with_subclassed_model(), TRAIN, TEST, tmp_path, epochs=1, batch_size=16, verbose=0
+    )
     assert np.isfinite(result.summary["last_test_loss"])
 
 
@@ -223,13 +301,25 @@ REFUSED = [
     (dict(train=Batches()), ValueError, "A PyDataset makes its own batches"),
     (dict(settings=[1]), TypeError, "`settings` must be a dataclass or a dict"),
     (dict(settings={"x": object()}), TypeError, "`settings` must be JSON-serializable"),
-    (dict(model=keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])), ValueError, "a compiled Keras model"),
+    (
+        dict(model=keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])),
+        ValueError,
+        "a compiled Keras model",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("change", "kind", "message"), REFUSED)
 def test_bad_arguments_are_one_sentence_and_write_nothing(change, kind, message, tmp_path):
-    arguments = {"model": make(), "train": TRAIN, "test": TEST, "epochs": 1, "batch_size": 16, "verbose": 0, **change}
+    arguments = {
+        "model": make(),
+        "train": TRAIN,
+        "test": TEST,
+        "epochs": 1,
+        "batch_size": 16,
+        "verbose": 0,
+        **change,
+    }
     positional = [arguments.pop(name) for name in ("model", "train", "test")]
     with pytest.raises(kind, match=message):
         training.fit(*positional, tmp_path / "run", **arguments)
@@ -254,18 +344,27 @@ EXAMPLE = ROOT / "tests" / "training" / "user_script.py"
 
 
 def test_script_of_a_user_survives_kills(tmp_path):
-    """A custom script of twenty lines, killed at random moments, ends with the numbers of an uninterrupted run."""
+    """A custom script of twenty lines, killed at random moments, ends with the numbers of an
+    uninterrupted run."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(EXAMPLE)]
     assert len(EXAMPLE.read_text().splitlines()) <= 20
-    done = subprocess.run([*command, tmp_path / "whole"], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*command, tmp_path / "whole"], env=environment, capture_output=True, text=True, check=True
+    )
     history = tmp_path / "killed" / "history.csv"
     for lines in (2, 4):
-        with subprocess.Popen([*command, tmp_path / "killed"], env=environment, stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None and not (history.exists() and len(history.read_text().splitlines()) >= lines):
+        with subprocess.Popen(
+            [*command, tmp_path / "killed"], env=environment, stdout=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None and not (
+                history.exists() and len(history.read_text().splitlines()) >= lines
+            ):
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
-    again = subprocess.run([*command, tmp_path / "killed"], env=environment, capture_output=True, text=True, check=True)
+    again = subprocess.run(
+        [*command, tmp_path / "killed"], env=environment, capture_output=True, text=True, check=True
+    )
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
 
 
@@ -275,4 +374,7 @@ def test_fingerprint_reads_the_bytes_of_every_dtype():
         array = values.astype(dtype)
         expected = zlib.crc32(array.tobytes())
         assert training.fingerprint(array) == {"examples": 2, "crc32": [expected]}
-        assert training.fingerprint(np.asfortranarray(array)) == {"examples": 2, "crc32": [expected]}
+        assert training.fingerprint(np.asfortranarray(array)) == {
+            "examples": 2,
+            "crc32": [expected],
+        }

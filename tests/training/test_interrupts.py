@@ -18,7 +18,8 @@ from keras_euler.training.epochs import RaiseDropped
 
 @pytest.fixture(autouse=True)
 def interrupts():
-    """Restore the interrupt handler, as in a terminal: background jobs of a shell ignore interrupts, and children inherit that."""
+    """Restore the interrupt handler, as in a terminal: background jobs of a shell ignore
+    interrupts, and children inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -39,7 +40,9 @@ def test_interrupt_that_was_dropped_is_raised_again():
     model.compile("sgd", "mse")
     swallower = Swallower()
     with pytest.raises(KeyboardInterrupt), Interruptible():
-        model.fit(np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, RaiseDropped()])
+        model.fit(
+            np.ones((4, 1)), np.ones((4, 1)), 2, verbose=0, callbacks=[swallower, RaiseDropped()]
+        )
     assert swallower.swallowed
 
 
@@ -108,7 +111,9 @@ def test_other_errors_that_are_dropped_are_reported(monkeypatch):
             raise OSError("disk full")
 
     reported = []
-    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: reported.append(unraisable.exc_type))
+    monkeypatch.setattr(
+        "sys.unraisablehook", lambda unraisable: reported.append(unraisable.exc_type)
+    )
     with Interruptible():
         Broken()
     assert OSError in reported

@@ -62,13 +62,18 @@ def test_torn_checkpoint_is_an_error_that_says_what_to_do(folder):
     folder.save_checkpoint(ROWS, ARRAYS)
     content = folder.checkpoint.read_bytes()
     folder.checkpoint.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"checkpoint.npz cannot be read .* Delete it to start over"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint.npz cannot be read .* Delete it to start over"
+    ):
         folder.load_checkpoint()
 
 
 @pytest.mark.parametrize(
     ("change", "difference"),
-    [({"settings": {"h": 1.0}}, "h: 0.1 stored, 1.0 now"), ({"data": {"crc32": 6}}, "crc32: 5 stored, 6 now")],
+    [
+        ({"settings": {"h": 1.0}}, "h: 0.1 stored, 1.0 now"),
+        ({"data": {"crc32": 6}}, "crc32: 5 stored, 6 now"),
+    ],
 )
 def test_other_settings_or_data_are_refused(folder, change, difference):
     with pytest.raises(ValueError, match=difference):
@@ -94,7 +99,10 @@ def test_foreign_folder_is_refused(tmp_path):
 
 def test_folder_has_one_owner_at_a_time(folder):
     other = RunFolder(folder.path)
-    with folder.owned(CONFIG), pytest.raises(FolderInUse, match=r"Another process is training in .*run. Wait for it"):
+    with (
+        folder.owned(CONFIG),
+        pytest.raises(FolderInUse, match=r"Another process is training in .*run. Wait for it"),
+    ):
         enter(other)
     enter(other)
 
@@ -107,7 +115,10 @@ DAMAGED = {
     ("config.json", ""): "is damaged",
     ("result.json", "{}"): "it lacks diverged, epochs, seconds",
     ("result.json", "7"): "holds int, not an object",
-    ("result.json", '{"diverged": false, "epochs": "x", "seconds": null}'): "its values are not those of a result",
+    (
+        "result.json",
+        '{"diverged": false, "epochs": "x", "seconds": null}',
+    ): "its values are not those of a result",
 }
 
 
@@ -117,17 +128,36 @@ def test_damaged_file_is_one_sentence_and_stays(name, text, folder):
     folder.save_checkpoint(ROWS, ARRAYS)
     with pytest.raises(ValueError, match=DAMAGED[name, text]) as error:
         enter(folder) if name == "config.json" else folder.result()
-    advice = {"config.json": "delete the folder to start over", "result.json": "Delete it: the next call writes it"}[name]
+    advice = {
+        "config.json": "delete the folder to start over",
+        "result.json": "Delete it: the next call writes it",
+    }[name]
     assert str(folder.path / name) in str(error.value) and advice in str(error.value)
     assert (folder.path / name).read_text() == text
 
 
 @pytest.mark.parametrize(
-    "history", [{"epoch": 0}, [{"epoch": 0}], [7], [{**ROWS[0], "epoch": "0"}], [{**ROWS[0], "epoch": 3}], 2 * ROWS, None]
+    "history",
+    [
+        {"epoch": 0},
+        [{"epoch": 0}],
+        [7],
+        [{**ROWS[0], "epoch": "0"}],
+        [{**ROWS[0], "epoch": 3}],
+        2 * ROWS,
+        None,
+    ],
 )
 def test_checkpoint_with_another_history_is_damaged(folder, history):
-    np.savez(folder.checkpoint, history=np.array(json.dumps(history)), memory=np.array("null"), array0=np.zeros(2))
-    with pytest.raises(ValueError, match="its history is not that of a training.*Delete it to start over"):
+    np.savez(
+        folder.checkpoint,
+        history=np.array(json.dumps(history)),
+        memory=np.array("null"),
+        array0=np.zeros(2),
+    )
+    with pytest.raises(
+        ValueError, match="its history is not that of a training.*Delete it to start over"
+    ):
         folder.load_checkpoint()
 
 

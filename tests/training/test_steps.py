@@ -1,4 +1,5 @@
-"""Checkpoints within an epoch: a run that is killed there ends as an uninterrupted one, to the last bit."""
+"""Checkpoints within an epoch: a run that is killed there ends as an uninterrupted one, to the last
+bit."""
 
 import os
 import random
@@ -13,13 +14,27 @@ import pytest
 
 from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, training
 from tests.training.test_custom_models import Halving
-from tests.training.test_fit import EXAMPLE, ROOT, TEST, TRAIN, Batches, Killed, Threads, X, Y, make, state, without_times
+from tests.training.test_fit import (
+    EXAMPLE,
+    ROOT,
+    TEST,
+    TRAIN,
+    Batches,
+    Killed,
+    Threads,
+    X,
+    Y,
+    make,
+    state,
+    without_times,
+)
 
 BACKEND = keras.backend.backend()
 
 
 class KillAt(keras.callbacks.Callback):
-    """Raise an error before a step of the training, counted from 0 over all epochs of this process."""
+    """Raise an error before a step of the training, counted from 0 over all epochs of this
+    process."""
 
     def __init__(self, step):
         super().__init__()
@@ -62,7 +77,9 @@ class DecayEvery4(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.count = (self.count + 1) % 4
         if not self.count:
-            self.model.optimizer.learning_rate = 0.7 * float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            self.model.optimizer.learning_rate = 0.7 * float(
+                keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            )
 
 
 class RandomRate(keras.callbacks.Callback):
@@ -74,21 +91,38 @@ class RandomRate(keras.callbacks.Callback):
 
 def never_better():
     plateau = dict(monitor="val_loss", min_delta=10.0)
-    return [keras.callbacks.ReduceLROnPlateau(patience=2, **plateau), keras.callbacks.EarlyStopping(patience=4, **plateau)]
+    return [
+        keras.callbacks.ReduceLROnPlateau(patience=2, **plateau),
+        keras.callbacks.EarlyStopping(patience=4, **plateau),
+    ]
 
 
 CASES = {
     "arrays": {},
-    "a last batch of another size": dict(batch_size=20, checkpoint_steps=1, epochs=6, train=(X, Y, np.linspace(0, 1, 48))),
+    "a last batch of another size": dict(
+        batch_size=20, checkpoint_steps=1, epochs=6, train=(X, Y, np.linspace(0, 1, 48))
+    ),
     "dataset": dict(train=Batches(), batch_size=None),
     "dataset with threads": dict(train=Threads(), batch_size=None),
-    "averages": dict(optimizer=lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4)),
-    "schedule by step": dict(optimizer=lambda: keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5))),
-    "schedule by epoch": dict(optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]),
+    "averages": dict(
+        optimizer=lambda: keras.optimizers.SGD(
+            0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=4
+        )
+    ),
+    "schedule by step": dict(
+        optimizer=lambda: keras.optimizers.Adam(
+            keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
+        )
+    ),
+    "schedule by epoch": dict(
+        optimizer=lambda: keras.optimizers.SGD(0.1), callbacks=lambda: [MultiStepDecay((1, 2), 0.1)]
+    ),
     "callbacks that count": dict(callbacks=never_better, epochs=8),
     "callback that counts steps": dict(callbacks=lambda: [CountSteps()]),
     "callback that changes its number": dict(callbacks=lambda: [Halving()]),
-    "callback that changes the rate": dict(callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]),
+    "callback that changes the rate": dict(
+        callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]
+    ),
     "callback that knows the batch": dict(callbacks=lambda: [RateByBatch()]),
     "callback that counts and starts again": dict(callbacks=lambda: [DecayEvery4()]),
     "callback that draws numbers": dict(callbacks=lambda: [RandomRate()]),
@@ -96,13 +130,30 @@ CASES = {
 }
 
 
-def run(folder, kill=None, optimizer=lambda: "adam", callbacks=lambda: [], train=TRAIN, test=TEST, **changes):
+def run(
+    folder,
+    kill=None,
+    optimizer=lambda: "adam",
+    callbacks=lambda: [],
+    train=TRAIN,
+    test=TEST,
+    **changes,
+):
     """Train six steps per epoch, with a checkpoint every two steps; return model and result."""
     keras.backend.clear_session()  # the layers get the same names again
     model = make(optimizer())
-    arguments = {"epochs": 4, "batch_size": 8, "seed": 3, "verbose": 0, "checkpoint_steps": 2, **changes}
+    arguments = {
+        "epochs": 4,
+        "batch_size": 8,
+        "seed": 3,
+        "verbose": 0,
+        "checkpoint_steps": 2,
+        **changes,
+    }
     kills = [] if kill is None else [KillAt(kill)]
-    return model, training.fit(model, train, test, folder, callbacks=[*callbacks(), *kills], **arguments)
+    return model, training.fit(
+        model, train, test, folder, callbacks=[*callbacks(), *kills], **arguments
+    )
 
 
 def assert_equal_runs(found, expected):
@@ -145,7 +196,10 @@ def test_run_goes_on_at_the_step_and_not_at_the_epoch(tmp_path, capsys):
 def test_loggers_and_their_totals(per, tmp_path):
     def with_loggers(folder, kill=None, **changes):
         def loggers():
-            made = GradientLogger(folder / "g.csv", per=per, flush=3), WeightLogger(folder / "w.csv", per=per, flush=4)
+            made = (
+                GradientLogger(folder / "g.csv", per=per, flush=3),
+                WeightLogger(folder / "w.csv", per=per, flush=4),
+            )
             return [*made, GradientLogger(lambda step, norms: calls.append(step), per=per)]
 
         folder.mkdir(exist_ok=True)
@@ -171,7 +225,9 @@ def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path, capsys
     old = (tmp_path / "killed" / "step.npz").read_bytes()
     with pytest.raises(Killed):
         run(tmp_path / "killed", 5)
-    (tmp_path / "killed" / "step.npz").write_bytes(old)  # as if the process had been killed before it was removed
+    (tmp_path / "killed" / "step.npz").write_bytes(
+        old
+    )  # as if the process had been killed before it was removed
     capsys.readouterr()
     assert_equal_runs(run(tmp_path / "killed", verbose=2), whole)
     assert capsys.readouterr().out.startswith("Resuming after epoch 1 of 4\n")
@@ -183,7 +239,10 @@ def test_checkpoint_of_another_version_does_not_count(tmp_path, capsys):
         run(tmp_path / "killed", 9)
     training.RunFolder(tmp_path / "killed").save_step({"epoch": 1, "step": 2}, [])
     assert_equal_runs(run(tmp_path / "killed"), whole)
-    assert "step.npz is of another version. The run goes on after its last epoch." in capsys.readouterr().out
+    assert (
+        "step.npz is of another version. The run goes on after its last epoch."
+        in capsys.readouterr().out
+    )
 
 
 def test_bar_of_a_resumed_epoch_counts_the_steps_before(tmp_path, capsys):
@@ -199,7 +258,9 @@ def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
     with pytest.raises(Killed):
         run(tmp_path, 9)
     (tmp_path / "step.npz").write_bytes(b"half")
-    with pytest.raises(ValueError, match=r"step\.npz cannot be read .*Delete it to go on after the last epoch"):
+    with pytest.raises(
+        ValueError, match=r"step\.npz cannot be read .*Delete it to go on after the last epoch"
+    ):
         run(tmp_path)
     (tmp_path / "step.npz").unlink()
     assert len(run(tmp_path)[1].history) == 4
@@ -209,7 +270,11 @@ def test_checkpoint_of_a_longer_run_is_refused(tmp_path):
     run(tmp_path / "long", epochs=3)
     run(tmp_path / "short", epochs=2)
     (tmp_path / "long" / "checkpoint.npz").replace(tmp_path / "short" / "checkpoint.npz")
-    with pytest.raises(ValueError, match=r"has 3 epochs of a run of 2: it is another run's. Restore the run's own, or delete it"):
+    with pytest.raises(
+        ValueError,
+        match=r"has 3 epochs of a run of 2: it is another run's. Restore the run's own, or delete "
+        r"it",
+    ):
         run(tmp_path / "short", epochs=2)
 
 
@@ -234,7 +299,9 @@ def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(EXAMPLE.read_text().replace("verbose=2", "verbose=2, checkpoint_steps=3"))
     shared = dict(env=environment, text=True, check=True)
-    done = subprocess.run([sys.executable, EXAMPLE, tmp_path / "whole"], capture_output=True, **shared)
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, tmp_path / "whole"], capture_output=True, **shared
+    )
     command = [sys.executable, script, tmp_path / "killed"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and not (tmp_path / "killed" / "step.npz").exists():

@@ -9,12 +9,18 @@ from keras_euler import training
 
 keras.utils.set_random_seed(0)
 dropout = keras.layers.Dropout(0.5)
-model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(64, "relu"), dropout, keras.layers.Dense(3)])
-model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+model = keras.Sequential(
+    [keras.Input((4,)), keras.layers.Dense(64, "relu"), dropout, keras.layers.Dense(3)]
+)
+model.compile(
+    "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+)
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(500, 4)).astype("float32")
 y = x[:, :3].argmax(axis=1)
 
-result = training.fit(model, (x[:400], y[:400]), (x[400:], y[400:]), sys.argv[1], epochs=6, batch_size=20, verbose=2)
+result = training.fit(
+    model, (x[:400], y[:400]), (x[400:], y[400:]), sys.argv[1], epochs=6, batch_size=20, verbose=2
+)
 print(result.summary["best_test_accuracy"], result.summary["last_train_loss"])

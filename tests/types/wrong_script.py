@@ -1,4 +1,5 @@
-"""Mistakes, one per line, which mypy must report: strict mypy rejects an ignore comment that hides no error."""
+"""Mistakes, one per line, which mypy must report: strict mypy rejects an ignore comment that hides
+no error."""
 
 import keras
 

@@ -6,17 +6,64 @@ from dataclasses import dataclass
 import torch
 from torch.overrides import TorchFunctionMode
 
-# Results that are no tensors: those of these functions, and all properties, depend on shapes and dtypes alone.
-STATIC = {"size", "dim", "stride", "numel", "nelement", "ndimension", "element_size", "get_device", "__len__", "is_contiguous"}
-STATIC |= {"is_floating_point", "is_complex", "is_tensor", "result_type", "promote_types", "can_cast", "_set_grad_enabled"}
+# Results that are no tensors: those of these functions, and all properties, depend on shapes and
+# dtypes alone.
+STATIC = {
+    "size",
+    "dim",
+    "stride",
+    "numel",
+    "nelement",
+    "ndimension",
+    "element_size",
+    "get_device",
+    "__len__",
+    "is_contiguous",
+}
+STATIC |= {
+    "is_floating_point",
+    "is_complex",
+    "is_tensor",
+    "result_type",
+    "promote_types",
+    "can_cast",
+    "_set_grad_enabled",
+}
 # The values of a layer's own attributes that a call may hold beside tensors.
-PLAIN = (bool, int, float, complex, str, type(None), type(Ellipsis), torch.dtype, torch.device, torch.layout, torch.memory_format)
-CASTS = {"to", "contiguous", "type", "type_as", "bool", "int", "long", "float", "double", "half", "bfloat16", "cpu", "cuda"}
+PLAIN = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    type(None),
+    type(Ellipsis),
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+)
+CASTS = {
+    "to",
+    "contiguous",
+    "type",
+    "type_as",
+    "bool",
+    "int",
+    "long",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "cpu",
+    "cuda",
+}
 REFUSED = ("rand", "dropout", "bernoulli", "multinomial", "requires_grad_", "__set__")
 
 
 class Unrecordable(Exception):
-    """The calls of a model cannot be repeated: what it does depends on more than shapes and dtypes."""
+    """The calls of a model cannot be repeated: what it does depends on more than shapes and
+    dtypes."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +103,12 @@ class Call:
         return [leaf.index for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref)]
 
     def renumbered(self, number):
-        """The pair of `args` and `kwargs` with other tensors: `number` is a function from the number of each to another's."""
-        return map_leaves(lambda leaf: Ref(number(leaf.index)) if isinstance(leaf, Ref) else leaf, (self.args, self.kwargs))
+        """The pair of `args` and `kwargs` with other tensors: `number` is a function from the
+        number of each to another's."""
+        return map_leaves(
+            lambda leaf: Ref(number(leaf.index)) if isinstance(leaf, Ref) else leaf,
+            (self.args, self.kwargs),
+        )
 
 
 @dataclass
@@ -87,7 +138,9 @@ def map_leaves(function, structure):
     if isinstance(structure, dict):
         return {key: map_leaves(function, value) for key, value in structure.items()}
     if isinstance(structure, (list, tuple)) and not isinstance(structure, torch.Size):
-        return (tuple if isinstance(structure, tuple) else list)(map_leaves(function, item) for item in structure)
+        return (tuple if isinstance(structure, tuple) else list)(
+            map_leaves(function, item) for item in structure
+        )
     return function(structure)
 
 
@@ -96,7 +149,8 @@ class Recorder(TorchFunctionMode):
 
     Args:
         inputs: List of the tensors that go in; their numbers are 0, 1, ...
-        known: Other tensors that the model holds from call to call, such as its weights; their numbers follow.
+        known: Other tensors that the model holds from call to call, such as its weights; their
+            numbers follow.
 
     Attributes:
         calls: List of `Call`.
@@ -151,17 +205,30 @@ class Recorder(TorchFunctionMode):
 
     def _record(self, function, refs, outputs, given, grad):
         name = getattr(function, "__name__", "")
-        found = outputs if isinstance(outputs, (list, tuple)) and not isinstance(outputs, torch.Size) else [outputs]
+        found = (
+            outputs
+            if isinstance(outputs, (list, tuple)) and not isinstance(outputs, torch.Size)
+            else [outputs]
+        )
         if any(word in name for word in REFUSED):
             raise Unrecordable("a random number or a changed tensor")
-        if not found or not all(type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in found):
+        if not found or not all(
+            type(tensor) in (torch.Tensor, torch.nn.Parameter) for tensor in found
+        ):
             if name not in STATIC and name != "__get__":
                 raise Unrecordable("a result that is no tensor")
             return
         same = any(tensor is leaf for tensor in found for leaf in leaves(given))
         if same and name in CASTS:
             return  # to what the tensor is already
-        call = Call(function, *refs, [], found is not outputs, grad, same or "out" in given[1] or name == "__setitem__")
+        call = Call(
+            function,
+            *refs,
+            [],
+            found is not outputs,
+            grad,
+            same or "out" in given[1] or name == "__setitem__",
+        )
         call.outputs.extend(map(self._number, found))
         self.calls.append(call)
 

@@ -12,8 +12,8 @@ from keras_euler._backend.on_torch.recording import Recorder, Unrecordable
 from keras_euler._backend.on_torch.watch import Structure, Watch
 
 MAX_TRACES = 16
-# A recording takes as long as about four calls. Where layers or shapes change so often that programs are hardly used, most calls
-# are left alone.
+# A recording takes as long as about four calls. Where layers or shapes change so often that
+# programs are hardly used, most calls are left alone.
 COST, CREDIT, CREDIT_OF_PLAIN_CALL = 4, 40, 0.1
 SEEN, UNRECORDABLE = "seen", "unrecordable"
 
@@ -23,7 +23,8 @@ class Tracer:
 
     Attributes:
         model: Weak reference to the model.
-        programs: Dict of kind of call -> program, or `SEEN` after the first call, or `UNRECORDABLE`.
+        programs: Dict of kind of call -> program, or `SEEN` after the first call, or
+            `UNRECORDABLE`.
         problem: Why the last recording was of no use; None if it was.
     """
 
@@ -32,7 +33,8 @@ class Tracer:
         self.model, self._structure, self._watch = weakref.ref(model), None, None
 
     def structure(self, plain):
-        """The `Structure` of the model; Keras walks through all layers for its weights, four times in a step of `fit`.
+        """The `Structure` of the model; Keras walks through all layers for its weights, four times
+        in a step of `fit`.
 
         Args:
             plain: Function that returns the weights.
@@ -87,7 +89,9 @@ class Tracer:
             return plain(inputs, training=training)
         recorder = Recorder(tensors, held)
         with recorder:
-            outputs = plain(inputs, training=training)  # an error, or Ctrl-C, leaves the kind to the next call
+            outputs = plain(
+                inputs, training=training
+            )  # an error, or Ctrl-C, leaves the kind to the next call
         self.programs[kind], self.problem = UNRECORDABLE, recorder.problem
         if self.problem is None:
             try:
@@ -103,7 +107,9 @@ def _program(recorder, num_inputs, held, outputs):
     if any(mask_of(tensor) is not None for tensor in flat):
         raise Unrecordable("a mask")
     numbers = [recorder.number(tensor) for tensor in flat]
-    function = make_program(recorder, num_inputs, dict(enumerate(held, num_inputs)), numbers, torch.is_grad_enabled())
+    function = make_program(
+        recorder, num_inputs, dict(enumerate(held, num_inputs)), numbers, torch.is_grad_enabled()
+    )
     if outputs is flat[0]:
         return lambda tensors: function(*tensors)[0]
     structure = keras.tree.map_structure(lambda _: 0, outputs)
@@ -111,21 +117,35 @@ def _program(recorder, num_inputs, held, outputs):
 
 
 def _kind(tensors, inputs, training):
-    """What decides which functions are called, beside the model itself; None where they cannot be recorded."""
-    if not all(type(tensor) is torch.Tensor and tensor.device.type != "meta" and mask_of(tensor) is None for tensor in tensors):
+    """What decides which functions are called, beside the model itself; None where they cannot be
+    recorded."""
+    if not all(
+        type(tensor) is torch.Tensor and tensor.device.type != "meta" and mask_of(tensor) is None
+        for tensor in tensors
+    ):
         return None
     if training not in (None, True, False) or _is_transformed() or (scope := call_scope()) is None:
         return None
     device = tensors[0].device.type
     autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     kinds = [(t.shape, t.stride(), t.dtype, t.device, t.requires_grad) for t in tensors]
-    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype(), torch.backends.cudnn.enabled
-    structure = None if len(tensors) == 1 and inputs is tensors[0] else str(keras.tree.map_structure(lambda _: 0, inputs))
+    modes = (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        torch.backends.cudnn.enabled,
+    )
+    structure = (
+        None
+        if len(tensors) == 1 and inputs is tensors[0]
+        else str(keras.tree.map_structure(lambda _: 0, inputs))
+    )
     return training, structure, scope, autocast, modes, *kinds
 
 
 def _is_transformed():
-    """Whether torch does something else with a function than to call it: another mode, export, compilation, functorch, or
+    """Whether torch does something else with a function than to call it: another mode, export,
+    compilation, functorch, or
     checkpoints, which compare what is saved for gradients and stop in the middle of a call."""
     return (
         torch._C._len_torch_function_stack()

@@ -32,7 +32,8 @@ class Unchanged:
         """Whether they have the same items still."""
         try:
             return self._containers == self._copies
-        except Exception:  # another variable in the place of one: the comparison of their values has no truth value
+        # another variable in the place of one: the comparison of their values has no truth value
+        except Exception:
             return False
 
 
@@ -51,9 +52,18 @@ class Structure(Unchanged):
 
     def __init__(self, model, weights):
         self.layers, self.weights = all_layers(model), weights
-        owned = [(layer._trainable_variables, layer._non_trainable_variables) for layer in self.layers]
-        self.variables = list({id(v): v for lists in owned for variables in lists for v in variables}.values())
-        super().__init__([*(layer._layers for layer in self.layers), *(variables for lists in owned for variables in lists)])
+        owned = [
+            (layer._trainable_variables, layer._non_trainable_variables) for layer in self.layers
+        ]
+        self.variables = list(
+            {id(v): v for lists in owned for variables in lists for v in variables}.values()
+        )
+        super().__init__(
+            [
+                *(layer._layers for layer in self.layers),
+                *(variables for lists in owned for variables in lists),
+            ]
+        )
 
     def tensors(self):
         """The tensors of the variables."""
@@ -61,12 +71,21 @@ class Structure(Unchanged):
 
     def has_losses(self):
         """Whether a layer has losses of its own, or a variable a regularizer."""
-        of_layers = any(any(map(attrgetter(name), self.layers)) for name in ("_losses", "_loss_ids", "_losses_override"))
+        of_layers = any(
+            any(map(attrgetter(name), self.layers))
+            for name in ("_losses", "_loss_ids", "_losses_override")
+        )
         return of_layers or any(variable.regularizer is not None for variable in self.variables)
 
     def parameters(self):
-        """The tensors that torch knows as parameters of the layers and Keras doesn't: those assigned to attributes."""
-        return (tensor for layer in self.layers for tensor in layer._parameters.values() if tensor is not None)
+        """The tensors that torch knows as parameters of the layers and Keras doesn't: those
+        assigned to attributes."""
+        return (
+            tensor
+            for layer in self.layers
+            for tensor in layer._parameters.values()
+            if tensor is not None
+        )
 
 
 class Watch:
@@ -76,7 +95,8 @@ class Watch:
         structure: The `Structure` of the model.
 
     Attributes:
-        problem: The name of a layer or function whose calls may depend on anything; None if there is none.
+        problem: The name of a layer or function whose calls may depend on anything; None if there
+            is none.
         tensors: The tensors that the layers hold, as weights or attributes.
     """
 
@@ -90,28 +110,42 @@ class Watch:
         self.tensors = list(self._weights)
         for layer in structure.layers:
             is_model = isinstance(layer, keras.Model)
-            names = OF_MODELS if is_model else [name for name in vars(layer).keys() - ordinary if not name.endswith(NOT_OF_CALLS)]
+            names = (
+                OF_MODELS
+                if is_model
+                else [
+                    name
+                    for name in vars(layer).keys() - ordinary
+                    if not name.endswith(NOT_OF_CALLS)
+                ]
+            )
             get = itemgetter(*(name for name in (*names, *OF_ALL) if name in vars(layer)))
             values = get(vars(layer))
             attributes.append((get, vars(layer), values))
             self._check(*values, *(() if is_model else (layer,)), *getattr(layer, "operations", ()))
             containers += [value for value in values if isinstance(value, (list, dict, set))]
             self.tensors += [value for value in values if isinstance(value, torch.Tensor)]
-            if is_model and layer is not structure.layers[0]:  # a user's class may have a call of its own
+            if (
+                is_model and layer is not structure.layers[0]
+            ):  # a user's class may have a call of its own
                 self._check(type(layer).call, *([layer.call] * ("call" in vars(layer))))
             if layer.activity_regularizer is not None:  # it adds to the model's losses
                 self.problem = layer.name
         self._lists = Unchanged(containers)
         self._attributes = [(get, owner) for get, owner, _ in attributes]
         self._values = [values for *_, values in attributes]
-        self._dicts = [vars(layer) for layer in structure.layers if not isinstance(layer, keras.Model)]
+        self._dicts = [
+            vars(layer) for layer in structure.layers if not isinstance(layer, keras.Model)
+        ]
         self._sizes = list(map(len, self._dicts))
 
     def _check(self, *values):
         """Note those that run code of packages unknown."""
         for value in values:
             if callable(value) and not isinstance(value, keras.Model):
-                package = (value if hasattr(value, "__qualname__") else type(value)).__module__.partition(".")[0]
+                package = (
+                    value if hasattr(value, "__qualname__") else type(value)
+                ).__module__.partition(".")[0]
                 if isinstance(value, UNKNOWN) or package not in KNOWN:
                     self.problem = getattr(value, "name", str(value))
 

@@ -10,10 +10,16 @@ import keras_euler
 
 DEPTH, BLOCKS = 8, (1, 1, 1)
 TEXT_DEPTH, TEXT_BLOCKS = 9, (1, 1, 1, 1)
-TEXT = {"widths": (8, 8, 16, 24), "dense_units": 16, "num_classes": 5}  # one pooling without a change of width
+TEXT = {
+    "widths": (8, 8, 16, 24),
+    "dense_units": 16,
+    "num_classes": 5,
+}  # one pooling without a change of width
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the network written in PyTorch")
+on_torch = pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="the network written in PyTorch"
+)
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the network written in JAX")
 
 
@@ -26,7 +32,9 @@ def model():
 @pytest.fixture
 def text_model():
     keras.utils.set_random_seed(0)
-    model = keras_euler.EulerVDCNN(TEXT_DEPTH, h=0.1, sequence_length=64, data_format="channels_last", **TEXT)
+    model = keras_euler.EulerVDCNN(
+        TEXT_DEPTH, h=0.1, sequence_length=64, data_format="channels_last", **TEXT
+    )
     return with_other_norms(model)
 
 
@@ -62,7 +70,10 @@ def outputs(model, inputs, training):
 
 def losses_of_fit(model, inputs, labels):
     """Return the losses of two SGD steps and of the resulting state, in training mode."""
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     return [model.train_on_batch(inputs, labels) for _ in range(3)]
 
 
@@ -75,7 +86,10 @@ def torch_runner(model, channels_last=False):
     names = [name for name in runner.network.state_dict() if "num_batches_tracked" not in name]
     axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
     arrays = [keras.ops.convert_to_numpy(variable) for variable in model.weights]
-    state = {name: torch.tensor(array.transpose(axes[array.ndim])) for name, array in zip(names, arrays, strict=True)}
+    state = {
+        name: torch.tensor(array.transpose(axes[array.ndim]))
+        for name, array in zip(names, arrays, strict=True)
+    }
     runner.network.load_state_dict(state, strict=False)
     return runner
 
@@ -97,20 +111,29 @@ def text_torch_runner(model):
 
 
 def jax_case(kind, request):
-    """Return our network, a batch, and the hand-written network with our arrays, for images or texts."""
+    """Return our network, a batch, and the hand-written network with our arrays, for images or
+    texts."""
     import jax.numpy as jnp
     import jax_networks
 
     if kind == "image":
         names, network = ("model", "batch"), functools.partial(jax_networks.resnet, blocks=BLOCKS)
     else:
-        names, network = ("text_model", "text_batch"), functools.partial(jax_networks.vdcnn, blocks=TEXT_BLOCKS, **TEXT)
+        names, network = (
+            ("text_model", "text_batch"),
+            functools.partial(jax_networks.vdcnn, blocks=TEXT_BLOCKS, **TEXT),
+        )
     model, batch = map(request.getfixturevalue, names)
     trainer = jax_networks.Trainer(network, batch[0][:1])
     parameters, statistics, _velocities = trainer.state
-    for arrays, variables in ((parameters, model.trainable_weights), (statistics, model.non_trainable_weights)):
+    for arrays, variables in (
+        (parameters, model.trainable_weights),
+        (statistics, model.non_trainable_weights),
+    ):
         new = {variable.path: jnp.array(variable.numpy()) for variable in variables}
-        assert {name: array.shape for name, array in arrays.items()} == {name: new[name].shape for name in new}
+        assert {name: array.shape for name, array in arrays.items()} == {
+            name: new[name].shape for name in new
+        }
         arrays.update(new)
     return model, batch, trainer
 
@@ -158,7 +181,9 @@ def test_torch_text_network_trains_as_ours(text_model, text_batch):
     theirs = [float(runner.train_step(*text_batch)) for _ in range(3)]
     np.testing.assert_allclose(theirs, losses_of_fit(text_model, *text_batch), **TOLERANCE)
     embeddings = runner.network.embed.weight.detach().numpy()
-    np.testing.assert_allclose(embeddings, text_model.get_layer("embedding").embeddings.numpy(), **TOLERANCE)
+    np.testing.assert_allclose(
+        embeddings, text_model.get_layer("embedding").embeddings.numpy(), **TOLERANCE
+    )
     assert not embeddings[0].any()
 
 
@@ -169,15 +194,22 @@ def test_torch_predicts_as_we_do_with_its_batch_norms_fused_too(kind, request):
 
     if kind == "image":
         model, (inputs, _) = (request.getfixturevalue(name) for name in ("model", "batch"))
-        runner, inputs_there = torch_runner(model), np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+        runner, inputs_there = (
+            torch_runner(model),
+            np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)),
+        )
     else:
-        model, (inputs, _) = (request.getfixturevalue(name) for name in ("text_model", "text_batch"))
+        model, (inputs, _) = (
+            request.getfixturevalue(name) for name in ("text_model", "text_batch")
+        )
         runner, inputs_there = text_torch_runner(model), inputs
     ours = outputs(model, inputs, training=False)
     runner.network.eval()
     np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
     torch_networks.fuse(runner.network)
-    assert not [name for name, module in runner.network.named_modules() if "Norm" in type(module).__name__]
+    assert not [
+        name for name, module in runner.network.named_modules() if "Norm" in type(module).__name__
+    ]
     np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
 
 
@@ -189,10 +221,14 @@ def test_jax_network_gives_our_outputs(kind, request):
 
     model, (inputs, _), trainer = jax_case(kind, request)
     layers = jax_networks.Layers(trainer.state[0] | trainer.state[1], jnp.float32)
-    np.testing.assert_allclose(trainer.network(layers, inputs), outputs(model, inputs, training=True), **TOLERANCE)
+    np.testing.assert_allclose(
+        trainer.network(layers, inputs), outputs(model, inputs, training=True), **TOLERANCE
+    )
     assert set(layers.new_statistics) == {variable.path for variable in model.non_trainable_weights}
     for variable in model.non_trainable_weights:
-        np.testing.assert_allclose(layers.new_statistics[variable.path], variable.numpy(), **TOLERANCE)
+        np.testing.assert_allclose(
+            layers.new_statistics[variable.path], variable.numpy(), **TOLERANCE
+        )
 
 
 @on_jax
@@ -208,7 +244,9 @@ def test_jax_network_trains_as_ours(kind, request):
 
 
 @on_jax
-@pytest.mark.parametrize(("kind", "dtype"), [("image", "mixed_bfloat16"), ("text", "mixed_float16")])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("image", "mixed_bfloat16"), ("text", "mixed_float16")]
+)
 def test_jax_network_trains_in_mixed_precision(kind, dtype, request):
     import jax_networks
 

@@ -21,13 +21,25 @@ def run(benchmark_folder):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--depth", "21"], "--depth must be 6n+2 and at least 8 with --network resnet. Received: 21."),
+        (
+            ["--depth", "21"],
+            "--depth must be 6n+2 and at least 8 with --network resnet. Received: 21.",
+        ),
         (["--depth", "2"], "--depth must be 6n+2 and at least 8"),
         (["--network", "vdcnn", "--depth", "20"], "--depth must be one of 9, 17, 29, 49, 65, 69"),
-        (["--network", "vdcnn", "--sequence-length", "100"], "--sequence-length must be a multiple of 64"),
-        (["--network", "vdcnn", "--sequence-length", "0"], "--sequence-length must be a multiple of 64. Received: 0."),
+        (
+            ["--network", "vdcnn", "--sequence-length", "100"],
+            "--sequence-length must be a multiple of 64",
+        ),
+        (
+            ["--network", "vdcnn", "--sequence-length", "0"],
+            "--sequence-length must be a multiple of 64. Received: 0.",
+        ),
         (["--sequence-length", "64"], "--sequence-length needs --network vdcnn. Received: resnet."),
-        (["--image-size", "10"], "--image-size must be a multiple of 4 and needs --network resnet. Received: 10."),
+        (
+            ["--image-size", "10"],
+            "--image-size must be a multiple of 4 and needs --network resnet. Received: 10.",
+        ),
         (["--network", "vdcnn", "--host"], "--host needs --network resnet. Received: vdcnn."),
         (["--steps", "0"], "--steps must be at least 1. Received: 0."),
         (["--batch-size", "0"], "--batch-size must be at least 1. Received: 0."),
@@ -35,7 +47,10 @@ def run(benchmark_folder):
         (["--h", "nan"], "--h must be a finite number >= 0. Received: nan."),
         (["--backends", "theano"], "--backends: invalid choice"),
         (["--augmentation", "--second-start"], "not allowed with"),
-        (["--second-start", "--backends", "torch"], "--second-start needs --backends jax. Received: torch."),
+        (
+            ["--second-start", "--backends", "torch"],
+            "--second-start needs --backends jax. Received: torch.",
+        ),
         (["--out", "no/such/folder.json"], "--out must be a file in a writable folder"),
         (["--out", "."], "--out must be a file in a writable folder. Received: ."),
     ],
@@ -49,7 +64,11 @@ def test_wrong_arguments_end_with_status_2(run, arguments, words, capsys):
 
 def test_a_missing_backend_is_one_sentence(run, monkeypatch, capsys):
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
-    for arguments, name in ((["--backends", "jax"], "jax"), ([], "tensorflow"), (["--second-start"], "jax")):
+    for arguments, name in (
+        (["--backends", "jax"], "jax"),
+        ([], "tensorflow"),
+        (["--second-start"], "jax"),
+    ):
         with pytest.raises(SystemExit) as exit:
             run.parse(arguments)
         assert exit.value.code == 2
@@ -60,7 +79,11 @@ def test_every_network_has_its_own_defaults(run):
     settings, _ = run.parse(["--network", "vdcnn"])
     assert (settings.depth, settings.batch_size, settings.sequence_length) == ((9, 29), 64, 1024)
     settings, _ = run.parse([])
-    assert (settings.depth, settings.batch_size, settings.sequence_length) == ((20, 56, 110), 128, None)
+    assert (settings.depth, settings.batch_size, settings.sequence_length) == (
+        (20, 56, 110),
+        128,
+        None,
+    )
     assert run.parse(["--second-start"])[0].backends == ["jax"]
 
 
@@ -72,7 +95,11 @@ def test_handwritten_networks_have_the_blocks_of_ours(run):
 def test_every_contestant_can_be_built(run):
     import worker
 
-    wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {"eval", "eval, fused", run.UNTRACED}
+    wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {
+        "eval",
+        "eval, fused",
+        run.UNTRACED,
+    }
     wanted |= {name for network in run.NETWORKS.values() for _, name in network["references"]}
     assert wanted == set(worker.CONTESTANTS)
 
@@ -81,9 +108,12 @@ def test_help_imports_no_framework(benchmark_folder):
     code = (
         "import sys, run\n"
         "try: run.main(['--help'])\n"
-        "except SystemExit: sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+        "except SystemExit: sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & "
+        "set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=benchmark_folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=benchmark_folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "--second-start" in done.stdout
 
@@ -103,7 +133,8 @@ def times(run, monkeypatch):
                 "versions": {backend: "1.0"},
                 "first_step_s": 8 / 2**i,
                 "cpu_ms_min": 2 * step_ms.get(contestant, step_ms[backend]),
-                "step_ms": step_ms.get(contestant, step_ms[backend]) * (0.8 if "folded" in contestant else 1),
+                "step_ms": step_ms.get(contestant, step_ms[backend])
+                * (0.8 if "folded" in contestant else 1),
             }
             for i, (backend, contestant) in enumerate(contestants)
         ]
@@ -112,19 +143,41 @@ def times(run, monkeypatch):
 
 
 def table(text):
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
 
 
 def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
-    run.main(["--depth", "8", "14", "--backends", "torch", "jax", "--out", str(tmp_path / "benchmark.json")])
+    run.main(
+        [
+            "--depth",
+            "8",
+            "14",
+            "--backends",
+            "torch",
+            "jax",
+            "--out",
+            str(tmp_path / "benchmark.json"),
+        ]
+    )
     header, _, ours, *_ = rows = table(capsys.readouterr().out)
     assert header[-3:] == ["/ PyTorch NCHW", "/ PyTorch channels_last", "/ JAX"]
     assert ours == ["8", "keras_euler, torch", "20.0", "40.0", "8.00", "2.000", "0.500", "0.333"]
     assert [row[1] for row in rows[4:7]] == ["PyTorch NCHW", "PyTorch channels_last", "JAX"]
     assert [row[0] for row in rows[2:]] == ["8"] * 5 + ["14"] * 5
     report = json.loads((tmp_path / "benchmark.json").read_text())
-    assert report["results"][0]["ratios"] == {"PyTorch NCHW": 2, "PyTorch channels_last": 0.5, "JAX": 20 / 60}
-    assert report["versions"] == {"torch": "1.0", "jax": "1.0"} and report["settings"]["inference"] is False
+    assert report["results"][0]["ratios"] == {
+        "PyTorch NCHW": 2,
+        "PyTorch channels_last": 0.5,
+        "JAX": 20 / 60,
+    }
+    assert (
+        report["versions"] == {"torch": "1.0", "jax": "1.0"}
+        and report["settings"]["inference"] is False
+    )
 
 
 def test_the_reference_of_tensorflow_is_pytorch(run):
@@ -133,10 +186,26 @@ def test_the_reference_of_tensorflow_is_pytorch(run):
 
 
 def test_the_host_is_measured_by_processor_times_and_drawn(run, times, tmp_path, capsys):
-    run.main(["--host", "--depth", "8", "14", "--backends", "torch", "jax", "--out", str(tmp_path / "benchmark.json")])
+    run.main(
+        [
+            "--host",
+            "--depth",
+            "8",
+            "14",
+            "--backends",
+            "torch",
+            "jax",
+            "--out",
+            str(tmp_path / "benchmark.json"),
+        ]
+    )
     header, _, ours, *_ = rows = table(capsys.readouterr().out)
     assert header[-2:] == ["/ PyTorch channels_last", "/ JAX"] and ours[-2:] == ["0.500", "0.333"]
-    assert [row[1] for row in rows[2:5]] == ["keras_euler, torch", "keras_euler, jax", f"{run.UNTRACED}, torch"]
+    assert [row[1] for row in rows[2:5]] == [
+        "keras_euler, torch",
+        "keras_euler, jax",
+        f"{run.UNTRACED}, torch",
+    ]
     settings = json.loads((tmp_path / "benchmark.json").read_text())["settings"]
     assert (settings["image_size"], settings["batch_size"]) == (8, 2)
     assert (tmp_path / "benchmark.png").stat().st_size > 10_000
@@ -162,14 +231,26 @@ def test_a_mode_compares_two_contestants(run, times, flag, column, key, value, t
 @pytest.mark.parametrize("mode", [[], ["--host"]])
 def test_a_small_measurement(mode, benchmark_folder, tmp_path):
     out, backend = tmp_path / "benchmark.json", keras.backend.backend()
-    command = [sys.executable, str(benchmark_folder / "run.py"), "--depth", "8", "--steps", "1", "--rounds", "2"]
+    command = [
+        sys.executable,
+        str(benchmark_folder / "run.py"),
+        "--depth",
+        "8",
+        "--steps",
+        "1",
+        "--rounds",
+        "2",
+    ]
     command += [*mode, "--batch-size", "4", "--backends", backend, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     ours, *references = json.loads(out.read_text())["results"]
     assert len(table(done.stdout)) == 3 + len(references) and references
     for result in (ours, *references):
-        assert len(result["rounds_ms"]) == 2 and result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
+        assert (
+            len(result["rounds_ms"]) == 2
+            and result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
+        )
         assert result["examples_per_s"] == pytest.approx(4e3 / result["step_ms"])
         assert result["peak_memory_mb"] > 50 and result["first_step_s"] > 0 and result["cpu_ms"] > 0
         assert ("keras" in result["versions"]) == result["contestant"].startswith("keras_euler")
@@ -177,5 +258,7 @@ def test_a_small_measurement(mode, benchmark_folder, tmp_path):
 
 def test_a_contestant_that_fails_is_named(run):
     settings, _ = run.parse([])
-    with pytest.raises(SystemExit, match=r"(?s)KeyError: 'unknown'.*unknown on torch failed; the end of its log is"):
+    with pytest.raises(
+        SystemExit, match=r"(?s)KeyError: 'unknown'.*unknown on torch failed; the end of its log is"
+    ):
         run.measure([("torch", "unknown")], 8, settings)
