@@ -27,7 +27,7 @@ from keras_euler._version import __version__ as __version__
 from keras_euler.analysis import suggest_h
 from keras_euler.callbacks import GradientLogger, MultiStepDecay, WeightLogger
 from keras_euler.convert import load_torch_state_dict
-from keras_euler.datasets.characters import corrupt_characters
+from keras_euler.datasets.text import corrupt_characters
 from keras_euler.layers import (
     AdditiveGaussianNoise,
     EulerAdd,

@@ -45,7 +45,7 @@ def load_data(settings, data_dir=None):
         if settings.dataset == "synthetic"
         else datasets.ag_news.load_data(data_dir)
     )
-    encode = datasets.characters.encode_characters
+    encode = datasets.text.encode_characters
     train, test = (
         (encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels)
         for texts, labels in splits
@@ -71,7 +71,7 @@ def build_model(settings):
     names = ("sequence_length", "embedding_dim", "head_pooling", "dense_units", "dropout")
     layers.append(
         keras_euler.EulerVDCNN(
-            vocabulary_size=datasets.characters.vocabulary_size(settings.alphabet),
+            vocabulary_size=datasets.text.vocabulary_size(settings.alphabet),
             data_format="channels_last",
             **{name: getattr(settings, name) for name in names},
             **settings.network_arguments(),

@@ -331,7 +331,7 @@ def noisy_inputs(data_dir, folder):
     plots.noisy_images(images[:4], _paper.IMAGE_NOISE, datasets.cifar10.STDDEV).savefig(
         folder / "noisy_images.png"
     )
-    ids = datasets.characters.encode_characters([text], len(text))
+    ids = datasets.text.encode_characters([text], len(text))
     lines = [
         "\n## What noisy inputs look like (figure 17)\n",
         *(
@@ -344,7 +344,7 @@ def noisy_inputs(data_dir, folder):
         "| --- | --- |",
     ]
     for level in _paper.TEXT_NOISE:
-        (noisy,) = datasets.characters.decode_characters(corrupt_characters(ids, level, 0))
+        (noisy,) = datasets.text.decode_characters(corrupt_characters(ids, level, 0))
         lines.append(f"| {level:g} | {noisy.replace('|', ' ')} |")
     return lines
 

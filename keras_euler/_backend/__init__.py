@@ -5,7 +5,7 @@ Only this folder imports TensorFlow, JAX and torch, and only inside functions. O
 Keras layers are as fast as a hand-written network, because XLA fuses operations.
 """
 
-from keras_euler._backend.data_sets import map_batches, weights_kept
+from keras_euler._backend.calls import Direct, call_chain, call_layer, update_moving
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
@@ -36,15 +36,15 @@ from keras_euler._backend.tensors import (
     is_tensorflow_graph_tensor,
     is_tensorflow_tensor,
 )
-from keras_euler._backend.traced import Traced, functional_model
 
 __all__ = [
-    "Traced",
+    "Direct",
     "all_layers",
+    "call_chain",
+    "call_layer",
     "convolution",
     "decode_strings",
     "float64_array",
-    "functional_model",
     "fused_batch_norm",
     "gradients",
     "group_updates",
@@ -61,7 +61,6 @@ __all__ = [
     "largest",
     "leave_gpu_to_keras",
     "linearized",
-    "map_batches",
     "mask_of",
     "masked",
     "moments",
@@ -72,6 +71,6 @@ __all__ = [
     "relu",
     "store_filters_first",
     "sum_over_replicas",
-    "weights_kept",
+    "update_moving",
     "wide_dtype",
 ]

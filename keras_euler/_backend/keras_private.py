@@ -69,31 +69,76 @@ def masked(tensor, mask):
             _set_mask(tensor, own)
 
 
-# Where a layer is called, as far as its tensors depend on it: the device and the dtypes, or None
-# where it is not called with plain tensors: symbolic, stateless, rematerialized. The fallback says
-# so everywhere.
+# Whether layers are called with tensors that have values and state, outside symbolic, stateless and
+# rematerialized calls, and the dtype to which variables are cast. The fallback says no.
 try:
     from keras.src.backend import get_autocast_scope
-    from keras.src.backend.common.global_state import get_global_attribute
     from keras.src.backend.common.remat import get_current_remat_mode
     from keras.src.backend.common.stateless_scope import in_stateless_scope
     from keras.src.backend.common.symbolic_scope import in_symbolic_scope
-    from keras.src.models.functional import Functional
 
-    def call_scope():
-        if in_symbolic_scope() or in_stateless_scope() or get_current_remat_mode() is not None:
-            return None
+    def is_plain_call():
+        return not (in_symbolic_scope() or in_stateless_scope() or get_current_remat_mode())
+
+    def autocast_dtype():
         scope = get_autocast_scope()
-        return (
-            get_global_attribute("torch_device"),
-            None if scope is None else scope.dtype,
-            keras.config.floatx(),
-        )
+        return None if scope is None else scope.dtype
 except ImportError:
-    Functional = keras.Model
 
-    def call_scope():
+    def is_plain_call():
+        return False
+
+
+def policy_of(layer):
+    """Return the dtype policy of a layer of torch; None if calling it does more than its `call`."""
+    values = layer.__dict__
+    if (
+        values["_remat_mode"]
+        or values["activity_regularizer"]
+        or values["_forward_hooks"]
+        or values["_forward_pre_hooks"]
+        or values["_backward_hooks"]
+        or values["_backward_pre_hooks"]
+        or not values["built"]
+        or "call" in values
+    ):
         return None
+    return values["_dtype_policy"]
+
+
+def run_graph(model, inputs, call):
+    """Run the graph of a functional model with `call(operation, *args, **kwargs)` for each call.
+
+    It is Keras' own `_run_through_graph`, and forgets each tensor after its last use.
+    """
+    by_depth = model._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    last = {id(x): i for i, node in enumerate(nodes) for x in node.input_tensors}
+    last.update(dict.fromkeys(map(id, model.outputs), len(nodes)))
+    tensors = dict(zip(map(id, model.inputs), model._standardize_inputs(inputs), strict=True))
+    for i, node in enumerate(nodes):
+        if node.is_input:
+            continue
+        given = node.arguments
+        if len(node.input_tensors) == len(given.args) == 1 and not any(given.kwargs.values()):
+            x = node.input_tensors[0]  # faster than the general case
+            args, kwargs = (tensors[id(x)] if given.args[0] is x else [tensors[id(x)]],), {}
+        else:
+            args, kwargs = given.fill_in(tensors)
+        for x in node.input_tensors:
+            if last[id(x)] == i:
+                tensors.pop(id(x), None)
+        outputs = call(node.operation, *args, **kwargs)
+        del args, kwargs
+        if len(node.outputs) == 1 and not isinstance(outputs, (list, tuple, dict)):
+            tensors[id(node.outputs[0])] = outputs
+        else:
+            tensors.update(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=True))
+    outputs = [tensors[id(x)] for x in model.outputs]
+    if model.output is model.outputs[0]:
+        return outputs[0]
+    outputs = keras.tree.pack_sequence_as(model.output, outputs)
+    return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
 
 
 def group_updates(optimizer, groups):

@@ -15,41 +15,43 @@ def has_fused_batch_norm(x, axis, use_batch_statistics):
     return not use_batch_statistics or x.numel() > x.shape[axis]
 
 
-def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, use_batch_statistics):
+def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
     """Apply batch norm in one fused kernel of torch; equivalent to
     `keras.layers.BatchNormalization`.
 
+    Half precision is too narrow for statistics, and integers are normalized as floats, as in Keras.
+
     Args:
-        x: Tensor of floats, of rank 2 or more.
-        gamma, beta, mean, variance: Vectors of the size of `axis`, float64 for a float64 `x`, else
-            float32. `mean` and `variance` are only used if `use_batch_statistics` is False.
+        x: Tensor of rank 2 or more.
+        gamma, beta, mean, variance: Vectors of the size of `axis`. `mean` and `variance` are only
+            used if `uses_batch` is False.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
-        use_batch_statistics: Whether to normalize with the statistics of `x`.
+        uses_batch: Whether to normalize with the statistics of `x`.
 
     Returns:
-        `(y, mean, variance)`: the output, in the dtype of `x`, and the statistics that were used.
-        The variance is biased, as in Keras; torch's own running variance is unbiased, n / (n - 1)
-        times as large.
+        `(y, mean, variance)`: the output, in the dtype of a floating `x`, and the statistics that
+        were used. The variance is biased, as in Keras; torch's own running variance is unbiased, n
+        / (n - 1) times as large.
     """
     import torch
 
-    if x.ndim == 3 and axis in (
-        -1,
-        2,
-    ):  # as images of one row: torch is slow with sequences in channels_last
-        y, mean, variance = fused_batch_norm(
-            x[:, None], gamma, beta, mean, variance, -1, epsilon, use_batch_statistics
-        )
+    if x.ndim == 3 and axis in (-1, 2):  # as images of one row: torch is slow with sequences
+        arguments = (gamma, beta, mean, variance, -1, epsilon, uses_batch)
+        y, mean, variance = fused_batch_norm(x[:, None], *arguments)
         return y[:, 0], mean, variance
+    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+    if not x.is_floating_point():
+        x = x.to(dtype)
+    if gamma.dtype is not dtype:
+        gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
     axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
     x = x.movedim(axis, 1)
-    if use_batch_statistics:  # with momentum 1 torch leaves the batch's own statistics in these
+    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    y = torch.nn.functional.batch_norm(
-        x, mean, variance, gamma, beta, training=use_batch_statistics, momentum=1.0, eps=epsilon
-    )
-    if use_batch_statistics:
+    is_enabled = torch.backends.cudnn.enabled
+    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, is_enabled)
+    if uses_batch:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)
     return y.movedim(1, axis), mean, variance
@@ -98,6 +100,19 @@ def store_filters_first(kernel):
     """
     value = kernel.value
     value.data = value.data.movedim(-1, 0).contiguous().movedim(0, -1)
+
+
+def match_layouts(variables, references):
+    """Keep variables of an optimizer in memory as the kernels of the same shape are.
+
+    Args:
+        variables: Those of the optimizer.
+        references: Those of the model.
+    """
+    strides = {tuple(v.shape): v.value.stride() for v in references if len(v.shape) > 2}
+    for variable in variables:
+        if variable.value.stride() != strides.get(tuple(variable.shape), variable.value.stride()):
+            store_filters_first(variable)
 
 
 def relu(x):

@@ -11,7 +11,7 @@ from keras_euler._checks import as_array, as_numbers, check_labels
 from keras_euler._types import Array, ArrayLike, Loss, Tensor
 from keras_euler.analysis.chain import Chain, blocks, run_layer
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.inputs import sparse_loss
+from keras_euler.models.validation import sparse_loss
 
 
 def gradient_norms(

@@ -39,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _save(model, args.output)
     except (ValueError, TypeError, OSError, ImportError) as error:
         parser.exit(2, f"{parser.prog}: error: {' '.join(str(error).split())}\n")
-    print(
-        f"wrote {args.output}: {type(model).__name__}, depth {model.depth}, "
-        f"{model.count_params():,} numbers, h = {args.h}"
-    )
+    print(f"wrote {args.output}: {model.name}, {model.count_params():,} numbers, h = {args.h}")
 
 
 def read_state_dict(path: PathLike) -> dict[str, Any]:

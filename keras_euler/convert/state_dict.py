@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from keras_euler._types import Array
-from keras_euler.models.euler_resnet import EulerResNet
-from keras_euler.models.euler_vdcnn import BLOCKS, POSITIONS, EulerVDCNN
+from keras_euler.models.euler_vdcnn import POSITIONS
 
 # (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the
 # common CIFAR ResNets.
@@ -89,7 +88,8 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         raise TypeError(
             f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}."
         )
-    if not isinstance(model, (EulerResNet, EulerVDCNN)):
+    names_of_layers = {layer.name for layer in getattr(model, "layers", ())}
+    if "stem_conv" not in names_of_layers:
         raise TypeError(
             f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}."
         )
@@ -98,7 +98,7 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
     names = [name for name in state_dict if not name.endswith(IGNORED)]
     path_of: Callable[[str], str | None]
-    if isinstance(model, EulerResNet):
+    if "embedding" not in names_of_layers:
         path_of, example = _image_path, "layer1.0.conv1.weight"
     else:
         path_of, example = _text_path(model), "layers.1.conv1.weight"
@@ -186,11 +186,7 @@ def _image_path(name: str) -> str | None:
 def _text_path(model: keras.Model) -> Callable[[str], str | None]:
     """Return the function that translates `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for
     this depth."""
-    places = ["stem_conv"]
-    for stage, num_blocks in enumerate(BLOCKS[model.depth], start=1):
-        places += [f"stage{stage}_block{block}" for block in range(1, num_blocks + 1)] + [
-            f"stage{stage}_pool"
-        ]
+    places = [layer.name for layer in model.layers if re.match("stem_conv|stage", layer.name)]
 
     def names(groups: Sequence[str]) -> list[Any] | None:
         place, *rest = groups or ["0"]

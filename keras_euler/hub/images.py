@@ -6,11 +6,11 @@ from typing import Any, Self
 import keras
 import keras_hub
 
-from keras_euler._types import Array, ArrayLike, Config, StepFactor
-from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
+from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor
+from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet, Preset
-from keras_euler.models.image_classifier import check_images, check_pixels
-from keras_euler.models.inputs import validates_inputs
+from keras_euler.models.image_classifier import check_pixels
+from keras_euler.models.validation import check_numbers, validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
 
@@ -24,7 +24,7 @@ class EulerResNetBackbone(EulerBackbone):
         h: As for `EulerResNet`.
         image_shape: Shape of one image in the order of `data_format`. Default: 32 x 32 pixels of 3
             channels.
-        name, trainable: As for every Keras model.
+        name, trainable, dtype: As for every Keras model.
         **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`,
             `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`,
             `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
@@ -51,20 +51,13 @@ class EulerResNetBackbone(EulerBackbone):
         image_shape: Sequence[int | None] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        dtype: DType = None,
         **kwargs: Any,
     ) -> None:
-        network = EulerResNet(
-            depth,
-            h,
-            input_shape=image_shape,
-            include_top=False,
-            pooling=None,
-            trainable=trainable,
-            **kwargs,
-        )
-        super().__init__(network, name, trainable)
-        self.arguments["image_shape"] = self.arguments.pop("input_shape")
-        self.image_shape = self.arguments["image_shape"]
+        arguments = {"depth": depth, "h": h, "input_shape": image_shape, **kwargs}
+        super().__init__(arguments, name, trainable, dtype)
+        self.arguments.pop("input_shape")
+        self.arguments["image_shape"] = self.image_shape = self.input_shape[1:]
 
 
 @register
@@ -169,5 +162,5 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
         """Check images, so that they are not scaled twice."""
         converter = getattr(self.preprocessor, "image_converter", None)
         if converter is None or converter.scale is None:
-            return check_images(x)
+            return check_numbers(x)
         return check_pixels(x, must_be_whole=False)

@@ -8,18 +8,13 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice, check_integer
-from keras_euler._types import Activation, Array, Config, StepFactor, Texts
-from keras_euler.datasets.characters import (
-    check_ids,
-    check_texts,
-    encode_characters,
-    vocabulary_size,
-)
-from keras_euler.hub._parts import EulerBackbone, EulerTask, FromZoo, check_backbone
+from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts
+from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
+from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
-from keras_euler.models.inputs import validates_inputs
+from keras_euler.models.validation import validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
 
@@ -31,7 +26,7 @@ class EulerVDCNNBackbone(EulerBackbone):
     Args:
         depth: As for `EulerVDCNN`: 9, 17, 29, 49, 65 or 69.
         h: As for `EulerVDCNN`.
-        name, trainable: As for every Keras model.
+        name, trainable, dtype: As for every Keras model.
         **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`,
             `vocabulary_size`, `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`,
             `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`, `kernel_initializer`,
@@ -58,15 +53,15 @@ class EulerVDCNNBackbone(EulerBackbone):
         h: StepFactor = 0.1,
         name: str | None = None,
         trainable: bool = True,
+        dtype: DType = None,
         **kwargs: Any,
     ) -> None:
-        network = EulerVDCNN(depth, h, include_top=False, trainable=trainable, **kwargs)
-        super().__init__(network, name, trainable)
+        super().__init__({"depth": depth, "h": h, **kwargs}, name, trainable, dtype)
 
 
 @register
 class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassifierPreprocessor):
-    """Encode strings as ids of characters, like `datasets.characters.encode_characters`.
+    """Encode strings as ids of characters, like `datasets.text.encode_characters`.
 
     Args:
         sequence_length: Ids per text; longer texts are truncated, shorter ones padded.

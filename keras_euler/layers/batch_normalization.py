@@ -3,10 +3,9 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_euler import _backend
-from keras_euler._types import Tensor
+from keras_euler._types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -33,42 +32,29 @@ class BatchNormalization(keras.layers.BatchNormalization):
     (0.9, 1e-05)
     """
 
+    direct = "normalize"
+
     def __init__(
         self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any
     ) -> None:
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        use_batch_statistics = bool(training and self.trainable)
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
         renorm = getattr(self, "renorm", False)  # since Keras 3.14
-        is_plain = self.center and self.scale and mask is None and not (renorm or self.synchronized)
-        if not (
-            is_plain and _backend.has_fused_batch_norm(inputs, self.axis, use_batch_statistics)
-        ):
+        self._is_plain = self.center and self.scale and not (renorm or self.synchronized)
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        uses_batch = bool(training and self.trainable)
+        is_plain = self._is_plain and mask is None
+        if not (is_plain and _backend.has_fused_batch_norm(inputs, self.axis, uses_batch)):
             return super().call(inputs, training=training, mask=mask)
-        # As in Keras: half precision is too narrow for statistics, and integers are normalized as
-        # floats.
-        input_dtype = keras.backend.standardize_dtype(inputs.dtype)
-        dtype = "float64" if input_dtype == "float64" else "float32"
-        if not keras.backend.is_float_dtype(input_dtype):
-            inputs = ops.cast(inputs, dtype)
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        gamma, beta, moving_mean, moving_variance = (
-            ops.cast(variable, dtype) for variable in variables
-        )
+        tensors = map(keras.ops.convert_to_tensor, variables)
         outputs, mean, variance = _backend.fused_batch_norm(
-            inputs,
-            gamma,
-            beta,
-            moving_mean,
-            moving_variance,
-            self.axis,
-            self.epsilon,
-            use_batch_statistics,
+            inputs, *tensors, self.axis, self.epsilon, uses_batch
         )
-        if use_batch_statistics:
-            self.moving_mean.assign(moving_mean * self.momentum + mean * (1 - self.momentum))
-            self.moving_variance.assign(
-                moving_variance * self.momentum + variance * (1 - self.momentum)
-            )
-        return ops.cast(outputs, self.compute_dtype)
+        if uses_batch:
+            _backend.update_moving(self.moving_mean, mean, self.momentum)
+            _backend.update_moving(self.moving_variance, variance, self.momentum)
+        return keras.ops.cast(outputs, self.compute_dtype)

@@ -1,5 +1,5 @@
 """Random letters in place of characters, drawn at every step;
-`datasets.characters.corrupt_characters` draws them once."""
+`datasets.text.corrupt_characters` draws them once."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_euler._checks import check_choice, check_number
 from keras_euler._types import Config, Tensor
-from keras_euler.datasets.characters import LETTERS, PADDING
+from keras_euler.datasets.text import LETTERS, PADDING
 from keras_euler.layers.gaussian_noise import WHEN_CHOICES
 from keras_euler.layers.random_layer import RandomLayer
 
@@ -29,7 +29,7 @@ class RandomCharacters(RandomLayer):
 
     Call arguments:
         inputs: Tensor of integer ids, any shape and integer dtype; the ids of a..z are 1 to 26, as
-            in both alphabets of `datasets.characters`.
+            in both alphabets of `datasets.text`.
         training: Whether this is a training step.
 
     Input and output: any shape; shape and dtype are the same.

@@ -12,28 +12,27 @@ class _WithoutCopies(Mixin):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
+        # With an even kernel or strides, "same" pads one side more than the other.
+        is_odd = all(size % 2 for size in self.kernel_size)
+        pads_equally = self.padding == "same" and is_odd and set(self.strides) == {1}
+        is_plain = self.groups == 1 and set(self.dilation_rate) == {1}
+        is_plain &= self.data_format == "channels_last" and (
+            pads_equally or self.padding == "valid"
+        )
+        self._zeros = tuple(size // 2 * pads_equally for size in self.kernel_size)
+        self._is_fast = is_plain and _backend.has_fast_convolution()
         if self.data_format == "channels_last" and _backend.has_fast_convolution():
             for kernel in self.weights[:1]:
                 _backend.store_filters_first(kernel)
 
     def call(self, inputs: Tensor) -> Tensor:
-        is_odd = all(size % 2 for size in self.kernel_size)
-        # With an even kernel or strides, "same" pads one side more than the other.
-        is_symmetric = self.padding == "valid" or (
-            self.padding == "same" and is_odd and set(self.strides) == {1}
-        )
-        is_plain = is_symmetric and self.groups == 1 and set(self.dilation_rate) == {1}
-        if not (
-            is_plain and self.data_format == "channels_last" and _backend.has_fast_convolution()
-        ):
+        if not self._is_fast:
             return super().call(inputs)
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
-        padding = [size // 2 if self.padding == "same" else 0 for size in self.kernel_size]
-        outputs = _backend.convolution(inputs, kernel, bias, self.strides, padding)
-        if self.activation is keras.activations.relu:
-            return _backend.relu(outputs)
-        return outputs if self.activation is None else self.activation(outputs)
+        outputs = _backend.convolution(inputs, kernel, bias, self.strides, self._zeros)
+        is_relu = self.activation is keras.activations.relu
+        return _backend.relu(outputs) if is_relu else self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -53,6 +52,8 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     True
     """
 
+    direct = "convolve"
+
 
 @keras.saving.register_keras_serializable(package="keras_euler")
 class Conv2D(_WithoutCopies, keras.layers.Conv2D):
@@ -71,3 +72,5 @@ class Conv2D(_WithoutCopies, keras.layers.Conv2D):
     ... )
     True
     """
+
+    direct = "convolve"

@@ -56,6 +56,8 @@ class EulerAdd(keras.layers.Layer):
     [[1.5, 1.5, 1.5]]
     """
 
+    direct = "step"
+
     def __init__(
         self,
         h: float = 0.1,

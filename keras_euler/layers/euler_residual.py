@@ -72,6 +72,8 @@ class EulerResidual(keras.layers.Layer):
     [[3.625, 3.625, 3.625]]
     """
 
+    direct = "residual"
+
     def __init__(
         self,
         branch: LayerOrLayers,
@@ -139,33 +141,44 @@ class EulerResidual(keras.layers.Layer):
         self.add.build([self._build_chain(self.shortcut or [], input_shape), branch])
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        # Keras' call context passes `training` on to the inner layers.
-        y = self._sum(inputs, mask)
-        if isinstance(self.activation, keras.layers.Layer):
-            return self.activation(y)
-        outputs = (
-            _backend.relu(y) if self.activation is keras.activations.relu else self.activation(y)
-        )
-        _backend.pass_mask(y, outputs)
+        with _backend.masked(inputs, mask):
+            y = self._sum(inputs, training)
+        outputs = self.activated(y, training)
+        if not isinstance(self.activation, keras.layers.Layer):
+            _backend.pass_mask(y, outputs)
         return outputs
 
-    def _sum(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        with _backend.masked(inputs, mask):
-            f = self.increment(inputs)
-            x = _run_chain(self.shortcut or [], inputs)
-            return self.add([x, f])
+    def direct_call(self, inputs: Tensor, training: bool | None) -> Tensor:
+        """Return what `call` does for inputs without a mask."""
+        return self.activated(self._sum(inputs, training), training)
 
-    def increment(self, x: Tensor) -> Tensor:
+    def _sum(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        f = self.increment(inputs, training)
+        x = _backend.call_chain(self.shortcut, inputs, training) if self.shortcut else inputs
+        return _backend.call_layer(self.add, [x, f], training=training)
+
+    def activated(self, y: Tensor, training: bool | None) -> Tensor:
+        """Return `I(y)`."""
+        if self.activation is keras.activations.relu:
+            return _backend.relu(y)
+        if isinstance(self.activation, keras.layers.Layer):
+            return _backend.call_layer(self.activation, y, training=training)
+        return self.activation(y)
+
+    def increment(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum
         of the stages."""
-        return increment(self._tableau, lambda x: _run_chain(self.branch, x), self.add.step, x)
+        # `training` by name: the context of Keras is gone when torch computes the block again.
+        branch = lambda x: _backend.call_chain(self.branch, x, training)  # noqa: E731
+        return increment(self._tableau, branch, self.add.step, x)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         """The mask of the output for symbolic inputs; None for others, whose mask `call`
         attaches."""
         if not isinstance(inputs, keras.KerasTensor) or previous_mask is None:
             return None
-        y = self._sum(keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask)
+        with _backend.masked(x := keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask):
+            y = self._sum(x)
         mask = _backend.mask_of(
             self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y
         )
@@ -227,12 +240,6 @@ def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
             f"{name}={value!r}."
         )
     return layers
-
-
-def _run_chain(layers: list[keras.layers.Layer], x: Tensor) -> Tensor:
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:

@@ -44,6 +44,8 @@ def increment(
         step: Function of `x` and `f` that returns `x + h f`.
         x: Tensor at which the step begins.
     """
+    if scheme.b == (1,):
+        return F(x)
     stages: list[Tensor] = []
     for row in scheme.a:
         stage = x

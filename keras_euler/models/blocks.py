@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from keras_euler._types import Config, DType, Initializer, LayerOrLayers
+from keras_euler._checks import check_choice, check_integer, check_rate
+from keras_euler._types import Activation, DType, Initializer, LayerOrLayers, StepFactor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 from keras_euler.models.step_factor import step_factors
 
@@ -21,6 +22,9 @@ CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
 
 
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
 class LayerMaker:
     """Make the layers of one network, which share these settings.
 
@@ -28,8 +32,9 @@ class LayerMaker:
         rank: 2 for images, 1 for text.
         norm: `"batch"`, `"group"` (8 groups), `"layer"` (one group) or None.
         use_bias: Whether a convolution before a norm has a bias; without a norm it always has one.
-        kernel_initializer: A Keras initializer, or None for PyTorch's default.
-        data_format, dtype: As for every Keras layer.
+        kernel_initializer: A Keras initializer or its name, or None for PyTorch's default.
+        data_format: `"channels_last"`, `"channels_first"`, or None for Keras' own setting.
+        dtype: As for every Keras layer.
     """
 
     def __init__(
@@ -38,15 +43,16 @@ class LayerMaker:
         norm: str | None,
         use_bias: bool,
         kernel_initializer: Initializer,
-        data_format: str,
+        data_format: str | None,
         dtype: DType,
     ) -> None:
         self.rank = rank
-        self.norm = norm
+        self.norm = check_choice("norm", norm, NORMS)
         self.use_bias = use_bias or norm is None
-        self.kernel_initializer = kernel_initializer
-        self.data_format = data_format
-        self.dtype = dtype
+        self.kernel_initializer = kernel_initializer and keras.initializers.get(kernel_initializer)
+        data_format = data_format or keras.config.image_data_format()
+        self.data_format = check_choice("data_format", data_format, DATA_FORMATS)
+        self.dtype = keras.dtype_policies.get(dtype)
         self.num_kernels = 0
 
     def convolution(
@@ -91,6 +97,15 @@ class LayerMaker:
             dtype=dtype or self.dtype,
             **kwargs,
         )
+
+    def logits(
+        self, channels: int, num_classes: int, activation: Activation
+    ) -> list[keras.layers.Layer]:
+        """Make the last dense layer: a list of one layer. It gives float32 in half precision."""
+        num_classes = check_integer("num_classes", num_classes, 1)
+        half = self.dtype.compute_dtype in ("float16", "bfloat16")
+        dtype = "float32" if half else self.dtype
+        return [self.dense(channels, num_classes, dtype, activation=activation, name="logits")]
 
     def normalization(self, name: str, gamma_initializer: str = "ones") -> list[keras.layers.Layer]:
         """Make the norm: a list of one layer, or an empty list without a norm."""
@@ -139,45 +154,63 @@ def bias_initializer(fan_in: int) -> keras.initializers.Initializer:
 
 def residual_stages(
     make: LayerMaker,
-    arguments: Config,
     blocks_per_stage: Sequence[int],
+    widths: Sequence[int],
+    h: StepFactor,
     strides: int,
+    drop_path: float,
     between: Callable[[str], keras.layers.Layer] | None = None,
+    **block: Any,
 ) -> list[keras.layers.Layer]:
     """Make the layers of all stages, in order, and with preactivation a final norm and activation.
 
     Args:
         make: A `LayerMaker`.
-        arguments: Arguments of the network: `h`; `widths`, one per stage, the first of which is the
-            width of the input; and `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`,
-            `scheme` and `skip`, which all blocks share; and `drop_path`, the rate of the last
-            block, which grows linearly with the number of the block (Huang et al. 2016).
         blocks_per_stage: Number of blocks of each stage.
+        widths: Filters of each stage; the input has as many channels as the first.
+        h: As for the networks.
         strides: Strides of the first block of every stage but the first.
+        drop_path: Rate of the last block, which grows linearly with the number of the block (Huang
+            et al. 2016).
         between: Function from a stage's name to a layer between it and the next stage, or None.
+        **block: Arguments of `residual_block` that all blocks share.
     """
-    kind = {
-        name: arguments[name]
-        for name in ("shortcut", "preactivation", "trainable_h", "zero_gamma", "scheme", "skip")
-    }
     num_blocks = sum(blocks_per_stage)
-    widths, next_h = arguments["widths"], iter(step_factors(arguments["h"], num_blocks))
-    next_rate = iter([arguments["drop_path"] * n / num_blocks for n in range(1, num_blocks + 1)])
+    drop_path = check_rate("drop_path", drop_path)
+    next_h = iter(step_factors(h, num_blocks))
+    next_rate = iter([drop_path * n / num_blocks for n in range(1, num_blocks + 1)])
     channels, layers = widths[0], []
     for stage, (filters, blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
         if stage > 1 and between:
             layers.append(between(f"stage{stage - 1}"))
-        for block in range(1, blocks + 1):
-            stride = strides if stage > 1 and block == 1 else 1
-            name = f"stage{stage}_block{block}"
+        for number in range(1, blocks + 1):
+            stride = strides if stage > 1 and number == 1 else 1
+            name = f"stage{stage}_block{number}"
             steps = {"h": next(next_h), "drop_path": next(next_rate)}
             layers.append(
-                residual_block(make, channels, filters, stride, **steps, name=name, **kind)
+                residual_block(make, channels, filters, stride, name=name, **steps, **block)
             )
             channels = filters
-    if arguments["preactivation"]:
+    if block["preactivation"]:
         layers += [*make.normalization("final_norm"), *make.relu("final_relu")]
     return layers
+
+
+def checked_widths(widths: Sequence[int], norm: str | None, num_stages: int) -> tuple[int, ...]:
+    """Return the filters of each stage, or raise unless they fit the norm and number of stages."""
+    if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
+        raise ValueError(
+            f"`widths` must be {num_stages} numbers of filters, one per stage. "
+            f"Received: widths={widths!r}."
+        )
+    widths = tuple(check_integer("widths", width, 1) for width in widths)
+    groups = GROUPS.get(norm or "", 1)
+    if any(width % groups for width in widths):
+        raise ValueError(
+            f"With norm={norm!r} each width must be a multiple of {groups}. "
+            f"Received: widths={widths!r}."
+        )
+    return widths
 
 
 def residual_block(

@@ -9,9 +9,9 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import as_array
 from keras_euler._types import Array, Config, Texts
-from keras_euler.datasets.characters import check_ids, encode_characters, vocabulary_size
+from keras_euler.datasets.text import check_ids, encode_characters, vocabulary_size
 from keras_euler.models.classes import Classes, check_class_names, most_probable
-from keras_euler.models.inputs import validates_inputs
+from keras_euler.models.validation import validates_inputs
 
 
 @validates_inputs
@@ -19,7 +19,7 @@ from keras_euler.models.inputs import validates_inputs
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 
-    `datasets.characters.encode_characters` turns strings into ids, in NumPy, before the compiled
+    `datasets.text.encode_characters` turns strings into ids, in NumPy, before the compiled
     step. The model therefore works on every backend and is saved with its network as a `.keras`
     file. It takes lists, columns of a table, generators, `PyDataset`s, `DataLoader`s and
     `tf.data.Dataset`s of strings or of ids. (Keras' `TextVectorization` needs TensorFlow on all

@@ -3,32 +3,47 @@
 import numbers
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer
-from keras_euler._types import (
-    Activation,
-    Array,
-    Config,
-    DType,
-    Initializer,
-    PathLike,
-    Shape,
-    StepFactor,
-)
-from keras_euler.models.blocks import LayerMaker, residual_stages
-from keras_euler.models.image_classifier import check_images
-from keras_euler.models.inputs import validates_inputs
-from keras_euler.models.network import EulerNetwork, validated_arguments
+from keras_euler._types import Activation, DType, Initializer, PathLike, Shape, StepFactor
+from keras_euler.models.blocks import LayerMaker, checked_widths, residual_stages
+from keras_euler.models.euler_model import EulerModel, chain
+from keras_euler.models.weights import load_weights
 
-POOLINGS = ("avg", "max", None)
+POOLINGS = {
+    "avg": keras.layers.GlobalAveragePooling2D,
+    "max": keras.layers.GlobalMaxPooling2D,
+    None: None,
+}
 
 
-@validates_inputs
-@keras.saving.register_keras_serializable(package="keras_euler")
-class EulerResNet(EulerNetwork):
+def EulerResNet(
+    depth: int = 110,
+    h: StepFactor = 0.1,
+    num_classes: int = 10,
+    input_shape: Sequence[int | None] | None = None,
+    *,
+    widths: Sequence[int] = (16, 32, 64),
+    norm: str | None = "batch",
+    shortcut: str = "projection",
+    preactivation: bool = False,
+    trainable_h: str | None = None,
+    zero_gamma: bool = False,
+    scheme: str = "euler",
+    skip: float = 1.0,
+    drop_path: float = 0.0,
+    kernel_initializer: Initializer = None,
+    include_top: bool = True,
+    pooling: str | None = "avg",
+    classifier_activation: Activation = None,
+    data_format: str | None = None,
+    dtype: DType = None,
+    trainable: bool = True,
+    weights: PathLike | None = None,
+    name: str | None = None,
+) -> EulerModel:
     """Residual network for images whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h *
     F(x_n))`.
 
@@ -75,13 +90,13 @@ class EulerResNet(EulerNetwork):
             another model, set the policy globally by
             `keras.config.set_dtype_policy("mixed_float16")`: Keras scales the loss by the policy of
             the outer model.
-        trainable: False freezes all layers except those in `replaced_layers`.
+        trainable: False freezes all layers.
         weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without
             the top), or the path of a weights file.
-        name: The model's name.
-        replaced_layers: Dict from the name of a layer to the layer that replaces it, or None. In
-            the configuration of a network these are the layers that were changed after it was
-            built, so that a saved network keeps the changes.
+        name: The model's name. Default: `euler_resnet_` and the depth.
+
+    Returns:
+        A functional `keras.Model`, which is saved, copied and changed like any other.
 
     Input shape: `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
     channels_first. Output shape: `(batch, num_classes)`; without the top `(batch, widths[-1])`, or
@@ -101,97 +116,41 @@ class EulerResNet(EulerNetwork):
     >>> model.get_layer("stage2_block3").h
     0.1
     """
-
-    def __init__(
-        self,
-        depth: int = 110,
-        h: StepFactor = 0.1,
-        num_classes: int = 10,
-        input_shape: Sequence[int | None] | None = None,
-        *,
-        widths: Sequence[int] = (16, 32, 64),
-        norm: str | None = "batch",
-        shortcut: str = "projection",
-        preactivation: bool = False,
-        trainable_h: str | None = None,
-        zero_gamma: bool = False,
-        scheme: str = "euler",
-        skip: float = 1.0,
-        drop_path: float = 0.0,
-        kernel_initializer: Initializer = None,
-        include_top: bool = True,
-        pooling: str | None = "avg",
-        classifier_activation: Activation = None,
-        data_format: str | None = None,
-        dtype: DType = None,
-        trainable: bool = True,
-        weights: PathLike | None = None,
-        name: str | None = None,
-        replaced_layers: dict[str, keras.layers.Layer] | None = None,
-    ) -> None:
-        num_blocks = 3 * _blocks_per_stage(depth)
-        arguments = validated_arguments(
-            dict(
-                depth=int(depth),
-                h=h,
-                num_classes=num_classes,
-                input_shape=input_shape,
-                widths=widths,
-                norm=norm,
-                shortcut=shortcut,
-                preactivation=preactivation,
-                trainable_h=trainable_h,
-                zero_gamma=zero_gamma,
-                scheme=scheme,
-                skip=skip,
-                drop_path=drop_path,
-                kernel_initializer=kernel_initializer,
-                include_top=include_top,
-                pooling=pooling,
-                classifier_activation=classifier_activation,
-                data_format=data_format,
-                dtype=dtype,
-                trainable=trainable,
-                name=name,
-                replaced_layers=replaced_layers,
-            ),
-            num_blocks=num_blocks,
-            num_stages=3,
-        )
-        check_choice("pooling", pooling, POOLINGS[:2] if include_top else POOLINGS)
-        arguments["input_shape"] = _image_shape(input_shape, data_format)
-        super().__init__(keras.Input(arguments["input_shape"], name="images"), arguments, weights)
-
-    @staticmethod
-    def make_layers(arguments: Config) -> list[keras.layers.Layer]:
-        """The layers from the images to the outputs, in order and unbuilt."""
-        names = ("widths", "norm", "kernel_initializer", "data_format", "dtype", "pooling")
-        widths, norm, kernel_initializer, data_format, dtype, pooling = (
-            arguments[name] for name in names
-        )
-        make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
-        image_channels = arguments["input_shape"][-1 if data_format == "channels_last" else 0]
-        layers = [*make.convolution(image_channels, widths[0], 3, name="stem_conv")]
-        if not arguments["preactivation"]:
-            layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
-        layers += residual_stages(
-            make, arguments, [_blocks_per_stage(arguments["depth"])] * 3, strides=2
-        )
-        if pooling:
-            pool = {
-                "avg": keras.layers.GlobalAveragePooling2D,
-                "max": keras.layers.GlobalMaxPooling2D,
-            }[pooling]
-            layers.append(pool(data_format=data_format, dtype=dtype, name="pool"))
-        if arguments["include_top"]:
-            activation = arguments["classifier_activation"]
-            settings = dict(dtype="float32", activation=activation, name="logits")
-            layers.append(make.dense(widths[-1], arguments["num_classes"], **settings))
-        return layers
-
-    def prepare_inputs(self, x: Any) -> Array:
-        """Check that images are numbers."""
-        return check_images(x)
+    arguments = dict(locals())
+    blocks = _blocks_per_stage(depth)
+    check_choice("include_top", include_top, (True, False))
+    check_choice("pooling", pooling, list(POOLINGS)[:2] if include_top else POOLINGS)
+    shape = _image_shape(input_shape, data_format)
+    make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
+    widths = checked_widths(widths, norm, 3)
+    channels = shape[-1 if make.data_format == "channels_last" else 0]
+    layers = make.convolution(channels, widths[0], 3, name="stem_conv")
+    if not preactivation:
+        layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
+    layers += residual_stages(
+        make,
+        [blocks] * 3,
+        widths,
+        h,
+        strides=2,
+        drop_path=drop_path,
+        shortcut=shortcut,
+        preactivation=preactivation,
+        trainable_h=trainable_h,
+        zero_gamma=zero_gamma,
+        scheme=scheme,
+        skip=skip,
+    )
+    if pooling:
+        settings = dict(data_format=make.data_format, dtype=make.dtype, name="pool")
+        layers.append(POOLINGS[pooling](**settings))
+    if include_top:
+        layers += make.logits(widths[-1], num_classes, classifier_activation)
+    name = name or f"euler_resnet_{depth}"
+    model = chain(keras.Input(shape, name="images"), layers, name, trainable)
+    if weights is not None:
+        load_weights(model, EulerResNet, arguments)
+    return model
 
 
 def _blocks_per_stage(depth: int) -> int:

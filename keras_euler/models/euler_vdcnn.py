@@ -1,17 +1,15 @@
 """The paper's text network: a very deep convolutional network over characters."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from keras_euler._checks import check_choice, check_integer, check_rate
-from keras_euler._types import Activation, Array, Config, DType, Initializer, PathLike, StepFactor
-from keras_euler.datasets.characters import check_ids
+from keras_euler._types import Activation, DType, Initializer, PathLike, StepFactor
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
-from keras_euler.models.blocks import LayerMaker, residual_stages
-from keras_euler.models.inputs import validates_inputs
-from keras_euler.models.network import EulerNetwork, validated_arguments
+from keras_euler.models.blocks import LayerMaker, checked_widths, residual_stages
+from keras_euler.models.euler_model import EulerModel, chain
+from keras_euler.models.weights import load_weights
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
 BLOCKS = {
@@ -28,9 +26,36 @@ HEAD_POOLINGS = ("max", "k_max")
 POOLINGS = {"avg": keras.layers.GlobalAveragePooling1D, "max": keras.layers.GlobalMaxPooling1D}
 
 
-@validates_inputs
-@keras.saving.register_keras_serializable(package="keras_euler")
-class EulerVDCNN(EulerNetwork):
+def EulerVDCNN(
+    depth: int = 29,
+    h: StepFactor = 0.1,
+    num_classes: int = 4,
+    sequence_length: int = 1024,
+    vocabulary_size: int = 70,
+    *,
+    embedding_dim: int = 16,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    norm: str | None = "batch",
+    head_pooling: str = "max",
+    dense_units: int = 1024,
+    dropout: float = 0.0,
+    shortcut: str = "projection",
+    preactivation: bool = False,
+    trainable_h: str | None = None,
+    zero_gamma: bool = False,
+    scheme: str = "euler",
+    skip: float = 1.0,
+    drop_path: float = 0.0,
+    kernel_initializer: Initializer = None,
+    include_top: bool = True,
+    pooling: str | None = None,
+    classifier_activation: Activation = None,
+    data_format: str | None = None,
+    dtype: DType = None,
+    trainable: bool = True,
+    weights: PathLike | None = None,
+    name: str | None = None,
+) -> EulerModel:
     """Residual network for texts whose blocks are explicit Euler steps, `x_{n+1} = I(x_n + h *
     F(x_n))`.
 
@@ -41,7 +66,7 @@ class EulerVDCNN(EulerNetwork):
     network.
 
     `keras_euler.CharacterClassifier` encodes strings for it, by
-    `datasets.characters.encode_characters`. A call, `fit`, `evaluate` and `predict` check arrays of
+    `datasets.text.encode_characters`. A call, `fit`, `evaluate` and `predict` check arrays of
     ids: a compiled step would take a wrong id for NaN or for another id.
 
     Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`,
@@ -54,7 +79,7 @@ class EulerVDCNN(EulerNetwork):
         num_classes: Number of logits.
         sequence_length: Ids per text, at least 64.
         vocabulary_size: Number of ids, including 0, the padding:
-            `datasets.characters.vocabulary_size(alphabet)`.
+            `datasets.text.vocabulary_size(alphabet)`.
         embedding_dim: Numbers per id; those of the padding are always zero.
         widths: Filters of the four stages.
         norm: `"batch"` (momentum 0.9, epsilon 1e-5), `"group"` (8 groups), `"layer"` (one group),
@@ -79,11 +104,13 @@ class EulerVDCNN(EulerNetwork):
         data_format: `"channels_last"` or `"channels_first"`, for the convolutions. Default: Keras'
             own setting.
         dtype: Dtype or policy, such as `"mixed_float16"`. The last dense layer gives float32.
-        trainable: False freezes all layers except those in `replaced_layers`.
+        trainable: False freezes all layers.
         weights: None, the name of a preset (see `keras_euler.list_presets()`; it also fits without
             the top), or the path of a weights file.
-        name: The model's name.
-        replaced_layers: As for `EulerResNet`.
+        name: The model's name. Default: `euler_vdcnn_` and the depth.
+
+    Returns:
+        A functional `keras.Model`, which is saved, copied and changed like any other.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, num_classes)`;
     without the top `(batch, positions, widths[-1])`, where positions are an eighth of the
@@ -106,132 +133,64 @@ class EulerVDCNN(EulerNetwork):
         ...
     ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. ...
     """
-
-    def __init__(
-        self,
-        depth: int = 29,
-        h: StepFactor = 0.1,
-        num_classes: int = 4,
-        sequence_length: int = 1024,
-        vocabulary_size: int = 70,
-        *,
-        embedding_dim: int = 16,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        norm: str | None = "batch",
-        head_pooling: str = "max",
-        dense_units: int = 1024,
-        dropout: float = 0.0,
-        shortcut: str = "projection",
-        preactivation: bool = False,
-        trainable_h: str | None = None,
-        zero_gamma: bool = False,
-        scheme: str = "euler",
-        skip: float = 1.0,
-        drop_path: float = 0.0,
-        kernel_initializer: Initializer = None,
-        include_top: bool = True,
-        pooling: str | None = None,
-        classifier_activation: Activation = None,
-        data_format: str | None = None,
-        dtype: DType = None,
-        trainable: bool = True,
-        weights: PathLike | None = None,
-        name: str | None = None,
-        replaced_layers: dict[str, keras.layers.Layer] | None = None,
-    ) -> None:
-        num_blocks = sum(_blocks_per_stage(depth))
-        hint = (
-            f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
+    arguments = dict(locals())
+    blocks = _blocks_per_stage(depth)
+    hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
+    sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
+    check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
+    check_integer("embedding_dim", embedding_dim, 1)
+    check_choice("include_top", include_top, (True, False))
+    check_choice("pooling", pooling, (*POOLINGS, None))
+    if include_top and pooling:
+        raise ValueError(
+            f"`pooling` is for include_top=False; the top has `head_pooling`. "
+            f"Received: pooling={pooling!r}."
         )
-        sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
-        vocabulary_size = check_integer(
-            "vocabulary_size", vocabulary_size, 2, "Id 0 is the padding."
-        )
-        embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
-        dense_units = check_integer("dense_units", dense_units, 1)
-        dropout = check_rate("dropout", dropout)
-        check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
-        check_choice("pooling", pooling, (*POOLINGS, None))
-        if include_top and pooling:
-            raise ValueError(
-                f"`pooling` is for include_top=False; the top has `head_pooling`. Received: "
-                f"pooling={pooling!r}."
-            )
-        arguments = validated_arguments(
-            dict(
-                depth=int(depth),
-                h=h,
-                num_classes=num_classes,
-                sequence_length=sequence_length,
-                vocabulary_size=vocabulary_size,
-                embedding_dim=embedding_dim,
-                widths=widths,
-                norm=norm,
-                head_pooling=head_pooling,
-                dense_units=dense_units,
-                dropout=dropout,
-                shortcut=shortcut,
-                preactivation=preactivation,
-                trainable_h=trainable_h,
-                zero_gamma=zero_gamma,
-                scheme=scheme,
-                skip=skip,
-                drop_path=drop_path,
-                kernel_initializer=kernel_initializer,
-                include_top=include_top,
-                pooling=pooling,
-                classifier_activation=classifier_activation,
-                data_format=data_format,
-                dtype=dtype,
-                trainable=trainable,
-                name=name,
-                replaced_layers=replaced_layers,
-            ),
-            num_blocks=num_blocks,
-            num_stages=4,
-        )
-        super().__init__(
-            keras.Input((sequence_length,), dtype="int32", name="ids"), arguments, weights
-        )
-
-    @staticmethod
-    def make_layers(arguments: Config) -> list[keras.layers.Layer]:
-        """The layers from the ids to the outputs, in order and unbuilt."""
-        names = ("embedding_dim", "widths", "norm", "kernel_initializer", "data_format", "dtype")
-        embedding_dim, widths, norm, kernel_initializer, data_format, dtype = (
-            arguments[name] for name in names
-        )
-        make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
-        layers = [
-            CharacterEmbedding(
-                arguments["vocabulary_size"], embedding_dim, dtype=dtype, name="embedding"
-            )
-        ]
-        if data_format == "channels_first":
-            layers.append(keras.layers.Permute((2, 1), dtype=dtype, name="to_channels_first"))
-        layers += make.convolution(
-            embedding_dim, widths[0], 3, name="stem_conv"
-        )  # no norm, no activation
-        layers += residual_stages(
+    make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
+    widths = checked_widths(widths, norm, 4)
+    layers: list[keras.layers.Layer] = [
+        CharacterEmbedding(vocabulary_size, embedding_dim, dtype=make.dtype, name="embedding")
+    ]
+    if make.data_format == "channels_first":
+        layers.append(keras.layers.Permute((2, 1), dtype=make.dtype, name="to_channels_first"))
+    layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no activation
+    layers += residual_stages(
+        make,
+        blocks,
+        widths,
+        h,
+        strides=1,
+        drop_path=drop_path,
+        between=lambda stage: HalvingMaxPooling1D(
+            make.data_format, dtype=make.dtype, name=f"{stage}_pool"
+        ),
+        shortcut=shortcut,
+        preactivation=preactivation,
+        trainable_h=trainable_h,
+        zero_gamma=zero_gamma,
+        scheme=scheme,
+        skip=skip,
+    )
+    if include_top:
+        layers += head(
             make,
-            arguments,
-            _blocks_per_stage(arguments["depth"]),
-            strides=1,
-            between=lambda stage: HalvingMaxPooling1D(
-                data_format, dtype=dtype, name=f"{stage}_pool"
-            ),
+            -(-sequence_length // 8),
+            widths[-1],
+            head_pooling=head_pooling,
+            dense_units=dense_units,
+            dropout=dropout,
+            num_classes=num_classes,
+            classifier_activation=classifier_activation,
         )
-        if arguments["include_top"]:
-            layers += head(make, -(-arguments["sequence_length"] // 8), widths[-1], arguments)
-        elif arguments["pooling"]:
-            layers.append(
-                POOLINGS[arguments["pooling"]](data_format=data_format, dtype=dtype, name="pool")
-            )
-        return layers
-
-    def prepare_inputs(self, x: Any) -> Array:
-        """Check ids."""
-        return check_ids(x, self.vocabulary_size, self.sequence_length)
+    elif pooling:
+        settings = dict(data_format=make.data_format, dtype=make.dtype, name="pool")
+        layers.append(POOLINGS[pooling](**settings))
+    name = name or f"euler_vdcnn_{depth}"
+    ids = keras.Input((sequence_length,), dtype="int32", name="ids")
+    model = chain(ids, layers, name, trainable)
+    if weights is not None:
+        load_weights(model, EulerVDCNN, arguments)
+    return model
 
 
 def _blocks_per_stage(depth: int) -> tuple[int, ...]:
@@ -248,7 +207,15 @@ def _blocks_per_stage(depth: int) -> tuple[int, ...]:
 
 
 def head(
-    make: LayerMaker, positions: int, width: int, arguments: Config
+    make: LayerMaker,
+    positions: int,
+    width: int,
+    *,
+    head_pooling: str,
+    dense_units: int,
+    dropout: float,
+    num_classes: int,
+    classifier_activation: Activation,
 ) -> list[keras.layers.Layer]:
     """Make the layers from the features to the logits: the pooling to 8 positions and three dense
     layers.
@@ -256,30 +223,24 @@ def head(
     Args:
         make: A `LayerMaker`.
         positions, width: Shape of the features.
-        arguments: `head_pooling`, `dense_units`, `dropout`, `num_classes` and
-            `classifier_activation` of the network.
+        head_pooling, dense_units, dropout, num_classes, classifier_activation: As for `EulerVDCNN`.
     """
-    units, dense_units = POSITIONS * width, arguments["dense_units"]
+    check_choice("head_pooling", head_pooling, HEAD_POOLINGS)
+    dense_units = check_integer("dense_units", dense_units, 1)
+    dropout = check_rate("dropout", dropout)
+    units = POSITIONS * width
     layers = [
-        _head_pool(arguments["head_pooling"], positions, make.data_format, make.dtype),
+        _head_pool(head_pooling, positions, make.data_format, make.dtype),
         # Flatten by positions in both data formats; torch flattens by channels (see
         # convert/state_dict.py).
         keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
     ]
     for i in (1, 2):
         layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
-        if arguments["dropout"]:
-            layers.append(
-                keras.layers.Dropout(arguments["dropout"], dtype=make.dtype, name=f"dropout{i}")
-            )
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout, dtype=make.dtype, name=f"dropout{i}"))
         units = dense_units
-    activation = arguments["classifier_activation"]
-    return [
-        *layers,
-        make.dense(
-            units, arguments["num_classes"], dtype="float32", activation=activation, name="logits"
-        ),
-    ]
+    return [*layers, *make.logits(units, num_classes, classifier_activation)]
 
 
 def _head_pool(

@@ -7,10 +7,9 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_euler._checks import as_array
 from keras_euler._types import Array, ArrayLike, Config, PathLike
 from keras_euler.models.classes import Classes, check_class_names, most_probable
-from keras_euler.models.inputs import validates_inputs
+from keras_euler.models.validation import check_numbers, validates_inputs
 
 
 @validates_inputs
@@ -106,7 +105,7 @@ class ImageClassifier(keras.Sequential):
             and all(isinstance(image, (str, os.PathLike)) for image in images)
         ):
             images = np.stack([read_image(image, shape) for image in images])
-        images = check_images(images)
+        images = check_numbers(images)
         if images.dtype.kind == "f":
             images = np.rint(check_pixels(images, must_be_whole=False))
         images = images[None] if images.ndim == len(shape) else images
@@ -177,23 +176,13 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
     return keras.utils.img_to_array(image, "channels_last", "uint8")
 
 
-def check_images(x: Any) -> Array:
-    """Return images as an array, or raise unless they are real numbers."""
-    if isinstance(x, str):
-        raise TypeError(f"Images must be arrays of numbers. Received: the string {x!r}.")
-    x = as_array("x", x)
-    if x.dtype.kind in "OUSTMmc":
-        raise TypeError(f"Images must be arrays of numbers. Received: an array of {x.dtype}.")
-    return x
-
-
 def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
     """Return images as an array, or raise if they are scaled: if no number is above 1, unless all
     are 0.
 
     With `must_be_whole` each number must be whole and in 0..255, as a cast to uint8 requires.
     """
-    x = check_images(x)
+    x = check_numbers(x)
     if x.dtype == np.uint8 or not x.size:
         return x
     low, high = x.min(), x.max()

@@ -3,9 +3,9 @@
 import functools
 from collections.abc import Callable
 
+from keras_euler.models.euler_model import EulerModel
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, EulerVDCNN
-from keras_euler.models.network import EulerNetwork
 from keras_euler.models.presets import matching
 
 DEPTHS = {
@@ -14,10 +14,10 @@ DEPTHS = {
 }
 
 
-def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerNetwork]]:
+def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerModel]]:
     """The prebuilt networks: a dict of name -> builder, images before texts, in order of depth.
 
-    A builder takes the arguments of its class but for the depth, which the name has: `h` is its
+    A builder takes the arguments of its network but for the depth, which the name has: `h` is its
     first.
 
     Args:
@@ -30,8 +30,8 @@ def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerNetwork]]:
 
     >>> list(list_models("euler_vdcnn_*"))[:3]
     ['euler_vdcnn_9', 'euler_vdcnn_17', 'euler_vdcnn_29']
-    >>> list_models()["euler_resnet_20"](h=0.1).depth
-    20
+    >>> list_models()["euler_resnet_20"](h=0.1).output_shape
+    (None, 10)
     """
     builders = {
         f"{family}_{depth}": functools.partial(network, depth)

@@ -2,16 +2,27 @@
 The data lie in `zoo/`."""
 
 import fnmatch
+import hashlib
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 
-from keras_euler.models.weights import ZOO, different_arguments, weights_file
+from keras_euler.models.step_factor import step_factors
 
+ZOO = Path(__file__).parents[1] / "zoo"
+# Arguments that change neither the weights of a network nor what they compute.
+OVERRIDABLE_ARGUMENTS = (
+    *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
+    *("zero_gamma", "dropout", "drop_path", "include_top", "input_shape", "sequence_length"),
+    "trainable",
+)
+# Arguments of the top, which a network without it lacks.
+TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units")
 Value = TypeVar("Value")
 CARD = """\
 ### {name}
@@ -36,7 +47,7 @@ class Preset:
         arguments: Dict of the arguments it is built with.
         description: What it was trained on and for how long.
         limits: What the network is not for.
-        weights: The file, in the package, or the URL.
+        weights: Name of the file in the package.
         sha256: Of the file, in hexadecimal digits.
         command: What trained it.
         metrics: Dict: `test_accuracy` after the last epoch, `test_examples`, `n` trainings, their
@@ -92,9 +103,14 @@ class Preset:
         )
 
     def file(self) -> Path:
-        """Path of the weights, verified by their SHA-256; a file that is not in the package is
-        downloaded."""
-        return weights_file(self.weights, self.sha256)
+        """Path of the weights in the package, verified by their SHA-256."""
+        file = ZOO / self.weights
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
+            raise ValueError(
+                f"{file} is missing or damaged: its SHA-256 should be {self.sha256}. "
+                "Reinstall keras_euler."
+            )
+        return file
 
     def load(self) -> keras.Model:
         """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a
@@ -106,33 +122,50 @@ class Preset:
                 network, self.preprocessing["alphabet"], self.class_names, name=self.name
             )
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
-        layers = [images, self.normalization(network.data_format), network]
+        layers = [images, self.normalization(), network]
         return _class_of("ImageClassifier")(layers, self.class_names, name=self.name)
 
-    def normalization(self, data_format: str = "channels_last") -> keras.layers.Layer:
+    def normalization(self) -> keras.layers.Layer:
         """The layer that normalizes images before the network: `(x - mean) / stddev`."""
         mean, stddev = self.preprocessing["mean"], self.preprocessing["stddev"]
-        axis = 1 if data_format == "channels_first" else -1
+        axis = 1 if keras.config.image_data_format() == "channels_first" else -1
         variance = [s**2 for s in stddev]
         return keras.layers.Normalization(
             axis=axis, mean=mean, variance=variance, dtype="float32", name="normalization"
         )
 
-    def check(self, network: keras.Model, arguments: Mapping[str, Any]) -> None:
-        """Raise a ValueError unless `network`, built with these arguments, is the one of the
-        weights, with or without its top."""
-        if self.network not in [cls.__name__ for cls in type(network).__mro__]:
+    def check(
+        self, network: Callable[..., keras.Model], given: Mapping[str, Any], num_blocks: int
+    ) -> None:
+        """Raise a ValueError unless the weights are those of `network`, called with the arguments
+        `given`, with or without its top."""
+        if self.network != network.__name__:
             raise ValueError(
-                f"The preset {self.name!r} is an {self.network}. Received: an "
-                f"{type(network).__name__} of weights={self.name!r}."
+                f"The preset {self.name!r} is an {self.network}. Received: an {network.__name__} "
+                f"of weights={self.name!r}."
             )
-        different = different_arguments(network, arguments, self.arguments)
+        parameters = inspect.signature(network).parameters
+        trained = {**{name: p.default for name, p in parameters.items()}, **self.arguments}
+        ignored = (*OVERRIDABLE_ARGUMENTS, *(() if given["include_top"] else TOP_ARGUMENTS))
+        different = [
+            f"{name}={value!r}, the weights have {trained[name]!r}"
+            for name, value in given.items()
+            if name not in ignored and not _equal(name, value, trained[name], num_blocks)
+        ]
         if different:
             raise ValueError(
                 f"The preset {self.name!r} is of another network. Received: "
                 f"{'; '.join(different)}. Pass the preset's "
                 "arguments; for another number of classes include_top=False and a head of your own."
             )
+
+
+def _equal(name: str, value: Any, other: Any, num_blocks: int) -> bool:
+    """Return whether two values of an argument make the same network."""
+    if name == "h":
+        return step_factors(value, num_blocks) == step_factors(other, num_blocks)
+    plain = [list(v) if isinstance(v, tuple) else v for v in (value, other)]
+    return plain[0] == plain[1]
 
 
 def list_presets(pattern: str = "*") -> dict[str, Preset]:

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_euler import _backend
 from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.euler_model import EulerModel
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import (
@@ -145,12 +145,7 @@ class _Euler:
         for old in own:
             if not is_graph(old):  # the layers of a graph have been copied
                 copy_state(old, self.copies[id(old)][1])
-        euler = _backend.functional_model(
-            euler.input, euler.output, name=model.name, trainable=model.trainable
-        )
-        euler.dtype_policy = (
-            model.dtype_policy
-        )  # without it, compile would not scale the loss under mixed_float16
+        euler = EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
         return euler
 
     def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:

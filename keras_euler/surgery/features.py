@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
+from keras_euler.models.euler_model import EulerModel
 from keras_euler.surgery.graph import functional, is_graph, walk
 
 
@@ -64,4 +64,4 @@ def _features(graph: keras.Model) -> keras.Model | None:
         return y
 
     graph = walk(graph, call)
-    return _backend.functional_model(graph.input, outputs) if outputs else None
+    return EulerModel(graph.input, outputs) if outputs else None

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_euler import _backend
 from keras_euler._types import Array, Tensor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
+from keras_euler.models.euler_model import EulerModel
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, walk
 
@@ -79,8 +79,7 @@ def fold(model: keras.Model) -> keras.Model:
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
-    folded = _backend.functional_model(folded.input, folded.output, name=model.name)
-    folded.dtype_policy = model.dtype_policy
+    folded = EulerModel(folded.input, folded.output, name=model.name)
     return folded
 
 

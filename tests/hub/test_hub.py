@@ -164,7 +164,7 @@ def test_tensorflow_data_set_of_strings(text_classifier):
     data = tf.data.Dataset.from_tensor_slices((TEXTS, [0, 1, 2, 3])).batch(2)
     text_classifier.fit(data, verbose=0)
     (x, y), *_ = data.map(text_classifier.preprocessor)
-    expected = keras_euler.datasets.characters.encode_characters(TEXTS[:2], 64)
+    expected = keras_euler.datasets.text.encode_characters(TEXTS[:2], 64)
     np.testing.assert_array_equal(x.numpy(), expected)
     assert y.numpy().tolist() == [0, 1]
 

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import keras_euler
-from keras_euler.datasets.characters import encode_characters
+from keras_euler.datasets.text import encode_characters
 
 TEXTS = ["ab", "c", "", "Wall St."]
 LABELS = [0, 3, 1, 2]

@@ -42,10 +42,10 @@ ORACLES = {"resnet": oracle.ResNet, "vdcnn": oracle.VDCNN}
 
 def inputs(model, rng, n=4):
     """Make inputs of `model`: normalized pixels, or ids that end with padding."""
-    if isinstance(model, keras_euler.EulerResNet):
+    if len(model.input_shape) == 4:
         return rng.normal(size=(n, *model.input_shape[1:])).astype("float32")
     length = model.input_shape[1]
-    ids = rng.integers(1, model.vocabulary_size, (n, length))
+    ids = rng.integers(1, model.get_layer("embedding").input_dim, (n, length))
     return np.where(np.arange(length) < rng.integers(length // 2, length, (n, 1)), ids, 0)
 
 

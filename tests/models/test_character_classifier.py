@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_euler
-from keras_euler.datasets.characters import encode_characters
+from keras_euler.datasets.text import encode_characters
 from tests.models.networks import ARRAY, vdcnn
 
 TEXTS = ["Wall St. Bears Claw Back", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", ""]

@@ -86,7 +86,7 @@ def test_classifier_of_strings_is_exported_from_ids(tmp_path, rng):
     network = NETWORKS["vdcnn"]()
     model = keras_euler.CharacterClassifier(network)
     model.export(tmp_path / "model", format="tf_saved_model", verbose=False)
-    ids = keras_euler.datasets.characters.encode_characters(["Wall St."], 64).astype("int32")
+    ids = keras_euler.datasets.text.encode_characters(["Wall St."], 64).astype("int32")
     expected = model.predict(["Wall St."], verbose=0)
     np.testing.assert_allclose(
         run_saved_model(tmp_path / "model", ids), expected, rtol=1e-4, atol=1e-5

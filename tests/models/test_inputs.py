@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import keras_euler
-from keras_euler.datasets.characters import encode_characters
+from keras_euler.datasets.text import encode_characters
 from tests.models.classifiers import (
     EVERY_MODEL,
     INPUTS,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_euler import CharacterClassifier
-from keras_euler.datasets.characters import decode_characters
+from keras_euler.datasets.text import decode_characters
 from tests.recipes.runs import run_here, run_one_epoch, settings_of
 
 TINY = ["--depth", "9", "--sequence-length", "64", "--dense-units", "16", "--batch-size", "16"]

@@ -3,20 +3,18 @@
 import inspect
 import os
 import re
-from collections.abc import Iterable
 from typing import Any, Self
 
+import keras
 import keras_hub
 
-from keras_euler._backend import Traced
+from keras_euler._backend import Direct
 from keras_euler._types import Config, Mixin, PathLike
-from keras_euler._version import __version__
-from keras_euler.models.network import EulerNetwork, deserialized
-from keras_euler.models.presets import Preset, list_presets
-from keras_euler.models.weights import TOP_ARGUMENTS
+from keras_euler.layers import EulerResidual
+from keras_euler.models.presets import TOP_ARGUMENTS, Preset, list_presets
 
 # Arguments of a network that its backbone, which ends with the features, lacks.
-NOT_OF_BACKBONES = ("include_top", "weights", "replaced_layers", *TOP_ARGUMENTS)
+NOT_OF_BACKBONES = ("include_top", "weights", "classifier_activation", "dropout", *TOP_ARGUMENTS)
 
 
 class FromZoo(Mixin):
@@ -61,48 +59,46 @@ class FromZoo(Mixin):
         return cls.from_zoo(known, *args, **kwargs)
 
 
-class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
+class EulerBackbone(FromZoo, Direct, keras_hub.models.Backbone):
     """The layers of a network without its top, as a KerasHub backbone. Abstract.
 
-    Attributes:
-        arguments: Dict of the arguments of the network.
+    A subclass defines `network`, `EulerResNet` or `EulerVDCNN`.
+
+    Args:
+        arguments: Dict of the arguments of the network, except those of its top, `name`,
+            `trainable` and `dtype`.
+        name, trainable, dtype: As for every Keras model.
     """
 
     def __init__(
-        self, network: EulerNetwork, name: str | None = None, trainable: bool = True
+        self, arguments: Config, name: str | None, trainable: bool, dtype: Any = None
     ) -> None:
+        # === Layers and functional model ===
+        network = type(self).network(
+            **arguments, include_top=False, pooling=None, trainable=trainable, dtype=dtype
+        )
         super().__init__(
             inputs=network.input,
             outputs=network.output,
-            dtype=network.dtype_policy,
+            dtype=keras.dtype_policies.get(dtype),
             name=name,
             trainable=trainable,
         )
-        owned = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
-        self.arguments = {
-            key: value for key, value in network.serialized_arguments().items() if key not in owned
-        }
-        self._replacements = (
-            network.serialized_replacements
-        )  # the method, because layers may still change
-        self.depth = network.depth
-        self.h = network.h
-        self.data_format = network.data_format
+        # === Config ===
+        parameters = inspect.signature(type(self).network).parameters
+        own = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
+        defaults = {n: p.default for n, p in parameters.items() if n not in own}
+        self.arguments = {**defaults, **arguments}
+        block = next(layer for layer in network.layers if isinstance(layer, EulerResidual))
+        self.arguments["data_format"] = self.data_format = block.data_format
+        self.depth, self.h = self.arguments["depth"], self.arguments["h"]
 
     def get_config(self) -> Config:
-        replaced = self._replacements(trainable=self.trainable)
-        return {**super().get_config(), **self.arguments, "replaced_layers": replaced}
-
-    @classmethod
-    def from_config(cls, config: Config) -> Self:
-        check_version(
-            cls,
-            config,
-            {*inspect.signature(cls.network).parameters, *inspect.signature(cls).parameters},
+        initializer = self.arguments["kernel_initializer"]
+        initializer = initializer and keras.initializers.serialize(
+            keras.initializers.get(initializer)
         )
-        return super().from_config(
-            {**config, "replaced_layers": deserialized(config.get("replaced_layers"))}
-        )
+        return {**super().get_config(), **self.arguments, "kernel_initializer": initializer}
 
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
@@ -111,11 +107,8 @@ class EulerBackbone(FromZoo, Traced, keras_hub.models.Backbone):
         }
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            own = {
-                name: value
-                for name, value in kwargs.items()
-                if name not in ("name", "trainable", "dtype", "image_shape")
-            }
+            own = {n: v for n, v in kwargs.items() if n not in ("name", "trainable", "dtype")}
+            own.pop("image_shape", None)
             trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone
@@ -164,11 +157,6 @@ class EulerTask(FromZoo):
                 task.get_layer(name).set_weights(trained.get_layer(trained_name).get_weights())
         return task
 
-    @classmethod
-    def from_config(cls, config: Config) -> Self:
-        check_version(cls, config, _arguments(cls))
-        return super().from_config(config)
-
 
 def _arguments(cls: Any) -> set[str]:
     """Return the names of the arguments of a class and of its base classes."""
@@ -180,18 +168,6 @@ def _arguments(cls: Any) -> set[str]:
     ]
     named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return named - {"self"} | {"name", "trainable", "dtype"}
-
-
-def check_version(cls: type, config: Config, known: Iterable[str]) -> None:
-    """Raise a ValueError if a saved configuration has arguments that this version of a class
-    lacks."""
-    unknown = sorted(set(config) - set(known))
-    if unknown:
-        raise ValueError(
-            f"{cls.__name__} of keras_euler {__version__} has no {', '.join(unknown)}: the preset "
-            f"was saved by "
-            "another version. Install that version."
-        )
 
 
 def check_backbone(backbone: object, kind: type) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of traced networks share."""
+"""What the tests of layers that are called directly share."""
 
 import keras
 import numpy as np
@@ -8,11 +8,6 @@ from tests.models.networks import inputs, resnet
 
 def small(**arguments):
     return resnet(**{"input_shape": (8, 8, 3), **arguments})
-
-
-def programs(model):
-    """The kinds of calls of which a model has a program."""
-    return [kind for kind, program in model._tracer().programs.items() if callable(program)]
 
 
 def assert_same(one, other):

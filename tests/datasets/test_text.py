@@ -1,4 +1,4 @@
-"""Tests of `keras_euler.datasets.characters`."""
+"""Tests of `keras_euler.datasets.text`."""
 
 import string
 import time
@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from keras_euler.datasets import characters
-from keras_euler.datasets.characters import (
+from keras_euler.datasets import text
+from keras_euler.datasets.text import (
     check_ids,
     corrupt_characters,
     decode_characters,
@@ -36,8 +36,8 @@ DIGIT = 27  # the id of "0": no letter, so each draw upon it changes it
 def naive(texts, length, symbols):
     """Encode one character after the other, with texts lower-cased as a whole."""
     ids = np.zeros((len(texts), length), "int32")
-    for row, text in enumerate(texts):
-        for place, character in enumerate(text.lower()[:length]):
+    for row, string in enumerate(texts):
+        for place, character in enumerate(string.lower()[:length]):
             ids[row, place] = (
                 symbols.index(character) + 1 if character in symbols else len(symbols) + 1
             )
@@ -58,15 +58,13 @@ def random_texts(rng, num, most):
 
 def test_the_authors_alphabet_has_the_ids_1_to_68():
     assert len(AUTHORS) == 68
-    assert list(characters.AUTHORS) == AUTHORS
+    assert list(text.AUTHORS) == AUTHORS
     assert encode_characters(AUTHORS, length=1)[:, 0].tolist() == list(range(1, 69))
-    assert characters.vocabulary_size() == 70  # with the unknown one and padding
+    assert text.vocabulary_size() == 70  # with the unknown one and padding
 
 
 def test_the_alphabet_of_zhang_is_printable_ascii_without_blank_and_capitals():
-    assert sorted(characters.ZHANG) == sorted(
-        set(map(chr, range(33, 127))) - set(string.ascii_uppercase)
-    )
+    assert sorted(text.ZHANG) == sorted(set(map(chr, range(33, 127))) - set(string.ascii_uppercase))
     assert encode_characters(["az09- "], length=6, alphabet="zhang").tolist() == [
         [1, 26, 27, 36, 37, 69]
     ]
@@ -77,7 +75,7 @@ def test_five_ascii_signs_are_unknown_to_the_authors_and_known_to_zhang(characte
     assert encode_characters([character], length=1).tolist() == [[UNKNOWN]]
     assert (
         encode_characters([character], length=1, alphabet="zhang")[0, 0]
-        == characters.ZHANG.index(character) + 1
+        == text.ZHANG.index(character) + 1
     )
 
 
@@ -94,7 +92,7 @@ def test_five_ascii_signs_are_unknown_to_the_authors_and_known_to_zhang(characte
 )
 def test_an_alphabet_of_ones_own_is_numbered_in_its_order(alphabet, expected):
     assert encode_characters(["AbcaD"], length=5, alphabet=alphabet).tolist() == expected
-    assert characters.vocabulary_size(alphabet) == len(alphabet) + 2
+    assert text.vocabulary_size(alphabet) == len(alphabet) + 2
 
 
 # --- encoding and decoding
@@ -147,14 +145,14 @@ def test_arrays_of_strings_are_read_as_lists_are(made):
 def test_more_rows_than_one_chunk_are_encoded_as_one_character_after_the_other(
     monkeypatch, rng, rows
 ):
-    monkeypatch.setattr(characters, "CHUNK", 7)
+    monkeypatch.setattr(text, "CHUNK", 7)
     texts = random_texts(rng, rows, 40)
     assert np.array_equal(encode_characters(texts, length=25), naive(texts, 25, AUTHORS))
 
 
 @pytest.mark.parametrize("alphabet", ["authors", "zhang", "xyz", "Xyz"])
 def test_decoding_gives_back_the_symbols_of_the_alphabet(alphabet):
-    symbols = characters.ALPHABETS.get(alphabet, alphabet)
+    symbols = text.ALPHABETS.get(alphabet, alphabet)
     texts = ["", symbols, symbols[::-1]]
     assert (
         decode_characters(encode_characters(texts, length=80, alphabet=alphabet), alphabet) == texts
@@ -225,7 +223,7 @@ def test_padding_never_changes_and_counts_for_no_character(rng):
 
 
 def test_more_rows_than_one_chunk_are_all_corrupted_and_differently(monkeypatch):
-    monkeypatch.setattr(characters, "CHUNK", 7)
+    monkeypatch.setattr(text, "CHUNK", 7)
     ids = np.full((30, 100), DIGIT)
     noisy = corrupt_characters(ids, 0.5, seed=0)
     assert len(np.unique(noisy, axis=0)) == 30

@@ -1,0 +1,189 @@
+"""The torch functions of layers, and the calls of them. This module is imported on torch alone.
+
+Images are (batch, channels, height, width) here, a view of the memory that Keras' channels_last
+has, and a sequence is an image of one row: torch is slow with sequences in channels_last.
+"""
+
+import keras
+import torch
+
+from keras_euler._backend.calls import call_layer, update_moving
+from keras_euler._backend.keras_private import autocast_dtype, policy_of
+
+DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
+MASK, NO_DTYPE = "_keras_mask", 0
+RELU, LINEAR = keras.activations.relu, keras.activations.linear
+
+
+def to_images(x):
+    """Return a tensor in channels_last as images, those that it is a view of if it has them."""
+    images = getattr(x, "_images", None)
+    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2) if images is None else images
+
+
+def are_images(x, num_pixels=1):
+    """Whether a tensor in channels_last has one memory layout as images: with one pixel or channel
+    it has several, and torch may take another one in the backward pass."""
+    return x.ndim in (3, 4) and x.numel() > len(x) * x.shape[-1] * num_pixels and x.shape[-1] > 1
+
+
+def from_images(images, rank):
+    """Return a view of images as a tensor in channels_last."""
+    x = images.permute(0, 2, 3, 1)
+    x = x if rank == 4 else x[:, 0]
+    x._images = images  # so that the next block has no view of a view
+    return x
+
+
+def convolve(call, layer, x, training):
+    values = layer.__dict__
+    if not values["_is_fast"] or values["lora_enabled"]:
+        return None
+    kernel, strides, zeros = call.tensor_of(values["_kernel"]), values["strides"], values["_zeros"]
+    if kernel.ndim == 3:
+        kernel, strides, zeros = kernel[None], (1, *strides), (0, *zeros)
+    bias = call.tensor_of(values["bias"]) if values["use_bias"] else None
+    y = torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, zeros)
+    activation = values["activation"]
+    return y if activation is LINEAR else relu(y) if activation is RELU else None
+
+
+def normalize(call, layer, x, training):
+    values = layer.__dict__
+    uses_batch = bool(training and values["_trainable"])
+    size = x.numel() // x.shape[1]
+    if not values["_is_plain"] or values["axis"] != -1 or (uses_batch and size < 2):
+        return None
+    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+    gamma, beta = values["gamma"]._value, values["beta"]._value
+    mean, variance = values["moving_mean"]._value, values["moving_variance"]._value
+    if gamma.dtype is not dtype:
+        gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
+    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    cudnn = torch.backends.cudnn.enabled
+    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, values["epsilon"], cudnn)
+    if uses_batch:
+        momentum = values["momentum"]
+        call.update_moving(values["moving_mean"], mean, momentum, 1.0)
+        call.update_moving(values["moving_variance"], variance, momentum, (size - 1) / size)
+    return y
+
+
+def activate(call, layer, x, training):
+    return torch.relu(x) if layer.activation is RELU else None
+
+
+def relu(x):
+    """ReLU that may overwrite `x`, which the caller must own."""
+    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
+
+
+# By the attribute `direct` of a class of ours, or by a class of Keras.
+OF_IMAGES = {"convolve": convolve, "normalize": normalize, keras.layers.Activation: activate}
+
+
+class DirectCall:
+    """One call of a `Direct` model, in which layers of exactly known classes are called directly:
+    by a function of `OF_IMAGES` or else by their `call`."""
+
+    def __init__(self):
+        self.scope = autocast_dtype()
+        self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
+        self.kinds = {}  # class of a layer -> what stands for it in `OF_IMAGES`, or None
+        self.dtypes = {}  # id of a policy -> dtype of the tensors and variables of its layers
+
+    def __call__(self, layer, x, training):
+        """Return the outputs of a layer, or None where Keras would do more than call it."""
+        kind = self.kind(type(layer))
+        if kind is None:
+            return None
+        tensors, dtype = x if type(x) is list else (x,), self.dtype(layer)
+        if any(getattr(y, "dtype", None) is not dtype or hasattr(y, MASK) for y in tensors):
+            return None
+        if kind == "residual":
+            return self.residual(layer, x, training)
+        if kind in OF_IMAGES and are_images(x):
+            y = OF_IMAGES[kind](self, layer, to_images(x), training)
+            if y is not None:
+                return from_images(y, x.ndim)
+        return layer.call(x, training=training) if layer._call_has_training_arg else layer.call(x)
+
+    def kind(self, cls):
+        """Return what stands for a class in `OF_IMAGES`; None for a class of other packages."""
+        if cls not in self.kinds:
+            kind = vars(cls).get("direct")
+            is_of_keras = cls.__module__.startswith("keras.src.layers")
+            self.kinds[cls] = kind or (cls if is_of_keras else None)
+        return self.kinds[cls]
+
+    def dtype(self, layer):
+        """Return the dtype of the tensors with which calling a layer does no more than its `call`,
+        or a value that is no dtype."""
+        policy = policy_of(layer)
+        if policy is None:
+            return NO_DTYPE
+        if id(policy) not in self.dtypes:
+            name = policy.compute_dtype
+            is_plain = name == (self.scope or policy.variable_dtype)
+            is_plain = is_plain and policy.quantization_mode is None
+            self.dtypes[id(policy)] = DTYPES.get(name, NO_DTYPE) if is_plain else NO_DTYPE
+        return self.dtypes[id(policy)]
+
+    def residual(self, block, x, training):
+        """Return the output of an `EulerResidual`."""
+        add, rank = block._modules["add"], x.ndim
+        num_pixels = 16 if block.shortcut else 1  # a stride may leave one
+        is_euler = block.scheme == "euler" and add.data_format == "channels_last"
+        if not (is_euler and are_images(x, num_pixels)):
+            return block.direct_call(x, training)
+        images = to_images(x)
+        f = self.chain(block.branch, images, rank, training)
+        s = self.chain(block.shortcut, images, rank, training) if block.shortcut else images
+        changes_shortcut = add.skip != 1 or add.trainable_h == "channel"
+        if changes_shortcut or add.drop_path or self.dtype(add) is not f.dtype:
+            y = call_layer(add, [from_images(s, rank), from_images(f, rank)], training=training)
+            return block.activated(y, training)
+        y = add.step(s, f)
+        if block.activation is RELU:
+            return from_images(relu(y), rank)
+        return block.activated(from_images(y, rank), training)
+
+    def chain(self, layers, x, rank, training):
+        """Call layers in order with images."""
+        for layer in layers:
+            function, y = OF_IMAGES.get(self.kind(type(layer))), None
+            if function is not None and x.dtype is self.dtype(layer):
+                y = function(self, layer, x, training)
+            if y is None:
+                y = call_layer(layer, from_images(x, rank), training=training)
+                y = to_images(y)
+            x = y
+        return x
+
+    def tensor_of(self, variable):
+        """Return the tensor of a variable, cast as Keras does."""
+        return variable._value if self.scope is None else variable.value
+
+    def update_moving(self, variable, new, momentum, factor):
+        """Assign `momentum * variable + (1 - momentum) * factor * new` to a moving statistic: at
+        the end, for the statistics of all layers together."""
+        if new.dtype is not variable._value.dtype:
+            update_moving(variable, new * factor, momentum)
+            return
+        if id(variable) in self.updates:  # a layer that is called several times
+            self.update_statistics()
+        self.updates[id(variable)] = variable._value, new, momentum, factor
+
+    def update_statistics(self):
+        """Update the moving statistics."""
+        groups = {}
+        for old, new, *numbers in self.updates.values():
+            groups.setdefault((*numbers, old.dtype, old.device), []).append((old, new))
+        self.updates = {}
+        with torch.no_grad():
+            for (momentum, factor, *_), rows in groups.items():
+                olds, news = zip(*rows, strict=True)
+                old, new = torch.cat(olds), torch.cat(news) * factor
+                updated = old * momentum + new * (1 - momentum)
+                torch._foreach_copy_(olds, updated.split([len(old) for old in olds]))

@@ -1,1 +1,0 @@
-"""Recorded programs of models on torch. Nothing of this is imported on another backend."""

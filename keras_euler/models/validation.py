@@ -1,0 +1,112 @@
+"""Checks of arrays before the compiled step, which can neither read strings nor reject a wrong
+class."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import keras
+
+from keras_euler._checks import as_array, as_numbers, check_labels, is_array_like
+from keras_euler._types import Array
+
+METHODS = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
+ModelClass = TypeVar("ModelClass", bound=type[keras.Model])
+
+
+def validates_inputs(cls: ModelClass) -> ModelClass:
+    """Class decorator: pass arrays through the model's `prepare_inputs`, and check labels.
+
+    `prepare_inputs(x)` gets a NumPy array or a single string and returns what the network takes, or
+    raises. Labels of a sparse cross entropy must be classes. Arrays are NumPy's, columns of a
+    table, lists and other sequences; tensors, data sets and generators are passed on as they are.
+    """
+    for name in METHODS:
+        setattr(cls, name, _validating(getattr(cls, name)))
+    return cls
+
+
+def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def validating(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        arguments, model = bound.arguments, args[0]
+        if "x" in arguments:
+            arguments["x"] = prepared_inputs(model, arguments["x"])
+        if "y" in arguments:
+            arguments["y"] = checked_labels(model, arguments["y"])
+        if isinstance(data := arguments.get("validation_data"), (tuple, list)):
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            x, y = prepared_inputs(model, x), checked_labels(model, y)
+            arguments["validation_data"] = (x, y, sample_weight)[: len(data)]
+        return method(*bound.args, **bound.kwargs)
+
+    return validating
+
+
+def prepared_inputs(model: keras.Model, x: Any) -> Any:
+    """Return an array as the model takes it, alone or in the structures that Keras takes; anything
+    else unchanged."""
+    x = _unwrap_single(x, len(model.input_shape))
+    if not isinstance(x, str):
+        if not is_array(x):
+            return x
+        x = as_array("x", x)
+    x = model.prepare_inputs(x)
+    if not len(x):
+        raise ValueError("There must be at least one example. Received: none.")
+    return x
+
+
+def checked_labels(model: keras.Model, y: Any) -> Any:
+    """Return labels as an array; for a sparse cross entropy, require that they are classes."""
+    if isinstance(y, dict) and len(y) == 1:
+        return {name: checked_labels(model, value) for name, value in y.items()}
+    y = _unwrap_single(y, 1)
+    if not is_array(y):
+        return y
+    y = as_numbers("y", y)
+    loss = sparse_loss(getattr(model, "loss", None))
+    if loss:  # JAX trains silently with a wrong class
+        check_labels(y, model.output_shape[-1], getattr(loss, "ignore_class", None))
+    return y
+
+
+def check_numbers(x: Any) -> Array:
+    """Return inputs as an array, or raise unless they are real numbers."""
+    if isinstance(x, str):
+        raise TypeError(f"Inputs must be arrays of numbers. Received: the string {x!r}.")
+    x = as_array("x", x)
+    if x.dtype.kind in "OUSTMmc":
+        raise TypeError(f"Inputs must be arrays of numbers. Received: an array of {x.dtype}.")
+    return x
+
+
+def is_array(x: Any) -> bool:
+    """Return whether these are values on the host, one per example: no tensor and no data set."""
+    is_tensor = keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor)
+    is_data_set = isinstance(x, keras.utils.PyDataset) or hasattr(x, "batch_size")  # DataLoader
+    return is_array_like(x) and not is_tensor and not is_data_set
+
+
+def _unwrap_single(x: Any, rank: int) -> Any:
+    """Return the array in a list or dict that has only this one, as Keras also accepts it."""
+    if isinstance(x, dict) and len(x) == 1:
+        return _unwrap_single(next(iter(x.values())), rank)
+    if not isinstance(x, (list, tuple)) or len(x) != 1 or not hasattr(x[0], "shape"):
+        return x
+    is_text = getattr(x[0].dtype, "kind", None) in ("O", "U", "S", "T")
+    return x[0] if len(x[0].shape) >= rank or is_text else x  # a list of one example stays a list
+
+
+def sparse_loss(losses: Any) -> Any:
+    """Return the sparse cross entropy among one or several losses or their names, or None."""
+    for loss in keras.tree.flatten(losses):
+        loss = keras.losses.get(loss)
+        is_sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        if is_sparse or loss is keras.losses.sparse_categorical_crossentropy:
+            return loss
+    return None
