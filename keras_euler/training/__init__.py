@@ -3,10 +3,10 @@
 
 from keras_euler.training.batches import fingerprint
 from keras_euler.training.devices import data_parallel, device_name, num_replicas, package_versions
-from keras_euler.training.epochs import RaiseDropped
 from keras_euler.training.fit import fit
 from keras_euler.training.interrupts import (
     Interruptible,
+    RaiseDropped,
     raise_pending_interrupt,
     terminate_as_interrupt,
 )

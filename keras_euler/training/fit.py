@@ -19,19 +19,16 @@ from keras_euler.training.batches import (
     fingerprint,
     validated_data,
 )
+from keras_euler.training.checkpoint import ResumableCallbacks, has_diverged, restore
 from keras_euler.training.devices import (
     check_one_process,
     device_name,
     num_replicas,
     package_versions,
 )
-from keras_euler.training.epochs import Checkpoint, RaiseDropped, SeededEpochs, has_diverged
 from keras_euler.training.interrupts import Interruptible
-from keras_euler.training.memory import CallbackNumbers, assign, state
-from keras_euler.training.position import stored_position
 from keras_euler.training.result import TrainingResult, write_result
-from keras_euler.training.run_folder import Memory, Row, RunFolder
-from keras_euler.training.steps import Callbacks, ResumedEpoch, StepCheckpoint
+from keras_euler.training.run_folder import Row, RunFolder, Saved
 
 
 def fit(
@@ -63,7 +60,7 @@ def fit(
     training resumes exactly, the test metrics do not.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the
-    data), `history.csv`, `checkpoint.npz` and within an epoch `step.npz`. At the end it gets
+    data), `history.csv` and `checkpoint.npz`. At the end it gets
     `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
     finished run is not trained again: its state is loaded into the model, and its result is
     returned.
@@ -81,8 +78,8 @@ def fit(
         settings: A JSON-serializable dataclass or dict that identifies the run, in addition to
             epochs, batch size, seed and backend. None takes the optimizer's configuration. A folder
             with a run of other settings is rejected with the difference.
-        callbacks: Keras callbacks. The numbers that callbacks such as EarlyStopping and
-            ReduceLROnPlateau remember survive a kill; the weights of `restore_best_weights` do not.
+        callbacks: Keras callbacks. What they remember survives a kill: numbers, strings, arrays,
+            and lists, tuples, sets and dicts of them. A warning names what does not.
         monitor: Column of the history that determines the best epoch, such as `"test_auc"`. A name
             that ends in `loss` or `error` is minimized, any other maximized. Default:
             `test_accuracy`, else `test_loss`, else `train_loss`.
@@ -154,61 +151,55 @@ def fit(
     run = RunFolder(folder)
     config = _config(model, batches, test, epochs, seed, settings)
     run.check(config)
-    finished = run.result()
-    if not finished:
+    if run.result() is None:
         with run.owned(config), Interruptible():
-            finished = run.result()  # another process may just have finished it
-            if not finished:
-                rows, memory = _restore(model, run, epochs)
-                position = stored_position(model, run, len(rows), batches)
-                resumed = bool(rows) or position is not None
-                if resumed and verbose:
-                    within = f", step {position.step} of {batches.num_batches}" if position else ""
-                    print(f"Resuming after epoch {len(rows)} of {epochs}{within}")
-                if (
-                    len(rows) < epochs
-                    and not has_diverged(rows)
-                    and not (memory or {}).get("stopped")
-                ):
-                    numbers = CallbackNumbers(callbacks, memory)
-                    checkpoint = Checkpoint(
-                        run, rows, numbers, after_epoch or (lambda rows: None), monitor
-                    )
-                    steps = StepCheckpoint(checkpoint, batches, checkpoint_steps, position)
-                    seeds, resumed_epoch = (
-                        SeededEpochs(batches, seed, position),
-                        ResumedEpoch(checkpoint, position),
-                    )
-                    ours = [seeds, steps, *callbacks, checkpoint, resumed_epoch, RaiseDropped()]
-                    parameters = {
-                        "verbose": verbose,
-                        "epochs": epochs,
-                        "steps": batches.num_batches,
-                        "model": model,
-                    }
+            if run.result() is None:  # another process may just have finished it
+                saved = run.load()
+                if saved:
+                    _restore(saved, model, batches)
+                    _say_where(saved, epochs, batches, verbose)
+                ours = ResumableCallbacks(
+                    callbacks,
+                    run,
+                    saved,
+                    batches,
+                    seed,
+                    checkpoint_steps,
+                    after_epoch,
+                    monitor,
+                    verbose=verbose,
+                    epochs=epochs,
+                    steps=batches.num_batches,
+                    model=model,
+                )
+                done = len(ours.rows)
+                is_over = done >= epochs or has_diverged(ours.rows)
+                if is_over or (saved and saved.state["stopped"]):
+                    _finalize(model)
+                else:
                     with warnings.catch_warnings():
-                        # Keras' words about an epoch that goes on in the middle and is shorter.
+                        # Keras' words about the rest of an epoch, which is shorter.
                         warnings.filterwarnings("ignore", "Your input ran out of data")
                         model.fit(
                             batches,
-                            # Keras would shuffle the batches again, by a global generator
+                            # Keras would shuffle the batches again, by a global generator.
                             shuffle=False,
                             validation_data=_test_batches(
                                 test, test_batch_size or batch_size or 256
                             ),
                             epochs=epochs,
-                            initial_epoch=len(rows),
+                            initial_epoch=done,
                             verbose=verbose,
-                            callbacks=Callbacks(ours, batches, **parameters),
+                            callbacks=ours,
                         )
-                else:
-                    _finalize(model)
-                return TrainingResult(
-                    run.path, rows, write_result(model, run, rows, monitor), resumed
-                )
-    rows, _ = _restore(model, run, epochs)
+                result = write_result(model, run, ours.rows, monitor)
+                return TrainingResult(run.path, ours.rows, result, saved is not None)
+    if verbose:
+        print(f"The run in {run.path} is finished. Its result is returned.")
+    saved, result = run.load(), run.result()
+    restore(saved, model)
     _finalize(model)
-    return TrainingResult(run.path, rows, finished, True)
+    return TrainingResult(run.path, saved.state["history"], result, True)
 
 
 def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:
@@ -298,16 +289,17 @@ def _finalize(model: keras.Model) -> None:
     model.optimizer.finalize_variable_values(model.trainable_weights)
 
 
-def _restore(model: keras.Model, run: RunFolder, epochs: int) -> tuple[list[Row], Memory]:
-    """Load the last checkpoint into the model; return its history and the state of the
-    callbacks."""
-    rows, arrays, memory = run.load_checkpoint()
-    if len(rows) > epochs:
-        raise ValueError(
-            f"The checkpoint {run.checkpoint} has {len(rows)} epochs of a run of {epochs}: it is "
-            f"another run's. "
-            "Restore the run's own, or delete it to start over."
-        )
-    if rows and arrays is not None:
-        assign(state(model), arrays, run.checkpoint)
-    return rows, memory
+def _restore(saved: Saved, model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
+    """Assign a checkpoint to the model. TensorFlow builds metrics in the first step."""
+    if saved.state["step"] and len(model.metrics_variables) != len(saved.metrics):
+        model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batches[0]))
+    restore(saved, model)
+
+
+def _say_where(
+    saved: Saved, epochs: int, batches: ShuffledBatches | ShuffledDataset, verbose: int | str
+) -> None:
+    if verbose:
+        step = saved.state["step"]
+        within = f", step {step} of {batches.num_batches}" if step else ""
+        print(f"Resuming after epoch {len(saved.state['history'])} of {epochs}{within}")

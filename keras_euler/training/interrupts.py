@@ -12,6 +12,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+
+from keras_euler._types import Config
+
 
 class Interruptible:
     """Context manager that records interrupts and ends with `KeyboardInterrupt`, even if a
@@ -97,3 +101,22 @@ def terminate_as_interrupt() -> Iterator[None]:
             signal.getsignal(signal.SIGINT) is not record_interrupt
         ):  # no Interruptible remains to raise it
             Interruptible.interrupted = False
+
+
+class RaiseDropped(keras.callbacks.Callback):
+    """Raise an interrupt that was dropped during a step at the next step.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x = np.ones((4, 1))
+    >>> with keras_euler.training.Interruptible():
+    ...     history = model.fit(x, x, verbose=0, callbacks=[RaiseDropped()])
+    """
+
+    def _raise(self, *_: object, logs: Config | None = None) -> None:
+        raise_pending_interrupt()
+
+    # Not at the end of a batch: that hook would make Keras wait for the device.
+    on_epoch_begin = on_train_batch_begin = on_test_batch_begin = on_epoch_end = _raise

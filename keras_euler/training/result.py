@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_euler._types import Config
-from keras_euler.training.epochs import has_diverged
+from keras_euler.training.checkpoint import has_diverged
 from keras_euler.training.run_folder import Row, RunFolder
 
 

@@ -7,7 +7,8 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,33 @@ from keras_euler._types import Array, Config, PathLike
 TEMPORARY = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # files of a killed writer
 LOCK = ".lock"
 Row = dict[str, Any]  # the measurements of an epoch
-Memory = dict[str, Any] | None  # the state of callbacks
-START_OVER = "Restore it, or delete the folder to start over"
-ADVICE = {
-    "config.json": START_OVER,
-    "result.json": "Delete it: the next call writes it from the checkpoint",
-}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint.
+
+    Attributes:
+        state: JSON-serializable dict: `history`, `step` (steps done in the epoch after it),
+            `seconds`, `stopped`, `generators`, `callbacks` and `loggers`.
+        variables: Values of the variables of model and optimizers.
+        metrics: Values of those of the metrics, within an epoch.
+        random: States of the backend's random generators.
+        of_callbacks: Arrays of the callbacks.
+    """
+
+    state: Config
+    variables: list[Array]
+    metrics: list[Array] = field(default_factory=list)
+    random: list[Array] = field(default_factory=list)
+    of_callbacks: list[Array] = field(default_factory=list)
+
+    def is_within(self, epoch: int) -> bool:
+        """Return whether the run goes on in the middle of this epoch."""
+        return bool(self.state["step"]) and len(self.state["history"]) == epoch
+
+
+ARRAYS = ("variables", "metrics", "random", "of_callbacks")
 
 
 class FolderInUse(OSError):
@@ -80,15 +102,14 @@ class RunFolder:
 
     >>> folder = RunFolder(pathlib.Path(tempfile.mkdtemp(), "run"))
     >>> with folder.owned({"settings": {"h": 0.1}, "data": {}, "versions": {}}):
-    ...     folder.save_checkpoint([{"epoch": 0, "train_loss": 1.5, "seconds": 2.0}], [np.zeros(2)])
-    >>> folder.history()
-    [{'epoch': 0, 'train_loss': 1.5, 'seconds': 2.0}]
+    ...     folder.write_json("result.json", {"diverged": False})
+    >>> folder.config()["settings"]
+    {'h': 0.1}
     """
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path).expanduser()
         self.checkpoint = self.path / "checkpoint.npz"
-        self.step_checkpoint = self.path / "step.npz"
 
     @contextlib.contextmanager
     def owned(self, config: Config) -> Iterator[None]:
@@ -102,8 +123,7 @@ class RunFolder:
             OSError: The folder is not writable.
         """
         self.check(config)  # before anything is written
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with locked(self.path):
             self.check(config)
             for leftover in self.path.glob(".*"):
                 if TEMPORARY.fullmatch(leftover.name):
@@ -115,32 +135,30 @@ class RunFolder:
     def check(self, config: Config) -> None:
         """Raise a ValueError unless the folder is empty or holds a run of this configuration; write
         nothing."""
-        file = self.path / "config.json"
-        if not file.exists():
+        stored, current = self.config(), json.loads(json.dumps(config))
+        if not stored:
             is_own = lambda path: path.name == LOCK or TEMPORARY.fullmatch(path.name)  # noqa: E731
             if self.path.exists() and (
                 not self.path.is_dir() or not all(map(is_own, self.path.iterdir()))
             ):
                 raise ValueError(
-                    f"{self.path} is not an empty folder and holds no config.json. Pass another "
-                    f"folder."
+                    f"{self.path} is not an empty folder and holds no config.json. "
+                    "Pass another folder."
                 )
             return
-        stored, current = self.config(), json.loads(json.dumps(config))
         difference = [
             f"{name}: {before.get(name)!r} stored, {after.get(name)!r} now"
-            for before, after in (
-                (stored.get(part, {}), current[part]) for part in ("settings", "data")
-            )
+            for before, after in ((stored[part], current[part]) for part in ("settings", "data"))
             for name in sorted({*before, *after})
-            if json.dumps(before.get(name))
-            != json.dumps(after.get(name))  # NaN is not equal to itself
+            if json.dumps(before.get(name)) != json.dumps(after.get(name))  # NaN differs from NaN
         ]
         if difference:
+            hint = "Pass another folder, or the old settings to resume that run."
+            if stored["settings"].get("epochs") != current["settings"].get("epochs"):
+                hint += " A run has a fixed number of epochs, on which its schedules depend."
             raise ValueError(
                 f"The folder {self.path} holds a run of another configuration "
-                f"({'; '.join(difference)}). "
-                "Pass another folder, or the old settings to resume that run."
+                f"({'; '.join(difference)}). {hint}"
             )
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
@@ -154,149 +172,88 @@ class RunFolder:
     def write_history(self, rows: list[Row]) -> None:
         """Write `history.csv`: one row per epoch, one column per measurement."""
         text = io.StringIO()
-        writer = csv.DictWriter(
-            text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
-        )
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         self.write("history.csv", lambda path: path.write_text(text.getvalue()))
 
-    def save_checkpoint(self, rows: list[Row], arrays: list[Array], memory: Memory = None) -> None:
-        """Write the state after an epoch: the history so far, all arrays of model and optimizer,
-        and the state of callbacks."""
-        self._save(self.checkpoint, arrays, {"history": rows, "memory": memory})
-        self.write_history(rows)
-        self.step_checkpoint.unlink(missing_ok=True)
+    def save(self, saved: Saved) -> None:
+        """Write the checkpoint."""
+        arrays = {f"{n}{i}": array for n in ARRAYS for i, array in enumerate(getattr(saved, n))}
+        state = np.array(json.dumps(saved.state))
+        self.write(self.checkpoint.name, lambda path: np.savez(path, state=state, **arrays))
 
-    def load_checkpoint(self) -> tuple[list[Row], list[Array] | None, Memory]:
-        """Return `(rows, arrays, memory)` of the last checkpoint, or `([], None, None)` without
-        one.
+    def load(self) -> Saved | None:
+        """Return the checkpoint, or None without one.
 
         Raises:
             ValueError: The file is damaged.
         """
-        loaded = _load(self.checkpoint, ("history", "memory"), "to start over")
-        if loaded is None:
-            return [], None, None
-        (rows, memory), arrays = loaded
-        if not _are_rows(rows) or not isinstance(memory, (dict, type(None))):
-            raise ValueError(
-                f"The checkpoint {self.checkpoint} cannot be read (its history is not that of a "
-                f"training). Delete it to start over."
-            )
-        return rows, arrays, memory
-
-    def save_step(self, memory: Memory, arrays: list[Array]) -> None:
-        """Write the state within an epoch, which counts until the epoch is saved."""
-        self._save(self.step_checkpoint, arrays, {"memory": memory})
-
-    def load_step(self) -> tuple[Memory, list[Array]] | None:
-        """Return `(memory, arrays)` of the last `save_step`, or None without one.
-
-        Raises:
-            ValueError: The file is damaged.
-        """
-        loaded = _load(self.step_checkpoint, ("memory",), "to go on after the last epoch")
-        return loaded and (loaded[0][0], loaded[1])
-
-    def _save(self, file: Path, arrays: list[Array], values: dict[str, Any]) -> None:
-        named: dict[str, Any] = {f"array{i}": array for i, array in enumerate(arrays)}
-        texts: dict[str, Any] = {
-            name: np.array(json.dumps(value)) for name, value in values.items()
-        }
-        self.write(file.name, lambda path: np.savez(path, **texts, **named))
+        return self._read(self.checkpoint.name, _load, "Delete it to start over")
 
     def history(self) -> list[Row]:
-        """Return the rows of the last checkpoint: one dict of measurements per epoch."""
-        return self.load_checkpoint()[0]
+        """Return the rows of the checkpoint: one dict of measurements per epoch."""
+        saved = self.load()
+        return saved.state["history"] if saved else []
 
     def config(self) -> Config:
         """Return the configuration of the run, or an empty dict without a run."""
-        config = _read_json(self.path / "config.json", ("settings", "data"))
-        for part in ("settings", "data"):
-            if config and not isinstance(config[part], dict):
-                raise ValueError(
-                    f"{self.path / 'config.json'} is damaged: {part!r} is not an object. "
-                    f"{START_OVER}."
-                )
-        return config
+        read = lambda file: {"data": {}, "settings": {}, **json.loads(file.read_text())}  # noqa: E731
+        return self._read("config.json", read, "Restore it, or delete the folder") or {}
 
     def result(self) -> Config | None:
         """Return the result of a finished run, or None; a result without its checkpoint does not
         count."""
         if not self.checkpoint.exists():
             return None
-        result = _read_json(self.path / "result.json", ("diverged", "epochs", "seconds"))
-        numbers = all(_is_number(result[name]) for name in ("epochs", "seconds") if result)
-        if result and not (isinstance(result["diverged"], bool) and numbers):
-            raise ValueError(
-                f"{self.path / 'result.json'} is damaged: its values are not those of a result. "
-                f"{ADVICE['result.json']}."
-            )
-        return result or None
+        read = lambda file: dict(json.loads(file.read_text()))  # noqa: E731
+        advice = "Delete it: the next call writes it from the checkpoint"
+        return self._read("result.json", read, advice)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _read(self, name: str, read: Callable[[Path], Any], advice: str) -> Any:
+        """Return what `read(file)` gives, or None if the file is missing."""
+        file = self.path / name
+        if not file.exists():
+            return None
         try:
-            from filelock import FileLock, Timeout
-        except ImportError as error:
-            raise ImportError(
-                'Training needs filelock. Install it: pip install "keras-euler[training]"'
-            ) from error
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise FolderInUse(
-                f"Another process is training in {self.path}. Wait for it, or pass another folder."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            return read(file)
+        except Exception as error:  # of many types where a file is damaged
+            raise ValueError(f"{file} cannot be read ({error}). {advice}.") from error
 
 
-def _load(file: Path, names: tuple[str, ...], purpose: str) -> tuple[list[Any], list[Array]] | None:
-    """Return the named JSON values and the arrays of a checkpoint, or None if the file is
-    missing."""
-    if not file.exists():
-        return None
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own a folder, which is created, in the context; the system frees it if the process dies.
+
+    Raises:
+        FolderInUse: Another process owns it.
+        ImportError: filelock is missing.
+    """
     try:
-        with open(file, "rb") as opened, np.load(opened) as saved:
-            values = [json.loads(str(saved[name])) for name in names]
-            return values, [saved[f"array{i}"] for i in range(len(saved.files) - len(names))]
-    except Exception as error:
-        raise ValueError(
-            f"The checkpoint {file} cannot be read ({error}). Delete it {purpose}."
+        from filelock import FileLock, Timeout
+    except ImportError as error:
+        raise ImportError(
+            'Training needs filelock. Install it: pip install "keras-euler[training]"'
         ) from error
-
-
-def _are_rows(rows: object) -> bool:
-    """Return whether this is a history: the epochs from 0 on, each with its loss and duration."""
-    numbers = ("epoch", "train_loss", "seconds")
-    return isinstance(rows, list) and all(
-        isinstance(row, dict)
-        and all(_is_number(row.get(name)) for name in numbers)
-        and row["epoch"] == i
-        for i, row in enumerate(rows)
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _read_json(file: Path, required: Iterable[str]) -> Config:
-    """Read a JSON object with the required keys; return an empty dict if the file is missing."""
-    if not file.exists():
-        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
     try:
-        value = json.loads(file.read_text())
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds {type(value).__name__}, not an object")
-        missing = [name for name in required if name not in value]
-        if missing:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}. {ADVICE[file.name]}.") from error
-    return value
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FolderInUse(
+            f"Another process is training in {folder}. Wait for it, or pass another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _load(file: Path) -> Saved:
+    with open(file, "rb") as opened, np.load(opened) as saved:
+        parts = {
+            name: [saved[f"{name}{i}"] for i in range(sum(key.startswith(name) for key in saved))]
+            for name in ARRAYS
+        }
+        return Saved(json.loads(str(saved["state"])), **parts)

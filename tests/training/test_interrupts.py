@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_euler.training import Interruptible
-from keras_euler.training.epochs import RaiseDropped
+from keras_euler.training import RaiseDropped
 
 
 @pytest.fixture(autouse=True)
