@@ -44,7 +44,7 @@ from keras_euler.models import (
     list_models,
     list_presets,
 )
-from keras_euler.optimizers import GradientRecorder, LearningRateMultiplier, depth_multipliers
+from keras_euler.optimizers import GradientRecorder, LearningRateMultiplier
 from keras_euler.surgery import block_features, eulerize, fold, residual_connections
 
 __all__ = [
@@ -67,7 +67,6 @@ __all__ = [
     "block_features",
     "corrupt_characters",
     "datasets",
-    "depth_multipliers",
     "eulerize",
     "fold",
     "list_models",

@@ -82,7 +82,6 @@ STUDIES = {
         "none",
         ("learning_rate", LEARNING_RATES),
         line=("depth", (20, 110)),
-        panel=("first_layer_rate", ("1", "sqrt(L)")),
         fixed={"h": "1/sqrt(L)"},
     ),
     ("drop-path", "cifar10"): Study(

@@ -22,6 +22,7 @@ class Recipe:
         quick: Dict of settings under `--quick`.
         load_data: Function of settings and data folder that returns `(x_train, y_train), (x_test,
             y_test)`.
+        network: Function of settings that returns the name and the arguments of the network.
         build_model: Function of settings that returns a model from raw inputs to logits.
         next_steps: Dict of data set -> what to do after a run, with `{folder}` for its folder.
     """
@@ -29,6 +30,7 @@ class Recipe:
     settings: type[Settings]
     quick: dict
     load_data: Callable
+    network: Callable
     build_model: Callable
     next_steps: dict
 
@@ -112,7 +114,7 @@ def compare(recipe, settings, execution):
     from keras_euler import plots
 
     results = {}
-    for each in (dataclasses.replace(settings, h=1.0, first_layer_rate="1"), settings):
+    for each in (dataclasses.replace(settings, h=1.0), settings):
         label = f"h = {shown(each.h)}"
         print(f"\n=== {label}")
         folder = execution.out and execution.out / label.replace(" = ", "").replace("/", "_")
@@ -250,10 +252,6 @@ def compile_model(model, settings, jit="auto", num_train=0):
     if decay:
         optimizer.exclude_from_weight_decay(
             [variable for variable in model.trainable_variables if len(variable.shape) < 2]
-        )
-    if settings.first_layer_rate != "1":
-        optimizer = keras_euler.LearningRateMultiplier(
-            optimizer, keras_euler.depth_multipliers(model)
         )
     if settings.log_gradients is not None:
         optimizer = keras_euler.GradientRecorder(optimizer)

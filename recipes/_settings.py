@@ -162,14 +162,6 @@ class Settings(Options):
     batch_size: int = setting(0, "examples per step", group=TRAINING, minimum=1)
     optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
     learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, above=0)
-    first_layer_rate: str = setting(
-        "1",
-        "factor of the learning rate in the first layer of each block; sqrt(L) is for --h "
-        "'1/sqrt(L)'",
-        group=TRAINING,
-        choices=("1", "sqrt(L)"),
-        newer=True,
-    )
     momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, minimum=0, maximum=1)
     nesterov: bool = setting(False, "Nesterov's momentum", group=TRAINING, newer=True)
     weight_decay: float = setting(
@@ -267,11 +259,6 @@ class Settings(Options):
                     f"`h` must be a finite number >= 0. Received: h={h!r}. Use h=1.0 for the "
                     f"ordinary ResNet."
                 )
-        if self.first_layer_rate != "1" and (self.h != "1/sqrt(L)" or self.trainable_h != "none"):
-            raise ValueError(
-                f"--first-layer-rate {self.first_layer_rate} needs --h '1/sqrt(L)', without "
-                f"--trainable-h."
-            )
         if self.warmup and (self.schedule != "cosine" or self.warmup >= self.epochs):
             raise ValueError(
                 f"--warmup needs --schedule cosine and fewer than --epochs {self.epochs}. "

@@ -55,6 +55,19 @@ def load_data(settings, data_dir=None):
     return train, test
 
 
+def network(settings):
+    """Return the name and the arguments of the network."""
+    from keras_euler import datasets
+
+    names = ("sequence_length", "embedding_dim", "head_pooling", "dense_units", "dropout")
+    return "EulerVDCNN", dict(
+        vocabulary_size=datasets.text.vocabulary_size(settings.alphabet),
+        data_format="channels_last",
+        **{name: getattr(settings, name) for name in names},
+        **settings.network_arguments(),
+    )
+
+
 def build_model(settings):
     """Build the model from ids or strings to logits, with the noise of `noise_mode` inside the
     compiled step."""
@@ -68,20 +81,12 @@ def build_model(settings):
         layers.append(
             keras_euler.RandomCharacters(settings.noise, settings.noise_mode, seed=settings.seed)
         )
-    names = ("sequence_length", "embedding_dim", "head_pooling", "dense_units", "dropout")
-    layers.append(
-        keras_euler.EulerVDCNN(
-            vocabulary_size=datasets.text.vocabulary_size(settings.alphabet),
-            data_format="channels_last",
-            **{name: getattr(settings, name) for name in names},
-            **settings.network_arguments(),
-        )
-    )
+    layers.append(keras_euler.EulerVDCNN(**network(settings)[1]))
     class_names = datasets.ag_news.CLASS_NAMES if settings.dataset == "ag_news" else None
     return keras_euler.CharacterClassifier(keras.Sequential(layers), settings.alphabet, class_names)
 
 
-RECIPE = Recipe(TextSettings, QUICK, load_data, build_model, NEXT)
+RECIPE = Recipe(TextSettings, QUICK, load_data, network, build_model, NEXT)
 
 if __name__ == "__main__":
     main(RECIPE, __doc__)

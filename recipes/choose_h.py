@@ -3,7 +3,7 @@
     python recipes/choose_h.py --quick  # under a minute on two CPU cores, no download
     # images; depth 20 in 10 s, 110 in 51 s, on one core
     python recipes/choose_h.py --depths 20 56 110 --data-dir DATA
-    python recipes/choose_h.py --dataset ag_news --depths 17 49 --sequence-length 256 --data-dir DATA
+    python recipes/choose_h.py --dataset ag_news --depths 17 49 --data-dir DATA
 
 Nothing is trained: `keras_euler.suggest_h` builds each network with the same initial weights and
 takes the gradients of one batch. The flags of cifar10.py and ag_news.py apply too: --data-dir,
@@ -49,7 +49,7 @@ def main(argv=None):
     parser = _cli.command(__doc__)
     family = family_of(parser, argv)
     recipe = RECIPES[family]
-    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset", "first_layer_rate"))
+    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset"))
     own, options, execution = _cli.parse(parser, [ChoiceOptions, Execution], argv, quick={})
     quick = (
         {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})}

@@ -57,6 +57,13 @@ def load_data(settings, data_dir=None):
     return train, test
 
 
+def network(settings):
+    """Return the name and the arguments of the network."""
+    shape = (settings.image_size, settings.image_size, 3)
+    shared = settings.network_arguments()
+    return "EulerResNet", dict(input_shape=shape, data_format="channels_last", **shared)
+
+
 def build_model(settings):
     """Build the model from raw pixels to logits, with augmentation, normalization and noise inside
     the compiled step."""
@@ -81,17 +88,14 @@ def build_model(settings):
         layers.append(
             keras_euler.AdditiveGaussianNoise(settings.noise, settings.noise_mode, **seeded)
         )
-    network = settings.network_arguments()
-    layers.append(
-        keras_euler.EulerResNet(input_shape=shape, data_format="channels_last", **network)
-    )
+    layers.append(keras_euler.EulerResNet(**network(settings)[1]))
     class_names = (
         keras_euler.datasets.cifar10.CLASS_NAMES if settings.dataset == "cifar10" else None
     )
     return keras_euler.ImageClassifier(layers, class_names)
 
 
-RECIPE = Recipe(ImageSettings, QUICK, load_data, build_model, NEXT)
+RECIPE = Recipe(ImageSettings, QUICK, load_data, network, build_model, NEXT)
 
 if __name__ == "__main__":
     main(RECIPE, __doc__)

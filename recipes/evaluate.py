@@ -2,9 +2,9 @@
 shifted test sets.
 
     python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA
-    python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --data-dir DATA --shifted CIFAR-10-C
-    python recipes/evaluate.py runs/FOLDER/model.keras --dataset cifar10 --data-dir DATA --pgd 1 2 4 8 --backend torch
-    python recipes/evaluate.py runs/FOLDER/model.keras --dataset ag_news --data-dir DATA --noise 0.1 0.2 0.4
+    python recipes/evaluate.py euler_resnet_20_cifar10 --dataset cifar10 --shifted CIFAR-10-C
+    python recipes/evaluate.py MODEL --dataset cifar10 --pgd 1 2 4 8 --backend torch
+    python recipes/evaluate.py MODEL --dataset ag_news --noise 0.1 0.2 0.4
 
 MODEL is a model.keras of cifar10.py or ag_news.py, or a preset (keras_euler.list_presets()). Noise
 is Gaussian on normalized pixels, or the fraction of characters that become random letters.

@@ -103,15 +103,7 @@ def parse(argv):
         "The flags of cifar10.py apply too, such as --depth, --norm, --data-dir and --backend.",
     )
     _cli.add_flags(parser, DynamicsOptions)
-    left_out = (
-        "h",
-        "seed",
-        "train_size",
-        "log_gradients",
-        "log_weights",
-        "log_per",
-        "first_layer_rate",
-    )
+    left_out = ("h", "seed", "train_size", "log_gradients", "log_weights", "log_per")
     _cli.add_flags(parser, ImageSettings, left_out)
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     given = vars(own)

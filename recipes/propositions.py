@@ -46,7 +46,7 @@ class PropositionOptions(Options):
 def main(argv=None):
     """Measure every network, print the tables, draw the figures."""
     parser = _cli.command(__doc__)
-    _cli.add_flags(parser, ImageSettings, ("h", "augmentation", "first_layer_rate"))
+    _cli.add_flags(parser, ImageSettings, ("h", "augmentation"))
     own, options, execution = _cli.parse(parser, [PropositionOptions, Execution], argv, quick={})
     quick = (
         {"depth": 20, **({"dataset": "synthetic"} if execution.data_dir is None else {})}
@@ -134,10 +134,8 @@ def networks(options, settings):
     def trained(file):
         def make(x):
             model = _predictors.load_model(file)
-            return next(
-                (layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet)),
-                model,
-            )
+            inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+            return inner[0] if inner else model
 
         return make
 

@@ -1,7 +1,7 @@
 """The networks of the package in a table, and a finished run as a preset of it.
 
     python recipes/zoo.py  # the README's table: sizes, and what was measured
-    python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_cifar10 --data "CIFAR-10 (JPEG q75)"
+    python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_mine --data "CIFAR-10"
 
 `--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into
 keras_euler/zoo, and what its config.json and result.json say (command, device, accuracy after the
@@ -88,23 +88,20 @@ def table():
 
     lines = [HEADER]
     for name, build in keras_euler.list_models().items():
-        lines.append(_row(name, build(), ""))
+        lines.append(_row(name, int(name.rpartition("_")[2]), build(), ""))
     for name, preset in keras_euler.list_presets().items():
-        lines.append(
-            _row(name, getattr(keras_euler, preset.network)(**preset.arguments), preset.accuracy)
-        )
+        model = getattr(keras_euler, preset.network)(**preset.arguments)
+        lines.append(_row(name, preset.arguments["depth"], model, preset.accuracy))
     return "\n".join(lines)
 
 
-def _row(name, model, accuracy):
+def _row(name, depth, model, accuracy):
     import keras_euler
 
     blocks = sum(isinstance(layer, keras_euler.EulerResidual) for layer in model.layers)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     millions = keras_euler.analysis.multiply_adds(model) / 1e6
-    return (
-        f"| `{name}` | {model.depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
-    )
+    return f"| `{name}` | {depth} | {blocks} | {parameters:,} | {millions:,.0f} M | {accuracy} |"
 
 
 def add(folders, name, data, zoo, limits=None):
@@ -136,17 +133,16 @@ def add(folders, name, data, zoo, limits=None):
     if name in entries:
         raise ValueError(f"--name: {name} is in {presets} already. Delete its entry to replace it.")
     family = "cifar10" if "augmentation" in settings else "ag_news"
-    kinds = (keras_euler.EulerResNet, keras_euler.EulerVDCNN)
-    layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers()
-    network = next(layer for layer in layers if isinstance(layer, kinds))
+    layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers(include_self=False)
+    network = next(layer for layer in layers if layer.name.startswith("euler_"))
     zoo.mkdir(exist_ok=True)
     file = zoo / f"{name}.weights.h5"
     training.write_atomically(file, lambda path: _save_small(network, path))
     accuracies = [found["last_test_accuracy"] for _, found in runs]
     dataset = getattr(keras_euler.datasets, family)
     entry = {
-        "network": type(network).__name__,
-        "arguments": _arguments(network),
+        "network": "EulerResNet" if family == "cifar10" else "EulerVDCNN",
+        "arguments": _arguments(family, settings, len(dataset.CLASS_NAMES)),
         "description": f"Trained on {data}, {result['epochs']} "
         f"epoch{'s' * (result['epochs'] > 1)}.",
         "limits": limits or LIMITS[settings["dataset"]],
@@ -197,22 +193,28 @@ def _save_small(network, path):
         )
 
 
-def _arguments(network):
-    """Those that the weights depend on and that are no defaults; depth, h and the number of classes
-    always."""
-    from keras_euler.models.weights import OVERRIDABLE_ARGUMENTS
+def _arguments(family, settings, num_classes):
+    """Return the arguments of the network of a run that are no defaults; depth, h and the number of
+    classes always."""
+    import keras_euler
+    from keras_euler.models.presets import OVERRIDABLE_ARGUMENTS
 
-    defaults = {
-        name: value.default for name, value in inspect.signature(type(network)).parameters.items()
+    recipe = RECIPES[family]
+    names = {field.name for field in dataclasses.fields(recipe.settings)}
+    values = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+        if name in names
     }
-    config = {
-        name: value
-        for name, value in network.serialized_arguments().items()
-        if name not in OVERRIDABLE_ARGUMENTS
-    }
+    network, arguments = recipe.network(recipe.settings(**values))
+    parameters = inspect.signature(getattr(keras_euler, network)).parameters
+    arguments = {**arguments, "num_classes": num_classes}
     always = ("depth", "h", "num_classes")
     return {
-        name: value for name, value in config.items() if name in always or value != defaults[name]
+        name: value
+        for name, value in arguments.items()
+        if name in always
+        or (name not in OVERRIDABLE_ARGUMENTS and value != parameters[name].default)
     }
 
 

@@ -9,7 +9,6 @@ from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks._calls import Calls, StepFunction
 from keras_euler.callbacks._layers import MOMENTS, Layers, Selection
-from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 from keras_euler.callbacks._rows import Rows
 
 PERIODS = ("iteration", "epoch")
@@ -52,7 +51,6 @@ class NormLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: Config | None = None) -> None:
         self._start: int | None = None
         self._is_open = False
-        warn_of_earlier_reporters(self, self.totals)
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         if self._start is None:  # not in on_train_begin, where other callbacks restore checkpoints

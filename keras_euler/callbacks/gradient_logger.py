@@ -8,6 +8,7 @@ from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._extremes import Extremes
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger
+from keras_euler.callbacks._rows import without_numbers
 from keras_euler.optimizers import GradientRecorder
 
 
@@ -31,7 +32,7 @@ class GradientLogger(NormLogger):
 
     The logs of each epoch get `gradient_norm` and `gradient_norm_max`, the mean and maximum of the
     total. The progress bar and History show them. CSVLogger, TensorBoard and other callbacks see
-    them only if they come after this one in the list; a warning names those that precede it.
+    them only if they come after this one in the list.
 
     Training from the start creates the file or replaces an earlier log; it rejects any other file.
     Training that resumes from a checkpoint cuts off the rows after the checkpoint and appends, so
@@ -172,9 +173,9 @@ class GradientLogger(NormLogger):
         }
 
     def restore_epoch(self, saved: Config) -> None:
-        if (
-            saved.get("columns") == self.columns()
-        ):  # else this logger is new, and knows the rest of the epoch
+        columns = without_numbers(str(saved.get("columns")))
+        # Else this logger is new, and knows the rest of the epoch.
+        if columns == without_numbers(str(self.columns())):
             self._count, self._sum, self._maximum = (
                 saved["count"],
                 np.array(saved["sum"]),

@@ -6,7 +6,6 @@ import keras
 
 from keras_euler._checks import check_integer, check_number
 from keras_euler._types import Config
-from keras_euler.callbacks._log_order import warn_of_earlier_reporters
 
 
 class MultiStepDecay(keras.callbacks.Callback):
@@ -17,7 +16,8 @@ class MultiStepDecay(keras.callbacks.Callback):
     epochs 0 to 39, a tenth of it in 40 to 59, then a hundredth. The rate depends only on the epoch,
     so that it is right after resuming from any checkpoint.
 
-    The logs of each epoch get `learning_rate`.
+    The logs of each epoch get `learning_rate`. CSVLogger and other callbacks that report logs see
+    it if they come after this one in the list.
 
     Args:
         milestones: Increasing epoch numbers, integers >= 0.
@@ -87,10 +87,6 @@ class MultiStepDecay(keras.callbacks.Callback):
             self.base = None
             self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
-
-    def on_train_begin(self, logs: Config | None = None) -> None:
-        # TensorBoard asks the optimizer for the rate.
-        warn_of_earlier_reporters(self, ["learning_rate"], informed=keras.callbacks.TensorBoard)
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         if self._has_trained and self._base is not None:

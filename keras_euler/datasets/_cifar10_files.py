@@ -1,10 +1,10 @@
-"""Read the six official files of CIFAR-10, from a folder or an archive, as pickles or binary."""
+"""Read the six official files of CIFAR-10, from a folder or an archive."""
 
 import io
 import pathlib
 import pickle
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,73 +15,36 @@ from keras_euler.datasets._tfds import decoding
 
 _ROWS = 10_000  # in each of the six official files
 _PIXELS = 3 * 32 * 32
-_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
-# folder -> its six files, the test file last
-OFFICIAL = {
-    "cifar-10-batches-py": (*_TRAIN, "test_batch"),
-    "cifar-10-batches-bin": (*(f"{name}.bin" for name in _TRAIN), "test_batch.bin"),
-}
-ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz")
+FOLDER, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
+FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 
 
-def read_batches(folder: Path, names: Sequence[str]) -> Splits:
-    missing = [name for name in names if not (folder / name).is_file()]
+def read_batches(folder: Path) -> Splits:
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(
-            f"{folder} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}."
-        )
-    return _join(
-        {name: _parse(name, folder / name, (folder / name).read_bytes()) for name in names}, names
-    )
+        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}. {_EXPECTED}")
+    return _join({name: _parse(folder / name, (folder / name).read_bytes()) for name in FILES})
 
 
 def read_tar(path: Path) -> Splits:
     batches = {}
     # In the order of the archive: going back in a gzip stream would decompress it again.
-    for member, content in _tar_members(path):
-        name = pathlib.PurePosixPath(member).name
-        batches[name] = _parse(name, f"{path}:{member}", content)
-    for names in OFFICIAL.values():
-        if batches.keys() & set(names):
-            missing = [name for name in names if name not in batches]
-            if missing:
-                raise ValueError(
-                    f"{path} lacks {', '.join(missing)}. Expected six files: {', '.join(names)}."
-                )
-            return _join(batches, names)
-    raise ValueError(
-        f"{path} does not hold CIFAR-10. Expected the official archive, {' or '.join(ARCHIVES)}."
-    )
-
-
-def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    wanted = {name for names in OFFICIAL.values() for name in names}
     with decoding(path, "a gzipped tar archive"), tarfile.open(path, "r:gz") as archive:
         for member in archive:
-            stream = archive.extractfile(member) if member.isfile() else None
-            if stream and pathlib.PurePosixPath(member.name).name in wanted:
-                yield member.name, stream.read()
+            name = pathlib.PurePosixPath(member.name).name
+            stream = archive.extractfile(member) if member.isfile() and name in FILES else None
+            if stream:
+                batches[name] = _parse(f"{path}:{member.name}", stream.read())
+    missing = [name for name in FILES if name not in batches]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}. {_EXPECTED}")
+    return _join(batches)
 
 
-def _parse(name: str, file: PathLike, content: bytes) -> tuple[Array, Array]:
-    planes, labels = (_parse_bin if name.endswith(".bin") else _parse_py)(file, content)
-    # Every image is stored as three planes, red, green and blue, each row by row.
-    return planes.reshape(_ROWS, 3, 32, 32), checked_labels(file, labels, _ROWS)
+_EXPECTED = f"Expected six files: {', '.join(FILES)}."
 
 
-def _parse_bin(file: PathLike, content: bytes) -> tuple[Array, Array]:
-    row = 1 + _PIXELS
-    if len(content) != _ROWS * row:
-        raise ValueError(
-            f"{file} is truncated or is not a CIFAR-10 file. Expected {_ROWS * row:,} bytes "
-            f"({_ROWS:,} rows of {row:,}). "
-            f"Received {len(content):,} bytes."
-        )
-    rows = np.frombuffer(content, "uint8").reshape(_ROWS, row)
-    return rows[:, 1:], rows[:, 0]
-
-
-def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
+def _parse(file: PathLike, content: bytes) -> tuple[Array, Array]:
     with decoding(file, "a pickle of a CIFAR-10 batch"):
         # The official files were written by Python 2: their strings are bytes.
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
@@ -100,7 +63,8 @@ def _parse_py(file: PathLike, content: bytes) -> tuple[Array, Any]:
         raise ValueError(
             f"{file}: data must be uint8 ({_ROWS}, {_PIXELS}). Received: {describe(data)}."
         )
-    return data, labels
+    # Every image is stored as three planes, red, green and blue, each row by row.
+    return data.reshape(_ROWS, 3, 32, 32), checked_labels(file, labels, _ROWS)
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -124,8 +88,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         return allowed[module, name]
 
 
-def _join(batches: Mapping[str, tuple[Array, Array]], names: Sequence[str]) -> Splits:
-    *train, test = (batches[name] for name in names)
+def _join(batches: Mapping[str, tuple[Array, Array]]) -> Splits:
+    *train, test = (batches[name] for name in FILES)
     x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
     channels_last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in (x_train, test[0])]
     return (channels_last[0], y_train), (channels_last[1], test[1])

@@ -11,8 +11,9 @@ from keras_euler._checks import check_integer
 from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets import _tfds
 from keras_euler.datasets._cifar10_files import (
-    ARCHIVES,
-    OFFICIAL,
+    ARCHIVE,
+    FILES,
+    FOLDER,
     checked_labels,
     describe,
     read_batches,
@@ -49,10 +50,8 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         data_dir: String or path. One of
             - a prepared TensorFlow Datasets folder: the root, the folder `cifar10` or the version's
               folder (never downloads; needs the extra `keras_euler[datasets]`);
-            - the folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or a folder that holds one
-              of them;
-            - `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or a folder that holds one of
-              them; nothing is unpacked to disk;
+            - the folder `cifar-10-batches-py`, or a folder that holds it;
+            - `cifar-10-python.tar.gz`, or a folder that holds it; nothing is unpacked to disk;
             - an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, of any
               number of images.
 
@@ -141,22 +140,18 @@ def _read_folder(path: Path) -> Splits:
     prepared = _tfds.find_folder(path, "cifar10")
     if prepared:
         return _read_tfds_folder(prepared)
-    for inner, names in OFFICIAL.items():
-        for folder in (path, path / inner):
-            if any((folder / name).is_file() for name in names):
-                return read_batches(folder, names)
-    for name in ARCHIVES:
-        if (path / name).is_file():
-            return read_tar(path / name)
+    for folder in (path, path / FOLDER):
+        if any((folder / name).is_file() for name in FILES):
+            return read_batches(folder)
+    if (path / ARCHIVE).is_file():
+        return read_tar(path / ARCHIVE)
     raise unknown_layout_error(path, "CIFAR-10", _supported_layouts())
 
 
 def _supported_layouts() -> str:
-    folders, archives = (", ".join(names) for names in (OFFICIAL, ARCHIVES))
     return (
-        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), one of the "
-        "folders "
-        f"{folders}, one of the archives {archives}, or an .npz file with {', '.join(_NPZ_NAMES)}."
+        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), the folder "
+        f"{FOLDER}, the archive {ARCHIVE}, or an .npz file with {', '.join(_NPZ_NAMES)}."
     )
 
 

@@ -9,9 +9,14 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import as_array
 from keras_euler._types import Array, Config, Texts
-from keras_euler.datasets.text import check_ids, encode_characters, vocabulary_size
-from keras_euler.models.classes import Classes, check_class_names, most_probable
-from keras_euler.models.validation import validates_inputs
+from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
+from keras_euler.models.validation import (
+    Classes,
+    check_class_names,
+    last_activation,
+    most_probable,
+    validates_inputs,
+)
 
 
 @validates_inputs
@@ -114,19 +119,11 @@ class CharacterClassifier(keras.Model):
             List of n pairs: the name of the class, or its number without `class_names`, and the
             probability from 0 to 1.
         """
-        if isinstance(texts, (str, bytes)) or not hasattr(texts, "__len__"):
-            raise TypeError(
-                f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put "
-                f"one text in a list."
-            )
-        if isinstance(texts, (list, tuple)) and texts and isinstance(texts[0], (list, tuple)):
-            raise TypeError(
-                f"`texts` must be a list or an array of strings. Received: {texts[0]!r} at "
-                f"position 0."
-            )
-        if not len(texts):
+        texts = check_texts(texts)
+        if not texts:
             return []
-        return most_probable(self.predict(texts, **{"verbose": 0, **kwargs}), self.class_names)
+        outputs = self.predict(texts, **{"verbose": 0, **kwargs})
+        return most_probable(outputs, self.class_names, last_activation(self.network))
 
     def prepare_inputs(self, x: Any) -> Array:
         """Encode strings as ids; check ids."""

@@ -8,8 +8,14 @@ import keras
 import numpy as np
 
 from keras_euler._types import Array, ArrayLike, Config, PathLike
-from keras_euler.models.classes import Classes, check_class_names, most_probable
-from keras_euler.models.validation import check_numbers, validates_inputs
+from keras_euler.models.validation import (
+    Classes,
+    check_class_names,
+    check_numbers,
+    last_activation,
+    most_probable,
+    validates_inputs,
+)
 
 
 @validates_inputs
@@ -99,25 +105,26 @@ class ImageClassifier(keras.Sequential):
         shape = self.input_shape[1:]
         if isinstance(images, (str, os.PathLike)):
             images = [images]
-        if (
-            isinstance(images, (list, tuple))
-            and images
-            and all(isinstance(image, (str, os.PathLike)) for image in images)
-        ):
-            images = np.stack([read_image(image, shape) for image in images])
+        if isinstance(images, (list, tuple)):
+            if not images:
+                return []
+            if all(isinstance(image, (str, os.PathLike)) for image in images):
+                images = np.stack([read_image(image, shape) for image in images])
         images = check_numbers(images)
         if images.dtype.kind == "f":
             images = np.rint(check_pixels(images, must_be_whole=False))
+        given = images.shape
         images = images[None] if images.ndim == len(shape) else images
-        found = images.shape[1:]
-        if len(shape) != len(found) or any(
-            wanted not in (None, size) for wanted, size in zip(shape, found, strict=True)
-        ):
+        fits = images.ndim == len(shape) + 1 and all(
+            size in (None, found) for size, found in zip(shape, images.shape[1:], strict=True)
+        )
+        if not fits:
             raise ValueError(
-                f"Images must have the shape {shape}. Received: {found}. Only files may have any "
-                f"size."
+                f"Images must have the shape {shape}, or (n, {str(shape)[1:]}. Received: an array "
+                f"of the shape {given}. Only files may have any size."
             )
-        return most_probable(self.predict(images, **{"verbose": 0, **kwargs}), self.class_names)
+        outputs = self.predict(images, **{"verbose": 0, **kwargs})
+        return most_probable(outputs, self.class_names, last_activation(self))
 
     def get_config(self) -> Config:
         return {**super().get_config(), "class_names": self.class_names}
@@ -152,28 +159,34 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
             channels last.
         ImportError: Pillow is missing.
     """
-    modes = {1: "grayscale", 3: "rgb", 4: "rgba"}
+    modes = {1: "L", 3: "RGB", 4: "RGBA"}
     if len(shape) != 3 or shape[-1] not in modes:
         raise ValueError(
             f"Files need a model of images (height, width, channels). Received: a model of "
             f"{tuple(shape)}."
         )
+    name = os.fspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f"The image {os.fspath(path)!r} does not exist. Pass the path of a file, or an array "
-            f"of pixels."
+            f"The image {name!r} does not exist. Pass the path of a file, or an array of pixels."
         )
-    size = None if None in shape[:2] else tuple(shape[:2])
     try:
-        image = keras.utils.load_img(
-            path, modes[shape[-1]], size, "bicubic", keep_aspect_ratio=size is not None
-        )
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError("Image files need Pillow. Install it: pip install pillow") from error
-    except (OSError, ValueError) as error:
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I"):  # 16 bits: 65535 = 257 * 255
+            image = Image.fromarray(np.rint(np.asarray(image) / 257).astype("uint8"))
+        image = image.convert(modes[shape[-1]])
+        if None not in shape[:2]:
+            image = ImageOps.fit(image, (shape[1], shape[0]), Image.Resampling.BICUBIC)
+    except Exception as error:  # Pillow raises errors of many types
         reason = "its format is unknown" if "cannot identify" in str(error) else error
-        raise ValueError(f"{os.fspath(path)!r} cannot be read as an image: {reason}.") from error
-    return keras.utils.img_to_array(image, "channels_last", "uint8")
+        raise ValueError(f"{name!r} cannot be read as an image: {reason}.") from error
+    array = np.asarray(image)
+    return array[:, :, None] if array.ndim == 2 else array
 
 
 def check_pixels(x: Any, must_be_whole: bool = True) -> Array:

@@ -3,15 +3,17 @@ class."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
 from keras_euler._checks import as_array, as_numbers, check_labels, is_array_like
 from keras_euler._types import Array
 
 METHODS = ("fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch")
+Classes = list[tuple[str, float]] | list[tuple[int, float]]
 ModelClass = TypeVar("ModelClass", bound=type[keras.Model])
 
 
@@ -110,3 +112,73 @@ def sparse_loss(losses: Any) -> Any:
         if is_sparse or loss is keras.losses.sparse_categorical_crossentropy:
             return loss
     return None
+
+
+def check_class_names(
+    class_names: Sequence[str] | None, num_classes: int
+) -> tuple[str, ...] | None:
+    """Return the names as a tuple, or raise unless they are None or as many different strings as
+    there are classes."""
+    if class_names is None:
+        return None
+    names = () if isinstance(class_names, str) else tuple(class_names)
+    if len(names) != num_classes or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"`class_names` must name the {num_classes} classes. Received: "
+            f"class_names={class_names!r}."
+        )
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise ValueError(
+            f"`class_names` must be different. Received: {repeated[0]!r} more than once."
+        )
+    return names
+
+
+def most_probable(
+    outputs: Array, class_names: Sequence[str] | None, activation: Any = keras.activations.linear
+) -> Classes:
+    """Return the most probable class of each example, by name or number, and its probability.
+
+    Args:
+        outputs: Array `(n, num_classes)`: probabilities if `activation` is softmax or sigmoid, else
+            logits.
+        class_names: One name per class, or None.
+        activation: The last activation of the network.
+
+    Raises:
+        ValueError: There are fewer than two classes, or an output is not finite.
+
+    Example:
+
+    >>> most_probable(np.array([[0.0, 0.0, np.log(2)]]), ["cat", "dog", "bird"])
+    [('bird', 0.5)]
+    """
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise ValueError(
+            f"`classify` needs a network of at least two classes. Received: an output "
+            f"{outputs.shape[1:]} per example."
+        )
+    if not np.isfinite(outputs).all():
+        row = int(np.argwhere(~np.isfinite(outputs))[0][0])
+        raise ValueError(
+            f"The network's outputs must be finite. Received: {outputs[row].tolist()} for example "
+            f"{row}. Its weights or this input are not."
+        )
+    outputs = outputs.astype("float64")
+    if activation not in (keras.activations.softmax, keras.activations.sigmoid):
+        exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        outputs = exponentials / exponentials.sum(axis=1, keepdims=True)
+    pairs = [(int(row.argmax()), round(float(row.max()), 4)) for row in outputs]
+    return pairs if class_names is None else [(class_names[i], p) for i, p in pairs]
+
+
+def last_activation(model: keras.Model) -> Any:
+    """Return the activation of the last layer of a model, or of the last model in it; linear if it
+    has none."""
+    layer = model.layers[-1]
+    if isinstance(layer, keras.Model):
+        return last_activation(layer)
+    if isinstance(layer, keras.layers.Softmax):
+        return keras.activations.softmax
+    return getattr(layer, "activation", keras.activations.linear)

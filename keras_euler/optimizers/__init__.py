@@ -2,9 +2,6 @@
 rates."""
 
 from keras_euler.optimizers.gradient_recorder import GradientRecorder
-from keras_euler.optimizers.learning_rate_multiplier import (
-    LearningRateMultiplier,
-    depth_multipliers,
-)
+from keras_euler.optimizers.learning_rate_multiplier import LearningRateMultiplier
 
-__all__ = ["GradientRecorder", "LearningRateMultiplier", "depth_multipliers"]
+__all__ = ["GradientRecorder", "LearningRateMultiplier"]

@@ -1,5 +1,7 @@
 """An optimizer that records the norms of the gradients it applies."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
@@ -40,7 +42,7 @@ class GradientRecorder(OuterOptimizer):
             times that with `moments`. A saved recorder loads only into the same `capacity` and
             `moments`.
         moments: Whether to record mean, standard deviation and share of zeros of each gradient too.
-        name: Name of the optimizer.
+        name, paths: As for `OuterOptimizer`.
 
     Raises:
         TypeError: `inner_optimizer` is not an optimizer, or `capacity` is not an integer.
@@ -66,8 +68,9 @@ class GradientRecorder(OuterOptimizer):
         capacity: int = 100,
         moments: bool = False,
         name: str | None = None,
+        paths: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(inner_optimizer, name)
+        super().__init__(inner_optimizer, name, paths)
         if isinstance(self.inner_optimizer, GradientRecorder):
             raise ValueError(
                 "`inner_optimizer` must be the optimizer that trains. Received: another "
@@ -123,7 +126,7 @@ class GradientRecorder(OuterOptimizer):
     @property
     def paths(self) -> list[str]:
         """Names of the columns of the norms: the paths of the variables and `"total"`."""
-        return [variable.path for variable in self._trainable_variables] + [TOTAL]
+        return [*self._paths, TOTAL]
 
     @property
     def recorded_variables(self) -> list[keras.Variable]:
@@ -200,6 +203,4 @@ class GradientRecorder(OuterOptimizer):
         }
 
     def get_config(self) -> Config:
-        # Runs that are older than the argument are identified by a configuration without it.
-        moments = {"moments": True} if self.moments else {}
-        return {**super().get_config(), "capacity": self.capacity, **moments}
+        return {**super().get_config(), "capacity": self.capacity, "moments": self.moments}

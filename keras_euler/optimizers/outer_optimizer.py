@@ -1,6 +1,6 @@
 """The part that optimizers around another one have in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import keras
@@ -17,6 +17,9 @@ class OuterOptimizer(keras.optimizers.Optimizer):
     Args:
         inner_optimizer: The Keras optimizer that trains, or its name.
         name: Name of the optimizer.
+        paths: Names of the variables. Default: their paths when the optimizer is built. A saved
+            optimizer keeps them, because Keras drops the name of a model from paths when a file is
+            loaded.
 
     Raises:
         TypeError: `inner_optimizer` is not an optimizer.
@@ -24,7 +27,10 @@ class OuterOptimizer(keras.optimizers.Optimizer):
     """
 
     def __init__(
-        self, inner_optimizer: keras.optimizers.Optimizer | str, name: str | None = None
+        self,
+        inner_optimizer: keras.optimizers.Optimizer | str,
+        name: str | None = None,
+        paths: Sequence[str] | None = None,
     ) -> None:
         inner_optimizer = keras.optimizers.get(inner_optimizer)
         if inner_optimizer is None:
@@ -41,9 +47,12 @@ class OuterOptimizer(keras.optimizers.Optimizer):
             )
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
+        self._paths = tuple(paths or ())
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the variables of the inner optimizer."""
+        if len(self._paths) != len(variables):
+            self._paths = tuple(variable.path for variable in variables)
         self.inner_optimizer.build(variables)
         super().build(variables)
 
@@ -119,6 +128,7 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         return {
             "inner_optimizer": keras.optimizers.serialize(self.inner_optimizer),
             "name": self.name,
+            "paths": list(self._paths) or None,
         }
 
     @classmethod

@@ -280,7 +280,8 @@ def _without_names(config: Any) -> Any:
     """Return a configuration without names, which Keras numbers anew for each model."""
     if not isinstance(config, dict):
         return config
-    return {key: _without_names(value) for key, value in config.items() if key != "name"}
+    names = ("name", "paths")
+    return {key: _without_names(value) for key, value in config.items() if key not in names}
 
 
 def _finalize(model: keras.Model) -> None:

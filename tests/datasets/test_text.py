@@ -36,8 +36,8 @@ DIGIT = 27  # the id of "0": no letter, so each draw upon it changes it
 def naive(texts, length, symbols):
     """Encode one character after the other, with texts lower-cased as a whole."""
     ids = np.zeros((len(texts), length), "int32")
-    for row, string in enumerate(texts):
-        for place, character in enumerate(string.lower()[:length]):
+    for row, one in enumerate(texts):
+        for place, character in enumerate(one.lower()[:length]):
             ids[row, place] = (
                 symbols.index(character) + 1 if character in symbols else len(symbols) + 1
             )

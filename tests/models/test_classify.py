@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import keras_euler
-from keras_euler.models.classes import most_probable
+from keras_euler.models.validation import most_probable
 
 NAMES = ("red", "green", "blue")
 

@@ -12,8 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler.training import Interruptible
-from keras_euler.training import RaiseDropped
+from keras_euler.training import Interruptible, RaiseDropped
 
 
 @pytest.fixture(autouse=True)
