@@ -231,6 +231,15 @@ def residual_block(
     is norm - relu - conv twice and I is the identity (He et al. 2016b). `step` has the arguments of
     the block that its layers do not depend on, such as `h`.
     """
+    check_choice("shortcut", shortcut, SHORTCUTS)
+    check_choice("preactivation", preactivation, (True, False))
+    check_choice("zero_gamma", zero_gamma, (True, False))
+    if zero_gamma and (make.norm is None or preactivation):
+        raise ValueError(
+            "`zero_gamma` needs a norm at the end of the branch. "
+            f"Received: zero_gamma=True, norm={make.norm!r}, preactivation={preactivation!r}. "
+            "Use h=0 with trainable_h='scalar' for a branch that starts at zero."
+        )
     gamma = "zeros" if zero_gamma else "ones"
     conv1 = make.convolution(channels, filters, 3, strides, name="conv1")
     conv2 = make.convolution(filters, filters, 3, name="conv2")

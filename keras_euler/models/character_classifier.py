@@ -8,13 +8,14 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import as_array
-from keras_euler._types import Array, Config, Texts
+from keras_euler._types import Array, Config, Tensor, Texts
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.models.validation import (
     Classes,
     check_class_names,
     last_activation,
     most_probable,
+    prepared_inputs,
     validates_inputs,
 )
 
@@ -107,6 +108,9 @@ class CharacterClassifier(keras.Model):
         self.network = network
         self.alphabet = alphabet
         self.class_names = class_names
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        return super().__call__(prepared_inputs(self, inputs), *args, **kwargs)
 
     def classify(self, texts: Texts, **kwargs: Any) -> Classes:
         """Return the most probable class of each text and its probability.

@@ -66,8 +66,7 @@ def EulerVDCNN(
     network.
 
     `keras_euler.CharacterClassifier` encodes strings for it, by
-    `datasets.text.encode_characters`. A call, `fit`, `evaluate` and `predict` check arrays of
-    ids: a compiled step would take a wrong id for NaN or for another id.
+    `datasets.text.encode_characters`. `fit`, `evaluate` and `predict` check arrays of ids: a compiled step would take a wrong id for NaN or for another id.
 
     Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`,
     `stage1_block1/conv1/kernel`, `dense1`.
@@ -128,7 +127,7 @@ def EulerVDCNN(
     >>> model = EulerVDCNN(depth=9, h=0.1, sequence_length=64, dense_units=32)
     >>> model.input_shape, model.output_shape
     ((None, 64), (None, 4))
-    >>> model(np.full((1, 64), 70))
+    >>> model.predict(np.full((1, 64), 70))
     Traceback (most recent call last):
         ...
     ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. ...
@@ -137,8 +136,8 @@ def EulerVDCNN(
     blocks = _blocks_per_stage(depth)
     hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
     sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
-    check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
-    check_integer("embedding_dim", embedding_dim, 1)
+    vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
+    embedding_dim = check_integer("embedding_dim", embedding_dim, 1)
     check_choice("include_top", include_top, (True, False))
     check_choice("pooling", pooling, (*POOLINGS, None))
     if include_top and pooling:

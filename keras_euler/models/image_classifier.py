@@ -7,13 +7,14 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike, Config, PathLike
+from keras_euler._types import Array, ArrayLike, Config, PathLike, Tensor
 from keras_euler.models.validation import (
     Classes,
     check_class_names,
     check_numbers,
     last_activation,
     most_probable,
+    prepared_inputs,
     validates_inputs,
 )
 
@@ -75,6 +76,9 @@ class ImageClassifier(keras.Sequential):
         self.class_names = (
             None if class_names is None else check_class_names(class_names, self.output_shape[-1])
         )
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        return super().__call__(prepared_inputs(self, inputs), *args, **kwargs)
 
     def classify(self, images: PathLike | Sequence[PathLike] | ArrayLike, **kwargs: Any) -> Classes:
         """Return the most probable class of each image and its probability.

@@ -40,6 +40,8 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
             arguments["x"] = prepared_inputs(model, arguments["x"])
         if "y" in arguments:
             arguments["y"] = checked_labels(model, arguments["y"])
+        if is_array(weights := arguments.get("sample_weight")):
+            arguments["sample_weight"] = as_array("sample_weight", weights)
         if isinstance(data := arguments.get("validation_data"), (tuple, list)):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             x, y = prepared_inputs(model, x), checked_labels(model, y)

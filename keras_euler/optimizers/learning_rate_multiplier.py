@@ -82,7 +82,7 @@ class LearningRateMultiplier(OuterOptimizer):
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Find the multiplier of each variable."""
-        super().build(variables)
+        self._name(variables)
         for pattern in self.multipliers:
             if not any(_matches(path, pattern) for path in self._paths):
                 shown = ", ".join(self._paths[:3]) + (", ..." if len(self._paths) > 3 else "")
@@ -96,6 +96,7 @@ class LearningRateMultiplier(OuterOptimizer):
         ]
         keys = map(self._var_key, variables)
         self._multiplier_of = dict(zip(keys, factors, strict=True))
+        super().build(variables)
 
     def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
         """Apply the gradients with the inner optimizer, which updates variables of equal

@@ -51,10 +51,14 @@ class OuterOptimizer(keras.optimizers.Optimizer):
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the variables of the inner optimizer."""
-        if len(self._paths) != len(variables):
-            self._paths = tuple(variable.path for variable in variables)
+        self._name(variables)
         self.inner_optimizer.build(variables)
         super().build(variables)
+
+    def _name(self, variables: list[keras.Variable]) -> None:
+        """Name the variables by their paths, unless a saved optimizer has their names."""
+        if len(self._paths) != len(variables):
+            self._paths = tuple(variable.path for variable in variables)
 
     def apply(
         self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 import keras_euler
-from keras_euler.models.validation import most_probable
+from keras_euler.models.image_classifier import read_image
+from keras_euler.models.validation import last_activation, most_probable
 
 NAMES = ("red", "green", "blue")
 
@@ -54,9 +55,7 @@ def test_middle_of_an_image_is_classified(model, tmp_path):
     assert name == "blue" and probability == pytest.approx(
         EXPECTED[1], abs=0.01
     )  # Pillow looks a little beyond the crop
-    assert keras_euler.models.image_classifier.read_image(
-        tmp_path / "wide.png", (None, None, 3)
-    ).shape == (10, 30, 3)
+    assert read_image(tmp_path / "wide.png", (None, None, 3)).shape == (10, 30, 3)
 
 
 @pytest.mark.parametrize(
@@ -88,11 +87,65 @@ def test_floats_are_rounded(model):
     assert model.classify(pixels + noise) == model.classify(pixels) == [EXPECTED]
 
 
-def test_probabilities_stay():
+def test_the_last_activation_tells_probabilities_from_logits():
+    """Logits may look like probabilities; an example has one answer, alone or beside others."""
     outputs = np.array([[0.25, 0.75], [1.0, 0.0]], "float32")
-    assert most_probable(outputs, None) == [(1, 0.75), (0, 1.0)]
+    for activation in (keras.activations.softmax, keras.activations.sigmoid):
+        assert most_probable(outputs, None, activation) == [(1, 0.75), (0, 1.0)]
+    softmax = [(1, round(1 / (1 + np.exp(-0.5)), 4)), (0, round(1 / (1 + np.exp(-1)), 4))]
+    assert most_probable(outputs, None) == softmax
+    assert most_probable(outputs[:1], None) == softmax[:1]
     assert most_probable(np.log(outputs[:1]), ["a", "b"]) == [("b", 0.75)]
     assert most_probable(np.array([[1000.0, -1000.0]]), None) == [(0, 1.0)]
+    for number in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"outputs must be finite. .* for example 1"):
+            most_probable(np.array([[0.0, 0.0], [0.0, number]]), None)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ([], None),
+        ([keras.layers.Softmax()], keras.activations.softmax),
+        ([keras.layers.Activation("sigmoid")], keras.activations.sigmoid),
+        ([keras.layers.Dense(3, activation="softmax")], keras.activations.softmax),
+    ],
+)
+def test_last_activation_is_found_within_a_model(head, expected):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), *head])
+    outer = keras.Sequential([keras.Input((4,)), network])
+    assert last_activation(outer) is (expected or keras.activations.linear)
+
+
+def test_files_of_16_bits_and_rotated_ones_are_read(tmp_path):
+    levels = np.linspace(0, 65535, 64).astype("uint16").reshape(8, 8)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    for channels in (1, 3):
+        found = read_image(tmp_path / "deep.png", (8, 8, channels))
+        expected = np.repeat(np.rint(levels / 257)[:, :, None], channels, axis=2)
+        np.testing.assert_array_equal(found, expected)
+    upright = np.zeros((8, 8, 3), "uint8")
+    upright[:4] = 255
+    rotated = Image.fromarray(np.rot90(upright).copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees to the right
+    rotated.save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png", (8, 8, 3)), upright)
+
+
+def test_broken_and_huge_files_are_one_sentence_that_names_them(tmp_path):
+    Image.fromarray(photo(40, 60)).save(tmp_path / "whole.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "whole.png").read_bytes()[:80])
+    Image.new("1", (20000, 10000)).save(tmp_path / "huge.png")
+    for name in ("torn.png", "huge.png"):
+        with pytest.raises(ValueError, match=f"{name}' cannot be read as an image"):
+            read_image(tmp_path / name, (8, 8, 3))
+
+
+def test_no_images_have_no_classes_and_gray_values_are_named(model):
+    assert model.classify([]) == []
+    with pytest.raises(ValueError, match=r"Received: an array of the shape \(8, 8\)"):
+        model.classify(np.zeros((8, 8), "uint8"))
 
 
 def test_preset_names_its_classes():
@@ -119,7 +172,7 @@ def test_wrong_images_are_named(model, tmp_path):
             model.classify(path)
     with pytest.raises(
         ValueError,
-        match=r"Images must have the shape \(8, 8, 3\). Received: \(40, 60, 3\). Only files",
+        match=r"Images must have the shape \(8, 8, 3\), or .* array of the shape \(40, 60, 3\)",
     ):
         model.classify(photo())
     with pytest.raises(

