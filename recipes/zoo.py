@@ -133,8 +133,9 @@ def add(folders, name, data, zoo, limits=None):
     if name in entries:
         raise ValueError(f"--name: {name} is in {presets} already. Delete its entry to replace it.")
     family = "cifar10" if "augmentation" in settings else "ag_news"
-    layers = keras.models.load_model(folders[0] / "model.keras")._flatten_layers(include_self=False)
-    network = next(layer for layer in layers if layer.name.startswith("euler_"))
+    network = keras.models.load_model(folders[0] / "model.keras")
+    while not network.name.startswith("euler_"):
+        network = next(layer for layer in network.layers if isinstance(layer, keras.Model))
     zoo.mkdir(exist_ok=True)
     file = zoo / f"{name}.weights.h5"
     training.write_atomically(file, lambda path: _save_small(network, path))

@@ -11,6 +11,8 @@ from keras_euler._backend.dtypes import float64_array, wide_dtype
 from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
 from keras_euler._backend.keras_private import (
     all_layers,
+    averages_of,
+    batches_seen,
     group_updates,
     inner_layers,
     mask_of,
@@ -40,6 +42,8 @@ from keras_euler._backend.tensors import (
 __all__ = [
     "Direct",
     "all_layers",
+    "averages_of",
+    "batches_seen",
     "call_chain",
     "call_layer",
     "convolution",

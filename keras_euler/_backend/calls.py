@@ -11,7 +11,7 @@ import threading
 
 import keras
 
-from keras_euler._backend.keras_private import is_plain_call, run_graph
+from keras_euler._backend.keras_private import is_plain_call, run_graph, takes_training
 from keras_euler._backend.kernels import match_layouts
 
 
@@ -66,7 +66,7 @@ def call_layer(layer, *args, training=None, **kwargs):
         outputs = direct(layer, args[0], training)
         if outputs is not None:
             return outputs
-    if training is not None and getattr(layer, "_call_has_training_arg", False):
+    if training is not None and takes_training(layer):
         kwargs["training"] = training
     _local.direct = None  # what Keras does around a layer holds within it too
     try:

@@ -8,10 +8,18 @@ import keras
 import torch
 
 from keras_euler._backend.calls import call_layer, update_moving
-from keras_euler._backend.keras_private import autocast_dtype, policy_of
+from keras_euler._backend.keras_private import (
+    KERNEL,
+    MASK,
+    TRAINABLE,
+    autocast_dtype,
+    policy_of,
+    takes_training,
+    value_of,
+)
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
-MASK, NO_DTYPE = "_keras_mask", 0
+NO_DTYPE = 0
 RELU, LINEAR = keras.activations.relu, keras.activations.linear
 
 
@@ -39,24 +47,26 @@ def convolve(call, layer, x, training):
     values = layer.__dict__
     if not values["_is_fast"] or values["lora_enabled"]:
         return None
-    kernel, strides, zeros = call.tensor_of(values["_kernel"]), values["strides"], values["_zeros"]
+    kernel, strides, zeros = call.tensor_of(values[KERNEL]), values["strides"], values["_zeros"]
     if kernel.ndim == 3:
         kernel, strides, zeros = kernel[None], (1, *strides), (0, *zeros)
     bias = call.tensor_of(values["bias"]) if values["use_bias"] else None
-    y = torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, zeros)
     activation = values["activation"]
-    return y if activation is LINEAR else relu(y) if activation is RELU else None
+    if activation not in (LINEAR, RELU, None):
+        return None
+    y = torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, zeros)
+    return relu(y) if activation is RELU else y
 
 
 def normalize(call, layer, x, training):
     values = layer.__dict__
-    uses_batch = bool(training and values["_trainable"])
+    uses_batch = bool(training and values[TRAINABLE])
     size = x.numel() // x.shape[1]
     if not values["_is_plain"] or values["axis"] != -1 or (uses_batch and size < 2):
         return None
     dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-    gamma, beta = values["gamma"]._value, values["beta"]._value
-    mean, variance = values["moving_mean"]._value, values["moving_variance"]._value
+    gamma, beta = value_of(values["gamma"]), value_of(values["beta"])
+    mean, variance = value_of(values["moving_mean"]), value_of(values["moving_variance"])
     if gamma.dtype is not dtype:
         gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
     if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
@@ -107,7 +117,7 @@ class DirectCall:
             y = OF_IMAGES[kind](self, layer, to_images(x), training)
             if y is not None:
                 return from_images(y, x.ndim)
-        return layer.call(x, training=training) if layer._call_has_training_arg else layer.call(x)
+        return layer.call(x, training=training) if takes_training(layer) else layer.call(x)
 
     def kind(self, cls):
         """Return what stands for a class in `OF_IMAGES`; None for a class of other packages."""
@@ -163,17 +173,18 @@ class DirectCall:
 
     def tensor_of(self, variable):
         """Return the tensor of a variable, cast as Keras does."""
-        return variable._value if self.scope is None else variable.value
+        return value_of(variable) if self.scope is None else variable.value
 
     def update_moving(self, variable, new, momentum, factor):
         """Assign `momentum * variable + (1 - momentum) * factor * new` to a moving statistic: at
         the end, for the statistics of all layers together."""
-        if new.dtype is not variable._value.dtype:
+        old = value_of(variable)
+        if new.dtype is not old.dtype:
             update_moving(variable, new * factor, momentum)
             return
         if id(variable) in self.updates:  # a layer that is called several times
             self.update_statistics()
-        self.updates[id(variable)] = variable._value, new, momentum, factor
+        self.updates[id(variable)] = old, new, momentum, factor
 
     def update_statistics(self):
         """Update the moving statistics."""

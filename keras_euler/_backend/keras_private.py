@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import operator
 
 import keras
 
@@ -89,6 +90,28 @@ except ImportError:
         return False
 
 
+# Attributes of a layer of torch and of a variable, read at each call of a layer. `kernel` and
+# `value`, the public ones, take several times as long.
+KERNEL, TRAINABLE, MASK = "_kernel", "_trainable", "_keras_mask"
+value_of = operator.attrgetter("_value")
+
+
+def takes_training(layer):
+    """Return whether the `call` of a layer or operation has an argument `training`."""
+    return getattr(layer, "_call_has_training_arg", False)
+
+
+def batches_seen(optimizer):
+    """Return the variable that counts the batches of an optimizer, also where gradients accumulate;
+    the public `iterations` counts updates."""
+    return optimizer._iterations
+
+
+def averages_of(optimizer):
+    """Return the averages of the weights, which `keras.callbacks.SwapEMAWeights` looks for."""
+    return optimizer._model_variables_moving_average
+
+
 def policy_of(layer):
     """Return the dtype policy of a layer of torch; None if calling it does more than its `call`."""
     values = layer.__dict__
@@ -109,7 +132,7 @@ def policy_of(layer):
 def run_graph(model, inputs, call):
     """Run the graph of a functional model with `call(operation, *args, **kwargs)` for each call.
 
-    It is Keras' own `_run_through_graph`, and forgets each tensor after its last use.
+    It does what Keras' own functional models do, and forgets each tensor after its last use.
     """
     by_depth = model._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_euler._backend import norm_reader
+from keras_euler._backend import batches_seen, norm_reader
 from keras_euler._checks import check_choice
 from keras_euler._types import Config, PathLike, Tensor
 from keras_euler.callbacks._calls import StepFunction
@@ -78,9 +78,7 @@ class WeightLogger(NormLogger):
                 "WeightLogger needs an optimizer, whose updates it counts. Received: "
                 "optimizer=None. Pass one to `compile`."
             )
-        self._iterations = innermost(
-            optimizer
-        )._iterations  # counts batches, also where gradients accumulate
+        self._iterations = batches_seen(innermost(optimizer))
         return int(ops.convert_to_numpy(self._iterations))
 
     def logs_moments(self) -> bool:

@@ -27,7 +27,7 @@ class EulerResNetBackbone(EulerBackbone):
         name, trainable, dtype: As for every Keras model.
         **kwargs: The other arguments of `EulerResNet` except those of its top: `widths`, `norm`,
             `shortcut`, `preactivation`, `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`,
-            `kernel_initializer`, `data_format`, `dtype` and `replaced_layers`.
+            `kernel_initializer` and `data_format`.
 
     Input shape: `(batch, height, width, channels)`. Output shape: `(batch, height / 4, width / 4,
     widths[-1])`.

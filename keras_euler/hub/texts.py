@@ -7,13 +7,13 @@ import keras_hub
 import numpy as np
 
 from keras_euler import _backend
-from keras_euler._checks import check_choice, check_integer
+from keras_euler._checks import check_integer
 from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
-from keras_euler.models.euler_vdcnn import HEAD_POOLINGS, head
+from keras_euler.models.euler_vdcnn import head
 from keras_euler.models.validation import validates_inputs
 
 register = keras.saving.register_keras_serializable(package="keras_euler")
@@ -30,7 +30,7 @@ class EulerVDCNNBackbone(EulerBackbone):
         **kwargs: The other arguments of `EulerVDCNN` except those of its top: `sequence_length`,
             `vocabulary_size`, `embedding_dim`, `widths`, `norm`, `shortcut`, `preactivation`,
             `trainable_h`, `zero_gamma`, `scheme`, `skip`, `drop_path`, `kernel_initializer`,
-            `data_format`, `dtype` and `replaced_layers`.
+            and `data_format`.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, sequence_length /
     8, widths[-1])`.
@@ -185,9 +185,9 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
                     f"Received: one of {provided[0]} ids below {provided[1]}."
                 )
         settings = dict(
-            num_classes=check_integer("num_classes", num_classes, 1),
-            head_pooling=check_choice("head_pooling", head_pooling, HEAD_POOLINGS),
-            dense_units=check_integer("dense_units", dense_units, 1),
+            num_classes=num_classes,
+            head_pooling=head_pooling,
+            dense_units=dense_units,
             dropout=dropout,
         )
         # === Layers ===
@@ -200,9 +200,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         # === Functional Model ===
         inputs = backbone.input
         x = backbone(inputs)
-        for layer in head(
-            make, positions, width, {**settings, "classifier_activation": activation}
-        ):
+        for layer in head(make, positions, width, **settings, classifier_activation=activation):
             x = layer(x)
         super().__init__(inputs=inputs, outputs=x, **kwargs)
 

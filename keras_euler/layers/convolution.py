@@ -31,8 +31,9 @@ class _WithoutCopies(Mixin):
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None
         outputs = _backend.convolution(inputs, kernel, bias, self.strides, self._zeros)
-        is_relu = self.activation is keras.activations.relu
-        return _backend.relu(outputs) if is_relu else self.activation(outputs)
+        if self.activation is keras.activations.relu:
+            return _backend.relu(outputs)
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")

@@ -27,9 +27,9 @@ class CharacterClassifier(keras.Model):
 
     `datasets.text.encode_characters` turns strings into ids, in NumPy, before the compiled
     step. The model therefore works on every backend and is saved with its network as a `.keras`
-    file. It takes lists, columns of a table, generators, `PyDataset`s, `DataLoader`s and
-    `tf.data.Dataset`s of strings or of ids. (Keras' `TextVectorization` needs TensorFlow on all
-    backends and numbers the characters differently.)
+    file. It takes lists, columns of a table and other sequences of strings, or arrays of ids; data
+    sets and generators must give ids. (Keras' `TextVectorization` needs TensorFlow on all backends
+    and numbers the characters differently.)
 
     Args:
         network: A built Keras model from ids `(batch, length)` to `(batch, num_classes)`, such as

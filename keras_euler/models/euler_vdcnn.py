@@ -66,7 +66,8 @@ def EulerVDCNN(
     network.
 
     `keras_euler.CharacterClassifier` encodes strings for it, by
-    `datasets.text.encode_characters`. `fit`, `evaluate` and `predict` check arrays of ids: a compiled step would take a wrong id for NaN or for another id.
+    `datasets.text.encode_characters`. `fit`, `evaluate` and `predict` check arrays of
+    ids: a compiled step would take a wrong id for NaN or for another id.
 
     Layers and variables have stable names: `embedding`, `stem_conv`, `stage2_block5`,
     `stage1_block1/conv1/kernel`, `dense1`.

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import keras
 
+from keras_euler._backend import averages_of
 from keras_euler._types import Config, Tensor
 
 
@@ -123,7 +124,7 @@ class OuterOptimizer(keras.optimizers.Optimizer):
     def _model_variables_moving_average(
         self,
     ) -> list[keras.Variable]:  # for keras.callbacks.SwapEMAWeights
-        return self.inner_optimizer._model_variables_moving_average
+        return averages_of(self.inner_optimizer)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)

@@ -1,4 +1,4 @@
-"""The data of a run, in an order that the callback `SeededEpochs` sets."""
+"""The data of a run, in an order that the callbacks set."""
 
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -50,10 +50,7 @@ def test_checkpoint_becomes_a_model_that_computes_the_same(
     np.testing.assert_array_equal(
         model.predict(x, verbose=0), expected(arrays).predict(x, verbose=0)
     )
-    assert (
-        capsys.readouterr().out
-        == f"wrote {output}: EulerResNet, depth 14, 173,434 numbers, h = 1.0\n"
-    )
+    assert capsys.readouterr().out == f"wrote {output}: euler_resnet_14, 173,434 numbers, h = 1.0\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, output.name])
 
 
@@ -100,7 +97,7 @@ def test_texts(tmp_path, rng):
     flags += ["8", "16", "24", "32"]
     convert.main([str(tmp_path / "texts.pt"), *flags, "-o", str(tmp_path / "texts.keras")])
     model = keras.models.load_model(tmp_path / "texts.keras")
-    assert isinstance(model, keras_euler.EulerVDCNN) and model.h == 0.1
+    assert model.name == "euler_vdcnn_9" and model.get_layer("stage1_block1").h == 0.1
 
 
 def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):

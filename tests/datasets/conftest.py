@@ -77,10 +77,9 @@ class Official:
             "data_batch_4",
             "data_batch_5",
             "test_batch",
-        ),
-        "bin": (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"),
+        )
     }
-    folders: typing.ClassVar = {"py": "cifar-10-batches-py", "bin": "cifar-10-batches-bin"}
+    folders: typing.ClassVar = {"py": "cifar-10-batches-py"}
 
     def __init__(self, root):
         self.root = root
@@ -90,11 +89,8 @@ class Official:
             (folder / "readme.html").write_text("not data")
             for file, name in enumerate(names):
                 data, labels = self.batch(file)
-                if kind == "bin":
-                    np.c_[labels.astype("uint8"), data].tofile(folder / name)
-                else:
-                    content = {"batch_label": name, "labels": labels.tolist(), "data": data}
-                    (folder / name).write_bytes(python2_pickle(content))
+                content = {"batch_label": name, "labels": labels.tolist(), "data": data}
+                (folder / name).write_bytes(python2_pickle(content))
 
     def folder(self, kind):
         return self.root / self.folders[kind]

@@ -9,12 +9,7 @@ import pytest
 from keras_euler.datasets import cifar10
 from tests.small_sets import small
 
-OFFICIAL = (
-    "cifar-10-batches-py",
-    "cifar-10-batches-bin",
-    "cifar-10-python.tar.gz",
-    "cifar-10-binary.tar.gz",
-)
+OFFICIAL = ("cifar-10-batches-py", "cifar-10-python.tar.gz")
 
 
 def test_class_names_are_the_ten_of_cifar10():

@@ -112,7 +112,6 @@ def test_any_container_is_trained_and_evaluated(make, classifier, text_classifie
 
 
 def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
-    tf = pytest.importorskip("tensorflow")
     for task, x, num_classes in ((classifier, images(rng), 5), (text_classifier, TEXTS, 4)):
         for y in (
             [0, 1, 2, 99],
@@ -124,14 +123,9 @@ def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
                 match=rf"^Labels must be whole numbers in 0..{num_classes - 1}. Received: ",
             ):
                 task.fit(x, y, verbose=0)
-        with pytest.raises(ValueError, match=r"^Labels must be whole numbers"):
-            task.evaluate(
-                tf.data.Dataset.from_tensor_slices((x, [0, 1, 2, -1])).batch(2), verbose=0
-            )
 
 
 def test_images_are_not_scaled_twice(classifier, rng):
-    tf = pytest.importorskip("tensorflow")
     x = images(rng) / 255
     for enter in (
         classifier.predict,
@@ -143,10 +137,6 @@ def test_images_are_not_scaled_twice(classifier, rng):
             match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64",
         ):
             enter(x)
-    with pytest.raises(
-        ValueError, match=r"^Images must be raw pixels, numbers from 0 to 255. Received: float64"
-    ):
-        classifier.predict(tf.data.Dataset.from_tensor_slices(x).batch(2), verbose=0)
     whole = hub.EulerResNetImageClassifier(classifier.backbone, 5)
     assert whole.predict(x, verbose=0).shape == (4, 5)  # no preprocessor scales them
 
@@ -212,59 +202,12 @@ def test_config_gives_the_backbone_back():
     )
     settings |= dict(scheme="heun", skip=0.5, drop_path=0.25)
     backbone = hub.EulerResNetBackbone(14, h="1/L", image_shape=(16, 16, 1), name="own", **settings)
-    again = hub.EulerResNetBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
-    assert (
-        again.get_config() == backbone.get_config() and again.name == "own" and not again.trainable
-    )
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(backbone)["config"]))
+    again = hub.EulerResNetBackbone.from_config(config)
+    one, other = (json.dumps(each.get_config(), default=str) for each in (again, backbone))
+    assert one == other
+    assert again.name == "own" and not again.trainable
     assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
-
-
-def test_preset_and_file_keep_what_was_changed_on_the_backbones_layers(text_classifier, tmp_path):
-    backbone = text_classifier.backbone
-    backbone.trainable = False
-    block = backbone.get_layer("stage2_block1")
-    block.branch[0].trainable = True
-    block.activation = keras.activations.tanh
-    backbone.get_layer("embedding").enable_lora(2)
-    expected = text_classifier.predict(TEXTS, verbose=0)
-    trained = [weight.path for weight in text_classifier.trainable_weights]
-    text_classifier.save_to_preset(str(tmp_path / "preset"))
-    text_classifier.save(tmp_path / "model.keras")
-    for again in (
-        keras_hub.models.TextClassifier.from_preset(str(tmp_path / "preset")),
-        keras.models.load_model(tmp_path / "model.keras"),
-    ):
-        np.testing.assert_array_equal(again.predict(TEXTS, verbose=0), expected)
-        assert [weight.path for weight in again.trainable_weights] == trained
-        assert (
-            again.backbone.get_config()["replaced_layers"].keys()
-            == backbone.get_config()["replaced_layers"].keys()
-        )
-
-
-def test_preset_of_another_version_is_refused(classifier, tmp_path):
-    classifier.save_to_preset(str(tmp_path))
-    for file in ("config.json", "task.json"):
-        text = (tmp_path / file).read_text()
-        (tmp_path / file).write_text(text.replace('"preactivation"', '"postactivation"'))
-    message = (
-        f"EulerResNetBackbone of keras_euler {keras_euler.__version__} has no "
-        f"postactivation.*another version"
-    )
-    for kind in (keras_hub.models.ImageClassifier, keras_hub.models.Backbone):
-        with pytest.raises(ValueError, match=message):
-            kind.from_preset(str(tmp_path))
-
-
-def test_task_of_another_version_is_refused(text_classifier, tmp_path):
-    text_classifier.save_to_preset(str(tmp_path))
-    task = json.loads((tmp_path / "task.json").read_text())
-    task["config"]["future"] = 1
-    (tmp_path / "task.json").write_text(json.dumps(task))
-    with pytest.raises(
-        ValueError, match="EulerVDCNNTextClassifier of keras_euler .* has no future"
-    ):
-        keras_hub.models.TextClassifier.from_preset(str(tmp_path))
 
 
 def test_arguments_of_the_backbone_and_unknown_ones(rng):
