@@ -6,6 +6,7 @@ import graphlib
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,13 @@ LEVELS = (
 LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
 # What Keras has under these names may change without notice: `_backend/keras_private.py` is the
 # place to mend.
-PRIVATE_OF_KERAS = ("keras.src", "_jax_state", "_flatten_layers", "_keras_history", "_keras_mask")
-MAX_LINES = 300
+PRIVATE_OF_KERAS = re.compile(
+    r"keras\.src|(_jax_state|_flatten_layers|_keras_history|_keras_mask|_nodes_by_depth|"
+    r"_standardize_inputs|_remat_mode|_call_has_training_arg|_backend_update_step|"
+    r"(?<!def )_model_variables_moving_average|_forward_(pre_)?hooks|_backward_(pre_)?hooks)\b|"
+    r"(?<!self)(?<!cls)\._(value|kernel|dtype_policy|trainable|iterations)\b"
+)
+MAX_LINES = {"keras_euler": 350, "recipes": 500, "tests": 500}
 FILES = sorted(PACKAGE.rglob("*.py"))
 IN_FOLDERS = [path for path in FILES if path.parent != PACKAGE]
 SUBPACKAGES = [module.name for module in pkgutil.iter_modules([str(PACKAGE)]) if module.ispkg]
@@ -107,12 +113,11 @@ def test_recipes_use_public_names_of_the_package(path):
 
 def test_private_names_of_keras_stand_in_one_file():
     found = {
-        relative(path): [name for name in PRIVATE_OF_KERAS if name in path.read_text()]
+        relative(path): [found[0] for found in PRIVATE_OF_KERAS.finditer(path.read_text())]
         for path in FILES
+        if path.name != "keras_private.py"
     }
-    assert {path for path, names in found.items() if names} == {
-        "keras_euler/_backend/keras_private.py"
-    }
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 @pytest.mark.parametrize("folder", ["keras_euler", "recipes", "tests"])
@@ -120,7 +125,7 @@ def test_no_file_is_long(folder):
     lengths = {
         relative(path): len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")
     }
-    assert {path: length for path, length in lengths.items() if length > MAX_LINES} == {}
+    assert {path: length for path, length in lengths.items() if length > MAX_LINES[folder]} == {}
 
 
 def public_members(module):

@@ -123,7 +123,7 @@ class DirectCall:
         """Return what stands for a class in `OF_IMAGES`; None for a class of other packages."""
         if cls not in self.kinds:
             kind = vars(cls).get("direct")
-            is_of_keras = cls.__module__.startswith("keras.src.layers")
+            is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
             self.kinds[cls] = kind or (cls if is_of_keras else None)
         return self.kinds[cls]
 

@@ -23,16 +23,8 @@ from keras_euler.layers import EulerResidual
 NON_EXPANSIVE = tuple(
     keras.activations.get(name)
     for name in (
-        "linear",
-        "relu",
-        "relu6",
-        "leaky_relu",
-        "elu",
-        "tanh",
-        "hard_tanh",
-        "sigmoid",
-        "softplus",
-        "softsign",
+        *("linear", "relu", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid"),
+        *("softplus", "softsign"),
     )
 )
 

@@ -184,7 +184,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
                     f"backbone takes. "
                     f"Received: one of {provided[0]} ids below {provided[1]}."
                 )
-        settings = dict(
+        settings: Config = dict(
             num_classes=num_classes,
             head_pooling=head_pooling,
             dense_units=dense_units,

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_euler._checks import check_choice, check_integer, check_rate
-from keras_euler._types import Activation, DType, Initializer, LayerOrLayers, StepFactor
+from keras_euler._types import Activation, Config, DType, Initializer, LayerOrLayers, StepFactor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 from keras_euler.models.step_factor import step_factors
 
@@ -186,7 +186,7 @@ def residual_stages(
         for number in range(1, blocks + 1):
             stride = strides if stage > 1 and number == 1 else 1
             name = f"stage{stage}_block{number}"
-            steps = {"h": next(next_h), "drop_path": next(next_rate)}
+            steps: Config = {"h": next(next_h), "drop_path": next(next_rate)}
             layers.append(
                 residual_block(make, channels, filters, stride, name=name, **steps, **block)
             )

@@ -163,7 +163,7 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
             channels last.
         ImportError: Pillow is missing.
     """
-    modes = {1: "L", 3: "RGB", 4: "RGBA"}
+    modes: dict[int | None, str] = {1: "L", 3: "RGB", 4: "RGBA"}
     if len(shape) != 3 or shape[-1] not in modes:
         raise ValueError(
             f"Files need a model of images (height, width, channels). Received: a model of "
@@ -178,14 +178,15 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError("Image files need Pillow. Install it: pip install pillow") from error
+    height, width, channels = shape
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
         if image.mode.startswith("I"):  # 16 bits: 65535 = 257 * 255
             image = Image.fromarray(np.rint(np.asarray(image) / 257).astype("uint8"))
-        image = image.convert(modes[shape[-1]])
-        if None not in shape[:2]:
-            image = ImageOps.fit(image, (shape[1], shape[0]), Image.Resampling.BICUBIC)
+        image = image.convert(modes[channels])
+        if height and width:
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow raises errors of many types
         reason = "its format is unknown" if "cannot identify" in str(error) else error
         raise ValueError(f"{name!r} cannot be read as an image: {reason}.") from error

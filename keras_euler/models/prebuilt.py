@@ -8,7 +8,7 @@ from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, EulerVDCNN
 from keras_euler.models.presets import matching
 
-DEPTHS = {
+DEPTHS: dict[str, tuple[Callable[..., EulerModel], tuple[int, ...]]] = {
     "euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)),
     "euler_vdcnn": (EulerVDCNN, tuple(BLOCKS)),
 }
@@ -33,7 +33,7 @@ def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerModel]]:
     >>> list_models()["euler_resnet_20"](h=0.1).output_shape
     (None, 10)
     """
-    builders = {
+    builders: dict[str, Callable[..., EulerModel]] = {
         f"{family}_{depth}": functools.partial(network, depth)
         for family, (network, depths) in DEPTHS.items()
         for depth in depths

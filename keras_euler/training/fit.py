@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -196,10 +196,10 @@ def fit(
                 return TrainingResult(run.path, ours.rows, result, saved is not None)
     if verbose:
         print(f"The run in {run.path} is finished. Its result is returned.")
-    saved, result = run.load(), run.result()
-    restore(saved, model)
+    finished = cast(Saved, run.load())
+    restore(finished, model)
     _finalize(model)
-    return TrainingResult(run.path, saved.state["history"], result, True)
+    return TrainingResult(run.path, finished.state["history"], cast(Config, run.result()), True)
 
 
 def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:

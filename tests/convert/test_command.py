@@ -97,7 +97,7 @@ def test_texts(tmp_path, rng):
     flags += ["8", "16", "24", "32"]
     convert.main([str(tmp_path / "texts.pt"), *flags, "-o", str(tmp_path / "texts.keras")])
     model = keras.models.load_model(tmp_path / "texts.keras")
-    assert model.name == "euler_vdcnn_9" and model.get_layer("stage1_block1").h == 0.1
+    assert model.name == "euler_vdcnn_17" and model.get_layer("stage1_block1").h == 0.1
 
 
 def test_what_cannot_be_converted_is_one_line(arrays, tmp_path, capsys):
