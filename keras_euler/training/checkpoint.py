@@ -65,7 +65,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         self.states = CallbackStates(callbacks)
         self.run, self.saved, self.batches, self.seed, self.every = run, saved, batches, seed, every
         self.after_epoch, self.monitor = after_epoch, monitor
-        self.rows: list[Row] = saved.state["history"] if saved else []
+        self.rows: list[Row] = list(saved.state["history"]) if saved else []
 
     def on_train_begin(self, logs: Config | None = None) -> None:
         super().on_train_begin(logs)

@@ -9,7 +9,7 @@ import _cli
 import _run
 import keras
 
-from keras_euler.training import epochs
+from keras_euler.training.checkpoint import ResumableCallbacks
 
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
@@ -61,14 +61,14 @@ def run_here(module, *arguments):
 
 def run_one_epoch(module, monkeypatch, *arguments):
     """Interrupt a run after its first epoch."""
-    whole = epochs.Checkpoint.on_epoch_end
+    whole = ResumableCallbacks.on_epoch_end
 
     def then_stop(self, epoch, logs=None):
         whole(self, epoch, logs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(epochs.Checkpoint, "on_epoch_end", then_stop)
+        patch.setattr(ResumableCallbacks, "on_epoch_end", then_stop)
         return run_here(module, *arguments)
 
 

@@ -64,9 +64,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(
             assert run_one_epoch(ag_news, monkeypatch, *arguments) == 130
         assert run_here(ag_news, *arguments) == 0
         with np.load(tmp_path / name / "checkpoint.npz") as arrays:
-            results.append(
-                {key: arrays[key] for key in arrays.files if key not in ("history", "memory")}
-            )
+            results.append({key: arrays[key] for key in arrays.files if key != "state"})
         with open(tmp_path / name / "history.csv", newline="") as file:
             rows = [
                 {key: value for key, value in row.items() if key != "seconds"}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_euler import training
-from keras_euler.training import steps
+from keras_euler.training.checkpoint import ResumableCallbacks
 from tests.recipes.runs import run_here
 from tests.training.test_fit import without_times
 
@@ -43,26 +43,24 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
 ):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_here(cifar10, *TINY, "--out", whole) == 0
-    save, saved = steps.StepCheckpoint._save, []
+    save, saved = ResumableCallbacks._save, []
 
     def then_stop(self, step):
         save(self, step)
-        saved.append(step)
-        raise KeyboardInterrupt
+        if step:
+            saved.append(step)
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps.StepCheckpoint, "_save", then_stop)
+        patch.setattr(ResumableCallbacks, "_save", then_stop)
         for _ in range(4):
             assert run_here(cifar10, *TINY, "--out", killed, "--checkpoint-steps", 2) in (0, 130)
     assert saved == [2, 2]  # once in each epoch of four steps
     assert "Resuming after epoch 1 of 2, step 2 of 4" in capsys.readouterr().out
-    histories, states = zip(
-        *(training.RunFolder(folder).load_checkpoint()[:2] for folder in (whole, killed)),
-        strict=True,
-    )
-    assert without_times(histories[0]) == without_times(histories[1])
-    for one, other in zip(*states, strict=True):
-        np.testing.assert_array_equal(one, other)
+    one, other = (training.RunFolder(folder).load() for folder in (whole, killed))
+    assert without_times(one.state["history"]) == without_times(other.state["history"])
+    for ours, theirs in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     for name in ("gradients.csv", "weights.csv"):
         assert (whole / name).read_text() == (killed / name).read_text()
 

