@@ -20,7 +20,8 @@ from keras_euler._backend.keras_private import (
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 NO_DTYPE = 0
-RELU, LINEAR = keras.activations.relu, keras.activations.linear
+RELU = keras.activations.relu
+ACTIVATIONS = (keras.activations.linear, RELU, None)  # of a convolution that is called directly
 
 
 def to_images(x):
@@ -32,7 +33,9 @@ def to_images(x):
 def are_images(x, num_pixels=1):
     """Whether a tensor in channels_last has one memory layout as images: with one pixel or channel
     it has several, and torch may take another one in the backward pass."""
-    return x.ndim in (3, 4) and x.numel() > len(x) * x.shape[-1] * num_pixels and x.shape[-1] > 1
+    shape = x.shape
+    channels = shape[-1]
+    return len(shape) in (3, 4) and channels > 1 and x.numel() > shape[0] * channels * num_pixels
 
 
 def from_images(images, rank):
@@ -47,13 +50,13 @@ def convolve(call, layer, x, training):
     values = layer.__dict__
     if not values["_is_fast"] or values["lora_enabled"]:
         return None
+    activation = values["activation"]
+    if activation not in ACTIVATIONS:
+        return None
     kernel, strides, zeros = call.tensor_of(values[KERNEL]), values["strides"], values["_zeros"]
     if kernel.ndim == 3:
         kernel, strides, zeros = kernel[None], (1, *strides), (0, *zeros)
     bias = call.tensor_of(values["bias"]) if values["use_bias"] else None
-    activation = values["activation"]
-    if activation not in (LINEAR, RELU, None):
-        return None
     y = torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, zeros)
     return relu(y) if activation is RELU else y
 
@@ -61,8 +64,9 @@ def convolve(call, layer, x, training):
 def normalize(call, layer, x, training):
     values = layer.__dict__
     uses_batch = bool(training and values[TRAINABLE])
-    size = x.numel() // x.shape[1]
-    if not values["_is_plain"] or values["axis"] != -1 or (uses_batch and size < 2):
+    if not values["_is_plain"] or values["axis"] != -1:
+        return None
+    if uses_batch and (size := x.numel() // x.shape[1]) < 2:
         return None
     dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
     gamma, beta = value_of(values["gamma"]), value_of(values["beta"])
@@ -71,8 +75,8 @@ def normalize(call, layer, x, training):
         gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
     if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    cudnn = torch.backends.cudnn.enabled
-    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, values["epsilon"], cudnn)
+    epsilon = values["epsilon"]
+    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, call.cudnn)
     if uses_batch:
         momentum = values["momentum"]
         call.update_moving(values["moving_mean"], mean, momentum, 1.0)
@@ -93,19 +97,28 @@ def relu(x):
 OF_IMAGES = {"convolve": convolve, "normalize": normalize, keras.layers.Activation: activate}
 
 
+class _Kinds(dict):
+    """What stands for a class of layers in `OF_IMAGES`; None for a class of other packages."""
+
+    def __missing__(self, cls):
+        is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
+        self[cls] = vars(cls).get("direct") or (cls if is_of_keras else None)
+        return self[cls]
+
+
 class DirectCall:
     """One call of a `Direct` model, in which layers of exactly known classes are called directly:
     by a function of `OF_IMAGES` or else by their `call`."""
 
     def __init__(self):
-        self.scope = autocast_dtype()
+        self.scope, self.cudnn = autocast_dtype(), torch.backends.cudnn.enabled
         self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
-        self.kinds = {}  # class of a layer -> what stands for it in `OF_IMAGES`, or None
+        self.kinds = _Kinds()
         self.dtypes = {}  # id of a policy -> dtype of the tensors and variables of its layers
 
     def __call__(self, layer, x, training):
         """Return the outputs of a layer, or None where Keras would do more than call it."""
-        kind = self.kind(type(layer))
+        kind = self.kinds[type(layer)]
         if kind is None:
             return None
         tensors, dtype = x if type(x) is list else (x,), self.dtype(layer)
@@ -118,14 +131,6 @@ class DirectCall:
             if y is not None:
                 return from_images(y, x.ndim)
         return layer.call(x, training=training) if takes_training(layer) else layer.call(x)
-
-    def kind(self, cls):
-        """Return what stands for a class in `OF_IMAGES`; None for a class of other packages."""
-        if cls not in self.kinds:
-            kind = vars(cls).get("direct")
-            is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
-            self.kinds[cls] = kind or (cls if is_of_keras else None)
-        return self.kinds[cls]
 
     def dtype(self, layer):
         """Return the dtype of the tensors with which calling a layer does no more than its `call`,
@@ -162,7 +167,7 @@ class DirectCall:
     def chain(self, layers, x, rank, training):
         """Call layers in order with images."""
         for layer in layers:
-            function, y = OF_IMAGES.get(self.kind(type(layer))), None
+            function, y = OF_IMAGES.get(self.kinds[type(layer)]), None
             if function is not None and x.dtype is self.dtype(layer):
                 y = function(self, layer, x, training)
             if y is None:

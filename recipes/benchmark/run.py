@@ -30,7 +30,7 @@ import tempfile
 import worker
 
 BACKENDS = ("tensorflow", "jax", "torch")
-UNTRACED = "keras_euler, KERAS_EULER_TRACE=0"
+BY_LAYERS = "keras_euler, KERAS_EULER_DIRECT=0"
 OURS, AUGMENTED, LOGGED = (
     "keras_euler",
     "keras_euler + augmentation",
@@ -303,7 +303,7 @@ def compare(depth, settings):
     the results of these."""
     known, time = references(settings), "cpu_ms_min" if settings.host else "step_ms"
     ours = [(backend, OURS) for backend in settings.backends]
-    ours += [("torch", UNTRACED)] if settings.host and "torch" in settings.backends else []
+    ours += [("torch", BY_LAYERS)] if settings.host and "torch" in settings.backends else []
     results = measure([*ours, *known], depth, settings)
     times = {(result["backend"], result["contestant"]): result[time] for result in results}
     for result in results[: len(ours)]:

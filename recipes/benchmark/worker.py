@@ -156,15 +156,15 @@ def jax_rounds(spec):
     return rounds(spec, trainer.train_step, data, lambda _: jax.block_until_ready(trainer.state))
 
 
-def untraced_rounds(spec):
+def layers_rounds(spec):
     """Epochs of `model.fit` in which the layers are called one by one."""
-    os.environ["KERAS_EULER_TRACE"] = "0"
+    os.environ["KERAS_EULER_DIRECT"] = "0"
     return keras_rounds(spec)
 
 
 CONTESTANTS = {
     "keras_euler": keras_rounds,
-    "keras_euler, KERAS_EULER_TRACE=0": untraced_rounds,
+    "keras_euler, KERAS_EULER_DIRECT=0": layers_rounds,
     "keras_euler + augmentation": functools.partial(keras_rounds, augmented=True),
     "keras_euler + logs of gradients and weights": functools.partial(keras_rounds, logged=True),
     "predict": functools.partial(keras_rounds, predicts=True),

@@ -64,7 +64,7 @@ def test_they_reach_the_network():
     last = model.get_layer("euler_resnet_14").get_layer("stage3_block2")
     assert (last.scheme, last.skip, round(last.drop_path, 6)) == ("heun", 0.9, 0.2)
     assert NETWORK.items() <= TextSettings(**NETWORK).network_arguments().items()
-    optimizer = _run.compile_model(model, settings).optimizer
+    optimizer = _run.compile_model(model, settings, num_train=64).optimizer
     assert optimizer.nesterov and optimizer.weight_decay == 0.005
 
 

@@ -98,7 +98,7 @@ def test_every_contestant_can_be_built(run):
     wanted = {name for _, *pair, _ in run.MODES.values() for name in pair} | {
         "eval",
         "eval, fused",
-        run.UNTRACED,
+        run.BY_LAYERS,
     }
     wanted |= {name for network in run.NETWORKS.values() for _, name in network["references"]}
     assert wanted == set(worker.CONTESTANTS)
@@ -204,7 +204,7 @@ def test_the_host_is_measured_by_processor_times_and_drawn(run, times, tmp_path,
     assert [row[1] for row in rows[2:5]] == [
         "keras_euler, torch",
         "keras_euler, jax",
-        f"{run.UNTRACED}, torch",
+        f"{run.BY_LAYERS}, torch",
     ]
     settings = json.loads((tmp_path / "benchmark.json").read_text())["settings"]
     assert (settings["image_size"], settings["batch_size"]) == (8, 2)
