@@ -71,7 +71,8 @@ def masked(tensor, mask):
 
 
 # Whether layers are called with tensors that have values and state, outside symbolic, stateless and
-# rematerialized calls, and the dtype to which variables are cast. The fallback says no.
+# rematerialized calls, the dtype to which variables are cast, and whether layers are made that are
+# computed again in the backward pass. The fallbacks say no.
 try:
     from keras.src.backend import get_autocast_scope
     from keras.src.backend.common.remat import get_current_remat_mode
@@ -81,12 +82,19 @@ try:
     def is_plain_call():
         return not (in_symbolic_scope() or in_stateless_scope() or get_current_remat_mode())
 
+    def is_rematerialized():
+        mode = get_current_remat_mode()
+        return mode is not None and mode.mode == "full"
+
     def autocast_dtype():
         scope = get_autocast_scope()
         return None if scope is None else scope.dtype
 except ImportError:
 
     def is_plain_call():
+        return False
+
+    def is_rematerialized():
         return False
 
 

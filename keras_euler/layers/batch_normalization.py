@@ -25,6 +25,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Input and output shape: any; both are the same. The statistics are over all axes but `axis`.
 
+    Raises:
+        NotImplementedError: The layer is made within `keras.RematScope(mode="full")` on JAX or
+            TensorFlow.
+
     Example:
 
     >>> layer = BatchNormalization()
@@ -37,6 +41,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def __init__(
         self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any
     ) -> None:
+        if _backend.is_rematerialized() and keras.backend.backend() != "torch":
+            raise NotImplementedError(
+                f"Keras cannot compute batch normalization a second time on "
+                f"{keras.backend.backend()}. Build the model outside of "
+                "keras.RematScope(mode='full'), use mode='activations' or the torch backend, or "
+                "build it without normalization."
+            )
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
