@@ -34,6 +34,7 @@ def run(arguments, cache):
         if name in BACKENDS:
             # Many tests compile the same networks.
             environment.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+            environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
             environment.update(ONE_THREAD, KERAS_BACKEND=name, KERAS_EULER_EXPECTED_BACKEND=name)
         start = time.monotonic()
         status = subprocess.run(command, env=environment, check=False).returncode
