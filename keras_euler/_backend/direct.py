@@ -32,10 +32,12 @@ def to_images(x):
 
 def are_images(x, num_pixels=1):
     """Whether a tensor in channels_last has one memory layout as images: with one pixel or channel
-    it has several, and torch may take another one in the backward pass."""
+    it has several, and torch may take another one in the backward pass, or for views in another
+    order."""
     shape = x.shape
     channels = shape[-1]
-    return len(shape) in (3, 4) and channels > 1 and x.numel() > shape[0] * channels * num_pixels
+    has_pixels = x.numel() > shape[0] * channels * num_pixels
+    return len(shape) in (3, 4) and channels > 1 and has_pixels and x.is_contiguous()
 
 
 def from_images(images, rank):

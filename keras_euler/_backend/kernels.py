@@ -63,6 +63,15 @@ def has_fast_convolution():
     return keras.backend.backend() == "torch"
 
 
+def is_compiling():
+    """Return whether torch compiles the calls, which fails with views of images of any size."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return torch.compiler.is_compiling()
+
+
 def convolution(x, kernel, bias, strides, padding):
     """Convolve images or sequences in channels_last and add the bias; equivalent to
     `keras.ops.conv` and an addition.

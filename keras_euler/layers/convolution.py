@@ -26,7 +26,7 @@ class _WithoutCopies(Mixin):
                 _backend.store_filters_first(kernel)
 
     def call(self, inputs: Tensor) -> Tensor:
-        if not self._is_fast:
+        if not self._is_fast or _backend.is_compiling():
             return super().call(inputs)
         kernel = keras.ops.convert_to_tensor(self.kernel)
         bias = keras.ops.convert_to_tensor(self.bias) if self.use_bias else None

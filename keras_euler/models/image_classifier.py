@@ -182,6 +182,8 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
+        if image.mode == "F" or (image.mode == "I" and opened.format != "PNG"):
+            raise ValueError("its pixels of 32 bits have no known scale")
         if image.mode.startswith("I"):  # 16 bits: 65535 = 257 * 255
             image = Image.fromarray(np.rint(np.asarray(image) / 257).astype("uint8"))
         image = image.convert(modes[channels])

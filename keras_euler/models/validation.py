@@ -137,6 +137,9 @@ def check_class_names(
     return names
 
 
+KEEP_VALUES = ("Activation", "Dropout", "Flatten", "Identity", "Reshape")
+
+
 def most_probable(
     outputs: Array, class_names: Sequence[str] | None, activation: Any = keras.activations.linear
 ) -> Classes:
@@ -176,11 +179,25 @@ def most_probable(
 
 
 def last_activation(model: keras.Model) -> Any:
-    """Return the activation of the last layer of a model, or of the last model in it; linear if it
-    has none."""
-    layer = model.layers[-1]
-    if isinstance(layer, keras.Model):
-        return last_activation(layer)
-    if isinstance(layer, keras.layers.Softmax):
-        return keras.activations.softmax
-    return getattr(layer, "activation", keras.activations.linear)
+    """Return the activation with which a model ends, before layers that keep its values; linear if
+    it has none.
+
+    Raises:
+        ValueError: The model ends with a Lambda layer.
+    """
+    linear = keras.activations.linear
+    for operation in reversed(getattr(model, "operations", model.layers)):
+        name = type(operation).__name__
+        if isinstance(operation, keras.Model):
+            return last_activation(operation)
+        if isinstance(operation, keras.layers.Lambda):
+            raise ValueError(
+                "A Lambda layer does not say whether it gives probabilities. End the model with "
+                "a layer that has an `activation`."
+            )
+        if name in ("Softmax", "Sigmoid"):  # layers, or functions of keras.ops in the graph
+            return getattr(keras.activations, name.lower())
+        activation = getattr(operation, "activation", linear)
+        if activation is not linear or name not in KEEP_VALUES:
+            return activation
+    return linear

@@ -12,7 +12,7 @@ from keras_euler._types import Array, Config
 from keras_euler.callbacks import GradientLogger, WeightLogger
 
 # Attributes that belong to `fit`, or that Keras sets at every start.
-NOT_STATE = ("_model", "model", "params", "validation_data", "min_delta")
+NOT_STATE = ("_model", "model", "params", "validation_data")
 
 
 class CallbackStates:
@@ -21,39 +21,34 @@ class CallbackStates:
     Args:
         callbacks: The callbacks.
 
-    A warning names attributes that a checkpoint cannot hold: what is no number, string, array, or
-    list, tuple, set or dict of them. Functions count as unchanged, and loggers of norms save their
-    own state.
+    Numbers, strings, arrays, tensors, lists, tuples, sets and dicts of them can be written, and the
+    variables of layers, metrics and other objects that have `variables`. A warning names the other
+    attributes. Functions count as unchanged, and loggers of norms save their own state.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         loggers = (GradientLogger, WeightLogger)
         self.loggers = [callback for callback in callbacks if isinstance(callback, loggers)]
         self.others = [callback for callback in callbacks if not isinstance(callback, loggers)]
+        self._lost: set[str] = set()
 
     def begin(self) -> None:
         """Note the attributes when training starts, where callbacks reset themselves."""
-        lost: list[str] = []
-        self._at_start = [_attributes(callback, lost) for callback in self.others]
-        if lost:
-            warnings.warn(
-                f"A resumed run starts with new values of {', '.join(lost)}: a checkpoint holds "
-                "numbers, strings, arrays, and lists, tuples, sets and dicts of them.",
-                stacklevel=2,
-            )
+        self._at_start = [self._attributes(callback) for callback in self.others]
 
     def save(self, arrays: list[Array], within_epoch: bool) -> Config:
         """Return what has changed since the start, as a JSON-serializable dict; append arrays."""
         changes: list[Config] = []
         for callback, before in zip(self.others, self._at_start, strict=True):
-            attributes = _attributes(callback, [])
-            changes.append(
-                {
-                    name: _encoded(value, arrays)
-                    for name, value in attributes.items()
-                    if name not in before or not _are_equal(value, before[name])
-                }
-            )
+            changes.append({})
+            for name, value in self._attributes(callback).items():
+                own: list[Array] = []
+                _encoded(value, own)
+                if isinstance(value, _Variables) and type(before.get(name)) is not _Variables:
+                    self._warn({f"{type(callback).__name__}.{name}"})
+                # Arrays may have begun with weights of the model, which are others after a resume.
+                elif own or name not in before or not _are_equal(value, before[name]):
+                    changes[-1][name] = _encoded(value, arrays)
         loggers = [logger.save_epoch() for logger in self.loggers] if within_epoch else []
         return {"callbacks": changes, "loggers": loggers}
 
@@ -62,29 +57,67 @@ class CallbackStates:
         parts = zip(self.others, self._at_start, saved["callbacks"], strict=False)
         for callback, before, changes in parts:
             values = {name: _decoded(value, arrays) for name, value in changes.items()}
+            now = self._attributes(callback)
             for name, value in {**before, **values}.items():
-                current = vars(callback).get(name)
-                if isinstance(current, keras.Variable):
-                    current.assign(value)
-                else:
-                    vars(callback)[name] = value
+                if name not in now or not _are_equal(value, now[name]):
+                    _assign(vars(callback), name, value)
         if within_epoch:
             for logger, rest in zip(self.loggers, saved["loggers"], strict=False):
                 logger.restore_epoch(rest)
 
+    def _attributes(self, callback: keras.callbacks.Callback) -> dict[str, Any]:
+        """Return copies of the attributes that can be written, and warn of others, once each."""
+        found, lost = {}, set()
+        for name, value in vars(callback).items():
+            is_function = callable(value) and not hasattr(value, "variables")
+            is_function |= value is callback.model  # which is saved itself
+            # Keras changes the sign of min_delta with monitor_op, a function.
+            is_sign = name == "min_delta" and hasattr(callback, "monitor_op")
+            if name in NOT_STATE or is_sign or (is_function and not _is_variable(value)):
+                continue
+            arrays: list[Array] = []
+            try:
+                found[name] = _decoded(json.loads(json.dumps(_encoded(value, arrays))), arrays)
+            except TypeError:
+                lost.add(f"{type(callback).__name__}.{name}")
+        self._warn(lost)
+        return found
 
-def _attributes(callback: keras.callbacks.Callback, lost: list[str]) -> dict[str, Any]:
-    """Return copies of the attributes that can be written; append the names of the others."""
-    found = {}
-    for name, value in vars(callback).items():
-        if name in NOT_STATE or (callable(value) and not isinstance(value, keras.Variable)):
-            continue
-        arrays: list[Array] = []
-        try:
-            found[name] = _decoded(json.loads(json.dumps(_encoded(value, arrays))), arrays)
-        except TypeError:
-            lost.append(f"{type(callback).__name__}.{name}")
-    return found
+    def _warn(self, lost: set[str]) -> None:
+        """Name what a checkpoint cannot hold, once."""
+        if lost - self._lost:
+            warnings.warn(
+                f"A resumed run starts with new values of {', '.join(sorted(lost - self._lost))}: "
+                "a checkpoint holds numbers, strings, arrays, and lists, tuples, sets and dicts of "
+                "them.",
+                stacklevel=2,
+            )
+        self._lost |= lost
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, keras.Variable)
+
+
+def _assign(attributes: Config, name: str, value: Any) -> None:
+    """Assign a value to an attribute, in place where other attributes may refer to it."""
+    current: Any = attributes.get(name)
+    if _is_variable(current):
+        current.assign(value)
+    elif isinstance(value, _Variables):
+        for variable, array in zip(current.variables, value, strict=True):
+            variable.assign(array)
+    elif type(current) is type(value) is list:
+        current[:] = value
+    elif type(current) is type(value) and isinstance(value, (dict, set)):
+        current.clear()
+        current.update(value)
+    else:
+        attributes[name] = value
+
+
+class _Variables(list[Any]):
+    """The values of the variables of an object."""
 
 
 def _encoded(value: Any, arrays: list[Array]) -> Any:
@@ -93,14 +126,24 @@ def _encoded(value: Any, arrays: list[Array]) -> Any:
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, (np.ndarray, keras.Variable)) or keras.ops.is_tensor(value):
-        arrays.append(np.array(keras.ops.convert_to_numpy(value)))
-        if arrays[-1].dtype.kind not in "biuf":
+    if isinstance(value, np.ndarray) or _is_variable(value) or keras.ops.is_tensor(value):
+        array = np.array(keras.ops.convert_to_numpy(value))
+        dtype = array.dtype.name
+        if array.dtype.kind == "V" or dtype == "bfloat16":  # no .npz file holds it
+            array = array.astype("float32")
+        if array.dtype.kind not in "biuf":
             raise TypeError
-        return {"array": len(arrays) - 1}
+        arrays.append(array)
+        is_tensor = keras.ops.is_tensor(value) and not _is_variable(value)
+        return {"tensor" if is_tensor else "array": [len(arrays) - 1, dtype]}
+    if isinstance(value, _Variables) or hasattr(value, "variables"):
+        variables = value if isinstance(value, _Variables) else value.variables
+        return {"variables": [_encoded(variable, arrays) for variable in variables]}
     if type(value) in (list, tuple, set):
+        if any(_is_variable(item) or hasattr(item, "variables") for item in value):
+            raise TypeError
         return {type(value).__name__: [_encoded(item, arrays) for item in value]}
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {"dict": [[_encoded(part, arrays) for part in item] for item in value.items()]}
     raise TypeError
 
@@ -109,11 +152,13 @@ def _decoded(value: Any, arrays: Sequence[Array]) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, items),) = value.items()
-    if kind == "array":
-        return arrays[items]
+    if kind in ("array", "tensor"):
+        array = arrays[items[0]].astype(items[1])
+        return array if kind == "array" else keras.ops.convert_to_tensor(array)
     if kind == "dict":
         return {_decoded(name, arrays): _decoded(item, arrays) for name, item in items}
-    return {"list": list, "tuple": tuple, "set": set}[kind](_decoded(i, arrays) for i in items)
+    make = {"list": list, "tuple": tuple, "set": set, "variables": _Variables}[kind]
+    return make(_decoded(item, arrays) for item in items)
 
 
 def _are_equal(value: Any, other: Any) -> bool:

@@ -109,6 +109,10 @@ def test_the_last_activation_tells_probabilities_from_logits():
         ([keras.layers.Softmax()], keras.activations.softmax),
         ([keras.layers.Activation("sigmoid")], keras.activations.sigmoid),
         ([keras.layers.Dense(3, activation="softmax")], keras.activations.softmax),
+        (
+            [keras.layers.Softmax(), keras.layers.Dropout(0.5), keras.layers.Activation("linear")],
+            keras.activations.softmax,
+        ),
     ],
 )
 def test_last_activation_is_found_within_a_model(head, expected):
@@ -191,3 +195,19 @@ def test_wrong_images_are_named(model, tmp_path):
         keras_euler.ImageClassifier([keras.layers.Flatten()], ["a"])
     with pytest.raises(ValueError, match="`classify` needs a network of at least two classes"):
         most_probable(np.zeros((1, 1)), None)
+
+
+def test_a_function_or_a_lambda_at_the_end():
+    x = keras.Input((3,))
+    for function in (keras.ops.softmax, keras.ops.sigmoid):
+        expected = getattr(keras.activations, function.__name__)
+        assert last_activation(keras.Model(x, function(keras.layers.Dense(3)(x)))) is expected
+    with pytest.raises(ValueError, match="A Lambda layer does not say whether"):
+        last_activation(keras.Sequential([x, keras.layers.Lambda(keras.ops.softmax)]))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_pixels_of_32_bits_are_refused(dtype, tmp_path):
+    Image.fromarray(np.zeros((8, 8), dtype)).save(tmp_path / "image.tif")
+    with pytest.raises(ValueError, match=r"image\.tif.*32 bits have no known scale"):
+        read_image(tmp_path / "image.tif", (8, 8, 3))

@@ -1,6 +1,7 @@
 """Checkpoints within an epoch: a run that is killed there ends as an uninterrupted one, to the last
 bit."""
 
+import collections
 import os
 import random
 import signal
@@ -89,6 +90,28 @@ class RandomRate(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = 0.01 * (np.random.normal() ** 2 + random.gauss() ** 2)
 
 
+class Shadow(keras.callbacks.Callback):
+    """Average the weights in a second model and in tensors, and count them in a metric."""
+
+    def on_train_begin(self, logs=None):
+        self.shadow, self.mean = keras.models.clone_model(self.model), keras.metrics.Mean()
+        self.tensors, self.seen = None, []
+        self.shadow.set_weights(self.model.get_weights())
+        self.same_seen = self.seen
+
+    def on_epoch_end(self, epoch, logs=None):
+        pairs = zip(self.shadow.get_weights(), self.model.get_weights(), strict=True)
+        self.shadow.set_weights([0.5 * one + 0.5 * other for one, other in pairs])
+        now = [keras.ops.stop_gradient(keras.ops.copy(v.value)) for v in self.model.weights]
+        self.tensors = [a + b for a, b in zip(self.tensors or now, now, strict=True)]
+        self.mean.update_state(self.tensors[0])
+        self.seen.append(float(keras.ops.convert_to_numpy(self.mean.result())))
+        logs["seen"] = sum(self.same_seen)
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.shadow.get_weights())
+
+
 def never_better():
     plateau = dict(monitor="val_loss", min_delta=10.0)
     return [
@@ -134,6 +157,7 @@ CASES = {
         optimizer=lambda: GradientRecorder(keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)),
         callbacks=lambda: [keras.callbacks.SwapEMAWeights()],
     ),
+    "callback with a model, a metric and tensors": dict(callbacks=lambda: [Shadow()]),
     "no test data": dict(test=None),
 }
 
@@ -285,3 +309,37 @@ def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
         process.send_signal(signal.SIGKILL)
     again = subprocess.run(command, capture_output=True, **shared)
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
+
+
+def test_what_cannot_be_saved_is_named_once(tmp_path):
+    class Remembers(keras.callbacks.Callback):
+        last = late = None
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.last = self.last or collections.deque(maxlen=3)
+            self.late = keras.metrics.Mean()
+
+    with pytest.warns(UserWarning, match="new values of Remembers") as warned:
+        run(tmp_path, epochs=3, callbacks=lambda: [Remembers()])
+    texts = [str(item.message) for item in warned if "new values" in str(item.message)]
+    assert len(texts) == 2 and "Remembers.last:" in texts[0] and "Remembers.late:" in texts[1]
+
+
+def test_best_weights_in_bfloat16_are_restored_after_a_kill(tmp_path):
+    def train(folder, kill=None):
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(units, dtype="bfloat16") for units in (8, 3)]
+        model = keras.Sequential([keras.Input(X.shape[1:]), *layers])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        stop = keras.callbacks.EarlyStopping("val_loss", mode="max", restore_best_weights=True)
+        kills = [] if kill is None else [KillAt(kill)]
+        shared = dict(epochs=4, batch_size=8, seed=3, verbose=0, callbacks=[stop, *kills])
+        training.fit(model, TRAIN, TEST, folder, **shared)
+        return state(model)
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", 8)
+    for ours, theirs in zip(train(tmp_path / "killed"), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
