@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import keras_euler
+from keras_euler import _backend
 from keras_euler._backend import calls
 from keras_euler.models.euler_model import EulerModel
 from tests.models.direct import assert_same, batch, compiled, small
@@ -57,6 +58,15 @@ def foreign_parts():
     return EulerModel(x, keras.layers.GlobalAveragePooling1D()(y))
 
 
+def another_order():
+    """A normalization of a view whose memory has another order."""
+    x = keras.Input((6, 8))
+    y = keras.layers.BatchNormalization()(keras.layers.Permute((2, 1))(x))
+    y = keras_euler.EulerResidual([keras.layers.Dense(6, "gelu")], h=0.5)(y)
+    y = keras.layers.Bidirectional(keras.layers.GRU(3))(y)
+    return EulerModel(x, keras.layers.Dense(4)(y))
+
+
 def changed(change):
     def build():
         model = small()
@@ -97,6 +107,7 @@ MODELS = {
     ),
     "hub": backbone,
     "foreign parts": foreign_parts,
+    "another order in memory": another_order,
     "partial": changed(partial),
     "LoRA": changed(lambda model: model.get_layer("stage2_block1").branch[1].enable_lora(2)),
     "int8": changed(lambda model: model.get_layer("logits").quantize("int8")),
@@ -268,3 +279,15 @@ def test_files_and_copies_have_the_same_outputs_and_class(tmp_path):
     for copied in (loaded, clone, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert type(copied) is type(model)
         assert_same(copied(x), model(x))
+
+
+def test_a_compiled_convolution_is_that_of_keras(monkeypatch, rng):
+    """Views of a kernel and images of any size together are too much for torch's compiler."""
+    import torch
+
+    layer, x = keras_euler.layers.Conv2D(4, 3, padding="same"), rng.normal(size=(2, 8, 8, 3))
+    expected = layer(x)
+    monkeypatch.setattr(_backend, "convolution", None)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    found, expected = map(keras.ops.convert_to_numpy, (layer(x), expected))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
