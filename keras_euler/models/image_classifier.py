@@ -127,6 +127,8 @@ class ImageClassifier(keras.Sequential):
                 f"Images must have the shape {shape}, or (n, {str(shape)[1:]}. Received: an array "
                 f"of the shape {given}. Only files may have any size."
             )
+        if not len(images):
+            return []
         outputs = self.predict(images, **{"verbose": 0, **kwargs})
         return most_probable(outputs, self.class_names, last_activation(self))
 
