@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_euler._types import Array, PathLike
 from keras_euler.datasets import _tfds
+from keras_euler.datasets._cifar10_files import checked_labels
 from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
@@ -118,4 +119,4 @@ def _checked(source: Path, x: Array, y: Array) -> tuple[Array, Array]:
             f"{source} must hold uint8 images (n, 32, 32, 3) and one label per image. "
             f"Received: {x.dtype} {x.shape} and labels {y.shape}."
         )
-    return np.array(x), np.array(y, "int64")
+    return np.array(x), checked_labels(source, y, len(x))

@@ -73,3 +73,12 @@ def test_folders_and_files_that_are_wrong(tmp_path, rng):
     (tmp_path / "fog.npy").write_bytes((tmp_path / "fog.npy").read_bytes()[:100])
     with pytest.raises(ValueError, match="fog.npy cannot be read as a NumPy array"):
         shifted.find(tmp_path)["fog 1"]()
+
+
+@pytest.mark.parametrize("wrong", [-1, 10, 2.9, np.nan])
+def test_labels_are_classes(wrong, tmp_path, rng):
+    np.save(tmp_path / "cifar10.1_v6_data.npy", images(rng, 3))
+    np.save(tmp_path / "cifar10.1_v6_labels.npy", np.array([1, wrong, 3]))
+    [read] = shifted.find(tmp_path).values()
+    with pytest.raises(ValueError, match="labels must be"):
+        read()
