@@ -32,20 +32,24 @@ def functional(model: keras.Model) -> keras.Model:
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: The model is subclassed or unbuilt.
+        ValueError: The model is subclassed, has a `call` of its own or is unbuilt.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     try:
         if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
             raise ValueError("a subclassed model has no graph")
+        owner = next(cls for cls in type(model).__mro__ if "call" in vars(cls))
+        if owner.__module__.partition(".")[0] not in ("keras", "keras_hub", "keras_euler"):
+            raise ValueError("its class has a `call` of its own")
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         return keras.Model(
             inputs, model.outputs if isinstance(model, keras.Sequential) else model.output
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            "`model` must be functional or Sequential, and built, so that it has a graph. "
+            "`model` must be functional or Sequential, with Keras' own `call`, and built, so that "
+            "its graph is what it computes. "
             f"Received: {type(model).__name__} named {model.name!r}. "
             "Pass the functional part of a subclassed model; give a Sequential one an Input."
         ) from error

@@ -97,7 +97,7 @@ class Subclassed(keras.Model):
 
 BAD = [
     (lambda: 3, TypeError, "`model` must be a Keras model. Received: int"),
-    (Subclassed, ValueError, "must be functional or Sequential, and built.*Received: Subclassed"),
+    (Subclassed, ValueError, "must be functional or Sequential.*Received: Subclassed"),
     (
         lambda: keras.Sequential([keras.layers.Dense(2)]),
         ValueError,
@@ -115,3 +115,19 @@ BAD = [
 def test_models_without_blocks_to_find_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
         block_features(make())
+
+
+@pytest.mark.parametrize("base", [keras.Model, keras.Sequential])
+def test_a_model_with_a_call_of_its_own_is_refused(base):
+    """Its graph is not what it computes."""
+
+    class Halved(base):
+        def call(self, x, *args, **kwargs):
+            return super().call(x / 2, *args, **kwargs)
+
+    x = keras.Input((4,))
+    y = keras.layers.Add()([x, keras.layers.Dense(4)(x)])
+    arguments = ([x, keras.layers.Dense(4)],) if base is keras.Sequential else (x, y)
+    for function in (keras_euler.eulerize, keras_euler.fold, keras_euler.block_features):
+        with pytest.raises(ValueError, match="with Keras' own `call`.*Received: Halved"):
+            function(Halved(*arguments))
