@@ -172,6 +172,8 @@ def test_a_block_that_is_computed_again_trains_as_one_that_is_not(mode, rng):
             with pytest.raises(NotImplementedError, match=r"outside of keras\.RematScope"):
                 train()
             return
+        if mode == "full" and [*map(int, keras.__version__.split(".")[:2])] < [3, 14]:
+            pytest.skip("older versions of Keras call layers of torch again without `training`")
         found = train()
     for weight, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(weight, other)
