@@ -1,6 +1,7 @@
 """The checkpoint of a run: what it carries from step to step, in one file, and when it is written
 and read."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -137,6 +138,11 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         self.run.write_history(self.rows)
         if self.after_epoch:
             self.after_epoch(self.rows)
+
+    def __del__(self) -> None:
+        # The last reference may be that of the list's own thread, which cannot wait for itself.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            super().__del__()
 
     def _save(self, step: int) -> None:
         """Write everything: after `step` steps of this epoch, or with 0 before the next epoch."""
