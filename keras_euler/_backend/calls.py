@@ -77,10 +77,8 @@ def call_layer(layer, *args, training=None, **kwargs):
 
 def call_chain(layers, x, training):
     """Call layers of one input in order, as `call_layer` does."""
-    direct = _local.direct
     for layer in layers:
-        outputs = None if direct is None else direct(layer, x, training)
-        x = call_layer(layer, x, training=training) if outputs is None else outputs
+        x = call_layer(layer, x, training=training)
     return x
 
 

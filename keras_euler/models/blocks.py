@@ -17,12 +17,10 @@ from keras_euler.models.step_factor import step_factors
 GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
 SHORTCUTS = ("projection", "padding")
+DATA_FORMATS = ("channels_last", "channels_first")
 EPSILON = 1e-5
 CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
-
-
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
 class LayerMaker:

@@ -106,7 +106,7 @@ def EulerResNet(
         ValueError: An argument is out of range; the message says what was received and what to
             pass.
         TypeError: An argument has the wrong type.
-        OSError: The weights are missing or cannot be downloaded.
+        OSError: The file of weights is missing.
 
     Example:
 

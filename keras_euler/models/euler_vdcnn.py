@@ -121,7 +121,7 @@ def EulerVDCNN(
             pass. In use: an id is outside the vocabulary, the length differs, or a label is not a
             class.
         TypeError: An argument has the wrong type, or ids are not integers.
-        OSError: The weights are missing or cannot be downloaded.
+        OSError: The file of weights is missing.
 
     Example:
 

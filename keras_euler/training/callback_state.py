@@ -44,10 +44,12 @@ class CallbackStates:
             for name, value in self._attributes(callback).items():
                 own: list[Array] = []
                 _encoded(value, own)
-                if isinstance(value, _Variables) and type(before.get(name)) is not _Variables:
+                start = before.get(name)
+                has_same = type(start) is _Variables and len(start) == len(own)
+                if isinstance(value, _Variables) and not has_same:  # made after the start
                     self._warn({f"{type(callback).__name__}.{name}"})
                 # Arrays may have begun with weights of the model, which are others after a resume.
-                elif own or name not in before or not _are_equal(value, before[name]):
+                elif own or name not in before or not _are_equal(value, start):
                     changes[-1][name] = _encoded(value, arrays)
         loggers = [logger.save_epoch() for logger in self.loggers] if within_epoch else []
         return {"callbacks": changes, "loggers": loggers}
