@@ -2,12 +2,15 @@
 
 import itertools
 import math
-import statistics
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 MARGIN = 0.01
 TRAINS = 2.0  # times chance
+FAILED = 1.5  # times chance
 
 
 class Paired(NamedTuple):
@@ -22,15 +25,17 @@ class Paired(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """The trainings of one point of a study, over seeds: best and last test accuracies, and which
-    failed."""
+    """The trainings of one point of a study.
 
-    best: tuple
-    last: tuple
-    failed: tuple
-    curves: tuple = ()
+    Attributes:
+        best: Series of the best test accuracies by seed.
+        trials: Their rows of trials.csv, or None for a mean of several points.
+        chance: Accuracy of a guess.
+    """
+
+    best: pd.Series
+    trials: pd.DataFrame | None = None
     chance: float = 0.1
-    seeds: tuple = ()  # of `best`
 
     @property
     def n(self):
@@ -38,56 +43,56 @@ class Cell:
 
     @property
     def median(self):
-        return statistics.median(self.best)
+        return self.best.median()
 
     @property
     def spread(self):
-        return statistics.pstdev(self.best)
+        return self.best.std(ddof=0)
+
+    @property
+    def failed(self):
+        """Series of whether a training failed, by seed."""
+        return self.trials.diverged.astype(bool) | (self.best < FAILED * self.chance)
 
     @property
     def trains(self):
-        return not any(self.failed) and self.median >= TRAINS * self.chance
+        return not self.failed.any() and self.median >= TRAINS * self.chance
 
     def is_above(self, other):
         error = math.hypot(self.spread / math.sqrt(self.n), other.spread / math.sqrt(other.n))
         return self.median - other.median > max(MARGIN, 2 * error)
 
     def p_above(self, other):
-        """The `Paired` test that this cell is above the other; None without a common seed."""
-        one, two = (
-            dict(zip(self.seeds, self.best, strict=True)),
-            dict(zip(other.seeds, other.best, strict=True)),
-        )
-        differences = [one[seed] - two[seed] for seed in one if seed in two]
-        if not differences:
+        """The `Paired` sign-flip test that this cell is above the other; None without a common
+        seed."""
+        differences = (self.best - other.best).dropna().to_numpy()
+        if not len(differences):
             return None
-        flips = [
-            sum(sign * abs(difference) for sign, difference in zip(signs, differences, strict=True))
-            for signs in itertools.product((1, -1), repeat=len(differences))
-        ]
-        return Paired(
-            sum(flipped >= sum(differences) - 1e-6 for flipped in flips) / len(flips),
-            len(differences),
-        )
+        signs = np.array(list(itertools.product((1, -1), repeat=len(differences))))
+        flipped = signs @ np.abs(differences)
+        return Paired(np.mean(flipped >= differences.sum() - 1e-6), len(differences))
 
     def __str__(self):
         spread = f" ± {self.spread:.3f}" if self.n > 1 else ""
-        failed = f", {sum(self.failed)} failed" if any(self.failed) else ""
-        return f"{self.median:.3f}{spread} (n = {self.n}{failed})"
+        failed = self.failed.sum()
+        return f"{self.median:.3f}{spread} (n = {self.n}{f', {failed} failed' * bool(failed)})"
+
+
+def cell_of(trials, chance=0.1):
+    """Return the cell of rows of trials.csv."""
+    trials = trials.set_index("seed")
+    return Cell(trials.best_test_accuracy.astype(float), trials, chance)
 
 
 def mean(cells):
     """The cell of the mean accuracies of cells, of the seeds that all have."""
-    by_seed = [dict(zip(cell.seeds, cell.best, strict=True)) for cell in cells]
-    seeds = tuple(seed for seed in by_seed[0] if all(seed in accuracies for accuracies in by_seed))
-    means = tuple(statistics.fmean(accuracies[seed] for accuracies in by_seed) for seed in seeds)
-    return Cell(means, means, (False,) * len(seeds), seeds=seeds)
+    return Cell(pd.concat([cell.best for cell in cells], axis=1).dropna().mean(axis=1))
 
 
 def first_half(cell):
     """The cell of the accuracies averaged over the first half of the epochs."""
-    means = tuple(statistics.fmean(curve[: max(1, len(curve) // 2)]) for curve in cell.curves)
-    return Cell(means, means, cell.failed, chance=cell.chance, seeds=cell.seeds)
+    curves = cell.trials.test_accuracies
+    return Cell(curves.map(lambda curve: np.mean(curve[: max(1, len(curve) // 2)])))
 
 
 def above_all(inside, outside):
@@ -96,7 +101,5 @@ def above_all(inside, outside):
     tests = [[cell.p_above(other) for other in outside] for cell in inside]
     if any(None in row for row in tests):
         return None
-    best = min(
-        (max(row, key=lambda test: (test.p, -test.n)) for row in tests), key=lambda test: test.p
-    )
+    best = min(max(row, key=lambda test: (test.p, -test.n)) for row in tests)
     return Paired(min(1.0, len(inside) * best.p), best.n)

@@ -1,7 +1,7 @@
 """Verdicts on the claims of the paper from the trials of a study.
 
-A claim has parts; each is shown, not shown, or not yet measured. The paper gives no rules; ours
-are:
+A claim has parts; each is shown, shown by median only, not shown, or not yet measured. The paper
+gives no rules; ours are:
 
 - A training has failed where it diverged or its best test accuracy stayed below 1.5 times chance.
 - A point is judged from three seeds on. Medians are of the best test accuracy over all its seeds,
@@ -15,84 +15,95 @@ Where a part compares settings, p is that of the exact one-sided sign-flip test 
 seed by seed (Fisher's randomization test for pairs): with five seeds 1/32 at best. For the best h,
 p is the greatest p of one h of the paper's range against each h outside, the least over the range,
 times the number of its values (Bonferroni); likewise for all larger h against 0.001. For the
-learning rates, p is that of the mean over all rates above 0.1. It is shown beside the verdict,
-which does not depend on it.
+learning rates, p is that of the mean over all rates above 0.1. What medians show with a p above
+0.05 is shown by median only.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from typing import NamedTuple
 
 from _cells import Paired, above_all, first_half, mean
 from _paper import BEST_H, SCALED, STUDIES
+from _plan import paper_plan
+from _settings import identity
 
 LEAST_SEEDS = 3
-FAILED = 1.5  # times chance
+SIGNIFICANT = 0.05
 THINNER = 2 / 3
-CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
 SMALL, ORDINARY = 0.1, 1.0
+TEXT_DEPTHS, IMAGE_DEPTHS = (17, 49), (20, 110, 218)  # of the claim about h
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of a claim: whether it is shown (None: not measured), the evidence, and its paired
-    test."""
+class Part(NamedTuple):
+    """One part of a claim: whether medians show it (None: not measured), its paired test, and why
+    it is not measured."""
 
     text: str
     shown: bool | None
-    evidence: str
     p: Paired | None = None
+    reason: str = ""
 
     @property
     def verdict(self):
-        return {None: "not yet measured", True: "shown", False: "not shown"}[self.shown]
+        if self.shown is None:
+            return "not yet measured"
+        if self.shown and self.p and self.p.p > SIGNIFICANT:
+            return "by median only"
+        return "shown" if self.shown else "not shown"
 
 
-def judge(plan, table):
-    """Parts of the claim that a study is about.
+def summary(parts):
+    """Summarize the verdicts on the parts of a claim."""
+    counts = Counter(part.verdict for part in parts)
+    if len(counts) == 1:
+        return next(iter(counts))
+    words = ("shown", "by median only", "not shown", "not yet measured")
+    listed = [f"{counts[word]} {word}" for word in words if word in counts]
+    number, first = listed[0].split(" ", 1) if listed else ("", "not yet measured")
+    return ", ".join([f"{number} of {len(parts)} parts {first}", *listed[1:]]) if number else first
+
+
+def judge(settings, table):
+    """Return the parts of the claim that a study is about, as a list of `Part`.
 
     Args:
-        plan: Description of the study.
+        settings: The shared settings of the study.
         table: Dict of `(panel, line, axis)` -> `Cell`, panel None without panels.
-
-    Returns:
-        List of `Part`.
     """
-    if plan["study"] not in JUDGES:
+    if settings["study"] not in JUDGES:
         return []
-    reasons = why_not(plan)
+    reasons = why_not(settings)
     if reasons:
-        return [Part("the whole claim", None, "; ".join(reasons))]
+        return [Part("the whole claim", None, reason="; ".join(reasons))]
     cells = {key: cell for key, cell in table.items() if cell.n >= LEAST_SEEDS}
-    return [Part(*part) for part in JUDGES[plan["study"]](cells)]
+    return JUDGES[settings["study"]](cells)
 
 
-def why_not(plan):
-    """Why a study cannot be judged by the paper's claim, as a list of sentences."""
-    study, reasons = STUDIES[plan["study"], plan["dataset"]], []
-    for role, name in (("line", study.line[0]), ("axis", study.axis[0])):
-        if plan[role] != name:
-            reasons.append(f"this study varies {plan[role]}, the claim is about {name}")
-    plots = (None, "depth") if plan["study"] in BY_DEPTH else (None,)
-    if plan.get("panel") not in plots:
-        reasons.append(f"its plots are of {plan['panel']}, of which the claim says nothing")
-    if plan["data"] == "synthetic":
+def why_not(settings):
+    """Return why a study cannot be judged by the paper's claim, as a list of sentences."""
+    name, family = settings["study"], settings["recipe"]
+    study, reasons = STUDIES[name, family], []
+    for role, setting in (("line", study.line[0]), ("axis", study.axis[0])):
+        if settings[role] != setting:
+            reasons.append(f"this study varies {settings[role]}, the claim is about {setting}")
+    plots = (None, "depth") if name in BY_DEPTH else (None,)
+    if settings.get("panel") not in plots:
+        reasons.append(f"its plots are of {settings['panel']}, of which the claim says nothing")
+    if settings["dataset"] == "synthetic":
         reasons.append("synthetic data say nothing about the paper's")
-    scaled = SCALED[plan["dataset"]] if plan.get("scaled") else {}
-    for name, (paper, *more) in plan.get("paper", {}).items():
-        value = plan["settings"].get(name, paper)
-        if name in scaled and value == scaled[name]:
-            continue
-        if (
-            not more
-            and name not in ("dataset", "dtype")
-            and isinstance(paper, (str, bool))
-            and value != paper
-        ):
-            reasons.append(f"it has {name} {value}, the paper {paper}")
+    plan = paper_plan(name, family)
+    scaled = SCALED[family] if settings["scaled"] else {}
+    for setting, paper in identity(plan.base, plan.execution).items():
+        value = settings.get(setting, paper)
+        expected = scaled.get(setting, paper)
+        judged = isinstance(paper, (str, bool)) and setting not in ("dataset", "dtype", "jit")
+        if judged and setting not in plan.varied and value not in (paper, expected):
+            reasons.append(f"it has {setting} {value}, the paper {paper}")
     return reasons
 
 
 def _pairs(cells):
-    """`{(panel, axis): (cell of h = 1, cell of h = 0.1)}` where both are measured."""
+    """Return `{(panel, axis): (cell of h = 1, cell of h = 0.1)}` where both are measured."""
     keys = sorted(
         {(panel, axis) for panel, _, axis in cells}, key=lambda key: (key[0] or 0, key[1])
     )
@@ -101,9 +112,9 @@ def _pairs(cells):
 
 
 def _by_panel(cells):
-    """`{panel: ("depth 44: ", {axis: pair})}`; one empty panel where nothing is measured."""
-    pairs, found = _pairs(cells), {}
-    for (panel, axis), pair in pairs.items():
+    """Return `{panel: ("depth 44: ", {axis: pair})}`; one empty panel where nothing is measured."""
+    found = {}
+    for (panel, axis), pair in _pairs(cells).items():
         found.setdefault(panel, {})[axis] = pair
     return {
         panel: ("" if panel is None else f"depth {panel}: ", row)
@@ -111,44 +122,19 @@ def _by_panel(cells):
     }
 
 
-def _against(name, row):
-    return "; ".join(
-        f"{name} {value:g}: h = 1 {one}, h = 0.1 {small}" for value, (one, small) in row.items()
-    )
-
-
 def _depth(cells):
     pairs = {depth: pair for (_, depth), pair in _pairs(cells).items()}
     if len(pairs) < 2:
-        return [
-            (
-                "accuracy falls with depth for h = 1 and rises or holds for h = 0.1",
-                None,
-                _against("depth", pairs),
-            )
-        ]
+        return [Part("accuracy falls with depth for h = 1 and rises or holds for h = 0.1", None)]
     one, small = zip(*pairs.values(), strict=True)
+    deepest = f"at depth {max(pairs)} h = 0.1"
+    falls = f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1"
     dropped = any(shallow.is_above(deep) for i, deep in enumerate(small) for shallow in small[:i])
-    evidence = _against("depth", pairs)
     return [
-        (
-            f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1",
-            one[0].is_above(one[-1]),
-            evidence,
-            one[0].p_above(one[-1]),
-        ),
-        ("it rises or holds for h = 0.1", not dropped, evidence),
-        (
-            f"at depth {max(pairs)} h = 0.1 is better",
-            small[-1].is_above(one[-1]),
-            evidence,
-            small[-1].p_above(one[-1]),
-        ),
-        (
-            "h = 0.1 spreads less at the greatest depth",
-            small[-1].spread < THINNER * one[-1].spread,
-            evidence,
-        ),
+        Part(falls, one[0].is_above(one[-1]), one[0].p_above(one[-1])),
+        Part("it rises or holds for h = 0.1", not dropped),
+        Part(f"{deepest} is better", small[-1].is_above(one[-1]), small[-1].p_above(one[-1])),
+        Part(f"{deepest} spreads less", small[-1].spread < THINNER * one[-1].spread),
     ]
 
 
@@ -156,153 +142,106 @@ def _learning_rate(cells):
     parts = []
     for panel, (where, row) in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.1}
-        tolerated = [
-            rate
-            for rate, (one, small) in large.items()
-            if not any(small.failed) and (any(one.failed) or small.is_above(one))
-        ]
         text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
-        which = f"{', '.join(f'{rate:g}' for rate in tolerated) or 'none'}. "
-        one, small = (
-            (mean(cells) for cells in zip(*large.values(), strict=True)) if large else (None, None)
-        )
-        p = small.p_above(one) if large else None
-        parts.append(
-            (
-                text,
-                bool(tolerated) if large else None,
-                which + _against("rate", row) if row else "",
-                p,
-            )
-        )
-        early = [
-            first_half(cells[panel, SMALL, rate])
-            for rate in (0.1, 0.3)
-            if (panel, SMALL, rate) in cells
-        ]
-        shown, p = (
-            (early[1].is_above(early[0]), early[1].p_above(early[0]))
-            if len(early) == 2
-            else (None, None)
-        )
-        numbers = (
-            f"mean test accuracy over the first half of the epochs: {', '.join(map(str, early))}"
-        )
-        parts.append(
-            (
-                f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1",
-                shown,
-                numbers if early else "",
-                p,
-            )
-        )
+        if large:
+            tolerated = [
+                not small.failed.any() and (one.failed.any() or small.is_above(one))
+                for one, small in large.values()
+            ]
+            one, small = map(mean, zip(*large.values(), strict=True))
+            parts.append(Part(text, any(tolerated), small.p_above(one)))
+        else:
+            parts.append(Part(text, None))
+        text = f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1"
+        both = [cells.get((panel, SMALL, rate)) for rate in (0.1, 0.3)]
+        if None in both:
+            parts.append(Part(text, None))
+        else:
+            slow, fast = map(first_half, both)
+            parts.append(Part(text, fast.is_above(slow), fast.p_above(slow)))
     return parts
 
 
 def _fails_and_trains(row, name, text):
-    if not row:
-        return [(text, None, "")]
     return [
-        (
+        Part(
             f"{text} ({name} {value:g})",
-            any(one.failed) and small.trains,
-            _against(name, {value: (one, small)}),
+            bool(one.failed.any() and small.trains),
             small.p_above(one),
         )
         for value, (one, small) in row.items()
-    ]
+    ] or [Part(text, None)]
 
 
 def _no_norm(cells):
     row = {depth: pair for (_, depth), pair in _pairs(cells).items()}
     deep = {depth: row[depth] for depth in row if depth in (110, max(row))}
-    return _fails_and_trains(
-        deep, "depth", "without norm h = 1 fails for some seeds and h = 0.1 trains"
-    )
+    text = "without norm h = 1 fails for some seeds and h = 0.1 trains"
+    return _fails_and_trains(deep, "depth", text)
 
 
 def _adam(cells):
     parts = []
     for where, row in _by_panel(cells).values():
         large = {rate: pair for rate, pair in row.items() if rate > 0.3}
-        parts += _fails_and_trains(
-            large, "rate", f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains"
-        )
+        text = f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains"
+        parts += _fails_and_trains(large, "rate", text)
     return parts
 
 
 def _noise(cells):
     parts = []
     for where, row in _by_panel(cells).values():
-        noisy = {level: pair for level, pair in row.items() if level > 0}
-        for level, (one, small) in noisy.items():
-            evidence = _against("level", {level: (one, small)})
-            parts.append(
-                (
-                    f"{where}trained on noise {level:g}, h = 0.1 is better",
-                    small.is_above(one),
-                    evidence,
-                    small.p_above(one),
-                )
-            )
-            parts.append((f"{where}and steadier", small.spread < THINNER * one.spread, evidence))
-    return parts or [("trained on noise, h = 0.1 is better and steadier", None, "")]
-
-
-TEXT_DEPTHS, IMAGE_DEPTHS = (17, 49), (20, 110, 218)  # of the claim about h
+        for level, (one, small) in row.items():
+            if level > 0:
+                text = f"{where}trained on noise {level:g}, h = 0.1 is better"
+                parts.append(Part(text, small.is_above(one), small.p_above(one)))
+                parts.append(Part(f"{where}and steadier", small.spread < THINNER * one.spread))
+    return parts or [Part("trained on noise, h = 0.1 is better and steadier", None)]
 
 
 def _h(cells):
     parts = []
     for depth in sorted({line for _, line, _ in cells}):
-        by_h = {h: cell for (_, line, h), cell in cells.items() if line == depth}
-        evidence = "; ".join(f"h = {h:g}: {by_h[h]}" for h in sorted(by_h))
-        best = max(by_h, key=lambda h: by_h[h].median)
-        if depth in BEST_H:
-            low, high = BEST_H[depth]
-            inside = [cell for h, cell in by_h.items() if low <= h <= high]
-            outside = [cell for h, cell in by_h.items() if not low <= h <= high]
-            measured = inside and min(by_h) < low and max(by_h) > high
-            shown = measured and any(
-                all(cell.is_above(other) for other in outside) for cell in inside
-            )
-            text = (
-                f"depth {depth}: the best h is between {low:g} and {high:g}, and better than "
-                f"any other"
-            )
-            p = above_all(inside, outside) if measured else None
-            parts.append((text, shown if measured else None, f"best: {best:g}. {evidence}", p))
-        smallest, larger = by_h.get(0.001), [cell for h, cell in by_h.items() if h > 0.001]
-        shown, p = (
-            (by_h[best].is_above(smallest), above_all(larger, [smallest]))
-            if smallest and larger
-            else (None, None)
-        )
-        parts.append((f"depth {depth}: h = 0.001 is worse than the best", shown, evidence, p))
-        steady = smallest.spread <= by_h[best].spread if smallest and larger else None
-        parts.append(
-            (f"depth {depth}: h = 0.001 does not spread more than the best", steady, evidence)
-        )
-        limit = 0.8 if depth in TEXT_DEPTHS else 5
-        if depth in (*TEXT_DEPTHS, 110):
-            failed = [
-                has_failed for h, cell in by_h.items() if h >= limit for has_failed in cell.failed
-            ]
-            shown = 2 * sum(failed) >= len(failed) if failed else None
-            text = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
-            parts.append((text, shown, f"{sum(failed)} of {len(failed)}"))
+        parts += _h_at(depth, {h: cell for (_, line, h), cell in cells.items() if line == depth})
     measured = {line for _, line, _ in cells}
     named = TEXT_DEPTHS if measured & set(TEXT_DEPTHS) else IMAGE_DEPTHS
-    parts += [
-        (f"depth {depth}: the best h", None, "")
-        for depth in named
-        if measured and depth not in measured
-    ]
-    return parts or [("the best h is near 0.1 for deep networks", None, "")]
+    missing = [depth for depth in named if measured and depth not in measured]
+    parts += [Part(f"depth {depth}: the best h", None) for depth in missing]
+    return parts or [Part("the best h is near 0.1 for deep networks", None)]
+
+
+def _h_at(depth, by_h):
+    """Return the parts of the claim about h at one depth."""
+    parts, best = [], max(by_h.values(), key=lambda cell: cell.median)
+    if depth in BEST_H:
+        low, high = BEST_H[depth]
+        inside = [cell for h, cell in by_h.items() if low <= h <= high]
+        outside = [cell for h, cell in by_h.items() if not low <= h <= high]
+        text = f"depth {depth}: the best h is between {low:g} and {high:g}, better than any other"
+        if inside and min(by_h) < low and max(by_h) > high:
+            shown = any(all(cell.is_above(other) for other in outside) for cell in inside)
+            parts.append(Part(text, shown, above_all(inside, outside)))
+        else:
+            parts.append(Part(text, None))
+    smallest, larger = by_h.get(0.001), [cell for h, cell in by_h.items() if h > 0.001]
+    worse = f"depth {depth}: h = 0.001 is worse than the best"
+    steady = f"depth {depth}: h = 0.001 does not spread more than the best"
+    if smallest and larger:
+        parts.append(Part(worse, best.is_above(smallest), above_all(larger, [smallest])))
+        parts.append(Part(steady, smallest.spread <= best.spread))
+    else:
+        parts += [Part(worse, None), Part(steady, None)]
+    if depth in (*TEXT_DEPTHS, 110):
+        limit = 0.8 if depth in TEXT_DEPTHS else 5
+        failed = [has for h, cell in by_h.items() if h >= limit for has in cell.failed]
+        text = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
+        parts.append(Part(text, 2 * sum(failed) >= len(failed) if failed else None))
+    return parts
 
 
 def judge_dynamics(runs):
-    """The `Part` of the first claim.
+    """Return the `Part` of the first claim.
 
     Args:
         runs: Rows of gradient_dynamics.py's summary.json.
@@ -318,14 +257,12 @@ def judge_dynamics(runs):
         (rows[ORDINARY], rows[SMALL]) for rows in by_seed.values() if {ORDINARY, SMALL} <= set(rows)
     ]
     exploded = [
-        one[name] is None
-        or (
-            small[name] is not None and one[name] > factor * small[name]
-        )  # None: no number any more
+        one[name] is None  # no number any more
+        or (small[name] is not None and one[name] > factor * small[name])
         for one, small in pairs
         for name, factor in (("largest_gradient", 10), ("mean_weight", 2))
     ]
-    return Part(text, all(exploded) if exploded else None, f"n {len(pairs)}")
+    return Part(text, all(exploded) if exploded else None)
 
 
 BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot

@@ -7,7 +7,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -24,23 +23,10 @@ INSTALL = {
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line: they name flags instead of Python arguments and leave out
-    the usage."""
+    """A parser whose errors are one line, without the usage."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {self.with_flags(message)}\n")
-
-    def with_flags(self, message):
-        """Write the arguments in the message of an error as flags: `depth` and depth=21 as --depth
-        and --depth 21."""
-        for action in self._actions:
-            option = next(iter(action.option_strings), None)
-            if option:
-                message = message.replace(f"`{action.dest}`", option)
-                message = re.sub(rf"\b{action.dest}=(?=[^=\s])", f"{option} ", message)
-            if option == "--quick":
-                message = message.replace("take `datasets.synthetic`", "--quick")
-        return message
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def command(doc, epilog=None):
@@ -116,21 +102,16 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None):
         and any("dataset" in field_names(cls) for cls in classes)
     ):
         defaults = {"dataset": "synthetic", **defaults}
-    return namespace, *(make(parser, cls, {**defaults, **given}) for cls in classes)
-
-
-def make(parser, cls, values):
-    """Make an instance of a dataclass from the values of its fields; wrong values end the
-    process."""
-    values = {
-        name: tuple(v) if isinstance(v, list) else v
-        for name, v in values.items()
-        if name in field_names(cls)
-    }
     try:
-        return cls(**values)
+        return namespace, *(make(cls, {**defaults, **given}) for cls in classes)
     except ValueError as error:
         parser.error(str(error))
+
+
+def make(cls, values):
+    """Make an instance of a dataclass from the values of its fields, among others."""
+    values = {n: values[n] for n in field_names(cls) if n in values}
+    return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 
 def field_names(cls):
@@ -156,18 +137,6 @@ def choose_backend(parser, execution=None):
         parser.error(f"{reason}: unknown backend {name!r}. Choose from {', '.join(BACKENDS)}")
     if name not in installed:
         parser.error(f"{reason}: {name} is not installed. Install it: {INSTALL[name]}")
-    if execution.devices > 1 and name == "torch":
-        parser.error(
-            "--devices: Keras has no data parallelism on torch. Use --backend jax or tensorflow"
-        )
-    processes = os.environ.get("WORLD_SIZE", "")
-    if processes.isdecimal() and int(processes) > 1:
-        parser.error(
-            f"a launcher such as torchrun has started {processes} processes for one run. Start "
-            f"one with python. "
-            "For several devices pass --devices with --backend jax or tensorflow; for several "
-            "trainings see study.py --workers"
-        )
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With this cache, a second start of the same network skips the compilation.

@@ -1,150 +1,264 @@
-"""What studies have measured so far, from their storages or from a report.json, and how a report
-describes it."""
+"""What a study has measured so far: its trials, from its folder or from a trials.csv, and its
+section of a report."""
 
+import dataclasses
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import _cells
 import _claims
-from _plan import ROLES, cuts
+import _paper
+import pandas as pd
+from _plan import ROLES, is_log, paper_plan
+from _settings import identity
+from _trials import as_trials
+
+CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
+PINNED = {"h = 1": 0, "h = 0.1": 1}  # red and blue, as the paper has them
+ENDINGS = {
+    "best": ("best_test_accuracy", "best test accuracy over the epochs"),
+    "last": ("last_test_accuracy", "test accuracy of the last epoch"),
+}
 
 
-def read(source, is_one_of_several=False):
-    """The studies of a folder, a database or a report.json, as dicts of name, plan, and a row per
-    finished trial."""
+@dataclass(frozen=True)
+class Measured:
+    """A study and its finished trials.
+
+    Attributes:
+        name: Name of the study, such as `depth-cifar10-scaled`.
+        settings: The shared settings of its trials, with what a report needs to know.
+        trials: DataFrame of its finished trials, as in trials.csv.
+        data: What the data set is called.
+        missing: Dict of a state (failed, running, interrupted, not begun) -> number of trials.
+    """
+
+    name: str
+    settings: dict
+    trials: pd.DataFrame
+    data: str
+    missing: dict
+
+    @property
+    def roles(self):
+        return {role: self.settings[role] for role in ROLES if role in self.settings}
+
+    def cells(self):
+        """Return a dict of `(panel, line, axis)` -> `Cell` over seeds."""
+        names = list(self.roles.values())
+        chance = CHANCE[self.settings["recipe"]]
+        grouped = self.trials.groupby(names, sort=True) if len(self.trials) else ()
+        return {
+            (None,) * (len(ROLES) - len(names)) + key: _cells.cell_of(rows, chance)
+            for key, rows in grouped
+        }
+
+    @property
+    def num_seeds(self):
+        """Number of seeds per point, or the range of the numbers, as text."""
+        counts = {cell.n for cell in self.cells().values()} or {0}
+        return " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
+
+
+def from_folder(folder, data=None):
+    """Return the study in a folder of study.py."""
     from keras_euler import studies
 
-    if str(source).endswith(".json"):
-        found = read_json(source, list, ("name", "plan", "trials", "errors", "rows"))
-        return [{**study, "cuts": cuts(study["plan"], study["rows"])} for study in found]
-    if "://" not in source:
-        file = Path(source) if Path(source).is_file() else Path(source) / "study.db"
-        if not file.exists():
-            problem = f"{source} holds no study.db. Of a study with --storage pass that URL."
-            if not is_one_of_several:
-                raise ValueError(problem)
-            print(f"note: {problem}")
-            return []
-        source = file
-    found = [studies.read_study(source, name) for name in studies.study_names(source)]
-    return [_flat(study) for study in found if "plan" in study["attributes"]]
+    folder = Path(folder)
+    table = studies.results(folder)
+    settings = json.loads((folder / "study.json").read_text())
+    if (settings.get("study"), settings.get("recipe")) not in _paper.STUDIES:
+        raise ValueError(f"{folder} holds a study of another program than study.py.")
+    missing = table[table.state != "complete"].state.value_counts().to_dict()
+    trials = as_trials(settings, table)
+    return Measured(folder.name, settings, trials, data or settings["dataset"], missing)
 
 
-def read_json(file, kind, keys):
-    """What a JSON file holds; a ValueError unless it is of this type and each object in it has the
-    keys."""
-    try:
-        found = json.loads(Path(file).read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is not a JSON file ({error}).") from error
-    parts = found if isinstance(found, list) else [found]
-    if not isinstance(found, kind) or not all(
-        isinstance(part, dict) and set(keys) <= set(part) for part in parts
-    ):
-        raise ValueError(
-            f"{file} was not written by these recipes: it must have {', '.join(keys)}."
-        )
-    return found
+def from_trials(known, study, family, data, backend="torch"):
+    """Return the scaled study that the trials of a trials.csv make up, with the values of
+    `_paper`."""
+    plan = paper_plan(study, family, scaled=True)
+    plan = dataclasses.replace(plan, execution=dataclasses.replace(plan.execution, backend=backend))
+    settings = plan.shared()
+    wanted = known[known.recipe == family]
+    for name, value in settings.items():
+        if name in wanted and name != "recipe":
+            wanted = wanted[wanted[name].map(lambda cell, value=value: cell == value)]
+    for name, values in plan.varied.items():
+        wanted = wanted[wanted[name].isin(values)]
+    left = math.prod(map(len, plan.varied.values())) - len(wanted)
+    missing = {"not begun": left} if left else {}
+    return Measured(f"{study}-{family}-scaled", settings, wanted, data, missing)
 
 
-def _flat(study):
-    plan, by_run = study["attributes"]["plan"], {}
-    for row in study["rows"]:
-        if row["state"] == "complete" and row["record"]:
-            record = {**row["point"], **row["record"], "best_test_accuracy": row["value"]}
-            by_run.setdefault(record["run"], record)
-    measured = [row["point"] for row in study["rows"] if row["state"] in ("complete", "pruned")]
-    errors = {
-        json.dumps(row["point"]): row["error"]
-        for row in study["rows"]
-        if row["state"] in ("failed", "interrupted")
-    }
-    return {
-        "name": study["name"],
-        "plan": plan,
-        "cuts": cuts(plan, measured),
-        "trials": study["trials"],
-        "errors": errors,
-        "rows": list(by_run.values()),
-    }
+def cuts(measured):
+    """List the differences from the paper, as strings such as `epochs 2 (80)`."""
+    settings = measured.settings
+    plan = paper_plan(settings["study"], settings["recipe"])
+    paper = {n: [v] for n, v in identity(plan.base, plan.execution).items()}
+    paper |= {name: list(values) for name, values in plan.varied.items()}
+    logs = [option.name for option in dataclasses.fields(plan.base) if is_log(option)]
+    found = []
+    for name in sorted(set(paper) - {"seed", "jit", "devices", *logs}):
+        actual = [settings[name]] if name in settings else sorted(set(measured.trials[name]))
+        if any(value not in actual for value in paper[name]):
+            found.append(f"{name} {_listed(actual)} ({_listed(paper[name])})")
+    num_seeds = measured.trials.seed.nunique()
+    return found + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
 
 
-def cells(study):
-    """Dict of `(panel, line, axis)` -> `Cell` over seeds."""
-    plan, grouped = study["plan"], {}
-    chance = _claims.CHANCE[plan["dataset"]]
-    for row in study["rows"]:
-        grouped.setdefault(tuple(row.get(plan.get(role)) for role in ROLES), []).append(row)
-    return {
-        key: _cells.Cell(
-            tuple(row["best_test_accuracy"] for row in rows),
-            tuple(row["last_test_accuracy"] for row in rows),
-            tuple(
-                row["diverged"] or row["best_test_accuracy"] < _claims.FAILED * chance
-                for row in rows
-            ),
-            tuple(tuple(row["test_accuracies"]) for row in rows),
-            chance,
-            tuple(row["seed"] for row in rows),
-        )
-        for key, rows in sorted(grouped.items(), key=lambda item: [part or 0 for part in item[0]])
-    }
+def _listed(values):
+    if len(values) > 5:
+        return f"{len(values)} values from {values[0]} to {values[-1]}"
+    return ", ".join("all" if value is None else str(value) for value in values)
 
 
-def ordinary_first(plan, table):
-    """The cells of a table, h = 1 before smaller values."""
-    return sorted(table.items(), key=lambda item: -item[0][1] if plan["line"] == "h" else 0)
-
-
-def described_cuts(study):
-    """Sentences on what differs from the paper's settings, which values are our choice, and what is
-    unfinished."""
-    plan, states = study["plan"], study["trials"]
-    of_paper = plan["figures"] != "none"
-    whose = "the paper's" if of_paper else "the full study's"
-    cut = (
-        f"Cut ({whose} in brackets): {'; '.join(study['cuts'])}"
-        if study["cuts"]
-        else f"{whose.capitalize()} settings"
-    )
-    sentences = [f"{'Scaled. ' if plan.get('scaled') else ''}{cut}."]
-    if of_paper and plan.get("our_choice"):
-        sentences.append(
-            f"The paper names no values of {spelled_out(plan['axis'])}: all of them are our choice."
-        )
-    left = sum(states.get(state, 0) for state in ("waiting", "running"))
-    if left:
-        total = len(study["rows"]) + left
-        sentences.append(
-            f"Unfinished: {len(study['rows'])} of {total} trials, n = {seeds_of(study)}."
-        )
-    if states.get("failed"):
-        sentences.append(f"Failed for another reason than the training: {states['failed']} trials.")
+def description(measured):
+    """Return sentences on what differs from the paper's settings, which values are our choice, and
+    what is unfinished."""
+    paper = _paper.STUDIES[measured.settings["study"], measured.settings["recipe"]]
+    whose = "the full study's" if paper.figures == "none" else "the paper's"
+    different = cuts(measured)
+    sentences = [
+        f"Cut ({whose} in brackets): {'; '.join(different)}."
+        if different
+        else f"{whose.capitalize()} settings."
+    ]
+    if measured.settings["scaled"]:
+        sentences.insert(0, "Scaled.")
+    if paper.our_choice:
+        axis = spelled_out(measured.settings["axis"])
+        sentences.append(f"The paper names no values of {axis}: all of them are our choice.")
+    if measured.missing:
+        states = ", ".join(f"{count} {state}" for state, count in measured.missing.items())
+        done = len(measured.trials)
+        sentences.append(f"Unfinished: {done} trials, {states}, n = {measured.num_seeds}.")
     return " ".join(sentences)
 
 
-def figures_of(plan):
-    """What a study shows of the paper: `Figure 3`, `Figures 4, 12 and 13`, or `Not of the
-    paper`."""
-    several = "s" * (not plan["figures"].isdecimal())
-    return "Not of the paper" if plan["figures"] == "none" else f"Figure{several} {plan['figures']}"
+def section(measured, figures, command=None):
+    """Return the section of a report in Markdown: setting, table, verdicts, figures.
+
+    Args:
+        measured: The study.
+        figures: Names of its figures.
+        command: The command that made it.
+    """
+    paper = _paper.STUDIES[measured.settings["study"], measured.settings["recipe"]]
+    several = "s" * (not paper.figures.isdecimal())
+    figure = "Not of the paper" if paper.figures == "none" else f"Figure{several} {paper.figures}"
+    devices = ", ".join(sorted(set(measured.trials.device))) or "no device yet"
+    text = [
+        f"### {measured.name}",
+        f"{figure}. {f'`{command}`. ' if command else ''}{measured.data}, "
+        f"{measured.settings['backend']}, {devices}. {description(measured)}",
+    ]
+    if measured.trials.test_data.nunique() > 1:
+        text.append("**The trials were tested on different data.**")
+    table = measured.cells()
+    if table:
+        text.append(table_of(measured, table))
+    parts = _claims.judge(measured.settings, table)
+    if parts:
+        text.append(f"The paper: {_paper.CLAIMS[measured.settings['study']]}")
+        rows = [(part.text, f"**{part.verdict}**", part.p or part.reason) for part in parts]
+        text.append(markdown("part of the claim | verdict | p", rows))
+    return "\n\n".join([*text, *(f"![{measured.name}]({name})" for name in figures)])
 
 
-def seeds_of(study):
-    """The number of seeds per point of a study, or the range of the numbers, as text."""
-    counts = sorted({cell.n for cell in cells(study).values()}) or [0]
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+def table_of(measured, table):
+    """Return the table of a study: a row per panel and value of the axis, a column per line."""
+    roles = measured.roles
+    lines = sorted({line for _, line, _ in table}, reverse=roles["line"] == "h")
+    rows = []
+    for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
+        where = [] if panel is None else [label(roles["panel"], panel)]
+        row = [table.get((panel, line, x)) for line in lines]
+        rows.append((", ".join([*where, label(roles["axis"], x)]), *row))
+    header = ["best test accuracy", *(label(roles["line"], line) for line in lines)]
+    return markdown(" | ".join(header), rows)
+
+
+def draw(measured, folder, endings=tuple(ENDINGS)):
+    """Write the figures of a study into a folder, and return their names."""
+    figures = (
+        {ending: figure(measured, ending) for ending in endings} if len(measured.trials) else {}
+    )
+    if figures and measured.settings["study"] == "learning-rate" and len(endings) > 1:
+        figures["over_epochs"] = over_epochs(measured)
+    suffix = {ending: f"_{ending}" * (len(endings) > 1) for ending in figures}
+    for ending, drawn in figures.items():
+        drawn.savefig(folder / f"study_{measured.name}{suffix[ending]}.png")
+    return [f"study_{measured.name}{suffix[ending]}.png" for ending in figures]
+
+
+def figure(measured, ending="best"):
+    """Return the figure of a study: accuracies against its axis, a plot per panel.
+
+    Where the axis has one value, the panels' setting takes its place.
+    """
+    from keras_euler import plots
+
+    column, title = ENDINGS[ending]
+    roles, table, panels = measured.roles, measured.cells(), {}
+    turned = "panel" in roles and len({x for _, _, x in table}) == 1
+    for (panel, line, x), cell in ordinary_first(measured, table):
+        values = list(zip(cell.trials[column], cell.failed, strict=True))
+        x, setting, value = (panel, "axis", x) if turned else (x, "panel", panel)
+        name = "" if value is None else label(roles[setting], value)
+        panels.setdefault(name, {}).setdefault(label(roles["line"], line), {})[x] = values
+    xs = [x for lines in panels.values() for points in lines.values() for x in points]
+    logarithmic = all(isinstance(x, float) and x > 0 for x in xs)
+    axis = spelled_out(roles["panel" if turned else "axis"])
+    note = f"{measured.data}. {description(measured)}"
+    drawn = plots.accuracies(panels, axis, note, logarithmic, PINNED)
+    drawn.suptitle(f"{measured.name}: {title}", fontsize="medium")
+    return drawn
+
+
+def over_epochs(measured):
+    """Return figure 13: test accuracy over the epochs, a plot for each depth and h, a line for each
+    learning rate."""
+    from keras_euler import plots
+
+    roles, panels = measured.roles, {}
+    for (panel, line, x), cell in ordinary_first(measured, measured.cells()):
+        where = [("panel", panel)] * (panel is not None) + [("line", line)]
+        title = ", ".join(label(roles[role], value) for role, value in where)
+        num_failed = cell.failed.sum()
+        failed = f", {num_failed} of {cell.n} failed" * bool(num_failed)
+        curves = list(cell.trials.test_accuracies)
+        panels.setdefault(title, {})[f"{label(roles['axis'], x)}{failed}"] = curves
+    return plots.accuracy_curves(panels, description(measured))
+
+
+def ordinary_first(measured, table):
+    """Return the cells of a table, h = 1 before smaller values."""
+    by_h = measured.roles["line"] == "h"
+    return sorted(table.items(), key=lambda item: -item[0][1] if by_h else 0)
+
+
+def markdown(header, rows):
+    """Return a table in Markdown, from its header, separated by bars, and rows of values."""
+    lines = [f"| {header} |", "|" + "---|" * (header.count("|") + 1)]
+    return "\n".join([*lines, *("| " + " | ".join(map(formatted, row)) + " |" for row in rows)])
+
+
+def formatted(value):
+    """Return a value as text: floats with three digits."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return "" if value is None else str(value)
 
 
 def label(name, value):
-    """`h = 0.1`, or `norm none`."""
-    return (
-        f"{spelled_out(name)} = {value:g}"
-        if isinstance(value, (int, float))
-        else f"{spelled_out(name)} {value}"
-    )
+    """Return `h = 0.1`, or `norm none`."""
+    is_number = isinstance(value, (int, float))
+    return f"{spelled_out(name)} = {value:g}" if is_number else f"{spelled_out(name)} {value}"
 
 
 def spelled_out(name):
-    """The name of a setting without underscores."""
+    """Return the name of a setting without underscores."""
     return name.replace("_", " ")

@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-import itertools
 from dataclasses import dataclass
 
 import ag_news
 import cifar10
 from _paper import SCALED, SCALED_STUDIES, STUDIES
-from _settings import LOGS, Execution, Settings, flag, identity, run_folder
+from _settings import LOGS, Execution, Settings, flag, identity
 
 RECIPES = {"cifar10": cifar10.RECIPE, "ag_news": ag_news.RECIPE}
 SEED = 7  # the paper's first
@@ -62,48 +61,29 @@ class Plan:
         """Return the settings of a trial."""
         return dataclasses.replace(self.base, **point)
 
-    def trial_execution(self, settings):
-        """Return the execution of a trial, in its own folder."""
-        named = dataclasses.replace(self.execution, out=None)
-        folder = self.execution.out / "runs" / run_folder(settings, named).name
-        return dataclasses.replace(named, out=folder, verbose=0)
-
-    def definition(self):
-        """Return the settings that all trials share, as a JSON-serializable dict."""
-        shared = identity(self.base, self.execution) | {"backend": self.execution.backend}
-        fixed = {name: value for name, value in shared.items() if name not in self.varied}
-        return {"recipe": self.family, **fixed}
-
-    def description(self):
-        """Return what a report needs to know, including the paper's settings."""
-        paper = STUDIES[self.study, self.family]
-        settings = self.recipe.settings(**paper.fixed)
-        own = {
-            name: getattr(settings, name, None) for name in identity(self.base, self.execution)
-        }  # newer ones of this study too
-        full = {**own, **identity(settings, Execution())}
-        varied = dict(pair for pair in (paper.panel, paper.line, paper.axis) if pair)
-        ignored = (
-            "seed",
-            "jit",
-            "devices",
-            *(option.name for option in dataclasses.fields(self.base) if is_log(option)),
-        )
-        fixed = {name: [value] for name, value in full.items() if name not in ignored}
+    def shared(self):
+        """Return what all trials share and what a report needs, as a JSON-serializable dict."""
+        shared = {**identity(self.base, self.execution), "backend": self.execution.backend}
         return {
-            "study": self.study,
-            "dataset": self.family,
-            "data": self.base.dataset,
-            "figures": paper.figures,
-            "scaled": self.scaled,
-            **self._names(),
-            "settings": {n: v for n, v in self.definition().items() if n != "recipe"},
-            "paper": {**fixed, **{name: list(values) for name, values in varied.items()}},
-            "our_choice": paper.our_choice,
+            **self.description(),
+            **{name: value for name, value in shared.items() if name not in self.varied},
         }
 
-    def _names(self):
-        return {role: name for role, (name, _) in self.roles.items()}
+    def description(self):
+        """Return the study, its scale and which settings have which role."""
+        roles = {role: name for role, (name, _) in self.roles.items()}
+        return {"study": self.study, "recipe": self.family, "scaled": self.scaled, **roles}
+
+
+def paper_plan(study, family, scaled=False, execution=None):
+    """Return the plan of a study with the values of the paper, or of its scaled version."""
+    paper, recipe = STUDIES[study, family], RECIPES[family]
+    if scaled:
+        paper = dataclasses.replace(paper, **SCALED_STUDIES[study, family])
+    base = recipe.settings(**{**(SCALED[family] if scaled else {}), **paper.fixed})
+    roles = {role: getattr(paper, role) for role in ROLES if getattr(paper, role)}
+    seeds = tuple(range(SEED, SEED + 5))
+    return Plan(study, family, base, roles, seeds, execution or Execution(), scaled)
 
 
 def make_plan(parser, options, given, execution):
@@ -115,155 +95,76 @@ def make_plan(parser, options, given, execution):
         given: Dict of the settings in the command line.
         execution: The execution.
     """
-    paper, recipe = STUDIES[options.study, options.dataset], RECIPES[options.dataset]
-    if options.scaled:
-        paper = dataclasses.replace(paper, **SCALED_STUDIES[options.study, options.dataset])
-    roles = _roles(parser, options, paper, recipe.settings)
+    plan = paper_plan(options.study, options.dataset, options.scaled, execution)
+    fixed = STUDIES[options.study, options.dataset].fixed
+    roles = _roles(parser, options, plan)
     varied = {name: role for role, (name, _) in roles.items()}
-    if "seed" in given:
-        parser.error("--seed: every trial has its own seed; see --seeds")
     for name in given:
+        if name == "seed":
+            parser.error("--seed: every trial has its own seed; see --seeds")
         if name in varied:
             flags = "--depths ..." if name == "depth" else f"--{varied[name]} {name} ..."
             parser.error(f"{flag(name)}: this study varies {name}; choose its values by {flags}")
-        if isinstance(paper.fixed.get(name), str):
-            parser.error(f"{flag(name)}: this study always has {name} {paper.fixed[name]}")
-    values = {
-        **(SCALED[options.dataset] if options.scaled else {}),
-        **(recipe.quick if options.quick else {}),
-    }
+        if isinstance(fixed.get(name), str):
+            parser.error(f"{flag(name)}: this study always has {name} {fixed[name]}")
+    values = dict(plan.recipe.quick) if options.quick else {}
     values |= {"dataset": "synthetic"} if options.quick and execution.data_dir is None else {}
-    values |= {name: value for name, value in paper.fixed.items() if name not in varied} | given
-    try:
-        base = recipe.settings(
-            **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-        )
-        seeds = tuple(range(SEED, SEED + options.seeds))
-        plan = Plan(options.study, options.dataset, base, roles, seeds, execution, options.scaled)
-        _check_points(plan)
-    except ValueError as error:
-        parser.error(str(error))
-    return plan
+    values |= {name: value for name, value in fixed.items() if name not in varied} | given
+    values = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    return dataclasses.replace(
+        plan,
+        base=dataclasses.replace(plan.base, **values),
+        roles=roles,
+        seeds=tuple(range(SEED, SEED + options.seeds)),
+    )
 
 
-def _check_points(plan):
-    """Raise one ValueError that names all invalid values."""
-    invalid = {}
-    for combination in itertools.product(*plan.varied.values()):
-        try:
-            plan.settings(dict(zip(plan.varied, combination, strict=True)))
-        except ValueError as error:
-            invalid[str(error)] = invalid.get(str(error), 0) + 1
-    if invalid:
-        listed = "; ".join(f"{count} trials: {message}" for message, count in invalid.items())
-        raise ValueError(f"Nothing was run. Invalid: {listed}")
-
-
-def _roles(parser, options, paper, cls):
+def _roles(parser, options, plan):
     """Return a dict of panel, line and axis -> pair of a setting and its values, from the paper or
     the command line."""
-    given = {role: getattr(options, role) for role in ROLES}
-    roles = {
-        role: _role(parser, role, given[role], cls) if given[role] else getattr(paper, role)
-        for role in ROLES
-    }
+    given = {role: getattr(options, role) for role in ROLES if getattr(options, role)}
+    roles = plan.roles | {role: _role(parser, role, given[role], plan.base) for role in given}
     if options.depths:
-        for role in ROLES:
-            if given[role] and roles[role][0] == "depth":
-                parser.error(f"--depths and --{role} depth both name depths; pass one of them")
-        role = next((role for role, pair in roles.items() if pair and pair[0] == "depth"), "panel")
-        if roles[role] and roles[role][0] != "depth":
+        role = next((role for role, (name, _) in roles.items() if name == "depth"), "panel")
+        if role in given:
+            parser.error(f"--depths and --{role} both name values; pass one of them")
+        if role in roles and roles[role][0] != "depth":
             parser.error("--depths: the plots of this study vary another setting; see --panel")
         roles[role] = ("depth", options.depths)
-    roles = {role: pair for role, pair in roles.items() if pair}
     names = [name for name, _ in roles.values()]
-    for role, (name, values) in roles.items():
+    for name, values in roles.values():
         if names.count(name) > 1:
-            several = " and ".join(f"--{other}" for other in roles if roles[other][0] == name)
-            parser.error(
-                f"{name} has two roles in this study, {several}. Use another setting for one of "
-                f"them"
-            )
-        if len(set(values)) < len(values):
-            parser.error(f"{name} names a value twice. Received: {' '.join(map(str, values))}")
-        if any(isinstance(value, (str, tuple)) for value in values) and name == "h":
-            parser.error(f"{name} must be a finite number in a study. Received: {values[0]!r}.")
-        roles[role] = (name, tuple(values))
-    return roles
+            several = " and ".join(f"--{role}" for role in roles if roles[role][0] == name)
+            parser.error(f"{name} has two roles, {several}. Use another setting for one of them")
+        if name == "h" and any(isinstance(value, tuple) for value in values):
+            parser.error(f"h must be a number or a rule in a study. Received: {values[0]!r}.")
+    return {role: roles[role] for role in ROLES if role in roles}
 
 
-def _role(parser, role, arguments, cls):
+def _role(parser, role, arguments, settings):
     name, *values = arguments
     name = name.replace("-", "_")
-    if not values:
-        parser.error(f"--{role} needs a setting and its values, such as --{role} batch_size 32 64")
     known = {
         option.name: option
-        for option in dataclasses.fields(cls)
-        if "many" not in option.metadata and not is_log(option)
+        for option in dataclasses.fields(settings)
+        if not {"many"} & set(option.metadata)
+        and not is_log(option)
+        and option.name not in ("seed", "dataset")
+        and not isinstance(option.default, bool)
     }
-    known = {
-        n: option
-        for n, option in known.items()
-        if n not in ("seed", "dataset") and not isinstance(option.default, bool)
-    }
-    if name not in known:
-        problem = (
-            "cannot be an axis"
-            if name in (*cls.__dataclass_fields__, *Execution.__dataclass_fields__)
-            else "is unknown"
+    if name not in known or not values:
+        parser.error(
+            f"--{role} needs a setting and its values. Received: {' '.join(arguments)}. Settings "
+            f"are: {', '.join(known)}"
         )
-        parser.error(f"the setting {name!r} {problem}. Axes are: {', '.join(known)}")
     option = known[name]
     try:
-        return name, tuple(
-            option.metadata.get("parse", type(option.default))(value) for value in values
-        )
-    except ValueError:
-        parser.error(f"--{role} {name}: wrong value. Received: {' '.join(values)}")
+        parsed = map(option.metadata.get("parse", type(option.default)), values)
+        return name, tuple(parsed)
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        parser.error(f"--{role} {name}: {error}")
 
 
 def is_log(option):
     """Return whether a field only determines what is logged."""
     return option.metadata.get("group") == LOGS
-
-
-def choices(plan):
-    """Return a dict of varied setting -> all its possible values, for settings that are strings."""
-    all_choices = {
-        option.name: option.metadata.get("choices", ()) for option in dataclasses.fields(plan.base)
-    }
-    return {
-        name: all_choices[name]
-        for name in plan.varied
-        if isinstance(next(iter(all_choices[name]), None), str)
-    }
-
-
-def cuts(description, points):
-    """List the differences from the paper, as strings such as `epochs 2 (80)`.
-
-    Args:
-        description: Description of a plan.
-        points: List of the points of the trials that count.
-    """
-    actual = {name: [value] for name, value in description["settings"].items()}
-    for name in ("seed", *description["paper"]):
-        if points and name in points[0]:
-            actual[name] = sorted({point[name] for point in points})
-    if "search" in description:
-        low, high = description["search"]
-        actual[description["axis"]] = [f"searched from {low:g} to {high:g}"]
-    differences = [
-        f"{name} {_listed(actual[name])} ({_listed(values)})"
-        for name, values in sorted(description["paper"].items())
-        if name in actual and any(value not in actual[name] for value in values)
-    ]
-    num_seeds = len(actual.get("seed", ()))
-    return differences + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
-
-
-def _listed(values):
-    if len(values) > 5:
-        return f"{len(values)} values from {values[0]} to {values[-1]}"
-    return ", ".join("all" if value is None else str(value) for value in values)

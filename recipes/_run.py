@@ -9,9 +9,6 @@ from dataclasses import dataclass
 import _cli
 from _settings import Execution, Settings, identity, run_folder
 
-# Training and test examples of the data sets where no --data-dir is given.
-SIZES = {"cifar10": (50_000, 10_000), "ag_news": (120_000, 7_600), "synthetic": (2000, 500)}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -60,50 +57,13 @@ def main(recipe, doc, argv=None):
 
 
 def check_together(parser, settings, execution):
-    """End the process with a sentence if settings and execution do not fit each other, before data
-    are read."""
+    """End the process with a sentence if a flag would have no effect."""
     if settings.dataset == "synthetic" and execution.data_dir is not None:
         parser.error("--dataset synthetic takes no --data-dir: its examples are generated")
-    if settings.batch_size % execution.devices:
-        parser.error(
-            f"--batch-size must be a multiple of --devices {execution.devices}. Received: "
-            f"--batch-size {settings.batch_size}"
-        )
-    if execution.data_dir is None:
-        try:
-            check_sizes(settings, execution, *SIZES[settings.dataset])
-        except ValueError as error:
-            parser.error(str(error))
-
-
-def check_sizes(settings, execution, num_train, num_test):
-    """Raise a ValueError unless so many examples are enough for the settings and can be divided
-    among the devices."""
-    for name, size, available in (
-        ("train", settings.train_size, num_train),
-        ("test", settings.test_size, num_test),
-    ):
-        check_size(f"--{name}-size", size, available)
-    num_train, num_test, devices = (
-        settings.train_size or num_train,
-        settings.test_size or num_test,
-        execution.devices,
-    )
-    for what, number in (("last batch", num_train % settings.batch_size), ("test set", num_test)):
-        if number % devices:
-            raise ValueError(
-                f"With --devices {devices}, the size of the {what} must be a multiple of "
-                f"{devices}. Received: {number} examples. "
-                "Change --batch-size, --train-size or --test-size."
-            )
-
-
-def check_size(name, size, available):
-    """Raise a ValueError that names the flag unless there are as many examples as it asks for."""
-    if size is not None and not 1 <= size <= available:
-        raise ValueError(
-            f"{name} must be between 1 and {available}, the number of examples. Received: {size}."
-        )
+    if settings.warmup and settings.schedule != "cosine":
+        parser.error("--warmup needs --schedule cosine")
+    if settings.log_per == "epoch" and settings.log_gradients is settings.log_weights is None:
+        parser.error("--log-per epoch needs --log-gradients or --log-weights")
 
 
 def compare(recipe, settings, execution):
@@ -168,10 +128,11 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
         else []
     )
     loggers = _loggers(settings, folder)
-    train, test = prepare_data(recipe, settings, execution, data)
-    check_sizes(settings, execution, len(train[1]), len(test[1]))
     with scope():
-        model = compile_model(recipe.build_model(settings), settings, execution.jit, len(train[1]))
+        model = recipe.build_model(settings)  # before the data: it checks its arguments
+    train, test = prepare_data(recipe, settings, execution, data)
+    with scope():
+        model = compile_model(model, settings, execution.jit, len(train[1]))
     for name, logger in loggers.items():
         try:
             logger.check(model)
@@ -303,7 +264,10 @@ def subset(data, size, name):
 
     if size is None:
         return data
-    check_size(name, size, len(data[1]))
+    if size > len(data[1]):
+        raise ValueError(
+            f"{name} must be at most {len(data[1])}, the number of examples. Received: {size}."
+        )
     rows = np.random.default_rng(0).permutation(len(data[1]))[:size]
     return tuple(array[rows] for array in data)
 

@@ -20,14 +20,14 @@ from pathlib import Path
 import _cli
 from _plan import RECIPES, family_of
 from _run import check_together, subset
-from _settings import Execution, Options, identity, setting
+from _settings import COUNT, POSITIVE, Execution, identity, setting
 
 DEPTHS = {"cifar10": (20, 56, 110), "ag_news": (9, 17, 29, 49)}
 QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
 
 
 @dataclass(frozen=True)
-class ChoiceOptions(Options):
+class ChoiceOptions:
     """The options of this recipe in addition to the flags of a training."""
 
     depths: tuple = setting(
@@ -36,12 +36,11 @@ class ChoiceOptions(Options):
     candidates: tuple = setting(
         (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0),
         "values of h",
-        parse=float,
+        parse=POSITIVE,
         many="+",
-        above=0,
     )
-    limit: float = setting(10.0, "largest accepted growth of the gradients", above=0)
-    examples: int = setting(64, "number of examples in the batch", minimum=1)
+    limit: float = setting(10.0, "largest accepted growth of the gradients", parse=POSITIVE)
+    examples: int = setting(64, "number of examples in the batch", parse=COUNT)
 
 
 def main(argv=None):
@@ -61,8 +60,7 @@ def main(argv=None):
     )
     depths = options.depths or (QUICK_DEPTHS if own.quick else DEPTHS)[family]
     networks = {
-        depth: _cli.make(parser, recipe.settings, {**vars(settings), "depth": depth})
-        for depth in depths
+        depth: _cli.make(recipe.settings, {**vars(settings), "depth": depth}) for depth in depths
     }
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)

@@ -13,24 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
-from _settings import Options, setting
+from _settings import POSITIVE, new_file, setting
 
 RATE = 2.3
 MAX_STEPS = 100_000
 
 
 @dataclass(frozen=True)
-class EulerOptions(Options):
+class EulerOptions:
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=float, many="+", above=0)
-    end: float = setting(5.0, "end time; the start is 0", above=0)
+    h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=POSITIVE, many="+")
+    end: float = setting(5.0, "end time; the start is 0", parse=POSITIVE)
     out: Path = setting(
-        Path("euler_method.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png"
+        Path("euler_method.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
     )
 
     def __post_init__(self):
-        super().__post_init__()
         if max(self.h) > self.end:
             raise ValueError(f"--h must be at most --end. Received: {max(self.h):g}.")
         if self.end / min(self.h) > MAX_STEPS:

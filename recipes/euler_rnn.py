@@ -15,21 +15,25 @@ from pathlib import Path
 
 import _cli
 import numpy as np
-from _settings import BACKENDS, Execution, Options, setting
+from _settings import BACKENDS, COUNT, NOT_NEGATIVE, SEED, Execution, checked, new_file, setting
 
 
 @dataclass(frozen=True)
-class RnnOptions(Options):
+class RnnOptions:
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
-    length: int = setting(50, "length of the sequences (with --quick 20)", minimum=2)
-    epochs: int = setting(10, "epochs (with --quick 2)", minimum=1)
-    train_size: int = setting(2000, "number of training sequences", minimum=1)
-    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
+    length: int = setting(
+        50,
+        "length of the sequences (with --quick 20)",
+        parse=checked(int, "at least 2", lambda n: n >= 2),
+    )
+    epochs: int = setting(10, "epochs (with --quick 2)", parse=COUNT)
+    train_size: int = setting(2000, "number of training sequences", parse=COUNT)
+    seed: int = setting(7, "seed", parse=SEED)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("euler_rnn.json"), "file of the results", parse=Path, metavar="FILE", suffix=".json"
+        Path("euler_rnn.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
     )
 
 

@@ -14,34 +14,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
-from _settings import BACKENDS, Execution, Options, setting
+from _settings import (
+    BACKENDS,
+    COUNT,
+    EXISTING,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    Execution,
+    new_file,
+    setting,
+)
 
 LAYER = "conv1_conv"
 
 
 @dataclass(frozen=True)
-class EulerizeOptions(Options):
+class EulerizeOptions:
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
-    iterations: int = setting(30, "number of iterations (with --quick 8)", minimum=1)
-    batch_size: int = setting(32, "examples per step", minimum=1)
-    learning_rate: float = setting(0.1, "learning rate", above=0)
-    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
+    iterations: int = setting(30, "number of iterations (with --quick 8)", parse=COUNT)
+    batch_size: int = setting(32, "examples per step", parse=COUNT)
+    learning_rate: float = setting(0.1, "learning rate", parse=POSITIVE)
+    seed: int = setting(7, "seed", parse=SEED)
     data_dir: Path | None = setting(
         None,
         "CIFAR-10 (default: download it, or with --quick synthetic images)",
-        parse=Path,
+        parse=EXISTING,
         metavar="PATH",
-        exists=True,
     )
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("eulerize_resnet.json"),
-        "file of the results",
-        parse=Path,
-        metavar="FILE",
-        suffix=".json",
+        Path("eulerize_resnet.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
     )
 
 

@@ -24,8 +24,9 @@ import _cli
 import numpy as np
 from _plan import family_of
 from _predictors import images_predictor, load, on_pixels, texts_predictor
-from _settings import BACKENDS, Execution, Options, setting
+from _settings import BACKENDS, COUNT, EXISTING, POSITIVE, SEED, Execution, checked, setting
 
+PIXELS = checked(float, "above 0 and at most 255", lambda x: 0 < x <= 255)
 LEVELS = {"cifar10": (0.1, 0.2, 0.5, 1.0), "ag_news": (0.05, 0.1, 0.2, 0.4)}
 NOISE = {
     "cifar10": "standard deviation of the noise on normalized pixels",
@@ -34,36 +35,34 @@ NOISE = {
 
 
 @dataclass(frozen=True)
-class EvaluationOptions(Options):
+class EvaluationOptions:
     """The options of an evaluation."""
 
     data_dir: Path | None = setting(
-        None,
-        "folder or file of the data (default: download them)",
-        parse=Path,
-        metavar="PATH",
-        exists=True,
+        None, "folder or file of the data (default: download them)", parse=EXISTING, metavar="PATH"
     )
     noise: tuple | None = setting(
         None,
         "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)",
-        parse=float,
+        parse=POSITIVE,
         many="*",
-        above=0,
     )
     pgd: tuple = setting(
-        (), "attack images by projected gradient descent; N is the largest change of a pixel's "
-            "value in 0..255",
-        parse=float, many="+", metavar="N", above=0, maximum=255,
-    )  # fmt: skip
+        (),
+        "attack images by projected gradient descent; N is the largest change of a "
+        "pixel's value in 0..255",
+        parse=PIXELS,
+        many="+",
+        metavar="N",
+    )
     shifted: Path | None = setting(
-        None, "folder of CIFAR-10-C or CIFAR-10.1", parse=Path, metavar="FOLDER", exists=True
+        None, "folder of CIFAR-10-C or CIFAR-10.1", parse=EXISTING, metavar="FOLDER"
     )
     test_size: int | None = setting(
-        None, "only the first N test examples", parse=int, minimum=1, metavar="N"
+        None, "only the first N test examples", parse=COUNT, metavar="N"
     )
-    batch_size: int = setting(250, "examples per batch", minimum=1)
-    seed: int = setting(7, "seed of the noise and of the attack", minimum=0, maximum=2**31 - 1)
+    batch_size: int = setting(250, "examples per batch", parse=COUNT)
+    seed: int = setting(7, "seed of the noise and of the attack", parse=SEED)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path | None = setting(
         None,
@@ -183,7 +182,7 @@ def parse(argv):
     _cli.add_flags(parser, EvaluationOptions, ("model", "dataset", "quick"))
     (own,) = _cli.parse(parser, [], argv, quick=quick)
     values = {"noise": LEVELS[family], **(quick if own.quick else {}), **vars(own)}
-    options = _cli.make(parser, EvaluationOptions, values)
+    options = _cli.make(EvaluationOptions, values)
     if options.model.endswith(".keras") and not Path(options.model).is_file():
         parser.error(
             f"MODEL must be a .keras file or the name of a preset. Received: {options.model}, "

@@ -25,7 +25,7 @@ from pathlib import Path
 import _cli
 import cifar10
 from _run import check_together, train
-from _settings import Execution, ImageSettings, Options, identity, setting, step_factor
+from _settings import COUNT, SEED, Execution, ImageSettings, identity, setting, step_factor
 
 LAYER_2 = "stage1_block1/conv1"
 # Columns of the table, mostly norms of layer 2.
@@ -42,23 +42,13 @@ TABLE = {
 
 
 @dataclass(frozen=True)
-class DynamicsOptions(Options):
+class DynamicsOptions:
     """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting((1.0, 0.1), "step factors", parse=step_factor, many="+")
-    seeds: tuple = setting(
-        (),
-        "seeds (default: 7 8; with --quick 7)",
-        parse=int,
-        many="+",
-        minimum=0,
-        maximum=2**31 - 1,
-    )
+    seeds: tuple = setting((), "seeds (default: 7 8; with --quick 7)", parse=SEED, many="+")
     iterations: int | None = setting(
-        None,
-        "number of batches, in one epoch (default: 200; with --quick 40)",
-        parse=int,
-        minimum=1,
+        None, "number of batches, in one epoch (default: 200; with --quick 40)", parse=COUNT
     )
     layers: tuple = setting(
         (),
@@ -66,15 +56,6 @@ class DynamicsOptions(Options):
         parse=str,
         many="+",
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("h", "seeds"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(
-                    f"--{name} must have distinct values. Received: {' '.join(map(str, values))}."
-                )
 
 
 def main(argv=None):
@@ -107,7 +88,7 @@ def parse(argv):
     _cli.add_flags(parser, ImageSettings, left_out)
     own, execution = _cli.parse(parser, [Execution], argv, quick={})
     given = vars(own)
-    options = _cli.make(parser, DynamicsOptions, given)
+    options = _cli.make(DynamicsOptions, given)
     iterations = options.iterations or (40 if own.quick else 200)
     options = dataclasses.replace(options, seeds=options.seeds or ((7,) if own.quick else (7, 8)))
     values = {"batch_size": 16, "test_size": 100} if own.quick else {}
@@ -117,14 +98,12 @@ def parse(argv):
         parser.error("--epochs and --iterations both set the length; pass one of them")
     if "epochs" not in given:
         values |= {"epochs": 1, "train_size": iterations * values.get("batch_size", 128)}
-    settings = _cli.make(parser, ImageSettings, values)
+    settings = _cli.make(ImageSettings, values)
     others = options.layers or (
         "stage2_block1/conv1",
-        f"stage3_block{settings.num_blocks() // 3}/conv2",
+        f"stage3_block{(settings.depth - 2) // 6}/conv2",
     )
     layers = (LAYER_2, *others)
-    for h in options.h:  # before hours of training with other values
-        _cli.make(parser, ImageSettings, {**vars(settings), "h": h})
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
     text = json.dumps(

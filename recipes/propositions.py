@@ -20,27 +20,35 @@ import _cli
 import _predictors
 import cifar10
 from _run import check_together, subset
-from _settings import Execution, ImageSettings, Options, identity, setting
+from _settings import (
+    COUNT,
+    EXISTING,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Execution,
+    ImageSettings,
+    identity,
+    setting,
+)
 
 
 @dataclass(frozen=True)
-class PropositionOptions(Options):
+class PropositionOptions:
     """The options of this recipe in addition to the flags of a training."""
 
     h: tuple = setting(
-        (1.0, 0.1), "step factors of untrained networks", parse=float, many="+", minimum=0
+        (1.0, 0.1), "step factors of untrained networks", parse=NOT_NEGATIVE, many="+"
     )
     models: tuple = setting(
         (),
         "model.keras files instead of untrained networks",
-        parse=Path,
+        parse=EXISTING,
         many="+",
         metavar="FILE",
-        exists=True,
     )
-    examples: int = setting(16, "number of images in the batch", minimum=1)
-    eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", above=0)
-    iterations: int = setting(20, "number of power iterations", minimum=1)
+    examples: int = setting(16, "number of images in the batch", parse=COUNT)
+    eps: float = setting(1.0, "norm of an image's noise, in normalized pixels", parse=POSITIVE)
+    iterations: int = setting(20, "number of power iterations", parse=COUNT)
 
 
 def main(argv=None):

@@ -5,9 +5,10 @@ JSON files of the measurements.
     python recipes/tables.py
 
 A new measurement: put its JSON file into recipes/results, where the names of the others show how,
-and run this.
+or the rows of a study into trials.csv, and run this.
 """
 
+import functools
 import json
 import re
 import statistics
@@ -17,13 +18,15 @@ import _claims
 import _cli
 import _measured
 import _paper
-import report
 import zoo
-from _measured import cells, described_cuts, figures_of, label
+from _measured import formatted, markdown
 from _settings import Execution
+from _trials import read_trials
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
+DATA = {"cifar10": "CIFAR-10 (JPEG q75)", "ag_news": "AG-News (46 % of training rows)"}
+LINK = "recipes/results/README.md"
 FILES = (RESULTS / "README.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- table ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # Depths of the gradients, and of the same in two minutes.
@@ -38,7 +41,7 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         texts = {file: rewritten(file.read_text()) for file in FILES}
         for study in studies():
-            report.figure(study).savefig(RESULTS / figure_name(study))
+            _measured.draw(study, RESULTS, ["best"])
         curves().savefig(RESULTS / "trainings_h200.png")
         for file, text in texts.items():
             file.write_text(text)
@@ -65,75 +68,36 @@ def read_all(pattern):
     return [json.loads(path.read_text()) for path in sorted(RESULTS.glob(pattern))]
 
 
-def markdown(header, rows):
-    """A table in Markdown, from its header, separated by bars, and rows of values."""
-    lines = [f"| {header} |", "|" + "---|" * (header.count("|") + 1)]
-    return "\n".join([*lines, *("| " + " | ".join(map(formatted, row)) + " |" for row in rows)])
-
-
-def formatted(value):
-    """A value as text: floats with three digits."""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
-    return "" if value is None else str(value)
-
-
+@functools.cache
 def studies():
-    """All committed studies, those at the paper's depths first."""
+    """Return all studies that trials.csv has trials of."""
+    known = read_trials(RESULTS / "trials.csv")
     found = [
-        study
-        for path in sorted(RESULTS.glob("studies_*.json"))
-        for study in _measured.read(str(path))
+        _measured.from_trials(known, name, family, DATA[family])
+        for name, family in _paper.SCALED_STUDIES
     ]
-    return sorted(found, key=lambda study: not study["plan"].get("scaled"))
-
-
-def figure_name(study):
-    """The file of a study's figure."""
-    return f"study_{report.file_name(study)}.png"
+    return [study for study in found if len(study.trials)]
 
 
 def claims():
     """Each claim of the paper with the studies by which it is judged, their verdicts and their
     numbers of seeds."""
     summaries = read_all(DYNAMICS[0])
-    parts = [_claims.judge_dynamics(summary["runs"]) for summary in summaries]
-    where = " and ".join(str(summary["settings"]["depth"]) for summary in summaries)
-    where = (
-        f"[depth {where}, {summaries[0]['runs'][0]['iterations']} "
-        f"iterations](recipes/results/README.md#gradients-and-weights)"
-    )
-    seeds = ", ".join(str(len({row["seed"] for row in summary["runs"]})) for summary in summaries)
-    rows = [(_paper.DYNAMICS, where, report.verdicts(parts), seeds)]
-    for name, claim in _paper.CLAIMS.items():
-        judged = [
-            (study, _claims.judge(study["plan"], cells(study)))
-            for study in studies()
-            if study["plan"]["study"] == name
-        ]
-        judged = [
-            (study, parts)
-            for study, parts in judged
-            if any(part.shown is not None for part in parts)
-        ]
-        for study, parts in judged:
-            depths = sorted(
-                {row.get("depth", study["plan"]["settings"].get("depth")) for row in study["rows"]}
-            )
-            where = (
-                f"[{study['name']}](recipes/results/README.md#{study['name'].lower()}), depth "
-                f"{', '.join(map(str, depths))}"
-            )
-            rows.append(
-                (
-                    claim if study is judged[0][0] else "",
-                    where,
-                    report.verdicts(parts),
-                    report.seeds_of(study),
-                )
-            )
-        if not judged:
-            rows.append((claim, "", "not yet measured", ""))
+    parts = [_claims.judge_dynamics(found["runs"]) for found in summaries]
+    depths = " and ".join(str(found["settings"]["depth"]) for found in summaries)
+    iterations = summaries[0]["runs"][0]["iterations"]
+    seeds = ", ".join(str(len({row["seed"] for row in found["runs"]})) for found in summaries)
+    where = f"[depth {depths}, {iterations} iterations]({LINK}#gradients-and-weights)"
+    rows = [(_paper.DYNAMICS, where, _claims.summary(parts), seeds)]
+    for study in studies():
+        claim = _paper.CLAIMS.get(study.settings["study"])
+        if claim:
+            verdict = _claims.summary(_claims.judge(study.settings, study.cells()))
+            where = f"[{study.name}]({LINK}#{study.name})"
+            rows.append((claim, where, verdict, study.num_seeds))
+    rows.sort(key=lambda row: [_paper.DYNAMICS, *_paper.CLAIMS.values()].index(row[0]))
+    repeated = [row[0] == before[0] for before, row in zip([("",), *rows], rows, strict=False)]
+    rows = [("", *row[1:]) if again else row for again, row in zip(repeated, rows, strict=True)]
     return markdown("claim of the paper | measured | verdict | n", rows)
 
 
@@ -143,38 +107,11 @@ def study_sections():
 
 
 def study_section(study):
-    """Setting, verdicts, table and figure of a study, in Markdown."""
-    plan, table = study["plan"], cells(study)
-    device = ", ".join(sorted({row["device"] for row in study["rows"]}))
-    where = f"{study['data']}, {plan['settings']['backend']}, one core of an {device}"
-    text = [
-        f"### {study['name']}",
-        f"{figures_of(plan)}. `{study['command']}` on {where}. {described_cuts(study)}",
-    ]
-    lines = sorted({line for _, line, _ in table}, reverse=plan["line"] == "h")
-    rows = []
-    for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
-        first = (
-            label(plan["axis"], x)
-            if panel is None
-            else f"{label(plan['panel'], panel)}, {label(plan['axis'], x)}"
-        )
-        row = [table.get((panel, line, x)) for line in lines]
-        rows.append((first, *(cell and str(cell) for cell in row)))
-    text.append(
-        markdown(
-            " | ".join(["best test accuracy", *(label(plan["line"], line) for line in lines)]), rows
-        )
-    )
-    parts = _claims.judge(plan, table)
-    if any(part.shown is not None for part in parts):
-        text.append(
-            markdown(
-                "part of the claim | verdict | p",
-                [(part.text, f"**{part.verdict}**", part.p) for part in parts],
-            )
-        )
-    return "\n\n".join([*text, f"![{study['name']}]({figure_name(study)})"])
+    """One study."""
+    dataset = " --dataset ag_news" * (study.settings["recipe"] == "ag_news")
+    name = study.settings["study"]
+    command = f"python recipes/study.py {name}{dataset} --scaled --data-dir DATA"
+    return _measured.section(study, [f"study_{study.name}.png"], command)
 
 
 def dynamics(pattern):

@@ -17,23 +17,23 @@ from pathlib import Path
 
 import _cli
 import numpy as np
-from _settings import BACKENDS, Execution, Options, setting
+from _settings import BACKENDS, COUNT, NOT_NEGATIVE, SEED, Execution, new_file, setting
 
 SHOWN = 5  # plots of blocks, in addition to the input
 
 
 @dataclass(frozen=True)
-class MoonsOptions(Options):
+class MoonsOptions:
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=float, many="+", minimum=0)
-    blocks: int = setting(20, "residual blocks", minimum=1)
-    noise: float = setting(0.25, "standard deviation of the noise", minimum=0)
-    epochs: int = setting(200, "epochs (with --quick 40)", minimum=1)
-    seed: int = setting(7, "seed", minimum=0, maximum=2**31 - 1)
+    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
+    blocks: int = setting(20, "residual blocks", parse=COUNT)
+    noise: float = setting(0.25, "standard deviation of the noise", parse=NOT_NEGATIVE)
+    epochs: int = setting(200, "epochs (with --quick 40)", parse=COUNT)
+    seed: int = setting(7, "seed", parse=SEED)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("two_moons.png"), "file of the figure", parse=Path, metavar="FILE", suffix=".png"
+        Path("two_moons.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
     )
 
 

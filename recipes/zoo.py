@@ -22,7 +22,7 @@ from pathlib import Path
 
 import _cli
 from _plan import RECIPES
-from _settings import BACKENDS, Execution, Options, flag, setting
+from _settings import BACKENDS, EXISTING, Execution, flag, setting
 
 ZOO = Path(__file__).parents[1] / "keras_euler" / "zoo"
 LARGEST = 10_000_000  # bytes; larger files belong on a server, as a URL in presets.json
@@ -39,16 +39,15 @@ HEADER = """\
 
 
 @dataclass(frozen=True)
-class ZooOptions(Options):
+class ZooOptions:
     """The options of this recipe."""
 
     add: tuple = setting(
         (),
         "folders of finished runs to make a preset of",
-        parse=Path,
+        parse=EXISTING,
         many="+",
         metavar="FOLDER",
-        exists=True,
     )
     name: str | None = setting(None, "the preset's name", parse=str)
     data: str | None = setting(None, "what the data set is called in the table", parse=str)

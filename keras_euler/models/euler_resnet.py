@@ -117,7 +117,7 @@ def EulerResNet(
     0.1
     """
     arguments = dict(locals())
-    blocks = _blocks_per_stage(depth)
+    blocks = blocks_per_stage(depth)
     check_choice("include_top", include_top, (True, False))
     check_choice("pooling", pooling, list(POOLINGS)[:2] if include_top else POOLINGS)
     shape = _image_shape(input_shape, data_format)
@@ -153,7 +153,7 @@ def EulerResNet(
     return model
 
 
-def _blocks_per_stage(depth: int) -> int:
+def blocks_per_stage(depth: int) -> int:
     hint = "Use 6n + 2: 8, 14, 20, ..., 56, ..., 110, ..., 218."
     depth = check_integer("depth", depth, hint=hint)
     blocks, rest = divmod(depth - 2, 6)

@@ -134,7 +134,7 @@ def EulerVDCNN(
     ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. ...
     """
     arguments = dict(locals())
-    blocks = _blocks_per_stage(depth)
+    blocks = blocks_per_stage(depth)
     hint = f"The three poolings leave an eighth of it, and the head needs {POSITIONS} positions."
     sequence_length = check_integer("sequence_length", sequence_length, MIN_LENGTH, hint)
     vocabulary_size = check_integer("vocabulary_size", vocabulary_size, 2, "Id 0 is the padding.")
@@ -193,7 +193,7 @@ def EulerVDCNN(
     return model
 
 
-def _blocks_per_stage(depth: int) -> tuple[int, ...]:
+def blocks_per_stage(depth: int) -> tuple[int, ...]:
     depth = check_integer("depth", depth, hint=f"Use one of {', '.join(map(str, BLOCKS))}.")
     if depth not in BLOCKS:
         below = [known for known in BLOCKS if known < depth][-1:]

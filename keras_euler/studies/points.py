@@ -1,20 +1,20 @@
 """The points of a study: a grid of settings, or a search along one setting."""
 
+import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from keras_euler._checks import check_choice, check_integer, check_number
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
 SAMPLERS = ("tpe", "gp")
+COLUMNS = ("state", "value", "error")  # of the results, beside the settings
 Point = dict[str, Any]
 
 
@@ -30,7 +30,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
         are the same point.
 
     Raises:
-        ValueError: A setting has no values, or one value twice.
+        ValueError: A setting has no values, one value twice, or the name of a column of results.
         TypeError: The values of a setting are not a sequence.
         TypeError: A value has another type.
 
@@ -46,6 +46,9 @@ def grid(**values: Sequence[Any]) -> list[Point]:
                 f"[{candidates!r}]."
             )
     columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
+    for name, column in columns.items():
+        if len(set(column)) < len(column):
+            raise ValueError(f"`{name}` has a value twice. Received: {column}.")
     return [
         dict(zip(columns, combination, strict=True))
         for combination in itertools.product(*columns.values())
@@ -54,8 +57,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Search:
-    """A search along one setting by Bayesian optimization. It stops bad trials early if the
-    objective reports.
+    """A search along one setting by Bayesian optimization.
 
     Attributes:
         name: Name of the setting.
@@ -85,6 +87,7 @@ class Search:
         check_number("high", self.high)
         check_integer("num_trials", self.num_trials, 1)
         check_choice("sampler", self.sampler, SAMPLERS)
+        validated_points([{**self.fixed, self.name: self.low}])
         if self.low >= self.high:
             raise ValueError(
                 f"`low` must be below `high`. Received: low={self.low}, high={self.high}."
@@ -106,73 +109,46 @@ def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
         )
     if not points:
         raise ValueError("`points` must have at least one point. Received: points=[].")
-    columns: dict[str, list[Any]] = {name: [] for name in points[0]}
     for point in points:
-        if set(point) != set(columns):
+        if set(point) != set(points[0]):
             raise ValueError(
-                f"All points must have the same settings. Received: {sorted(columns)} and "
+                f"All points must have the same settings. Received: {sorted(points[0])} and "
                 f"{sorted(point)}."
             )
-        for name, value in point.items():
-            columns[name].append(value)
-    columns = {name: _column(name, values, repeated=True) for name, values in columns.items()}
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+    columns = {name: _column(name, [point[name] for point in points]) for name in points[0]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return list({key(point): point for point in rows or [{}]}.values())
 
 
-def distributions(
-    points: Sequence[Point], choices: Mapping[str, Sequence[Any]]
-) -> dict[str, "BaseDistribution"]:
-    """Return Optuna's domain of each setting: wide for numbers, so that a study can grow; for
-    strings, `choices` or all values."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    domains: dict[str, BaseDistribution] = {}
-    for name in points[0]:
-        values = list(dict.fromkeys(point[name] for point in points))
-        if name in choices or not _are_numbers(values):
-            domains[name] = CategoricalDistribution(tuple(choices.get(name, values)))
-        elif isinstance(values[0], int):
-            domains[name] = IntDistribution(-(2**31), 2**31 - 1)
-        else:
-            domains[name] = FloatDistribution(-1e300, 1e300)
-    return domains
+def key(point: Mapping[str, Any]) -> str:
+    """Return a string that identifies a point; 1 and 1.0 are the same value, True is another."""
+    return json.dumps({name: _canonical(point[name]) for name in sorted(point)})
 
 
-def search_space(search: Search) -> dict[str, "BaseDistribution"]:
-    """Return Optuna's domain of each setting of a search: one is an interval, the others are
-    fixed."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    fixed = {
-        name: FloatDistribution(value, value)
-        if isinstance(value, float)
-        else CategoricalDistribution((value,))
-        for name, value in search.fixed.items()
-    }
-    return {**fixed, search.name: FloatDistribution(search.low, search.high, log=search.low > 0)}
+def folder_name(point: Mapping[str, Any]) -> str:
+    """Return the name of a point's folder: its settings, shortened, and a checksum of them."""
+    words = "-".join(f"{name}{_canonical(value)}" for name, value in point.items())
+    digest = hashlib.sha256(key(point).encode()).hexdigest()[:8]
+    words = re.sub(r"[^\w.+-]", "_", words)[:80]
+    return f"{words}-{digest}"
 
 
-def key(params: Mapping[str, Any]) -> str:
-    """Return a string that identifies a point."""
-    return json.dumps(params, sort_keys=True)
-
-
-def describe(params: Mapping[str, Any]) -> str:
-    """Describe a point in words."""
+def describe(point: Mapping[str, Any]) -> str:
+    """Describe a point in words, such as "depth 20, h 0.1"."""
     return ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in params.items()
+        for name, value in point.items()
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, such as "1 trial" and "2 trials"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+def _canonical(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
+def _column(name: str, values: list[Any]) -> list[Any]:
+    """Return the values of a setting, all as floats if one is a float, or raise."""
+    if name in COLUMNS:
+        raise ValueError(f"A setting must not be called {name!r}: results have a column `{name}`.")
     if not values:
         raise ValueError(f"`{name}` must have at least one value. Received: none.")
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
@@ -184,17 +160,6 @@ def _column(name: str, values: list[Any], repeated: bool = False) -> list[Any]:
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
-    if _are_numbers(values) and any(isinstance(value, float) for value in values):
-        values = [float(value) for value in values]
-    if not repeated and len(set(values)) < len(values):
-        raise ValueError(f"`{name}` has a value twice. Received: {values}.")
+    if {type(value) for value in values} == {int, float}:
+        return [float(value) for value in values]
     return values
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is an integer or a float; booleans are neither."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _are_numbers(values: Iterable[object]) -> bool:
-    return all(is_number(value) for value in values)

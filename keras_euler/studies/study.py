@@ -1,305 +1,316 @@
-"""Run a grid or a search, queued once and shared by workers on one machine or many."""
+"""Run a grid or a search in a folder, in this process or on a Dask cluster."""
 
 import contextlib
-import multiprocessing
-import os
-import pickle
-import signal
-import sys
-import warnings
+import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import optuna
 
 from keras_euler._checks import check_integer
 from keras_euler._types import PathLike
+from keras_euler.studies.point_folder import (
+    POINT,
+    RESULT,
+    Objective,
+    Outcome,
+    Runner,
+    read_point,
+    run_point,
+    write_json,
+)
 from keras_euler.studies.points import (
+    COLUMNS,
     Point,
     Search,
-    counted,
-    distributions,
-    search_space,
+    describe,
+    folder_name,
+    key,
     validated_points,
 )
-from keras_euler.studies.queue import UNFINISHED, Finished, enqueue, open_study, propose
-from keras_euler.studies.storage import exclusive_lock, open_storage, storage_errors, storage_url
-from keras_euler.studies.table import results
-from keras_euler.studies.transfer import finished_points
-from keras_euler.studies.worker import Worker
-from keras_euler.training.interrupts import Interruptible, terminate_as_interrupt
+from keras_euler.training.interrupts import (
+    Interruptible,
+    raise_pending_interrupt,
+    terminate_as_interrupt,
+)
+from keras_euler.training.run_folder import locked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Objective = Callable[..., float | Mapping[str, Any]]
-Cost = Callable[[Point], float] | None
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+WAIT = 5  # seconds until a point of another process is looked at again
 
 
 def run(
     objective: Objective,
-    points: Sequence[Point] | Search,
-    storage: PathLike,
+    points: Sequence[Mapping[str, Any]] | Search,
+    folder: PathLike,
     *,
-    name: str = "study",
     workers: int = 1,
-    heartbeat: int = 60,
-    definition: Mapping[str, Any] | None = None,
-    attributes: Mapping[str, Any] | None = None,
-    choices: Mapping[str, Sequence[Any]] | None = None,
-    cost: Cost = None,
-    reuse: PathLike | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    cluster: Any = None,
+    settings: Mapping[str, Any] | None = None,
+    known: "pd.DataFrame | None" = None,
     verbose: bool = True,
 ) -> "pd.DataFrame":
-    """Run every point of a grid once, or a search, with workers that may die and restart; return
-    the results as a table.
+    """Run every point of a grid once, or a search, in a folder; return the results as a table.
 
-    The points are queued once in the storage, and the workers of all calls, also on other machines,
-    claim them. Repeating the call runs only what is missing: points that failed, were interrupted
-    or are new. If a worker misses three heartbeats, another worker takes over its trial. An
-    objective that can resume, such as `keras_euler.training.fit` in a folder named after the point,
-    then continues it.
+    Each point has a folder of its own, and `result.json` there means done. Whatever is killed, the
+    same call runs only what is missing: points that failed, were interrupted or are new. Several
+    processes and machines that share the folder share the grid: each takes points that nobody is
+    at. An objective that can resume, such as `keras_euler.training.fit` in the folder that it gets,
+    then continues an interrupted point.
 
     Args:
-        objective: Function of a point, a dict of setting -> value. It returns the number to
-            maximize, or a JSON-serializable dict with this number as `"value"`. If it has a
-            parameter `report`, it gets a function of (value, step) that ends bad trials of a
-            search. With several workers it must be importable: a function at the top level of a
-            module.
-        points: List of points, as `grid` makes them, or a `Search`.
-        storage: Path of a SQLite file, or a database URL such as
-            `postgresql://user:password@host/database`.
-        name: Name of the study in the storage.
-        workers: Number of processes on this machine.
-        heartbeat: Seconds between two heartbeats of a worker.
-        definition: JSON-serializable dict of what all trials share; a study of the same name must
-            have the same.
-        attributes: JSON-serializable dict that is stored with the study.
-        choices: Dict of setting -> all values that it may take in later calls, unless it has
-            numbers. Default: those of `points`.
-        cost: Function from a point to its relative duration, to estimate the remaining time.
-            Default: all durations are equal.
-        reuse: File of `export_trials`. Points that a study there has finished with equal settings
-            are taken from it, not run; a trial's settings are its point and the `definition` of its
-            study. Without a `definition`, only the study of this name counts.
-        defaults: For `reuse`: dict of setting -> value where a definition and a point lack it, for
-            settings newer than the file.
-        verbose: Whether to print a line when a trial starts and ends.
+        objective: Function of a point, a dict of setting -> value, and of a folder for its own
+            files. It returns the number to maximize, or a JSON-serializable dict with this number
+            as `"value"`.
+        points: List of points, as `grid` makes them, or a `Search`, which one process at a time
+            drives.
+        folder: Folder of the study, which is created if missing.
+        workers: Number of processes on this machine. They divide the cores; if one dies, Dask
+            starts another.
+        cluster: Address of a Dask scheduler, such as `"tcp://host:8786"`, or a cluster of Dask,
+            such as `SLURMCluster` of dask-jobqueue, or `LocalCUDACluster` of dask-cuda with a
+            worker per GPU. Its workers must see the folder under the same path, and have this
+            package and the objective. Start them with `--nthreads 1` and with KERAS_BACKEND set.
+        settings: JSON-serializable dict of what all points share. A folder of other settings is
+            refused.
+        known: Table of finished points, such as `results` of another folder, with columns for
+            `value`, the settings of a point and the shared `settings`. Points with a row there are
+            not run.
+        verbose: Whether to print a line when a point is done.
 
     Returns:
         A pandas `DataFrame` with one row per point, as `results` returns it.
 
     Raises:
-        ValueError: The points, the storage or the file to reuse are invalid, or another study has
-            this name.
+        ValueError: The points are invalid, or the folder holds a study of other settings.
         TypeError: The objective is not a function, or the points are not dicts of numbers and
             strings.
-        RuntimeError: A worker process died; the same call resumes.
+        FolderInUse: Another process drives a search in the folder.
         OSError: The disk is full.
 
     Example:
 
     >>> from keras_euler import studies
-    >>> storage = pathlib.Path(tempfile.mkdtemp(), "study.db")
     >>> table = studies.run(
-    ...     lambda point: -((point["x"] - 1) ** 2),
+    ...     lambda point, folder: -((point["x"] - 1) ** 2),
     ...     studies.grid(x=[0, 1, 2]),
-    ...     storage,
+    ...     tempfile.mkdtemp(),
     ...     verbose=False,
     ... )
     >>> table[["x", "state", "value"]].values.tolist()
     [[0, 'complete', -1.0], [1, 'complete', 0.0], [2, 'complete', -1.0]]
     """
+    _import_extra()
     if not callable(objective):
         raise TypeError(
-            f"`objective` must be a function of a point. Received: objective={objective!r}."
+            f"`objective` must be a function of a point and a folder. Received: "
+            f"objective={objective!r}."
         )
     check_integer("workers", workers, 1)
-    check_integer("heartbeat", heartbeat, 1)
     points = points if isinstance(points, Search) else validated_points(points)
-    url = storage_url(storage)
-    finished = []
-    if reuse is not None:  # an error leaves no storage
-        finished = finished_points(reuse, name, definition or {}, points, defaults or {})
+    study = Path(folder).expanduser().absolute()
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
-    with Interruptible(), terminate_as_interrupt():
-        opened = open_storage(url, heartbeat)
-        with storage_errors(url):
-            with exclusive_lock(opened, url, name):
-                study = open_study(opened, name, definition or {}, **_sampling(points))
-                for attribute, value in (attributes or {}).items():
-                    study.set_user_attr(attribute, value)
-                _queue(study, name, points, choices or {}, finished, say)
-            if workers > 1:
-                _spawn(workers, (objective, points, url, name, heartbeat, cost, verbose))
-            else:
-                _work(study, objective, points, heartbeat, cost, say)
-            return results(url, name)
+    folder_of = lambda point: study / "points" / folder_name(point)  # noqa: E731
+    with Interruptible(), terminate_as_interrupt(), contextlib.ExitStack() as stack:
+        _own(study, settings or {})
+        if cluster is not None or workers > 1:
+            from keras_euler.studies.cluster import dask_client, on_cluster
+
+            client = stack.enter_context(dask_client(workers, cluster))
+            num_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            if cluster is not None:
+                say(f"{num_workers} workers now, dashboard: {client.dashboard_link}")
+            runner = on_cluster(client, objective, folder_of)
+        else:
+            num_workers, runner = 1, in_this_process(objective, folder_of)
+        if isinstance(points, Search):
+            _search(points, study, runner, max(1, num_workers), say)
+            return results(study)
+        _take(known, points, settings or {}, folder_of, say)
+        _grid(points, folder_of, runner, max(1, num_workers), say)
+        return _table([folder_of(point) for point in points])
 
 
-def _queue(
-    study: optuna.Study,
-    name: str,
-    points: list[Point] | Search,
-    choices: Mapping[str, Sequence[Any]],
-    finished: list[Finished],
+def results(folder: PathLike) -> "pd.DataFrame":
+    """Return the results of a study, finished or not.
+
+    Args:
+        folder: Folder of the study.
+
+    Returns:
+        A pandas `DataFrame` with one row per point that was begun: its settings, `state`
+        (complete, failed, running or interrupted), `value`, `error`, and one column for everything
+        else that the objective returned.
+
+    Raises:
+        ValueError: There is no study in the folder.
+
+    Example:
+
+    >>> from keras_euler import studies
+    >>> folder = tempfile.mkdtemp()
+    >>> points = studies.grid(seed=[7, 8], h=[0.1, 1])
+    >>> table = studies.run(lambda point, folder: point["h"], points, folder, verbose=False)
+    >>> studies.results(folder).groupby("h").value.median().to_dict()
+    {0.1: 0.1, 1.0: 1.0}
+    """
+    _import_extra()
+    study = Path(folder).expanduser()
+    if not (study / "study.json").is_file():
+        raise ValueError(f"There is no study in {study}: it has no study.json.")
+    return _table(sorted(path.parent for path in study.glob(f"points/*/{POINT}")))
+
+
+def _table(folders: Sequence[Path]) -> "pd.DataFrame":
+    import pandas as pd
+
+    points, outcomes = zip(*map(read_point, folders), strict=True) if folders else ((), ())
+    names = list(dict.fromkeys(name for point in points for name in point))
+    rows = [
+        {**dict.fromkeys((*names, *COLUMNS)), **outcome, **point}
+        for point, outcome in zip(points, outcomes, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=None if rows else COLUMNS)
+
+
+def _own(study: Path, settings: Mapping[str, Any]) -> None:
+    """Create the folder of a study, or check that it has the same settings."""
+    from filelock import FileLock
+
+    study.mkdir(parents=True, exist_ok=True)
+    file, settings = study / "study.json", json.loads(json.dumps(settings))
+    with FileLock(study / ".study.lock"):
+        if not file.exists():
+            if any(path.name != ".study.lock" for path in study.iterdir()):
+                raise ValueError(f"{study} is not empty and holds no study. Pass another folder.")
+            write_json(file, settings)
+        stored = json.loads(file.read_text())
+    difference = [
+        f"{name}: {stored.get(name)!r} stored, {settings.get(name)!r} now"
+        for name in sorted({*stored, *settings})
+        if stored.get(name) != settings.get(name)
+    ]
+    if difference:
+        raise ValueError(
+            f"{study} holds a study of other settings ({'; '.join(difference)}). Pass another "
+            f"folder."
+        )
+
+
+def _take(
+    known: "pd.DataFrame | None",
+    points: list[Point],
+    settings: Mapping[str, Any],
+    folder_of: Callable[[Point], Path],
     say: Callable[[str], None],
 ) -> None:
-    if isinstance(points, Search):
-        _, num_taken = enqueue(study, [], search_space(points), finished)
-        new, num_trials = propose(study, points.num_trials), points.num_trials
-    else:
-        new, num_taken = enqueue(study, points, distributions(points, choices), finished)
-        num_trials = len(points)
-    if num_taken:
-        say(f"{counted(num_taken, 'finished trial')} taken from the file")
-    say(f"study {name}: {counted(num_trials, 'trial')}, {new} new")
-    if isinstance(points, Search):
+    """Write the results of points that a table has with equal settings."""
+    if known is None:
         return
-    others = sum(
-        t.params not in points for t in study.get_trials(deepcopy=False, states=UNFINISHED)
-    )
-    if others:
-        say(f"{counted(others, 'trial')} with other values left in this study, for another command")
+    wanted = {key({**settings, **point}): point for point in points}
+    names = [*settings, *points[0]]
+    if "value" not in known:
+        raise ValueError(f"`known` must have a column `value`. Received: {', '.join(known)}.")
+    num_taken = 0
+    for row in known.to_dict("records"):
+        point = wanted.get(key({name: row.get(name) for name in names}))
+        if point is None or (folder_of(point) / RESULT).exists():
+            continue
+        others = {n: v for n, v in row.items() if n not in (*names, *COLUMNS) and v == v}
+        with locked(folder_of(point)):
+            write_json(folder_of(point) / POINT, point)
+            write_json(folder_of(point) / RESULT, {"value": row["value"], **others})
+        num_taken += 1
+    say(f"{num_taken} of {len(points)} points taken from the table")
 
 
-def _work(
-    study: optuna.Study,
-    objective: Objective,
-    points: list[Point] | Search,
-    heartbeat: int,
-    cost: Cost,
+def in_this_process(objective: Objective, folder_of: Callable[[Point], Path]) -> Runner:
+    """Return a function that runs points one after the other."""
+
+    def run(points: Iterator[Point], limit: int | None = None) -> Iterator[tuple[Point, Outcome]]:
+        for point in points:
+            yield point, run_point(objective, point, folder_of(point))
+
+    return run
+
+
+def _grid(
+    points: list[Point],
+    folder_of: Callable[[Point], Path],
+    runner: Runner,
+    num_workers: int,
     say: Callable[[str], None],
 ) -> None:
-    domains = search_space(points) if isinstance(points, Search) else {}
-    progress = lambda: _progress(study, bool(domains), cost)  # noqa: E731
-    Worker(
-        study,
-        objective,
-        heartbeat,
-        None if isinstance(points, Search) else points,
-        domains,
-        say,
-        progress,
-    ).work()
+    left = [point for point in points if not (folder_of(point) / RESULT).exists()]
+    progress = Progress(len(points), len(points) - len(left), num_workers)
+    say(f"{len(points)} points, {len(left)} to run")
+    while left:
+        busy = []
+        for point, outcome in runner(iter(left), None):
+            raise_pending_interrupt()
+            if outcome["state"] == "running":
+                busy.append(point)
+            else:
+                say(progress.line(point, outcome))
+        if busy and len(busy) == len(left):
+            say(f"waiting for {len(busy)} points of other processes")
+        left = busy
+        if left:
+            time.sleep(WAIT)
 
 
-def _progress(study: optuna.Study, is_search: bool, cost: Cost) -> str:
-    """Describe how many trials are done, and estimate the remaining time from the durations of the
-    complete ones."""
-    state, cost_of = optuna.trial.TrialState, cost or (lambda point: 1.0)
-    trials = study.get_trials(deepcopy=False)
-    done = [t for t in trials if t.state == state.COMPLETE and t.duration and t.params]
-    seconds = [t.duration.total_seconds() for t in done if t.duration]
-    pruned = is_search * sum(t.state == state.PRUNED for t in trials)
-    left = [t for t in trials if t.state in UNFINISHED]
-    if not left or not done:
-        return f" ({len(done) + pruned} done, {len(left)} to do)"
-    done_cost = sum(cost_of(t.params) for t in done)
-    costs = [cost_of(t.params) if t.params else done_cost / len(done) for t in left]
-    minutes = (
-        sum(seconds)
-        / done_cost
-        * sum(costs)
-        / max(1, sum(t.state == state.RUNNING for t in left))
-        / 60
-    )
-    about = f"about {minutes:.0f} min" if minutes >= 1 else "less than a minute"
-    return f" ({len(done) + pruned} done, {len(left)} to do, {about})"
-
-
-def _sampling(points: list[Point] | Search) -> dict[str, Any]:
-    """Return the sampler and pruner of Optuna; a grid needs neither."""
-    if not isinstance(points, Search):
-        return {"pruner": optuna.pruners.NopPruner()}
-    # No seed, so that workers differ. TPE counts running trials as bad ones, so that workers try
-    # different values.
-    make: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        "tpe": lambda: optuna.samplers.TPESampler(constant_liar=True),
-        "gp": optuna.samplers.GPSampler,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = make[points.sampler]()
-    return {
-        "sampler": sampler,
-        "pruner": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
-    }
-
-
-def _spawn(workers: int, arguments: tuple[Any, ...]) -> None:
-    """Run workers as processes, with the cores divided among them; raise if one of them dies."""
-    try:
-        pickle.dumps(arguments)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise TypeError(
-            "With several workers `objective` and `cost` must be functions at the top level of a "
-            "module. "
-            f"Received: {arguments[0]!r}."
-        ) from error
-    num_threads = str(max(1, (os.cpu_count() or 1) // workers))
-    context = multiprocessing.get_context("spawn")  # frameworks break after a fork
-    processes = [context.Process(target=_work_in_process, args=arguments) for _ in range(workers)]
-    with _environment({**dict.fromkeys(THREADS, num_threads), **SHARED_GPU}):
-        try:
-            for process in processes:
-                process.start()
-            for process in processes:
-                process.join()
-        finally:
-            started = [process for process in processes if process.pid is not None]
-            for process in started:
-                process.terminate()
-            for process in started:
-                process.join()
-    exit_codes = [process.exitcode or 0 for process in processes]
-    killed = [signal.Signals(-code).name for code in exit_codes if code < 0]
-    if killed:
-        raise RuntimeError(
-            f"{len(killed)} of {workers} workers ended by {', '.join(killed)}. Run the same "
-            f"command again to resume."
-        )
-    if any(exit_codes):
-        raise RuntimeError(
-            "A worker stopped with the error above. Run the same command again to resume."
-        )
-
-
-def _work_in_process(
-    objective: Objective,
-    points: list[Point] | Search,
-    url: str,
-    name: str,
-    heartbeat: int,
-    cost: Cost,
-    verbose: bool,
+def _search(
+    search: Search, study: Path, runner: Runner, num_workers: int, say: Callable[[str], None]
 ) -> None:
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # an interrupt of the terminal reaches the worker once, through the parent
-    say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
-    try:
-        with Interruptible(), terminate_as_interrupt(), storage_errors(url):
-            study = optuna.load_study(
-                study_name=name, storage=open_storage(url, heartbeat), **_sampling(points)
-            )
-            _work(study, objective, points, heartbeat, cost, say)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (ValueError, OSError) as error:
-        print(f"worker: {error}", file=sys.stderr)
-        sys.exit(2)
+    from keras_euler.studies.search import Proposals
+
+    with locked(study):
+        proposals = Proposals(search, study)
+        num_done = search.num_trials - proposals.num_left
+        progress = Progress(search.num_trials, num_done, num_workers)
+        say(f"{search.num_trials} trials, {proposals.num_left} to run")
+        for point, outcome in runner(iter(proposals), num_workers):
+            raise_pending_interrupt()
+            proposals.tell(point, outcome)
+            say(progress.line(point, outcome))
 
 
-@contextlib.contextmanager
-def _environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for child processes, unless they are set already."""
-    new = {name: value for name, value in defaults.items() if name not in os.environ}
-    os.environ.update(new)
+class Progress:
+    """Describes how many points are done, running and failed, and about how long the rest takes."""
+
+    def __init__(self, total: int, num_done: int, num_workers: int) -> None:
+        self.total, self.num_done, self.num_workers = total, num_done, num_workers
+        self.num_failed, self.seconds = 0, list[float]()
+
+    def line(self, point: Point, outcome: Outcome) -> str:
+        """Return what came of a point, and the progress."""
+        if outcome["state"] == "failed":
+            self.num_failed += 1
+            what = f"failed: {outcome['error']}"
+        else:
+            self.num_done += 1
+            self.seconds.append(outcome["seconds"])
+            what = f"{outcome['value']:.4g}, {outcome['seconds']:.0f} s"
+        left = self.total - self.num_done - self.num_failed
+        running = min(left, self.num_workers)
+        counts = f"{self.num_done} of {self.total} done, {running} running"
+        counts += f", {self.num_failed} failed" * (self.num_failed > 0)
+        if left and self.seconds:
+            seconds = sum(self.seconds) / len(self.seconds) * left / self.num_workers
+            counts += f", about {seconds / 60:.0f} min left" if seconds >= 60 else ", < 1 min left"
+        return f"{describe(point)}: {what} ({counts})"
+
+
+def _import_extra() -> None:
+    """Import what studies need, or raise an error that names the extra."""
     try:
-        yield
-    finally:
-        for name in new:
-            os.environ.pop(name, None)
+        import distributed  # noqa: F401
+        import filelock  # noqa: F401
+        import optuna  # noqa: F401
+        import pandas  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'Studies need {error.name}. Install it: pip install "keras-euler[studies]"'
+        ) from error

@@ -144,6 +144,8 @@ def fit(
             check_integer(name, value, 1)
     batches = _training_batches(train, batch_size)
     test = None if test is None else validated_data("test", test)
+    _check_divisible("train", batches, batch_size)
+    _check_divisible("test", test, test_batch_size or batch_size or 256)
     _build(model, batches)
     for callback in callbacks:
         if isinstance(callback, (GradientLogger, WeightLogger)):
@@ -212,6 +214,20 @@ def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | S
             )
         return ShuffledDataset(train)
     return ShuffledBatches(train, check_integer("batch_size", batch_size, 1))
+
+
+def _check_divisible(name: str, data: Any, batch_size: int | None) -> None:
+    """Raise a ValueError unless the devices can divide every batch of arrays equally."""
+    replicas = num_replicas()
+    arrays = data.arrays if isinstance(data, ShuffledBatches) else data
+    if replicas == 1 or batch_size is None or not isinstance(arrays, tuple):
+        return
+    size = len(keras.tree.flatten(arrays)[0])
+    if batch_size % replicas or size % batch_size % replicas:
+        raise ValueError(
+            f"With {replicas} devices, the batches of `{name}`, also the last one, must be "
+            f"multiples of {replicas}. Received: {size} examples in batches of {batch_size}."
+        )
 
 
 def _test_batches(test: Any, batch_size: int) -> Any:

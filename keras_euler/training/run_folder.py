@@ -222,6 +222,15 @@ class RunFolder:
             raise ValueError(f"{file} cannot be read ({error}). {advice}.") from error
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process owns a folder."""
+    try:
+        with locked(folder):
+            return False
+    except FolderInUse:
+        return True
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Own a folder, which is created, in the context; the system frees it if the process dies.

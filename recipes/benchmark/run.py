@@ -15,11 +15,9 @@ slower. A GPU is used if available. On two CPU cores `--depth 20 --steps 4` take
 minutes.
 """
 
-import argparse
 import dataclasses
 import importlib.util
 import json
-import math
 import multiprocessing
 import os
 import pathlib
@@ -29,46 +27,29 @@ import tempfile
 
 import worker
 
-BACKENDS = ("tensorflow", "jax", "torch")
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
+import _cli
+from _settings import BACKENDS, COUNT, new_file, setting
+
 BY_LAYERS = "keras_euler, KERAS_EULER_DIRECT=0"
 OURS, AUGMENTED, LOGGED = (
     "keras_euler",
     "keras_euler + augmentation",
     "keras_euler + logs of gradients and weights",
 )
-# Blocks of each stage of the text network by depth.
-BLOCKS = {
-    9: (1, 1, 1, 1),
-    17: (2, 2, 2, 2),
-    29: (5, 5, 2, 2),
-    49: (8, 8, 5, 3),
-    65: (10, 10, 7, 5),
-    69: (11, 11, 8, 4),
-}
-NETWORKS = {  # valid depths and their blocks, defaults, and names of the hand-written references
-    "resnet": {
-        "depths": "6n+2 and at least 8",
-        "blocks": lambda depth: ((depth - 2) // 6,) * 3 if depth % 6 == 2 and depth >= 8 else None,
-        "defaults": {
-            "depth": (20, 56, 110),
-            "batch_size": 128,
-            "sequence_length": None,
-            "image_size": 32,
-        },
-        "references": {
-            ("torch", "nchw"): "PyTorch NCHW",
-            ("torch", "channels_last"): "PyTorch channels_last",
-            ("jax", "handwritten"): "JAX",
-        },
-    },
-    "vdcnn": {
-        "depths": "one of " + ", ".join(map(str, BLOCKS)),
-        "blocks": BLOCKS.get,
-        "defaults": {"depth": (9, 29), "batch_size": 64, "sequence_length": 1024},
-        "references": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
-    },
+DEFAULTS = {
+    "resnet": {"depth": (20, 56, 110), "batch_size": 128, "image_size": 32},
+    "vdcnn": {"depth": (9, 29), "batch_size": 64, "sequence_length": 1024},
 }
 HOST = {"depth": (20, 56, 110, 218), "batch_size": 2, "image_size": 8}  # defaults of `--host`
+REFERENCES = {  # names of the hand-written networks
+    "resnet": {
+        ("torch", "nchw"): "PyTorch NCHW",
+        ("torch", "channels_last"): "PyTorch channels_last",
+        ("jax", "handwritten"): "JAX",
+    },
+    "vdcnn": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
+}
 MODES = {  # measurement, its two contestants on every backend, and the column that compares them
     "augmentation": (
         "the fraction of the step that the input pipeline takes",
@@ -117,136 +98,74 @@ COLUMNS = {  # of the table: name, key and format
 }
 
 
-def option(default, text, **flag):
-    """Make a field of the settings with the arguments of its flag."""
-    text += "" if default in (None, False) else " (default: %(default)s)"
-    return dataclasses.field(default=default, metadata={"help": text, **flag})
-
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The settings of a measurement. Every field is a flag; None is the network's default."""
 
-    network: str = option("resnet", "images or texts", choices=tuple(NETWORKS))
-    depth: tuple = option(None, "depths (default: 20 56 110, for vdcnn 9 29)", type=int, nargs="+")
-    sequence_length: int = option(None, "for vdcnn, a multiple of 64 (default: 1024)", type=int)
-    image_size: int = option(
-        None,
-        "pixels along a side of an image, a multiple of 4 (default: 32; with --host 8)",
-        type=int,
+    network: str = setting("resnet", "images or texts", choices=tuple(DEFAULTS))
+    depth: tuple = setting((), "depths (default: 20 56 110, for vdcnn 9 29)", parse=int, many="+")
+    sequence_length: int | None = setting(None, "for vdcnn (default: 1024)", parse=int)
+    image_size: int | None = setting(
+        None, "pixels along a side of an image (default: 32; with --host 8)", parse=int
     )
-    h: float = option(0.1, "step factor", type=float)
-    batch_size: int = option(None, "examples per step (default: 128, for vdcnn 64)", type=int)
-    steps: int = option(10, "steps per round", type=int)
-    rounds: int = option(5, "rounds per contestant", type=int)
-    backends: tuple = option(
-        None, "backends (default: the installed ones)", choices=BACKENDS, nargs="+"
+    h: float = setting(0.1, "step factor")
+    batch_size: int | None = setting(
+        None, "examples per step (default: 128, for vdcnn 64)", parse=COUNT
     )
-    dtype: str = option(
+    steps: int = setting(10, "steps per round", parse=COUNT)
+    rounds: int = setting(5, "rounds per contestant", parse=COUNT)
+    backends: tuple = setting(
+        (), "backends (default: the installed ones)", choices=BACKENDS, many="+", parse=str
+    )
+    dtype: str = setting(
         "float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16")
     )
-    data_format: str = option(
+    data_format: str = setting(
         "auto", "data format of images", choices=("auto", "channels_last", "channels_first")
     )
-    jit_compile: str = option(
+    jit_compile: str = setting(
         "auto", "argument of `model.compile`", choices=("auto", "true", "false")
     )
-    augmentation: bool = option(
-        False, f"measure {MODES['augmentation'][0]} instead", action="store_true"
-    )
-    inference: bool = option(False, f"measure {MODES['inference'][0]} instead", action="store_true")
-    logging: bool = option(False, f"measure {MODES['logging'][0]} instead", action="store_true")
-    host: bool = option(
-        False,
-        "measure the processor time of steps on tiny images, on one thread",
-        action="store_true",
-    )
-    second_start: bool = option(
-        False, f"measure {MODES['second_start'][0]} instead", action="store_true"
-    )
+    augmentation: bool = setting(False, f"measure {MODES['augmentation'][0]} instead")
+    inference: bool = setting(False, f"measure {MODES['inference'][0]} instead")
+    logging: bool = setting(False, f"measure {MODES['logging'][0]} instead")
+    host: bool = setting(False, "measure the processor time of steps on tiny images, on one thread")
+    second_start: bool = setting(False, f"measure {MODES['second_start'][0]} instead")
 
 
 def parse(argv=None):
     """Return the settings and the path of the JSON file; wrong arguments end the process with
     status 2."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    modes = parser.add_mutually_exclusive_group()
-    for field in dataclasses.fields(Settings):
-        group = modes if field.name in (*MODES, "host") else parser
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}", default=field.default, **field.metadata
-        )
-    parser.add_argument(
-        "--out",
-        metavar="FILE.json",
-        type=pathlib.Path,
-        help="write settings, versions and all rounds",
-    )
-    given = vars(parser.parse_args(argv))
-    out, network = given.pop("out"), NETWORKS[given["network"]]
-    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
-    defaults = network["defaults"] | {"backends": ["jax"] if given["second_start"] else installed}
-    defaults |= HOST if given["host"] else {}
-    settings = Settings(
-        **{name: defaults.get(name) if value is None else value for name, value in given.items()}
-    )
-    length = settings.sequence_length
-
-    def check(is_right, rule, received):
-        if not is_right:
-            parser.error(f"{rule}. Received: {received}.")
-
-    check(
-        settings.network == "resnet" or not settings.host,
-        "--host needs --network resnet",
-        settings.network,
-    )
-    for depth in settings.depth:
-        check(
-            network["blocks"](depth),
-            f"--depth must be {network['depths']} with --network {settings.network}",
-            depth,
-        )
-    check(
-        settings.network == "vdcnn" or length is None,
-        "--sequence-length needs --network vdcnn",
-        settings.network,
-    )
-    check(
-        length is None or length in range(64, 2**20, 64),
-        "--sequence-length must be a multiple of 64",
-        length,
-    )
-    size = settings.image_size
-    is_size = size is None if settings.network == "vdcnn" else size in range(4, 1025, 4)
-    check(is_size, "--image-size must be a multiple of 4 and needs --network resnet", size)
-    check(0 <= settings.h < math.inf, "--h must be a finite number >= 0", settings.h)
-    for name in ("batch_size", "steps", "rounds"):
-        value = getattr(settings, name)
-        check(value >= 1, f"--{name.replace('_', '-')} must be at least 1", value)
-    for name in settings.backends or BACKENDS:
-        check(
-            name in installed,
-            "--backends must be installed: pip install tensorflow, jax or torch",
-            name,
-        )
-        check(
-            name == "jax" or not settings.second_start, "--second-start needs --backends jax", name
-        )
-    is_writable = not out or (os.access(out.absolute().parent, os.W_OK) and not out.is_dir())
-    check(is_writable, "--out must be a file in a writable folder", out)
-    return settings, out
+    parser = _cli.command(__doc__)
+    parser.add_argument("--out", metavar="FILE.json", type=new_file(".json"))
+    own, settings = _cli.parse(parser, [Settings], argv)
+    modes = [name for name in (*MODES, "host") if getattr(settings, name)]
+    if len(modes) > 1:
+        parser.error(f"--{modes[0]} and --{modes[1]} exclude each other")
+    if settings.host and settings.network != "resnet":
+        parser.error("--host needs --network resnet")
+    installed = tuple(name for name in BACKENDS if importlib.util.find_spec(name))
+    defaults = DEFAULTS[settings.network] | (HOST if settings.host else {})
+    defaults |= {"backends": ("jax",) if settings.second_start else installed}
+    missing = {n: v for n, v in defaults.items() if getattr(settings, n) in (None, ())}
+    settings = dataclasses.replace(settings, **missing)
+    for name in settings.backends or ("torch",):
+        if name not in installed:
+            parser.error(f"a backend must be installed: pip install {name}")
+    if settings.second_start and settings.backends != ("jax",):
+        parser.error("--second-start needs --backends jax: others have no compilation cache")
+    try:
+        for depth in settings.depth:
+            blocks(settings, depth)
+    except ValueError as error:
+        parser.error(str(error))
+    return settings, own.out
 
 
 def measure(contestants, depth, settings):
     """Return one result per contestant. Every second turn runs in reverse, so that no contestant
     always follows the same one."""
-    spec = dataclasses.asdict(settings) | {
-        "depth": depth,
-        "blocks": NETWORKS[settings.network]["blocks"](depth),
-    }
+    spec = dataclasses.asdict(settings) | {"depth": depth, "blocks": blocks(settings, depth)}
     context, running = multiprocessing.get_context("spawn"), []
     with tempfile.TemporaryDirectory() as folder:
         for backend, contestant in contestants:
@@ -266,6 +185,17 @@ def measure(contestants, depth, settings):
         for connection, _ in running:
             connection.send("end")
         return [receive(*contestant) for contestant in running]
+
+
+def blocks(settings, depth):
+    """Return the number of blocks of each stage, or raise a ValueError that names valid depths."""
+    os.environ.setdefault("KERAS_BACKEND", settings.backends[0])
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+    from keras_euler.models import euler_resnet, euler_vdcnn
+
+    if settings.network == "vdcnn":
+        return euler_vdcnn.blocks_per_stage(depth)
+    return (euler_resnet.blocks_per_stage(depth),) * 3
 
 
 def receive(connection, log):
@@ -288,7 +218,7 @@ def references(settings):
     """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is
     compared with PyTorch."""
     needed = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
-    known = NETWORKS[settings.network]["references"]
+    known = REFERENCES[settings.network]
     if settings.host:
         known = {key: name for key, name in known.items() if key[1] != "nchw"}
     return {
@@ -333,8 +263,6 @@ def name_of(result, known):
 def draw(results, known, path):
     """Write the figure of the processor time of a step against the depth, the least of all rounds,
     a line for each contestant."""
-    os.environ.setdefault("KERAS_BACKEND", results[0]["backend"])
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
     from keras_euler import plots
 
     figure = plots.new_figure(figsize=(7, 4.5))

@@ -1,0 +1,96 @@
+"""Run the points of a study on the workers of a Dask cluster, here or on many machines."""
+
+import contextlib
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import keras
+from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed
+
+from keras_euler.studies.point_folder import Objective, Runner, fail, run_point
+from keras_euler.studies.points import Point
+
+THREADS = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+POLICY = {
+    "distributed.scheduler.worker-saturation": 1.0,  # a point waits in the queue, not at a worker
+    "distributed.scheduler.allowed-failures": 9,
+}
+
+
+def on_cluster(client: Client, objective: Objective, folder_of: Callable[[Point], Path]) -> Runner:
+    """Return a function that runs points on the workers of a Dask client.
+
+    Dask hands the point of a dead worker to another one. A point whose workers died again and again
+    is recorded as failed.
+    """
+
+    def run(points: Iterator[Point], limit: int | None = None) -> Iterator[Any]:
+        running, done = {}, as_completed()
+
+        def submit(number: int | None) -> None:
+            for point in itertools.islice(points, number):
+                folder = folder_of(point)
+                future = client.submit(run_point, objective, point, folder, pure=False)
+                running[future.key] = point
+                done.add(future)
+
+        submit(limit)
+        for future in done:
+            point = running.pop(future.key)
+            try:
+                outcome = future.result()
+            except KilledWorker as error:
+                fail(folder_of(point), error)
+                outcome = {"state": "failed", "error": str(error)}
+            yield point, outcome
+            submit(1)
+
+    return run
+
+
+@contextlib.contextmanager
+def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
+    """Connect to a Dask cluster, or start one of worker processes on this machine.
+
+    The processes divide the cores among them, share a GPU and inherit the backend.
+    """
+    if cluster is not None:
+        with Client(cluster) as client:
+            yield client
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    own = {**dict.fromkeys(THREADS, threads), **SHARED_GPU}
+    own["KERAS_BACKEND"] = keras.backend.backend()
+    own = {name: value for name, value in own.items() if name not in os.environ}
+    os.environ.update(own)
+    options = dict(
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=None,  # Dask would kill a training that needs more than its share
+        dashboard_address=None,
+        silence_logs="CRITICAL",
+    )
+    try:
+        with dask.config.set(POLICY), LocalCluster(**options) as local, Client(local) as client:
+            client.register_plugin(IgnoreInterrupts())
+            local.adapt(minimum=workers, maximum=workers)  # replaces one killed while it starts
+            yield client
+    finally:
+        for name in own:
+            os.environ.pop(name, None)
+
+
+class IgnoreInterrupts(WorkerPlugin):
+    """Leave Ctrl-C, which a terminal sends to all its processes, to the one that started them."""
+
+    def setup(self, worker: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,113 @@
+"""One point of a study in its folder: run once, by one process at a time.
+
+`result.json` there means done. The lock means that a process is at it; the system frees the lock
+when the process dies. `run` is the folder of the objective.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_euler.studies.points import COLUMNS, Point
+from keras_euler.training.run_folder import FolderInUse, is_locked, locked, write_atomically
+
+Objective = Callable[[Point, Path], float | Mapping[str, Any]]
+Outcome = dict[str, Any]  # `state`, `value`, `error` and `seconds` of a point
+# A function of points and how many may run at a time (None: any number). It asks for the next point
+# when a worker is free.
+Runner = Callable[[Iterator[Point], int | None], Iterator[tuple[Point, Outcome]]]
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+RESULT, ERROR, POINT = "result.json", "error.json", "point.json"
+
+
+def run_point(objective: Objective, point: Point, folder: Path) -> Outcome:
+    """Run a point unless it is done or another process is at it.
+
+    Returns:
+        The outcome. Its state is `complete`, `failed` (the objective raised an error, which is
+        recorded), or `running` (elsewhere).
+
+    Raises:
+        OSError: The disk is full or read-only.
+    """
+    start = time.monotonic()
+    try:
+        with locked(folder):
+            if not (folder / RESULT).exists():
+                _run(objective, point, folder)
+    except FolderInUse:
+        return {"state": "running"}
+    return {**read_point(folder)[1], "seconds": time.monotonic() - start}
+
+
+def _run(objective: Objective, point: Point, folder: Path) -> None:
+    write_json(folder / POINT, point)
+    (folder / ERROR).unlink(missing_ok=True)
+    (folder / "run").mkdir(exist_ok=True)
+    try:
+        write_json(folder / RESULT, _record(objective(dict(point), folder / "run"), point))
+    except FolderInUse:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        fail(folder, error)
+
+
+def fail(folder: Path, error: BaseException) -> None:
+    """Record the error of a point that was begun."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+    write_json(folder / ERROR, {"error": reason})
+
+
+def read_point(folder: Path) -> tuple[Point, Outcome]:
+    """Return the point of a folder and its result: a dict of `state`, `value`, `error` and what
+    else the objective returned."""
+    point = json.loads((folder / POINT).read_text())
+    for file, state in ((RESULT, "complete"), (ERROR, "failed")):
+        with contextlib.suppress(FileNotFoundError):
+            return point, {"state": state, **json.loads((folder / file).read_text())}
+    return point, {"state": "running" if is_locked(folder) else "interrupted"}
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write a value to a JSON file, atomically."""
+    write_atomically(file, lambda path: path.write_text(json.dumps(value, indent=1) + "\n"))
+
+
+def _record(result: float | Mapping[str, Any], point: Point) -> dict[str, Any]:
+    """Return the result of an objective as a JSON-serializable dict with a number as `value`."""
+    record = dict(result) if isinstance(result, Mapping) else {"value": result}
+    record = json.loads(json.dumps(record, default=_plain))
+    if not isinstance(record.get("value"), (int, float)):
+        raise TypeError(
+            f"The objective must return a number, or a dict with a number as 'value'. "
+            f"Received: {result!r}."
+        )
+    if math.isnan(record["value"]):
+        raise ValueError(
+            "The objective returned NaN. Return the lowest value that a point can have."
+        )
+    taken = [name for name in record if name in point or (name in COLUMNS and name != "value")]
+    if taken:
+        raise ValueError(
+            f"The objective must not return {taken[0]!r}, which is a setting of the point or a "
+            f"column of the results. Use another name."
+        )
+    return record
+
+
+def _plain(value: object) -> Any:
+    """Convert a NumPy number or array to JSON-serializable values."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(
+        f"The objective must return JSON-serializable values. Received: {type(value).__name__}."
+    )

@@ -1,0 +1,69 @@
+"""A search by Optuna: one process asks and tells, workers compute."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from keras_euler.studies.point_folder import Outcome
+from keras_euler.studies.points import Point, Search, key
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Proposals:
+    """The points that a search still has to run, and what came of them.
+
+    Trials that a killed process had begun come first, then new ones, until `num_trials` of all
+    calls have not failed. Optuna's storage in the folder can be opened with optuna-dashboard.
+
+    Args:
+        search: The search.
+        folder: Folder of the study.
+    """
+
+    def __init__(self, search: Search, folder: Path) -> None:
+        self.search = search
+        self.study = optuna.create_study(
+            storage=f"sqlite:///{folder / 'optuna.db'}",
+            study_name=folder.resolve().name,
+            sampler=_sampler(search.sampler),
+            direction="maximize",
+            load_if_exists=True,
+        )
+        self._numbers: dict[str, int] = {}
+        trials = self.study.get_trials(deepcopy=False)
+        self._begun = [t for t in trials if t.state == TrialState.RUNNING and t.params]
+        num_complete = sum(trial.state == TrialState.COMPLETE for trial in trials)
+        self.num_left = max(0, search.num_trials - num_complete)
+
+    def __iter__(self) -> Iterator[Point]:
+        search = self.search
+        domain = optuna.distributions.FloatDistribution(search.low, search.high, log=search.low > 0)
+        for i in range(self.num_left):
+            if i < len(self._begun):
+                number, params = self._begun[i].number, self._begun[i].params
+            else:
+                trial = self.study.ask({search.name: domain})
+                number, params = trial.number, trial.params
+            point = {**search.fixed, **params}
+            self._numbers[key(point)] = number
+            yield point
+
+    def tell(self, point: Point, outcome: Outcome) -> None:
+        """Tell the sampler what came of a point."""
+        number = self._numbers.pop(key(point))
+        if outcome["state"] == "complete":
+            self.study.tell(number, outcome["value"])
+        else:
+            self.study.tell(number, state=TrialState.FAIL)
+
+
+def _sampler(name: str) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":  # running trials count as bad ones, so that workers try other values
+            return optuna.samplers.TPESampler(constant_liar=True)
+        return optuna.samplers.GPSampler()
