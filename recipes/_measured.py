@@ -102,10 +102,12 @@ def cuts(measured):
     logs = [option.name for option in dataclasses.fields(plan.base) if is_log(option)]
     found = []
     for name in sorted(set(paper) - {"seed", "jit", "devices", *logs}):
-        actual = [settings[name]] if name in settings else sorted(set(measured.trials[name]))
+        actual = (
+            [settings[name]] if name in settings else sorted(set(measured.trials.get(name, ())))
+        )
         if any(value not in actual for value in paper[name]):
             found.append(f"{name} {_listed(actual)} ({_listed(paper[name])})")
-    num_seeds = measured.trials.seed.nunique()
+    num_seeds = len(set(measured.trials.get("seed", ())))
     return found + ([f"seeds {num_seeds} (5)"] if 0 < num_seeds < 5 else [])
 
 
@@ -149,13 +151,13 @@ def section(measured, figures, command=None):
     paper = _paper.STUDIES[measured.settings["study"], measured.settings["recipe"]]
     several = "s" * (not paper.figures.isdecimal())
     figure = "Not of the paper" if paper.figures == "none" else f"Figure{several} {paper.figures}"
-    devices = ", ".join(sorted(set(measured.trials.device))) or "no device yet"
+    devices = ", ".join(sorted(set(measured.trials.get("device", ())))) or "no device yet"
     text = [
         f"### {measured.name}",
         f"{figure}. {f'`{command}`. ' if command else ''}{measured.data}, "
         f"{measured.settings['backend']}, {devices}. {description(measured)}",
     ]
-    if measured.trials.test_data.nunique() > 1:
+    if len(set(measured.trials.get("test_data", ()))) > 1:
         text.append("**The trials were tested on different data.**")
     table = measured.cells()
     if table:

@@ -56,7 +56,7 @@ def main(argv=None):
         else {}
     )
     settings = _cli.make(
-        parser, recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)}
+        recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)}
     )
     depths = options.depths or (QUICK_DEPTHS if own.quick else DEPTHS)[family]
     networks = {

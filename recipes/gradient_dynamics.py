@@ -64,6 +64,11 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser, resumes=True):
         import keras
 
+        from keras_euler.models.euler_resnet import blocks_per_stage
+        from keras_euler.models.step_factor import step_factors
+
+        for h in options.h:  # before hours of training with other values
+            step_factors(h, 3 * blocks_per_stage(settings.depth))
         runs = {}
         for h in options.h:
             for seed in options.seeds:

@@ -62,7 +62,7 @@ def main(argv=None):
         else {}
     )
     settings = _cli.make(
-        parser, ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}}
+        ImageSettings, {**quick, **{n: v for n, v in vars(own).items() if n != "h"}}
     )
     check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)

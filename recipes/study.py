@@ -135,7 +135,11 @@ def parse(argv):
     scaled = "-scaled" if options.scaled else ""
     searched = f"-{options.sampler}" if searches else ""
     name = f"{options.study}-{options.dataset}{scaled}{searched}"
-    depths = options.depths or (QUICK_DEPTHS[options.dataset] if options.quick else ())
+    names_depths = "depth" in [
+        part[0] for part in (options.axis, options.line, options.panel) if part
+    ]
+    is_quick = options.quick and not names_depths
+    depths = options.depths or (QUICK_DEPTHS[options.dataset] if is_quick else ())
     options = dataclasses.replace(options, seeds=seeds, depths=depths)
     given = {
         name: value

@@ -14,6 +14,15 @@ if EXPECTED and keras.backend.backend() != EXPECTED:
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out tests marked `once`, which no backend changes, unless this is PyTorch."""
+    if keras.backend.backend() == "torch":
+        return
+    once = [item for item in items if item.get_closest_marker("once")]
+    config.hook.pytest_deselected(items=once)
+    items[:] = [item for item in items if item not in once]
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _fresh_session():
     """Clear Keras' state before every file; before every test it would take longer than most tests.

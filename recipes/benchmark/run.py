@@ -29,7 +29,7 @@ import worker
 
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
 import _cli
-from _settings import BACKENDS, COUNT, new_file, setting
+from _settings import BACKENDS, COUNT, flag, new_file, setting
 
 BY_LAYERS = "keras_euler, KERAS_EULER_DIRECT=0"
 OURS, AUGMENTED, LOGGED = (
@@ -141,7 +141,7 @@ def parse(argv=None):
     own, settings = _cli.parse(parser, [Settings], argv)
     modes = [name for name in (*MODES, "host") if getattr(settings, name)]
     if len(modes) > 1:
-        parser.error(f"--{modes[0]} and --{modes[1]} exclude each other")
+        parser.error(f"{flag(modes[0])} and {flag(modes[1])} exclude each other")
     if settings.host and settings.network != "resnet":
         parser.error("--host needs --network resnet")
     installed = tuple(name for name in BACKENDS if importlib.util.find_spec(name))

@@ -107,15 +107,15 @@ def test_fresh_noise_is_a_layer(mode, layers):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--depth", "10"], "--depth must be one of 9, 17, 29, 49, 65, 69. Received: --depth 10."),
-        (["--sequence-length", "63"], "--sequence-length must be at least 64. Received: 63."),
-        (["--noise", "1.5"], "--noise must be at most 1. Received: 1.5."),
+        (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
+        (["--sequence-length", "63"], "`sequence_length` must be"),
+        (["--noise", "1.5"], "--noise: must be from 0 to 1. Received: 1.5."),
         (
             ["--noise", "-1", "--noise-mode", "training"],
-            "--noise must be at least 0. Received: -1.",
+            "--noise: must be from 0 to 1. Received: -1.",
         ),
-        (["--dropout", "1"], "--dropout must be less than 1. Received: 1."),
-        (["--dense-units", "0"], "--dense-units must be at least 1. Received: 0."),
+        (["--dropout", "1"], "`dropout` must be"),
+        (["--dense-units", "0"], "`dense_units` must be"),
         (["--data-dir", "nowhere"], "nowhere"),
         (["--alphabet", "greek"], "argument --alphabet: invalid choice: 'greek'"),
     ],

@@ -38,7 +38,7 @@ def test_suggests_an_h_for_each_depth_and_writes_table_and_figure(tmp_path, caps
 def test_bad_arguments_are_one_sentence(tmp_path, capsys):
     for flags, message in (
         (["--depths", "9"], "must be 6n + 2"),
-        (["--candidates", "-1"], "--candidates must be more than 0. Received: -1."),
+        (["--candidates", "-1"], "--candidates: must be a finite number above 0. Received: -1."),
         (["--depth", "20"], "unrecognized arguments: --depth 20"),
     ):
         with pytest.raises(SystemExit) as end:

@@ -1,7 +1,6 @@
 """Command lines: messages with flags, and results that are never replaced by those of other
 settings."""
 
-import json
 import os
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import evaluate
 import keras
 import propositions
 import pytest
-import report
 import two_moons
 
 BACKEND = ["--backend", keras.backend.backend()]
@@ -84,30 +82,6 @@ def test_a_file_of_somebody_else_is_not_replaced(module, tmp_path, monkeypatch, 
         in capsys.readouterr().err
     )
     assert file.read_text() == "[1, 2]"
-
-
-def test_a_report_on_other_studies_is_not_replaced(tmp_path):
-    file = tmp_path / "report.json"
-    report.refuse_to_replace(file, [{"name": "a"}])
-    file.write_text(json.dumps([{"name": "a", "plan": {}}]))
-    report.refuse_to_replace(file, [{"name": "a"}, {"name": "b"}])
-    with pytest.raises(
-        ValueError, match=r"report.json reports on other studies: a. Pass another --out"
-    ):
-        report.refuse_to_replace(file, [{"name": "b"}])
-
-
-def test_messages_name_flags():
-    parser = _cli.command("")
-    parser.add_argument("--data-dir")
-    parser.add_argument("--h")
-    found = parser.with_flags("`data_dir` does not exist. Received: h=0.1 (h == 3, `other`, oh=2).")
-    parser.add_argument("--quick")
-    assert (
-        parser.with_flags("Pass `data_dir`, or take `datasets.synthetic`.")
-        == "Pass --data-dir, or --quick."
-    )
-    assert found == "--data-dir does not exist. Received: --h 0.1 (h == 3, `other`, oh=2)."
 
 
 def test_errors_of_the_system_name_the_file_and_no_number(capsys):

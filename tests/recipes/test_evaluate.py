@@ -247,13 +247,17 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         (tmp_path / "code.keras",): "ambda",
         (tmp_path / "torn.keras",): "torn.keras is no .keras file, or is truncated.",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
-        (NAME, "--noise", "-1"): "--noise must be more than 0. Received: -1.",
+        (NAME, "--noise", "-1"): "--noise: must be a finite number above 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",
         (NAME, "--dataset", "ag_news", "--pgd", "2"): "--pgd is for --dataset cifar10",
-        (NAME, "--pgd", "300"): "--pgd must be at most 255. Received: 300.",
+        (NAME, "--pgd", "300"): "--pgd: must be above 0 and at most 255. Received: 300.",
         (NAME, "--pgd", "1", "--backend", "jax"): "--pgd needs --backend torch",
-        (NAME, "--test-size", "0"): "--test-size must be at least 1. Received: 0.",
-        (NAME, "--shifted", tmp_path / "no"): f"--shifted must exist. Received: {tmp_path / 'no'}.",
+        (NAME, "--test-size", "0"): "--test-size: must be at least 1. Received: 0.",
+        (
+            NAME,
+            "--shifted",
+            tmp_path / "no",
+        ): f"must be an existing file or folder. Received: {tmp_path / 'no'}.",
     }
     for flags, message in refused.items():
         with pytest.raises(SystemExit) as end:

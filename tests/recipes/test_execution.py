@@ -69,8 +69,5 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
 def test_launcher_of_several_processes_is_refused(size, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", size)
     assert run_here(cifar10, *TINY, "--out", tmp_path / "run") == 2
-    assert (
-        f"error: a launcher such as torchrun has started {size} processes for one run"
-        in capsys.readouterr().err
-    )
+    assert f"WORLD_SIZE={size}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

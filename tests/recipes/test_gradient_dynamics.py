@@ -62,16 +62,15 @@ def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsy
 
 
 BAD = [
-    (["--iterations", "0"], "--iterations must be at least 1"),
-    (["--seeds", "7", "7"], "--seeds must have distinct values. Received: 7 7."),
-    (["--seeds", "-1"], "--seeds must be at least 0. Received: -1."),
+    (["--iterations", "0"], "--iterations: must be at least 1"),
+    (["--seeds", "-1"], "--seeds: must be from 0 to 2147483647. Received: -1."),
     (["--epochs", "2"], "both set the length"),
     (["--seed=1"], "unrecognized arguments: --seed"),
     (["--seed", "1"], "unrecognized arguments: --seed"),
-    (["--h", "-1"], "--h must be a finite number >= 0"),
-    (["--h", "x"], "Received: --h 'x'"),
+    (["--h", "-1"], "`h` must be a finite number >= 0"),
+    (["--h", "x"], "Received: h='x'"),
     (["--layers", "conv9"], "Received: 'conv9', which matches none of 19"),
-    (["--depth", "21"], "--depth must be 6n + 2"),
+    (["--depth", "21"], "`depth` must be 6n + 2"),
     (["--nonsense"], "unrecognized arguments: --nonsense"),
 ]
 

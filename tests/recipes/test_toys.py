@@ -32,16 +32,16 @@ def test_figure_of_eulers_method(tmp_path, capsys):
     euler_method.main(["--out", str(tmp_path / "figure.png")])
     assert (tmp_path / "figure.png").stat().st_size > 10_000 and "error" in capsys.readouterr().out
     refused = {
-        ("--h", "0"): "--h must be more than 0. Received: 0.",
-        ("--end", "inf"): "--end must be finite. Received: inf.",
+        ("--h", "0"): "--h: must be a finite number above 0. Received: 0.",
+        ("--end", "inf"): "--end: must be a finite number above 0. Received: inf.",
         ("--end", "0.5"): "--h must be at most --end. Received: 1.",
         ("--end", "1e12"): "at most 100,000 steps. Received: --end 1e+12 with --h 0.1 takes 1e+13.",
         (
             "--out",
             str(tmp_path / "no" / "x.png"),
-        ): "--out must be a file *.png in an existing folder",
-        ("--out", str(tmp_path / "x.txt")): "--out must be a file *.png in an existing folder",
-        ("--out", str(tmp_path)): "--out must be a file *.png in an existing folder",
+        ): "--out: must be a file *.png in an existing folder",
+        ("--out", str(tmp_path / "x.txt")): "--out: must be a file *.png in an existing folder",
+        ("--out", str(tmp_path)): "--out: must be a file *.png in an existing folder",
     }
     for flags, message in refused.items():
         with pytest.raises(SystemExit) as end:

@@ -1,5 +1,8 @@
 """What the README shows, as a user writes it. Strict mypy finds nothing to complain about."""
 
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -44,13 +47,13 @@ print(
 )
 
 
-def objective(point: dict[str, float]) -> float:
+def objective(point: dict[str, Any], folder: Path) -> float:
     """The number that the study maximizes."""
-    return -point["h"]
+    return float(-point["h"])
 
 
 table = keras_euler.studies.run(
-    objective, keras_euler.studies.grid(seed=[7, 8], h=[0.1, 1.0]), "study.db"
+    objective, keras_euler.studies.grid(seed=[7, 8], h=[0.1, 1.0]), "runs/study"
 )
 figure = keras_euler.plots.gradient_dynamics({"h = 0.1": [("weights.csv", "gradients.csv")]})
 figure.savefig("figure.png")
