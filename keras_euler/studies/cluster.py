@@ -3,16 +3,19 @@
 import contextlib
 import itertools
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
+import dask.sizeof
+import distributed.utils_comm
 import keras
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed
 
-from keras_euler.studies.point_folder import Objective, Runner, fail, run_point
+from keras_euler.studies.point_folder import Objective, Outcome, Runner, fail, run_point
 from keras_euler.studies.points import Point
 
 THREADS = (
@@ -39,7 +42,7 @@ def on_cluster(client: Client, objective: Objective, folder_of: Callable[[Point]
         def submit(number: int | None) -> None:
             for point in itertools.islice(points, number):
                 folder = folder_of(point)
-                future = client.submit(run_point, objective, point, folder, pure=False)
+                future = client.submit(run_apart, objective, point, folder, pure=False)
                 running[future.key] = point
                 done.add(future)
 
@@ -55,6 +58,17 @@ def on_cluster(client: Client, objective: Objective, folder_of: Callable[[Point]
             submit(1)
 
     return run
+
+
+def run_apart(objective: Objective, point: Point, folder: Path) -> Outcome:
+    """Run a point on a worker.
+
+    Another thread of the worker, Dask's, draws from Python's generator. Keras seeds layers by it,
+    so Dask gets a generator of its own: a point has the same numbers on every worker.
+    """
+    for module in (dask.sizeof, distributed.utils_comm):
+        module.random = random.Random()
+    return run_point(objective, point, folder)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_euler.studies.points import COLUMNS, Point
@@ -51,6 +52,8 @@ def _run(objective: Objective, point: Point, folder: Path) -> None:
     write_json(folder / POINT, point)
     (folder / ERROR).unlink(missing_ok=True)
     (folder / "run").mkdir(exist_ok=True)
+    for _ in range(2):  # the first call of a process imports TensorFlow, which draws numbers
+        keras.utils.set_random_seed(0)
     try:
         write_json(folder / RESULT, _record(objective(dict(point), folder / "run"), point))
     except FolderInUse:
@@ -95,6 +98,7 @@ def _record(result: float | Mapping[str, Any], point: Point) -> dict[str, Any]:
         raise ValueError(
             "The objective returned NaN. Return the lowest value that a point can have."
         )
+    record["value"] = float(record["value"])
     taken = [name for name in record if name in point or (name in COLUMNS and name != "value")]
     if taken:
         raise ValueError(

@@ -58,7 +58,8 @@ def run(
     same call runs only what is missing: points that failed, were interrupted or are new. Several
     processes and machines that share the folder share the grid: each takes points that nobody is
     at. An objective that can resume, such as `keras_euler.training.fit` in the folder that it gets,
-    then continues an interrupted point.
+    then continues an interrupted point. Every point starts from Keras' random seed 0, wherever it
+    runs.
 
     Args:
         objective: Function of a point, a dict of setting -> value, and of a folder for its own
@@ -69,10 +70,10 @@ def run(
         folder: Folder of the study, which is created if missing.
         workers: Number of processes on this machine. They divide the cores; if one dies, Dask
             starts another.
-        cluster: Address of a Dask scheduler, such as `"tcp://host:8786"`, or a cluster of Dask,
-            such as `SLURMCluster` of dask-jobqueue, or `LocalCUDACluster` of dask-cuda with a
-            worker per GPU. Its workers must see the folder under the same path, and have this
-            package and the objective. Start them with `--nthreads 1` and with KERAS_BACKEND set.
+        cluster: Address of a Dask scheduler, such as `"tcp://host:8786"`, or a Dask cluster object,
+            such as that of dask-jobqueue for Slurm, or that of dask-cuda with a worker per GPU. Its
+            workers must see the folder under the same path, and have this package and the
+            objective. Start them with `--nthreads 1` and with KERAS_BACKEND set.
         settings: JSON-serializable dict of what all points share. A folder of other settings is
             refused.
         known: Table of finished points, such as `results` of another folder, with columns for

@@ -1,13 +1,14 @@
 """An objective that worker processes can import, and a program that runs it."""
 
 import os
+import random
 import sys
 import time
 from pathlib import Path
 
 
 def counts(point, folder):
-    """Count to five, one step per file write, and go on where a kill stopped it."""
+    """Count to five, one step per file write, and go on where a kill stopped it; draw a number."""
     with open(folder / "log", "a") as log:
         print("begin", os.getpid(), file=log, flush=True)
         done = len(list(folder.glob("step*")))
@@ -15,7 +16,7 @@ def counts(point, folder):
             time.sleep(0.1)
             (folder / f"step{step}").touch()
             print("step", step, file=log, flush=True)
-    return point["x"] ** 2
+    return {"value": point["x"] ** 2, "draw": random.random()}
 
 
 if __name__ == "__main__":

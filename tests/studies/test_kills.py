@@ -1,6 +1,7 @@
 """Kills of drivers and workers: no finished point runs again, and what was begun goes on."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def logs(folder, number=1):
 def check(folder):
     table = studies.results(folder)
     assert sorted(table.value) == [x**2 for x in range(6)] and set(table.state) == {"complete"}
+    assert set(table.draw) == {random.Random(0).random()}  # each starts from the same seed
     for log in logs(folder, 6):
         steps = [line for line in log.read_text().splitlines() if line.startswith("step")]
         assert steps == [f"step {step}" for step in range(5)]  # none lost, none repeated
