@@ -8,6 +8,8 @@ import pytest
 
 from keras_euler._checks import as_array, as_numbers, check_labels
 
+pytestmark = pytest.mark.once
+
 NUMBERS = [3, 0, 2]
 
 

@@ -7,14 +7,11 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
-import keras
 import pytest
 
 from tests import docs
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the documentation is the same on every backend"
-)
+pytestmark = pytest.mark.once
 MARKDOWN = sorted(
     path for path in docs.ROOT.rglob("*.md") if not {".venv", "runs", "site"} & set(path.parts)
 )

@@ -10,6 +10,8 @@ import pytest
 from keras_euler import EulerResidual, _backend
 from keras_euler._backend.keras_private import training_state
 
+pytestmark = pytest.mark.once
+
 
 def dense(name):
     return keras.layers.Dense(3, name=name)

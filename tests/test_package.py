@@ -23,7 +23,7 @@ import keras_euler
 
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = ("tensorflow", "jax", "torch")
-once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
+once = pytest.mark.once
 MODULES = [
     "keras_euler",
     *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler.")),

@@ -10,6 +10,8 @@ import pytest
 import keras_euler
 from keras_euler import plots
 
+pytestmark = pytest.mark.once
+
 SUGGESTION = keras_euler.analysis.Suggestion(
     1 / 3, 1 / 3, {0.1: 2.0, 1 / 3: 5.0, 1.0: 50.0}, 10.0, 9
 )

@@ -62,9 +62,7 @@ def test_quick_start_shows_that_h_1_fails_where_a_small_h_learns(tmp_path):
     assert list(tmp_path.glob("runs/*/comparison.png"))
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="training is tested on all; the quickest will do"
-)
+@pytest.mark.once
 def test_quick_start_of_texts_learns(tmp_path):
     """It takes about a minute on two cores. Chance is 0.25."""
     assert (

@@ -18,9 +18,7 @@ import pytest
 
 import keras_euler
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the wheel is the same on every backend"
-)
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[1]
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 PRESET = """

@@ -7,13 +7,10 @@ import shlex
 import tomllib
 from pathlib import Path
 
-import keras
 import pytest
 import yaml
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the same on every backend"
-)
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())

@@ -243,12 +243,13 @@ def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
 
 
 def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
-    return [keras.saving.serialize_keras_object(layer) for layer in layers]
+    """Return the configurations of inner layers, which the block builds again."""
+    configs = [keras.saving.serialize_keras_object(layer) for layer in layers]
+    for config in configs:
+        if set(config.get("build_config") or ()) == {"input_shape"}:
+            del config["build_config"]
+    return configs
 
 
 def _deserialized(config: Config) -> keras.layers.Layer:
-    """Return the layer unbuilt: the block builds it, so that its variables are named after the
-    block."""
-    if set(config.get("build_config") or ()) == {"input_shape"}:
-        config = {name: value for name, value in config.items() if name != "build_config"}
     return keras.saving.deserialize_keras_object(config)

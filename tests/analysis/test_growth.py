@@ -242,6 +242,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("call", "error", "message"), BAD)
 def test_bad_input_gets_a_clear_error(call, error, message):
     with pytest.raises(error, match=message):
@@ -266,6 +267,7 @@ def test_noise_that_leaves_the_dead_side_of_a_relu_stays_within_the_bound():
     assert growth.measured[-1] > 1 and (growth.measured <= growth.bound * 1.001).all()
 
 
+@pytest.mark.once
 def test_activations_that_expand_are_refused():
     block = keras_euler.EulerResidual(keras.layers.Dense(3), activation="gelu", name="wide")
     network = keras.Sequential([keras.Input((3,)), block])
@@ -300,6 +302,7 @@ def test_low_precision(dtype, rng):
         assert (growth.measured <= 1.05 * growth.bound).all() and growth.measured.dtype == "float64"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("x", [np.full((2, 3), np.nan), np.ones((0, 3))])
 def test_inputs_that_say_nothing_are_refused(x):
     network = keras.Sequential(
@@ -313,6 +316,7 @@ def test_inputs_that_say_nothing_are_refused(x):
             call()
 
 
+@pytest.mark.once
 def test_models_of_several_outputs_are_refused():
     x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
     with pytest.raises(
@@ -321,6 +325,7 @@ def test_models_of_several_outputs_are_refused():
         analysis.gradient_norms(keras.Model(inputs, [x, x]), np.ones((2, 3)), [0, 1])
 
 
+@pytest.mark.once
 def test_blocks_of_two_kinds_are_refused():
     x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
     x = keras_euler.EulerAdd()([x, keras.layers.Dense(3)(x)])
@@ -328,6 +333,7 @@ def test_blocks_of_two_kinds_are_refused():
         analysis.gradient_norms(keras.Model(inputs, x), np.ones((2, 3)), [0, 1])
 
 
+@pytest.mark.once
 def test_noise_on_ids_is_refused():
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
     with pytest.raises(

@@ -246,6 +246,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("call", "error", "message"), BAD)
 def test_bad_input_gets_a_clear_error(call, error, message):
     with pytest.raises(error, match=message):

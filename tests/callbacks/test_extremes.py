@@ -22,6 +22,7 @@ def warned(extremes, norms):
     return [str(warning.message) for warning in caught]
 
 
+@pytest.mark.once
 def test_layer_is_named_once_with_norm_and_iteration():
     extremes = Extremes(10, 1e-7)
     expected = (
@@ -66,6 +67,7 @@ def test_training_warns_with_the_name_of_the_layer(tmp_path):
     train(model, GradientLogger(tmp_path / "g.csv"))  # a warning would be an error in these tests
 
 
+@pytest.mark.once
 def test_bad_bounds_get_a_clear_error():
     for name in ("explode", "vanish"):
         with pytest.raises(

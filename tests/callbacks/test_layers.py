@@ -7,6 +7,8 @@ import keras_euler
 from keras_euler.callbacks._layers import Layers
 from tests import dense
 
+pytestmark = pytest.mark.once
+
 
 def test_layer_named_like_another_column():
     layers = [

@@ -6,6 +6,8 @@ from keras_euler import GradientLogger, GradientRecorder, WeightLogger
 from tests import dense
 from tests.callbacks.test_norm_loggers import BACKEND, train
 
+pytestmark = pytest.mark.once
+
 BAD = [
     (dict(layers=0), ValueError, "a layer with a kernel, from 1 to 3. Received: 0"),
     (dict(layers=4), ValueError, "Received: 4"),

@@ -132,6 +132,7 @@ def test_saved_and_loaded_with_the_model(tmp_path):
     assert list(loaded.statistics().values()) == list(model.optimizer.statistics().values())
 
 
+@pytest.mark.once
 def test_bad_arguments_get_a_clear_error():
     with pytest.raises(
         ValueError, match="`moments` must be one of False, True. Received: moments='mean'"

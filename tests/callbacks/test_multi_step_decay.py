@@ -108,6 +108,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(arguments, error, message):
     with pytest.raises(error, match=message):

@@ -9,6 +9,8 @@ import pytest
 
 from keras_euler.callbacks._rows import Rows
 
+pytestmark = pytest.mark.once
+
 FOREIGN = {
     "table": b"name,age\nAda,36\n",
     "CSVLogger": b"epoch,accuracy,loss\n0,0.5,1.2\n",

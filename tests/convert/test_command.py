@@ -13,6 +13,8 @@ import keras_euler
 from keras_euler.convert import command as convert
 from tests.convert.test_state_dict import checkpoint, text_checkpoint
 
+pytestmark = pytest.mark.once
+
 
 class Trainer:
     """An object that some scripts save as a whole."""

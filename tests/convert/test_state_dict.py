@@ -140,6 +140,7 @@ def test_loaded_text_model_computes_what_the_checkpoint_says(norm, prefix, data_
         np.testing.assert_allclose(ARRAY(model(ids)), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -264,6 +265,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
     model = keras_euler.EulerResNet(8)
@@ -274,6 +276,7 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.once
 def test_wrong_types_are_named():
     with pytest.raises(
         TypeError, match="`model` must be an EulerResNet or an EulerVDCNN. Received: NoneType."

@@ -10,6 +10,8 @@ import pytest
 
 from keras_euler.datasets import ag_news
 
+pytestmark = pytest.mark.once
+
 GOOD = '"3","Title","Some text."\n'
 
 

@@ -9,6 +9,8 @@ import pytest
 from keras_euler.datasets import cifar10
 from tests.small_sets import small
 
+pytestmark = pytest.mark.once
+
 OFFICIAL = ("cifar-10-batches-py", "cifar-10-python.tar.gz")
 
 

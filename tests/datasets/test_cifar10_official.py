@@ -10,6 +10,8 @@ import pytest
 
 from keras_euler.datasets import cifar10
 
+pytestmark = pytest.mark.once
+
 ARCHIVES = {"py": "cifar-10-python.tar.gz"}
 ROWS = 10_000
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_euler.datasets import flip_labels
 
+pytestmark = pytest.mark.once
+
 LABELS = np.arange(10_000) % 10
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from keras_euler.datasets import shifted
 
+pytestmark = pytest.mark.once
+
 
 def images(rng, n):
     return rng.integers(0, 256, (n, 32, 32, 3)).astype("uint8")

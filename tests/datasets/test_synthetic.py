@@ -9,6 +9,8 @@ import pytest
 
 from keras_euler.datasets import synthetic
 
+pytestmark = pytest.mark.once
+
 LETTERS = string.ascii_lowercase
 
 # --- images

@@ -14,6 +14,8 @@ from keras_euler.datasets.text import (
     encode_characters,
 )
 
+pytestmark = pytest.mark.once
+
 # The authors' alphabet once more, in its order, each typographic sign by its code point.
 AUTHORS = [
     *"abcdefghijklmnopqrstuvwxyz",

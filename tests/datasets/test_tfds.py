@@ -13,6 +13,8 @@ import pytest
 from keras_euler.datasets import cifar10
 from tests.small_sets import small
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def fake_tfds(fake_tfds):

@@ -111,6 +111,7 @@ def test_any_container_is_trained_and_evaluated(make, classifier, text_classifie
         task.fit(make(list(x)), make(labels), verbose=0)
 
 
+@pytest.mark.once
 def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
     for task, x, num_classes in ((classifier, images(rng), 5), (text_classifier, TEXTS, 4)):
         for y in (
@@ -255,6 +256,7 @@ def test_preset_in_another_data_format(classifier, tmp_path, rng):
     np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.once
 def test_bad_arguments():
     preprocessor = hub.EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
     small = hub.EulerVDCNNBackbone(**{**SMALL, "vocabulary_size": 20})

@@ -157,17 +157,6 @@ def test_config_holds_every_argument():
     assert config["h"] == 0.2 and config["dtype"]["config"]["name"] == "mixed_bfloat16"
 
 
-def test_file_round_trip(tmp_path, rng):
-    x = rng.normal(size=(5, 3)).astype("float32")
-    model = keras.Sequential(
-        [keras.Input((3,)), EulerResidual(dense(4), 0.2, dense(4), "relu", "scalar")]
-    )
-    model.layers[0].add.step_factor.assign(0.7)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
-
-
 def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp_path):
     """This includes changes of the addition in a block; and variables are named after their
     block."""
@@ -256,6 +245,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(arguments, error, message):
     with pytest.raises(error, match=message):

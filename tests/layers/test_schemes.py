@@ -191,34 +191,6 @@ def test_drop_path_has_a_seed_of_its_own_only_where_it_is_used():
     assert (first[0] != first[1]).any()
 
 
-def test_file_keeps_scheme_skip_and_drop_path(tmp_path, rng):
-    block = EulerResidual(
-        keras.layers.Dense(3), scheme="rk4", skip=0.5, drop_path=0.25, seed=4, name="block"
-    )
-    model = keras.Sequential([keras.Input((3,)), block])
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    config = loaded.get_layer("block").get_config()
-    assert [config[name] for name in ("scheme", "skip", "drop_path", "seed")] == [
-        "rk4",
-        0.5,
-        0.25,
-        4,
-    ]
-    x = rng.normal(size=(5, 3)).astype("float32")
-    np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)))
-
-
-def test_a_configuration_without_the_new_arguments_loads():
-    block = EulerResidual(keras.layers.Dense(3), 0.5)
-    config = {
-        name: value
-        for name, value in block.get_config().items()
-        if name not in ("scheme", "skip", "drop_path", "seed")
-    }
-    assert EulerResidual.from_config(config).get_config() == block.get_config()
-
-
 BAD = [
     (
         dict(scheme="midpoint"),
@@ -240,6 +212,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(arguments, error, message):
     with pytest.raises(error, match=message):

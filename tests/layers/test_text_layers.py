@@ -211,19 +211,6 @@ def test_causal_convolution_is_keras_own(rng):
     np.testing.assert_array_equal(*(ARRAY(layer(x)) for layer in layers))
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        RandomCharacters(0.3, "always", 5),
-        CharacterEmbedding(70, 4),
-        HalvingMaxPooling1D("channels_first"),
-        KMaxPooling1D(3),
-    ],
-)
-def test_config_round_trip(layer):
-    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
-
-
 BAD = [
     (
         lambda: RandomCharacters(-0.1),
@@ -248,6 +235,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):

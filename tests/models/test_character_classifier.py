@@ -96,6 +96,7 @@ def test_other_embeddings_may_be_smaller_than_the_alphabet():
     assert model.predict(TEXTS, verbose=0).shape == (3, 4)
 
 
+@pytest.mark.once
 def test_alphabet_beyond_the_dtype_of_the_input_is_refused():
     """Id 256 would be cast to 0, the padding."""
     alphabet = "".join(map(chr, range(1000, 1300)))
@@ -113,6 +114,7 @@ def test_mixed_float16_scales_the_loss():
     assert type(model.optimizer).__name__ == "LossScaleOptimizer"
 
 
+@pytest.mark.once
 def test_bad_arguments_and_inputs_are_named(model):
     with pytest.raises(TypeError, match="`network` must be a built Keras model of ids"):
         keras_euler.CharacterClassifier("model")

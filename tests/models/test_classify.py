@@ -9,6 +9,8 @@ import keras_euler
 from keras_euler.models.image_classifier import read_image
 from keras_euler.models.validation import last_activation, most_probable
 
+pytestmark = pytest.mark.once
+
 NAMES = ("red", "green", "blue")
 
 

@@ -128,6 +128,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -149,6 +149,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(arguments, error, message):
     with pytest.raises(error, match=message):
@@ -171,6 +172,7 @@ BAD_IDS = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("ids", "error", "message"), BAD_IDS)
 def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
     model, labels = vdcnn(), np.zeros(2, int)
@@ -192,6 +194,7 @@ def test_bad_ids_are_named_wherever_they_enter(ids, error, message):
             enter()
 
 
+@pytest.mark.once
 def test_labels_outside_the_classes_are_named():
     model, ids = vdcnn(), np.ones((2, 64), int)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

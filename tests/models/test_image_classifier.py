@@ -66,6 +66,7 @@ ENTRANCES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("scale", REFUSED)
 def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
     model, x = build(), REFUSED[scale](images)

@@ -22,6 +22,8 @@ from tests.models.classifiers import (
 from tests.models.networks import ARRAY
 from tests.test_checks import CONTAINERS, Column
 
+pytestmark = pytest.mark.once
+
 # --- containers
 
 

@@ -212,6 +212,7 @@ BAD = [
 ]  # fmt: skip
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(network, arguments, error, message):
     with pytest.raises(error, match=message):

@@ -70,6 +70,7 @@ def test_features_are_those_of_the_trained_network(name):
     assert 0 < len(features.weights) < len(whole)
 
 
+@pytest.mark.once
 def test_preset_of_another_network_is_refused():
     with pytest.raises(
         ValueError,
@@ -145,6 +146,7 @@ def test_table_of_presets_cannot_be_changed():
     assert keras_euler.list_presets()[NAME].arguments["depth"] == 20
 
 
+@pytest.mark.once
 def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path):
     torn = tmp_path / "torn.weights.h5"
     torn.write_bytes(PRESETS[NAME].file().read_bytes()[:100_000])
@@ -160,6 +162,7 @@ def test_file_that_is_missing_torn_or_another_networks_is_one_sentence(tmp_path)
         keras_euler.EulerResNet(20, widths=(8, 16, 32), weights=PRESETS[NAME].file())
 
 
+@pytest.mark.once
 def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
     """Keras itself would load the arrays that it finds and skip the others."""
     file = PRESETS[NAME].file()
@@ -182,6 +185,7 @@ def test_weights_of_another_network_that_would_fit_are_refused(tmp_path):
         keras_euler.EulerVDCNN(9, **small, weights=tmp_path / "a.weights.h5")
 
 
+@pytest.mark.once
 def test_damaged_file_of_the_package_is_refused(tmp_path, monkeypatch):
     shutil.copy(PRESETS[NAME].file(), tmp_path)
     monkeypatch.setattr(presets, "ZOO", tmp_path)
@@ -203,6 +207,7 @@ def test_lambda_in_a_saved_model_is_not_run(tmp_path):
         keras.models.load_model(tmp_path / "code.keras")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_weights_that_are_not_finite_are_refused(suffix, tmp_path):
     network = keras_euler.EulerResNet(8)

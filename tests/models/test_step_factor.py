@@ -5,6 +5,8 @@ import pytest
 
 from keras_euler.models.step_factor import step_factors
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("h", "blocks", "expected"),

@@ -278,6 +278,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):

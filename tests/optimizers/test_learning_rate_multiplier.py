@@ -112,6 +112,7 @@ def test_pairs_of_gradients_and_variables_are_applied_too():
     assert keras.ops.convert_to_numpy(variable).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.once
 def test_a_wrong_pattern_is_named_at_every_attempt():
     model = dense.network(LearningRateMultiplier("sgd", {"d": 1}))
     for _ in range(2):
@@ -210,6 +211,7 @@ def test_every_optimizer_of_keras_that_updates_each_variable_by_itself_is_taken(
         LearningRateMultiplier(cls(0.1), {})
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="older than it")
 def test_an_optimizer_of_several_is_refused():
     several = keras.optimizers.MultiOptimizer(lambda variable: SGD())
@@ -223,6 +225,7 @@ def one_layer():
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):

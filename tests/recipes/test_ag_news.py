@@ -104,6 +104,7 @@ def test_fresh_noise_is_a_layer(mode, layers):
     assert np.array_equal(*same) == (mode != "always")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

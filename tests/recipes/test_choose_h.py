@@ -6,6 +6,8 @@ import choose_h
 import keras
 import pytest
 
+pytestmark = pytest.mark.once
+
 BACKEND = ["--backend", keras.backend.backend()]
 
 

@@ -119,6 +119,7 @@ def test_a_finished_run_is_not_trained_again(whole, data, capsys):
     assert (folder / "checkpoint.npz").stat().st_mtime_ns == before
 
 
+@pytest.mark.once
 def test_another_configuration_is_refused_with_the_difference(whole, data, capsys):
     folder, _ = whole
     assert (
@@ -182,6 +183,7 @@ def test_a_run_in_low_precision_resumes(dtype, data, tmp_path, monkeypatch, caps
     assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
 
 
+@pytest.mark.once
 def test_interrupt_ends_with_one_sentence(data, tmp_path):
     folder = tmp_path / "run"
     line = command("--data-dir", data, "--epochs", 50, "--out", folder, *TINY)

@@ -15,6 +15,8 @@ import propositions
 import pytest
 import two_moons
 
+pytestmark = pytest.mark.once
+
 BACKEND = ["--backend", keras.backend.backend()]
 CHOICE = ["--quick", "--depths", "8", "--candidates", "0.1", "--examples", "4"]
 # Arguments of a recipe without its output, its file, and a flag that changes the results.
@@ -43,9 +45,7 @@ RESULTS = [
 ]
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="files are the same on all; tried once"
-)
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("module", "arguments", "name", "other"),
     RESULTS,

@@ -16,6 +16,8 @@ import pytest
 import keras_euler
 from tests.recipes.runs import settings_of
 
+pytestmark = pytest.mark.once
+
 BACKEND = ["--backend", keras.backend.backend()]
 NAME = "euler_resnet_20_cifar10"
 on_torch = pytest.mark.skipif(

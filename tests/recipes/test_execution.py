@@ -65,6 +65,7 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
         assert (whole / name).read_text() == (killed / name).read_text()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", ["2", "16"])
 def test_launcher_of_several_processes_is_refused(size, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", size)

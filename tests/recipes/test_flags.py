@@ -7,6 +7,8 @@ import pytest
 
 from tests.recipes.runs import BACKEND, TINY, run, run_here
 
+pytestmark = pytest.mark.once
+
 PACKAGE = [  # what the package checks, in its own words
     (["--depth", "21"], "`depth` must be 6n + 2. Received: depth=21. The nearest: 20 or 26."),
     (["--h", "-0.1"], "`h` must be a finite number >= 0. Received: h=-0.1. Use h=1.0 for"),

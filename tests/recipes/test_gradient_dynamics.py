@@ -6,6 +6,8 @@ import gradient_dynamics
 import keras
 import pytest
 
+pytestmark = pytest.mark.once
+
 BACKEND = keras.backend.backend()
 TINY = [
     "--depth",

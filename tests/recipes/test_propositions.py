@@ -9,6 +9,8 @@ import pytest
 
 from tests.recipes.runs import BACKEND, run_here
 
+pytestmark = pytest.mark.once
+
 FLAGS = ["--backend", BACKEND, "--dataset", "synthetic", "--examples", "4", "--iterations", "3"]
 
 

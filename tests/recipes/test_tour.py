@@ -8,9 +8,7 @@ import nbformat
 import pytest
 
 pytestmark = [
-    pytest.mark.skipif(
-        keras.backend.backend() != "torch", reason="the tour's outputs are those of torch"
-    ),
+    pytest.mark.once,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Jupyter's own clients
 ]
 TOUR = Path(__file__).parents[2] / "recipes" / "tour.ipynb"

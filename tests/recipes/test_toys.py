@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import two_moons
 
+pytestmark = pytest.mark.once
+
 BACKEND = ["--backend", keras.backend.backend()]
 
 
@@ -140,7 +142,7 @@ def test_recurrent_network_is_trained(tmp_path, capsys):
     assert h == 0.1 and gradient > 0 and error < 2
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="a large graph; tried once")
+@pytest.mark.once
 def test_resnet50_is_made_euler_and_trained(tmp_path, capsys):
     out = ["--out", str(tmp_path / "resnet.json")]
     eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *out, *BACKEND])

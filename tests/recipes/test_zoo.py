@@ -11,8 +11,10 @@ import zoo
 import keras_euler
 from tests.recipes.runs import BACKEND, run_here
 
+pytestmark = pytest.mark.once
+
 README = Path(__file__).parents[2] / "recipes" / "results" / "README.md"
-once = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same on all; tried once")
+once = pytest.mark.once
 
 
 @once
@@ -157,7 +159,7 @@ def test_flags_of_a_preset_alone_are_refused(flags, capsys):
     )
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="the same on all; tried once")
+@pytest.mark.once
 def test_command_of_a_preset_is_quoted_for_a_shell():
     command = zoo._command("cifar10", {"depth": 8, "h": "1/sqrt(L)", "backend": "jax"})
     assert command == "python recipes/cifar10.py --depth 8 --h '1/sqrt(L)' --backend jax"

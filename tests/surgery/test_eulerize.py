@@ -13,9 +13,7 @@ SMALL = dict(weights=None, input_shape=(32, 32, 3), classes=10)
 
 
 # Graphs are Keras' own on every backend, and these take JAX minutes to build.
-once = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="large graphs are the same on all; tried once"
-)
+once = pytest.mark.once
 
 
 def numpy_of(tensor):
@@ -258,6 +256,7 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("call", "error", "message"), BAD)
 def test_models_that_cannot_be_made_euler_get_a_clear_error(call, error, message):
     with pytest.raises(error, match=message):

@@ -225,6 +225,7 @@ def test_names_of_inputs_are_kept():
     assert [euler.get_layer(name).name for name in names] == names
 
 
+@pytest.mark.once
 def test_layers_of_two_inputs_that_may_add_are_named():
     class Scaled(layers.Layer):
         def call(self, x, y):
@@ -236,6 +237,7 @@ def test_layers_of_two_inputs_that_may_add_are_named():
         eulerize(model)
 
 
+@pytest.mark.once
 def test_shortcuts_of_another_kind_are_refused():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))

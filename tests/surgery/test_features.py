@@ -111,12 +111,14 @@ BAD = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
 def test_models_without_blocks_to_find_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
         block_features(make())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("base", [keras.Model, keras.Sequential])
 def test_a_model_with_a_call_of_its_own_is_refused(base):
     """Its graph is not what it computes."""

@@ -256,6 +256,7 @@ def test_folded_model_is_saved_and_read_back(tmp_path, rng):
     )
 
 
+@pytest.mark.once
 def test_subclassed_models_are_refused():
     class Own(keras.Model):
         def call(self, inputs):

@@ -94,6 +94,7 @@ def test_second_optimizer_is_resumed_too(tmp_path):
         )
 
 
+@pytest.mark.once
 def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
     with pytest.raises(
         ValueError,

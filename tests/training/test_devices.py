@@ -13,6 +13,7 @@ def fit(folder):
     return training.fit(make(), TRAIN, None, folder, epochs=1, batch_size=16, verbose=0)
 
 
+@pytest.mark.once
 def test_several_processes_of_torchrun_are_refused_and_write_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(
@@ -25,6 +26,7 @@ def test_several_processes_of_torchrun_are_refused_and_write_nothing(tmp_path, m
     assert fit(tmp_path / "run").history
 
 
+@pytest.mark.once
 @pytest.mark.skipif(BACKEND != "jax", reason="processes of JAX")
 def test_several_processes_of_jax_are_refused(tmp_path, monkeypatch):
     import jax
@@ -34,6 +36,7 @@ def test_several_processes_of_jax_are_refused(tmp_path, monkeypatch):
         fit(tmp_path / "run")
 
 
+@pytest.mark.once
 @pytest.mark.skipif(BACKEND != "torch", reason="a limit of torch")
 def test_data_parallelism_on_torch_is_refused():
     with pytest.raises(

@@ -246,6 +246,7 @@ def owner(folder, started, end):
     )
 
 
+@pytest.mark.once
 def test_second_process_is_refused_and_touches_nothing(tmp_path):
     context = multiprocessing.get_context("spawn")
     started, end = context.Event(), context.Event()
@@ -309,6 +310,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("change", "kind", "message"), REFUSED)
 def test_bad_arguments_are_one_sentence_and_write_nothing(change, kind, message, tmp_path):
     arguments = {
@@ -326,6 +328,7 @@ def test_bad_arguments_are_one_sentence_and_write_nothing(change, kind, message,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.once
 def test_another_run_is_refused_with_the_difference(tmp_path):
     shared = dict(epochs=1, batch_size=16, verbose=0)
     training.fit(make(), TRAIN, TEST, tmp_path, **shared)

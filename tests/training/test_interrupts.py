@@ -63,6 +63,7 @@ def test_interrupt_that_was_dropped_before_training_is_raised_at_its_start():
     assert began
 
 
+@pytest.mark.once
 def test_interrupt_that_was_dropped_by_a_recipe_ends_it_with_one_sentence(capsys):
     errors = _cli.errors_in_one_line(argparse.ArgumentParser())
     with pytest.raises(SystemExit) as end, errors, contextlib.suppress(KeyboardInterrupt):

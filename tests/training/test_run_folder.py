@@ -6,6 +6,8 @@ import pytest
 from keras_euler.training import FolderInUse, RunFolder, write_atomically
 from keras_euler.training.run_folder import Saved
 
+pytestmark = pytest.mark.once
+
 CONFIG = {"settings": {"h": 0.1}, "data": {"crc32": 5}, "versions": {"keras": "3"}}
 ROWS = [{"epoch": 0, "train_loss": 1.5, "seconds": 2.0}]
 ARRAYS = [np.arange(6.0).reshape(2, 3), np.array(7)]

@@ -311,6 +311,7 @@ def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
 
 
+@pytest.mark.once
 def test_what_cannot_be_saved_is_named_once(tmp_path):
     class Remembers(keras.callbacks.Callback):
         last = late = None

@@ -8,6 +8,8 @@ import sys
 import keras
 import pytest
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def run(benchmark_folder):
