@@ -48,7 +48,8 @@ NORM_ARRAYS = {
 }
 WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
 EMBEDDING_ARRAYS = {"weight": "embeddings"}
-IGNORED = "num_batches_tracked"  # batch norm's counter, which has no counterpart
+# Counters of batch norm and of torch's AveragedModel, which have no counterpart.
+IGNORED = ("num_batches_tracked", "n_averaged")
 # Names under which training scripts put the arrays.
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "ema")
 
@@ -96,6 +97,12 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
     for name in state_dict:
         if not isinstance(name, str):
             raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
+    inner = [name for name, value in state_dict.items() if isinstance(value, Mapping)]
+    if inner:
+        raise ValueError(
+            f"`state_dict` holds a dict under {', '.join(map(repr, inner))}. Pass the dict of the "
+            f"arrays, such as checkpoint[{inner[0]!r}]."
+        )
     names = [name for name in state_dict if not name.endswith(IGNORED)]
     path_of: Callable[[str], str | None]
     if "embedding" not in names_of_layers:
@@ -111,9 +118,8 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         if path is None:
             raise ValueError(
                 f"The checkpoint's array {name!r} has no place in the model: its name is not "
-                f"understood. "
-                f"Rename the arrays like {example!r}; `load_torch_state_dict` lists the names "
-                f"that it knows."
+                f"understood. Leave it out if it is not of the network. Otherwise rename it like "
+                f"{example!r}; `load_torch_state_dict` lists the names that it knows."
             )
         if path not in variables:
             raise ValueError(
@@ -125,6 +131,12 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
                 f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}."
             )
         value, expected = _keras_layout(path, _numpy(name, tensor)), tuple(variables[path].shape)
+        if value.ndim == len(expected) and value.shape[:-2] != expected[:-2]:
+            sizes = (" x ".join(map(str, shape[:-2])) for shape in (value.shape, expected))
+            raise ValueError(
+                "The checkpoint's array {!r} has kernels of {}, and {} of the model has {}. It is "
+                "of another architecture.".format(name, next(sizes), path, next(sizes))
+            )
         if value.shape != expected:
             raise ValueError(
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
@@ -160,15 +172,14 @@ def unwrapped(checkpoint: Any) -> Any:
 
 
 def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> str:
-    """Return the shortest prefix of whole words that all names share and without which one of them
-    is understood."""
-    prefix = ""
-    while names and not any(path_of(name.removeprefix(prefix)) for name in names):
-        word, dot, _ = names[0].removeprefix(prefix).partition(".")
-        if not dot or not all(name.startswith(prefix + word + dot) for name in names):
-            return ""
-        prefix += word + dot
-    return prefix
+    """Return the shortest prefix of whole words without which most names are understood."""
+    counts = {"": 0}
+    for name in names:
+        words = name.split(".")
+        for number in range(len(words)):
+            prefix = "".join(f"{word}." for word in words[:number])
+            counts[prefix] = counts.get(prefix, 0) + bool(path_of(name.removeprefix(prefix)))
+    return min(counts, key=lambda prefix: (-counts[prefix], len(prefix)))
 
 
 def _image_path(name: str) -> str | None:
@@ -221,12 +232,13 @@ def _path(
 
 def _numpy(name: str, tensor: Any) -> Array:
     if hasattr(tensor, "detach"):
-        tensor = tensor.detach().cpu().float().numpy()
+        tensor = tensor.detach().cpu()
+        tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     value = np.asarray(tensor)
     if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
         raise ValueError(
-            f"The checkpoint's {name!r} is not an array of numbers. Received: "
-            f"{type(tensor).__name__}."
+            f"The checkpoint's {name!r} is not an array of real numbers. Received: "
+            f"{type(tensor).__name__} of {value.dtype}."
         )
     return value.astype("float32")
 

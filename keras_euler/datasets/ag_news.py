@@ -107,7 +107,7 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
             row = next(rows, None)
         except csv.Error as error:
             raise ValueError(
-                f"{path}, line {line}: the quoting is broken ({error}). {_expected()}"
+                f"{path}, line {line}: it is not a row of a csv ({error}). {_expected()}"
             ) from error
         if row is None:
             break

@@ -244,15 +244,14 @@ BAD = [
     ),
     (
         plus("mystery", (1,)),
-        "'mystery' has no place in the model: its name is not understood. Rename the arrays like",
+        "'mystery' has no place in the model: its name is not understood. Leave it out",
     ),
     (plus("linear.scale", (1,)), "'linear.scale' has no place in the model"),
     (
         lambda arrays: (
             {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)}
         ),
-        "'features.conv1.weight' has no place in the model: its name is not "
-        "understood.*'layer1.0.conv1.weight'",
+        "'head.w' has no place in the model: its name is not understood.*'layer1.0.conv1.weight'",
     ),
     (
         plus("linear.weight", (100, 64)),
@@ -260,7 +259,10 @@ BAD = [
     ),
     (plus("fc.weight", (10, 64)), "logits/kernel twice: as 'linear.weight' and as 'fc.weight'"),
     (plus("linear.bias", ()), r"'linear.bias' gives logits/bias the shape \(\)"),
-    (lambda arrays: {**arrays, "linear.bias": "text"}, "'linear.bias' is not an array of numbers"),
+    (
+        lambda arrays: {**arrays, "linear.bias": "text"},
+        "'linear.bias' is not an array of real numbers",
+    ),
     (lambda arrays: {}, "lacks arrays for"),
 ]
 
@@ -286,3 +288,23 @@ def test_wrong_types_are_named():
         keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), {1: np.ones(1)})
     with pytest.raises(TypeError, match="must be a dict of name -> array. Received: list"):
         keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), [1])
+
+
+@pytest.mark.once
+def test_what_is_beside_the_network_is_named_and_not_its_arrays(rng):
+    import torch
+
+    model, arrays = keras_euler.EulerResNet(depth=8), checkpoint(rng)
+    wrapped = {f"module.{name}": array for name, array in arrays.items()}
+    keras_euler.load_torch_state_dict(model, {"n_averaged": np.array(3), **wrapped})
+    prefixed = {f"model.{name}": array for name, array in arrays.items()}
+    big = {**arrays, "conv1.weight": np.ones((16, 3, 7, 7))}
+    phase = {**arrays, "conv1.weight": torch.ones(16, 3, 3, 3, dtype=torch.complex64)}
+    for given, message in (
+        ({"criterion.pos_weight": np.ones(2), **prefixed}, "array 'criterion.pos_weight' has no"),
+        ({"state_dict_ema": arrays}, r"a dict under 'state_dict_ema'. Pass .* checkpoint\['state"),
+        (big, "kernels of 7 x 7, and stem_conv/kernel of the model has 3 x 3"),
+        (phase, "not an array of real numbers. Received: ndarray of complex64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            keras_euler.load_torch_state_dict(model, given)
