@@ -24,7 +24,7 @@ def main(arguments):
         "ruff check": ("-m", "ruff", "check", "."),
         "ruff format": ("-m", "ruff", "format", "--check", "."),
         "mypy": ("-m", "mypy"),
-        **{backend: (*PYTEST, *arguments) for backend in chosen},
+        **dict.fromkeys(chosen, (*PYTEST, *arguments)),
     }
     with tempfile.TemporaryDirectory() as cache:
         results = {name: run(name, command, cache) for name, command in commands.items()}

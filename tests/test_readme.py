@@ -51,6 +51,7 @@ def quick_start(recipe, folder):
     return done.stdout
 
 
+@pytest.mark.once
 def test_quick_start_shows_that_h_1_fails_where_a_small_h_learns(tmp_path):
     """It takes about a minute on two cores. Chance is 0.1."""
     printed = quick_start("cifar10", tmp_path)
@@ -71,6 +72,7 @@ def test_quick_start_of_texts_learns(tmp_path):
     )
 
 
+@pytest.mark.once
 def test_every_flag_exists():
     assert len(RECIPES) >= 4
     classes = {f"recipes/{module.__name__}.py": module.RECIPE for module in (cifar10, ag_news)}
@@ -86,6 +88,7 @@ def test_every_flag_exists():
             _cli.parse(parser, [recipe.settings, Execution], arguments, quick=recipe.quick)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("extra", sorted(set(re.findall(r'"\.\[([\w,-]+)\]"', README))))
 def test_every_extra_exists(extra):
     known = re.findall(

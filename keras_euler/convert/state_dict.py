@@ -132,10 +132,10 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
             )
         value, expected = _keras_layout(path, _numpy(name, tensor)), tuple(variables[path].shape)
         if value.ndim == len(expected) and value.shape[:-2] != expected[:-2]:
-            sizes = (" x ".join(map(str, shape[:-2])) for shape in (value.shape, expected))
+            theirs, ours = (" x ".join(map(str, s[:-2])) for s in (value.shape, expected))
             raise ValueError(
-                "The checkpoint's array {!r} has kernels of {}, and {} of the model has {}. It is "
-                "of another architecture.".format(name, next(sizes), path, next(sizes))
+                f"The checkpoint's array {name!r} has kernels of {theirs}, and {path} of the model "
+                f"has {ours}. It is of another architecture."
             )
         if value.shape != expected:
             raise ValueError(

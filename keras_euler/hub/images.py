@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 import keras_hub
 
-from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor
+from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet, Preset
 from keras_euler.models.image_classifier import check_pixels
@@ -158,9 +158,30 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
             backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs
         )
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Call the network on what the preprocessor returns: raw pixels are refused."""
+        dtype = keras.backend.standardize_dtype(getattr(inputs, "dtype", "float32"))
+        if self._scales and not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                f"A direct call takes what `preprocessor` returns. Received: {dtype} pixels. Call "
+                f"`predict`, or call the model on preprocessor(x)."
+            )
+        return super().__call__(inputs, *args, **kwargs)
+
+    @property
+    def _scales(self) -> bool:
+        """Whether the preprocessor scales pixels."""
+        converter = getattr(getattr(self, "preprocessor", None), "image_converter", None)
+        return converter is not None and converter.scale is not None
+
     def prepare_inputs(self, x: ArrayLike) -> Array:
-        """Check images, so that they are not scaled twice."""
-        converter = getattr(self.preprocessor, "image_converter", None)
-        if converter is None or converter.scale is None:
-            return check_numbers(x)
-        return check_pixels(x, must_be_whole=False)
+        """Check images, so that they are not scaled twice and no gray one is taken for three
+        channels."""
+        x = check_pixels(x, must_be_whole=False) if self._scales else check_numbers(x)
+        axis = -3 if self.backbone.data_format == "channels_first" else -1
+        channels = self.backbone.input_shape[axis]
+        if x.ndim not in (3, 4) or x.shape[axis] != channels:
+            raise ValueError(
+                f"Images must have {channels} channels. Received: an array of the shape {x.shape}."
+            )
+        return x

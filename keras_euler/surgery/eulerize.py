@@ -96,6 +96,8 @@ def eulerize(
         for residual in residuals:
             if residual.shortcut is None:
                 print(f"left alone: {residual.name}: {residual.reason}")
+        for name, kind in _may_add(model).items():
+            print(f"left alone: {name}: {kind} may add, but is no addition of Keras")
     return euler
 
 
@@ -129,7 +131,7 @@ class _Euler:
             residual, h = next(self.residuals)
             if residual.shortcut is None:
                 return operation(*args, **kwargs)
-            name = residual.name.removeprefix(prefix).replace("#", "_")
+            name = residual.name.removeprefix(prefix).replace("#", "_call")
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
             is_layer = isinstance(operation, keras.layers.Layer)
@@ -139,7 +141,11 @@ class _Euler:
                 else keras.backend.result_type(*(x.dtype for x in inputs))
             )
             branch = 1 - residual.shortcut
-            return EulerizedAdd(h, branch, keep_mask=is_layer, name=name, dtype=dtype)(inputs)
+            loss = operation.activity_regularizer if is_layer else None
+            step = EulerizedAdd(
+                h, branch, is_layer, name=name, dtype=dtype, activity_regularizer=loss
+            )
+            return step(inputs)
 
         euler = walk(functional(model), call, layer)
         for old in own:
@@ -151,13 +157,7 @@ class _Euler:
     def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
         if is_graph(layer):
             return self.copy(layer, f"{prefix}{layer.name}/")
-        try:
-            return rebuilt(layer, layer.get_config())
-        except Exception as error:
-            raise ValueError(
-                f"The layer {layer.name!r} cannot be copied from its configuration: {error}. "
-                f"Give {type(layer).__name__} a get_config of all its arguments."
-            ) from error
+        return rebuilt(layer, layer.get_config())
 
 
 def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:
@@ -180,11 +180,7 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in layers):
         return f"`model` already consists of Euler steps. {received} Pass h to its constructor."
     left = "".join(f" {residual.name} was left alone: {residual.reason}." for residual in residuals)
-    merging = [
-        f"{call.operation.name} ({type(call.operation).__name__})"
-        for call in calls(functional(model))[0]
-        if len(call.inputs) > 1 and _may_add(call.operation)
-    ]
+    merging = [f"{name} ({kind})" for name, kind in _may_add(model).items()]
     if merging:
         left += f" These layers of two inputs may add them: {', '.join(merging[:5])}."
     return (
@@ -193,9 +189,20 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     )
 
 
-def _may_add(operation: keras.Operation) -> bool:
-    """Return whether a call of several tensors may add them: it is code of a user, or a model of
-    Keras."""
-    return not is_of_keras(operation) or isinstance(
-        operation, (keras.Model, keras.layers.Add, keras.layers.Lambda)
-    )
+# Operations of Keras that can make a residual connection without an addition.
+LIKE_ADDITIONS = ("Add", "Average", "CustomScaleLayer", "Lambda", "Stack", "Subtract")
+
+
+def _may_add(model: keras.Model, prefix: str = "") -> dict[str, str]:
+    """Return a dict of name -> class of the operations on several tensors that may add them: code
+    of a user, or like an addition."""
+    found: dict[str, str] = {}
+    for call in calls(functional(model))[0]:
+        operation, kind = call.operation, type(call.operation).__name__
+        if is_graph(operation):
+            found |= _may_add(operation, f"{prefix}{operation.name}/")
+        elif len(call.inputs) > 1 and not is_addition(operation, call.inputs):
+            is_like = isinstance(operation, keras.layers.Add) or kind in LIKE_ADDITIONS
+            if is_like or isinstance(operation, keras.Model) or not is_of_keras(operation):
+                found[prefix + operation.name] = kind
+    return found

@@ -40,8 +40,8 @@ def fold(model: keras.Model) -> keras.Model:
     every stage. The outputs are the same up to rounding, with fewer passes over the data.
 
     A batch norm that does not follow a convolution (Conv1D to Conv3D, depthwise) or dense layer is
-    unchanged, such as the first one with `preactivation`. So are h after another norm, and
-    everything inside composite layers.
+    unchanged, such as the first one with `preactivation`. So are h after another norm, calls with
+    `training=True` in the graph, and everything inside composite layers.
 
     Args:
         model: A functional or Sequential Keras model with batch norm: an `EulerResNet`, an
@@ -70,12 +70,6 @@ def fold(model: keras.Model) -> keras.Model:
         return CharacterClassifier(
             fold(model.network), model.alphabet, model.class_names, name=model.name
         )
-    if getattr(model, "preprocessor", None) is not None:
-        raise ValueError(
-            f"`model` has a preprocessor, which its folded copy would lose. Received: "
-            f"{type(model).__name__} named {model.name!r}. "
-            "Set model.preprocessor = None, and call the preprocessor before the folded model."
-        )
     graph = functional(model)
     folding = _Folding(graph)
     folded = folding.copy(graph)
@@ -91,6 +85,7 @@ class _Folding:
         activated: Ids of the layers into which a ReLU is folded.
         gone: Ids of the folded batch norms and ReLUs.
         scaled: Ids of the `EulerAdd`s whose h is folded.
+        in_training: Ids of the operations that the graph calls with `training=True`.
     """
 
     def __init__(self, graph: keras.Model) -> None:
@@ -99,6 +94,7 @@ class _Folding:
         self.gone: set[int] = set()
         self.scaled: set[int] = set()
         graph_calls, outputs = calls(graph)
+        self.in_training = {id(call.operation) for call in graph_calls if call.training}
         blocks = {
             id(call.operation): call.operation
             for call in graph_calls
@@ -113,7 +109,8 @@ class _Folding:
         consumers = Counter(id(tensor) for call in graph_calls for tensor in call.inputs)
         consumers.update(map(id, outputs))
         for block in blocks.values():
-            self._fold_residual(block)
+            if id(block) not in self.in_training:
+                self._fold_residual(block)
         linear: dict[
             int, keras.layers.Layer
         ] = {}  # id of a tensor with one consumer -> the linear layer that gives it
@@ -177,6 +174,7 @@ class _Folding:
         if type(layer) in NORMS:
             if (
                 before is None
+                or id(layer) in self.in_training
                 or self.uses[id(layer)] > 1
                 or _channel_axis(before) != _normalized_axis(layer)
             ):
@@ -204,7 +202,11 @@ class _Folding:
 
     def _copied(self, layer: keras.layers.Layer, in_graph: bool = True) -> keras.layers.Layer:
         if in_graph and is_graph(layer):
-            return fold(layer)
+            if id(layer) not in self.in_training:
+                return fold(layer)
+            copy = keras.models.clone_model(layer)
+            copy.set_weights(layer.get_weights())
+            return copy
         config = layer.get_config()
         if id(layer) in self.activated:
             config["activation"] = "relu"

@@ -19,11 +19,13 @@ class Call:
         operation: The layer, or the operation behind a function such as `keras.ops.add`.
         inputs: List of the symbolic input tensors.
         outputs: List of the symbolic output tensors.
+        training: The argument `training` that the graph fixes, or None.
     """
 
     operation: keras.Operation
     inputs: list[keras.KerasTensor]
     outputs: list[keras.KerasTensor]
+    training: bool | None = None
 
 
 def functional(model: keras.Model) -> keras.Model:
@@ -32,10 +34,17 @@ def functional(model: keras.Model) -> keras.Model:
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: The model is subclassed, has a `call` of its own or is unbuilt.
+        ValueError: The model is subclassed, has a `call` of its own, is unbuilt, or is a KerasHub
+            task with a preprocessor, which is not in its graph.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+    if getattr(model, "preprocessor", None) is not None:
+        raise ValueError(
+            f"`model` has a preprocessor, which is not in its graph. Received: "
+            f"{type(model).__name__} named {model.name!r}. Set model.preprocessor = None, and pass "
+            f"what the preprocessor returns."
+        )
     try:
         if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
             raise ValueError("a subclassed model has no graph")
@@ -112,7 +121,8 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
 
     def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         outputs = operation(*args, **kwargs)
-        graph_calls.append(Call(operation, tensors((args, kwargs)), tensors(outputs)))
+        inputs, training = tensors((args, kwargs)), kwargs.get("training")
+        graph_calls.append(Call(operation, inputs, tensors(outputs), training))
         return outputs
 
     copy = walk(graph, call)
@@ -120,10 +130,20 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
 
 
 def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
-    """Return a new layer of the class of `layer`, without its weights."""
-    if isinstance(layer, keras.layers.Lambda):
-        return type(layer).from_config(config, safe_mode=False)  # its code is from this process
-    return type(layer).from_config(config)
+    """Return a new layer of the class of `layer`, without its weights.
+
+    Raises:
+        ValueError: The configuration does not give the layer back.
+    """
+    # The code of a Lambda is from this process.
+    options = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
+    try:
+        return type(layer).from_config(config, **options)
+    except Exception as error:
+        raise ValueError(
+            f"The layer {layer.name!r} cannot be copied from its configuration: {error}. "
+            f"Give {type(layer).__name__} a get_config of all its arguments."
+        ) from error
 
 
 def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:

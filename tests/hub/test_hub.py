@@ -142,6 +142,19 @@ def test_images_are_not_scaled_twice(classifier, rng):
     assert whole.predict(x, verbose=0).shape == (4, 5)  # no preprocessor scales them
 
 
+def test_a_direct_call_takes_what_the_preprocessor_returns(classifier, text_classifier, rng):
+    for task, raw in ((classifier, images(rng)), (text_classifier, TEXTS)):
+        expected = task.predict(raw, verbose=0)
+        prepared = task.preprocessor(raw)
+        for x in (prepared, np.asarray(ARRAY(prepared))):
+            np.testing.assert_allclose(ARRAY(task(x)), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="takes what `preprocessor` returns. Received: uint8"):
+        classifier(images(rng))
+    for gray in (images(rng)[..., 0], images(rng)[..., :1]):
+        with pytest.raises(ValueError, match="Images must have 3 channels"):
+            classifier.predict(gray, verbose=0)
+
+
 def test_ids_without_a_preprocessor_are_checked(text_classifier):
     task = hub.EulerVDCNNTextClassifier(text_classifier.backbone, 4, dense_units=4)
     with pytest.raises(ValueError, match="Ids must be in 0..69. Received: the id 99"):

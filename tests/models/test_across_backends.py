@@ -27,6 +27,7 @@ print("equal on", keras.backend.backend())
 """
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("other", ["tensorflow", "jax", "torch"])
 def test_file_of_this_backend_opens_on(other, tmp_path, rng):
     if other == keras.backend.backend():

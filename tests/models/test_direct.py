@@ -291,3 +291,13 @@ def test_a_compiled_convolution_is_that_of_keras(monkeypatch, rng):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     found, expected = map(keras.ops.convert_to_numpy, (layer(x), expected))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [None, False, True])
+def test_training_of_the_model_comes_before_that_of_the_graph_as_in_keras(training, rng):
+    x = keras.Input((4,))
+    y = keras_euler.layers.BatchNormalization()(keras.layers.Dense(3)(x), training=True)
+    data = rng.normal(size=(5, 4)).astype("float32")
+    plain, direct = keras.Model(x, y), EulerModel(x, y)
+    expected, found = (one(data, training=training) for one in (plain, direct))
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (found, expected)))

@@ -103,6 +103,7 @@ def test_stochastic_depth_is_no_other_network():
     )
 
 
+@pytest.mark.once
 def test_accuracy_of_the_preset_is_the_measured_one():
     """The accuracy on the first thousand test images is within four standard errors."""
     if "KERAS_EULER_DATA" not in os.environ:

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from keras_euler import EulerAdd, analysis, eulerize, residual_connections
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -250,3 +251,47 @@ def test_shortcuts_of_another_kind_are_refused():
         ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"
     ):
         eulerize(model, shortcuts={"sum": True})
+
+
+def test_loss_of_an_addition_is_kept(rng):
+    x = keras.Input((8,))
+    total = keras.layers.Add(activity_regularizer="l2")([x, keras.layers.Dense(8)(x)])
+    model = keras.Model(x, total)
+    euler, inputs = eulerize(model, 1.0, verbose=False), rng.normal(size=(3, 8))
+    for one in (model, euler):
+        one(inputs.astype("float32"))
+    assert numpy_of(euler.losses[0]) == numpy_of(model.losses[0]) > 0
+
+
+@pytest.mark.once
+def test_shared_addition_beside_one_of_a_similar_name(rng):
+    x = y = keras.Input((8,))
+    shared = keras.layers.Add(name="add")
+    for add in (shared, shared, keras.layers.Add(name="add_2")):
+        y = add([y, keras.layers.Dense(8)(y)])
+    model, inputs = keras.Model(x, y), rng.normal(size=(3, 8)).astype("float32")
+    euler = eulerize(model, 1.0, verbose=False)
+    np.testing.assert_array_equal(euler.predict(inputs), model.predict(inputs))
+    assert {"add", "add_call2", "add_2"} <= {layer.name for layer in euler.layers}
+
+
+@pytest.mark.once
+def test_other_residuals_beside_an_addition_are_mentioned(capsys):
+    x = keras.Input((8,))
+
+    def dense(z):
+        return keras.layers.Dense(8)(z)
+
+    z = keras.layers.Add(name="one")([x, dense(x)])
+    z = keras.layers.Average(name="mean")([z, dense(z)])
+    z = keras.ops.subtract(z, dense(z))
+    z = keras.layers.Lambda(lambda pair: pair[0] + pair[1], name="code", output_shape=(8,))(
+        [z, dense(z)]
+    )
+    z = keras.ops.sum(keras.ops.stack([z, dense(z)]), 0)
+    eulerize(keras.Model(x, keras.layers.Concatenate()([z, x])))
+    lines = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [line.strip().split("_")[0] for line in lines] == ["mean", "subtract", "code", "stack"]
+    scaled = CustomScaleLayer(0.2, name="scaled")
+    with pytest.raises(ValueError, match=r"may add them: scaled \(CustomScaleLayer\)"):
+        eulerize(keras.Model(x, scaled([x, dense(x)])))

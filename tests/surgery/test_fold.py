@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_euler
-from keras_euler import fold
+from keras_euler import analysis, fold
 from tests.models.networks import BUILDS, NETWORKS, inputs, scramble
 
 NORMS = keras.layers.BatchNormalization
@@ -239,11 +239,45 @@ def test_models_within_a_branch_are_kept_as_they_are(rng):
     assert_same_outputs(model, folded, rng.normal(size=(2, 8, 8, 4)).astype("float32"))
 
 
-def test_preprocessor_is_not_lost_silently():
+SURGERY = {
+    "fold": fold,
+    "eulerize": keras_euler.eulerize,
+    "block_features": keras_euler.block_features,
+    "gradient_norms": lambda model: analysis.gradient_norms(model, np.eye(4), np.eye(4)[:, :2]),
+    "gradient_growth": lambda model: analysis.gradient_growth(model, np.eye(4), np.eye(4)[:, 0]),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", SURGERY)
+def test_preprocessor_of_a_task_is_not_lost_silently(name):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.preprocessor = keras.layers.Rescaling(2.0)
-    with pytest.raises(ValueError, match="has a preprocessor, which its folded copy would lose"):
-        fold(model)
+    with pytest.raises(ValueError, match="has a preprocessor, which is not in its graph"):
+        SURGERY[name](model)
+
+
+@pytest.mark.parametrize("kind", ["norm", "model", "block"])
+def test_what_the_graph_calls_in_training_is_not_folded(kind, rng):
+    x = keras.Input((8, 8, 3))
+    chain = [keras.layers.Conv2D(3, 3, padding="same"), NORMS()]
+    if kind == "norm":
+        y = chain[1](chain[0](x), training=True)
+    elif kind == "model":
+        y = keras.Sequential([keras.Input((8, 8, 3)), *chain])(x, training=True)
+    else:
+        y = keras_euler.EulerResidual(chain)(x, training=True)
+    model = keras.Model(x, y)
+    scramble(model, rng)
+    data = rng.normal(size=(4, 8, 8, 3)).astype("float32")
+    weights = model.get_weights()
+    for training in (None, False):  # None leaves it to the graph
+        model.set_weights(weights)
+        folded = fold(model)
+        expected, found = (
+            keras.ops.convert_to_numpy(one(data, training=training)) for one in (model, folded)
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_folded_model_is_saved_and_read_back(tmp_path, rng):

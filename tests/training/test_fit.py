@@ -346,6 +346,7 @@ def test_another_run_is_refused_with_the_difference(tmp_path):
 EXAMPLE = ROOT / "tests" / "training" / "user_script.py"
 
 
+@pytest.mark.once
 def test_script_of_a_user_survives_kills(tmp_path):
     """A custom script, killed at random moments, ends with the numbers of an
     uninterrupted run."""

@@ -293,6 +293,7 @@ def test_several_steps_per_execution(tmp_path):
     assert_equal_runs(train("killed"), whole)
 
 
+@pytest.mark.once
 def test_script_of_a_user_survives_a_kill_within_an_epoch(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     script = tmp_path / "script.py"
