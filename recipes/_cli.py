@@ -70,7 +70,7 @@ def add_flags(parser, cls, leave_out=()):
         groups[title].add_argument(*names, **kwargs)
 
 
-def parse(parser, classes, argv=None, leave_out=(), quick=None):
+def parse(parser, classes, argv=None, leave_out=(), quick=None, standard=None):
     """Parse the flags of dataclasses.
 
     Args:
@@ -80,6 +80,7 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None):
         leave_out: Names of fields without a flag.
         quick: Dict of defaults under the flag `--quick`, which other flags override. None: there is
             no such flag.
+        standard: Dict of defaults under the flag `--standard`, which the parser has.
 
     Returns:
         The namespace, and an instance of each class. Wrong arguments end the process with status 2
@@ -95,7 +96,10 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None):
         parser.add_argument("--quick", action="store_true", help=text)
     namespace = parser.parse_args(argv)
     given = vars(namespace)
-    defaults = quick if given.get("quick") else {}
+    defaults = {
+        **((given.get("standard") and standard) or {}),
+        **((given.get("quick") and quick) or {}),
+    }
     if (
         given.get("quick")
         and given.get("data_dir") is None

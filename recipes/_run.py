@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import _cli
-from _settings import Execution, Settings, identity, run_folder
+from _settings import Execution, Settings, flag, identity, run_folder
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Recipe:
     Attributes:
         settings: Subclass of `Settings`.
         quick: Dict of settings under `--quick`.
+        standard: Dict of settings under `--standard`, today's usual training.
         load_data: Function of settings and data folder that returns `(x_train, y_train), (x_test,
             y_test)`.
         network: Function of settings that returns the name and the arguments of the network.
@@ -26,6 +27,7 @@ class Recipe:
 
     settings: type[Settings]
     quick: dict
+    standard: dict
     load_data: Callable
     network: Callable
     build_model: Callable
@@ -40,8 +42,13 @@ def main(recipe, doc, argv=None):
         action="store_true",
         help="train the ordinary network (h = 1) too, and print both results",
     )
+    parser.add_argument(
+        "--standard",
+        action="store_true",
+        help=f"today's usual training instead of the paper's: {shown_flags(recipe.standard)}",
+    )
     own, settings, execution = _cli.parse(
-        parser, [recipe.settings, Execution], argv, quick=recipe.quick
+        parser, [recipe.settings, Execution], argv, quick=recipe.quick, standard=recipe.standard
     )
     check_together(parser, settings, execution)
     if own.compare and settings.h == 1:
@@ -54,6 +61,12 @@ def main(recipe, doc, argv=None):
             result = train(recipe, settings, execution)
             report(result)
         print(f"next: {recipe.next_steps[settings.dataset].format(folder=result.folder)}")
+
+
+def shown_flags(settings):
+    """Return settings as the flags that make them."""
+    values = {name: "" if value is True else f" {value}" for name, value in settings.items()}
+    return " ".join(f"{flag(name)}{value}" for name, value in values.items())
 
 
 def check_together(parser, settings, execution):
@@ -127,6 +140,8 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
         if settings.schedule == "steps"
         else []
     )
+    if settings.ema:
+        callbacks.append(keras.callbacks.SwapEMAWeights())  # tests the averaged weights
     loggers = _loggers(settings, folder)
     with scope():
         model = recipe.build_model(settings)  # before the data: it checks its arguments
@@ -204,12 +219,11 @@ def compile_model(model, settings, jit="auto", num_train=0):
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+    shared = dict(weight_decay=decay, use_ema=settings.ema > 0, ema_momentum=settings.ema or 0.99)
     if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            rate, settings.momentum, settings.nesterov, weight_decay=decay
-        )
+        optimizer = keras.optimizers.SGD(rate, settings.momentum, settings.nesterov, **shared)
     else:
-        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+        optimizer = keras.optimizers.Adam(rate, **shared)
     if decay:
         optimizer.exclude_from_weight_decay(
             [variable for variable in model.trainable_variables if len(variable.shape) < 2]

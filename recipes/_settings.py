@@ -152,6 +152,12 @@ class Settings:
     label_smoothing: float = setting(
         0.0, "share of each label that is spread over all classes", group=TRAINING, parse=FRACTION
     )
+    ema: float = setting(
+        0.0,
+        "momentum of a moving average of the weights, which is tested and saved; 0: none",
+        group=TRAINING,
+        parse=checked(float, "from 0 to less than 1", lambda x: 0 <= x < 1),
+    )
     milestones: tuple = setting(
         (),
         "numbers of epochs after which the rate falls to a tenth",

@@ -105,12 +105,14 @@ def main(argv=None):
             del used["pgd"]
         if is_synthetic(options):
             used["dataset"] = "synthetic"
-            print(
-                "note: --quick takes synthetic test data, which say nothing about a network of "
-                "real ones. Pass --data-dir."
-            )
         _cli.refuse_to_replace(out / "evaluation.json", used, out / "evaluation.png")
         model, class_names = load(options.model)
+        if is_synthetic(options) and class_names is not None:
+            raise ValueError(
+                "--quick takes synthetic test data, which say nothing about this network. "
+                f"Run: python recipes/evaluate.py {options.model} --dataset {options.dataset} "
+                "--test-size 500 --data-dir DATA"
+            )
         sets = shifted_sets(options)
         x, y = test_data(options, model)
         out.mkdir(parents=True, exist_ok=True)

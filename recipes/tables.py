@@ -293,16 +293,17 @@ def examples():
 
 
 def cards():
-    """The cards of the presets, with their accuracy under noise."""
+    """The cards of the presets, with their accuracy under noise where it was measured."""
     from keras_euler import list_presets
 
     found = []
     for name, preset in list_presets().items():
-        noise = read(f"evaluation_{name}_torch.json")["noise"]
-        levels = ", ".join(
-            f"{accuracy:.3f} at {level}" for level, accuracy in noise.items() if level != "0"
-        )
-        found.append(f"{preset.card()}\n- **Under noise**: {levels}")
+        card = preset.card(metadata=False)
+        for evaluation in read_all(f"evaluation_{name}_torch.json"):
+            levels = evaluation["noise"].items()
+            noise = ", ".join(f"{accuracy:.3f} at {level}" for level, accuracy in levels)
+            card += f"\n- **Under noise**: {noise}"
+        found.append(card)
     return "\n\n".join(found)
 
 
@@ -372,6 +373,7 @@ TABLES = {
     "propositions": propositions,
     "examples": examples,
     "networks": zoo.table,
+    "presets": zoo.presets,
     "cards": cards,
     "training steps": lambda: steps("benchmark_[rv]*_cpu.json"),
     "training steps gpu": lambda: steps("benchmark_resnet_h200.json"),

@@ -1,6 +1,6 @@
 """The networks of the package in a table, and a finished run as a preset of it.
 
-    python recipes/zoo.py  # the README's table: sizes, and what was measured
+    python recipes/zoo.py  # a table of all networks: sizes, and what was measured
     python recipes/zoo.py --add runs/FOLDER --name euler_resnet_20_mine --data "CIFAR-10"
 
 `--add` takes the folder of a run of cifar10.py or ag_news.py: its network's weights go into
@@ -92,6 +92,23 @@ def table():
         model = getattr(keras_euler, preset.network)(**preset.arguments)
         lines.append(_row(name, preset.arguments["depth"], model, preset.accuracy))
     return "\n".join(lines)
+
+
+def presets():
+    """The README's table of presets, in Markdown."""
+    from _measured import markdown
+
+    import keras_euler
+
+    rows = []
+    for name, preset in keras_euler.list_presets().items():
+        model = getattr(keras_euler, preset.network)(**preset.arguments)
+        parameters = f"{sum(math.prod(weight.shape) for weight in model.trainable_weights):,}"
+        accuracy = f"{preset.metrics['test_accuracy']:.3f} (n = {preset.metrics['n']})"
+        data, depth = preset.metrics["data"], preset.arguments["depth"]
+        use = f'`list_presets()["{name}"].load()`'
+        rows.append((f"`{name}`", data, depth, parameters, preset.megabytes, accuracy, use))
+    return markdown("preset | data | depth | parameters | MB | test accuracy | use", rows)
 
 
 def _row(name, depth, model, accuracy):

@@ -33,8 +33,26 @@ CARD = """\
 - **Test accuracy**: {accuracy}
 - **Trained by**: `{command}` on one {device}
 - **Use**: `keras_euler.list_presets()["{name}"].load()`
+- **Weights**: {megabytes:.1f} MB, SHA-256 `{sha256}`
 - **Classes**: {classes}
 - **Limits**: {limits}"""
+METADATA = """\
+---
+license: apache-2.0
+library_name: keras
+pipeline_tag: {task}
+tags: [keras-euler]
+datasets: [{dataset}]
+metrics: [accuracy]
+model-index:
+- name: {name}
+  results:
+  - task: {{type: {task}}}
+    dataset: {{type: {dataset}, name: {data}}}
+    metrics: [{{type: accuracy, value: {value}}}]
+---
+
+"""
 
 
 @dataclass(frozen=True)
@@ -82,15 +100,31 @@ class Preset:
         spread = "" if measured["spread"] is None else f" ± {measured['spread']:.3f}"
         return f"{measured['test_accuracy']:.3f}{spread} ({measured['data']}, n = {measured['n']})"
 
-    def card(self) -> str:
+    @property
+    def megabytes(self) -> float:
+        """Size of the file of the weights, in millions of bytes."""
+        return (ZOO / self.weights).stat().st_size / 1e6
+
+    def card(self, metadata: bool = True) -> str:
         """The model card, in Markdown: data, command, accuracy and limits.
+
+        Args:
+            metadata: Whether it begins with the YAML block that model hubs read.
 
         Example:
 
-        >>> print(list_presets()["euler_resnet_20_cifar10"].card().splitlines()[5])
+        >>> print(list_presets()["euler_resnet_20_cifar10"].card(metadata=False).splitlines()[5])
         - **Test accuracy**: 0.860 (CIFAR-10 (JPEG q75), n = 1)
         """
-        return CARD.format(
+        is_text = "alphabet" in self.preprocessing
+        header = METADATA.format(
+            name=self.name,
+            task="text-classification" if is_text else "image-classification",
+            dataset="ag_news" if is_text else "cifar10",
+            data=json.dumps(self.metrics["data"]),
+            value=self.metrics["test_accuracy"],
+        )
+        return header * metadata + CARD.format(
             name=self.name,
             description=self.description,
             network=self.network,
@@ -98,6 +132,8 @@ class Preset:
             accuracy=self.accuracy,
             command=self.command,
             device=self.metrics["device"],
+            megabytes=self.megabytes,
+            sha256=self.sha256,
             classes=", ".join(self.class_names),
             limits=self.limits,
         )

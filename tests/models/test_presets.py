@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import yaml
 
 import keras_euler
 from keras_euler.models import presets
@@ -119,7 +120,12 @@ def test_accuracy_of_the_preset_is_the_measured_one():
 @pytest.mark.parametrize("name", PRESETS)
 def test_card_names_data_command_accuracy_and_limits(name):
     preset = PRESETS[name]
-    card = preset.card()
+    _, metadata, card = preset.card().split("---\n", 2)
+    metadata, card = yaml.safe_load(metadata), card.strip()
+    assert card == preset.card(metadata=False) and metadata["library_name"] == "keras"
+    (result,) = metadata["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == preset.metrics["test_accuracy"]
+    assert result["dataset"]["name"] == preset.metrics["data"]
     for part in (
         preset.metrics["data"],
         f"`{preset.command}`",

@@ -3,6 +3,15 @@
 import numpy as np
 import pytest
 
+from keras_euler import datasets
+
+
+@pytest.fixture
+def synthetic_as_real(monkeypatch):
+    """Let the readers of real data give synthetic examples."""
+    monkeypatch.setattr(datasets.cifar10, "load_data", lambda folder: datasets.synthetic.images())
+    monkeypatch.setattr(datasets.ag_news, "load_data", lambda folder: datasets.synthetic.texts())
+
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import keras_euler  # noqa: F401  registers the layers of the saved model
+from keras_euler import training
 from keras_euler.datasets.cifar10 import STDDEV
 from tests.recipes.runs import TINY, command, run, run_here, run_one_epoch, settings_of
+from tests.training.test_fit import without_times
 
 BACKEND = keras.backend.backend()
 NOISY = ["--noise", "0.3", "--noise-mode", "training", "--log-gradients", "2", "--log-weights"]
@@ -185,7 +187,6 @@ def test_a_run_in_low_precision_resumes(dtype, data, tmp_path, monkeypatch, caps
 
 
 @pytest.mark.once
-@pytest.mark.once
 def test_interrupt_ends_with_one_sentence(data, tmp_path):
     folder = tmp_path / "run"
     line = command("--data-dir", data, "--epochs", 50, "--out", folder, *TINY)
@@ -199,6 +200,23 @@ def test_interrupt_ends_with_one_sentence(data, tmp_path):
     _, errors = process.communicate()
     assert process.returncode == 130
     assert "Run the same command again to resume" in errors and "Traceback" not in errors
+
+
+def test_averaged_weights_are_tested_saved_and_resumed(data, tmp_path, monkeypatch):
+    flags = ["--data-dir", data, "--epochs", 2, *TINY, "--ema", 0.9, "--schedule", "cosine"]
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert run_here(cifar10, *flags, "--out", whole) == 0
+    assert run_one_epoch(cifar10, monkeypatch, *flags, "--out", part) == 130
+    assert run_here(cifar10, *flags, "--out", part) == 0
+    one, other = (training.RunFolder(folder).load() for folder in (whole, part))
+    assert without_times(one.state["history"]) == without_times(other.state["history"])
+    models = [keras.models.load_model(folder / "model.keras") for folder in (whole, part)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    settings = settings_of(cifar10, *flags[2:])
+    _, (x, y) = _run.prepare_data(cifar10.RECIPE, settings, None, cifar10.load_data(settings, data))
+    accuracy = (models[0].predict(x, verbose=0).argmax(-1) == y).mean()
+    np.testing.assert_allclose(accuracy, history(whole)[-1]["test_accuracy"], atol=1e-6)
 
 
 def test_divergence_is_a_result(data, tmp_path, capsys):

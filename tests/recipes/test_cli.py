@@ -38,7 +38,7 @@ RESULTS = [
     ),
     (
         evaluate,
-        ["euler_resnet_20_cifar10", "--quick", "--test-size", "2", "--noise", *BACKEND],
+        ["euler_resnet_20_cifar10", "--test-size", "2", "--noise", *BACKEND],
         "",
         ["--seed", "8"],
     ),
@@ -52,7 +52,7 @@ RESULTS = [
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_results_of_other_settings_are_not_replaced(
-    module, arguments, name, other, tmp_path, capsys
+    module, arguments, name, other, tmp_path, capsys, synthetic_as_real
 ):
     out = tmp_path / (name or "folder")
     module.main([*arguments, "--out", str(out)])

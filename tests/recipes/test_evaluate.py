@@ -16,7 +16,7 @@ import pytest
 import keras_euler
 from tests.recipes.runs import settings_of
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("synthetic_as_real")]
 
 BACKEND = ["--backend", keras.backend.backend()]
 NAME = "euler_resnet_20_cifar10"
@@ -31,7 +31,7 @@ if (
 
 def run(tmp_path, *flags):
     out = tmp_path / "out" / Path(flags[0]).name
-    evaluate.main(["--quick", "--test-size", "40", "--out", str(out), *BACKEND, *map(str, flags)])
+    evaluate.main(["--test-size", "40", "--out", str(out), *BACKEND, *map(str, flags)])
     return json.loads((out / "evaluation.json").read_text())
 
 
@@ -47,11 +47,7 @@ def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
     np.save(tmp_path / "fog.npy", np.tile(images[0], (5, 1, 1, 1)))
     found = run(tmp_path, NAME, "--noise", "0.5", "3", "--shifted", tmp_path)
     printed = capsys.readouterr().out
-    assert (
-        "note: --quick takes synthetic test data, which say nothing about a network of real ones."
-        in printed
-    )
-    assert found["settings"]["dataset"] == "synthetic"
+    assert found["settings"]["dataset"] == "cifar10"
     assert "airplane" in printed and "noise 0.5" in printed and "fog 5" in printed
     x, y = keras_euler.datasets.synthetic.images()[1]
     predicted = keras_euler.list_presets()[NAME].load().predict(x[:40], verbose=0).argmax(-1)
@@ -120,7 +116,7 @@ def test_images_are_averaged_to_the_pixels_of_the_network(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("run8").mkdir()
     model.save("run8/model.keras")
-    evaluate.main(["run8/model.keras", "--quick", "--noise", *BACKEND])
+    evaluate.main(["run8/model.keras", "--test-size", "500", "--noise", *BACKEND])
     x, y = keras_euler.datasets.synthetic.images()[1]
     predicted = model.predict(
         x.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4)).round(), verbose=0
@@ -248,6 +244,7 @@ def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):
         (tmp_path / "small.keras",): "MODEL must take images (n, 32, 32, 3)",
         (tmp_path / "code.keras",): "ambda",
         (tmp_path / "torn.keras",): "torn.keras is no .keras file, or is truncated.",
+        (NAME, "--quick"): f"evaluate.py {NAME} --dataset cifar10 --test-size 500",
         (NAME, "--dataset", "ag_news"): "MODEL must be a CharacterClassifier",
         (NAME, "--noise", "-1"): "--noise: must be a finite number above 0. Received: -1.",
         (NAME, "--dataset", "ag_news", "--noise", "2"): "--noise of texts must be at most 1",

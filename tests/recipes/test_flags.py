@@ -1,5 +1,6 @@
 """Wrong flags of the recipe of images end with one sentence."""
 
+import json
 import re
 
 import cifar10
@@ -74,6 +75,14 @@ def test_wrong_flag_ends_before_keras_is_imported(monkeypatch):
     assert "argument --backend: invalid choice: 'mxnet'" in done.stderr
     imported = re.findall(r"\| +(\w+)\n", done.stderr)
     assert "argparse" in imported and "keras" not in imported
+
+
+@pytest.mark.once
+def test_standard_training_is_one_flag_whose_values_others_override(data, tmp_path):
+    flags = ["--data-dir", data, *TINY, "--depth", 8, "--epochs", 3, "--out", tmp_path]
+    assert run_here(cifar10, "--standard", *flags) == 0
+    settings = json.loads((tmp_path / "config.json").read_text())["settings"]
+    assert {**cifar10.STANDARD, "epochs": 3}.items() <= settings.items()
 
 
 @pytest.mark.once
