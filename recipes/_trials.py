@@ -14,12 +14,11 @@ from _run import train
 TEXT = ("commit", "host", "versions", "error")  # columns that look like JSON in some rows
 
 
-def run_trial(plan, report, point, folder):
+def run_trial(plan, point, folder):
     """Objective of a study: train one trial in a folder, and return its value and record.
 
     Args:
         plan: The plan of the study.
-        report: Whether to print a line per epoch.
         point: Dict of setting -> value.
         folder: The run folder.
     """
@@ -38,12 +37,8 @@ def run_trial(plan, report, point, folder):
     name = ", ".join(f"{setting} {value}" for setting, value in point.items())
 
     def after_epoch(rows):
-        if report:
-            accuracy = rows[-1]["test_accuracy"]
-            print(
-                f"  {name}: epoch {len(rows)} of {settings.epochs}, test accuracy {accuracy:.4f}",
-                flush=True,
-            )
+        accuracy, epoch = rows[-1]["test_accuracy"], f"epoch {len(rows)} of {settings.epochs}"
+        print(f"  {name}: {epoch}, test accuracy {accuracy:.4f}", flush=True)
 
     data = load_data(plan.family, data_settings(settings), execution.data_dir)
     result = train(plan.recipe, settings, execution, data, after_epoch)
@@ -115,6 +110,15 @@ def as_trials(settings, table):
     done = done.assign(**shared)
     done = done[[*first, *(name for name in done if name not in first)]]
     return done.rename(columns={"value": "best_test_accuracy"})
+
+
+def write_trials_of(folder):
+    """Write trials.csv into the folder of a study: all that is finished there."""
+    from keras_euler import studies
+
+    if (folder / "study.json").exists():
+        settings = json.loads((folder / "study.json").read_text())
+        write_trials(folder / "trials.csv", as_trials(settings, studies.results(folder)))
 
 
 def write_trials(file, table):

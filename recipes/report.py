@@ -48,7 +48,7 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         import _claims
         import _measured
-        from _trials import write_trials
+        from _trials import write_trials_of
 
         from keras_euler import training
 
@@ -64,7 +64,7 @@ def main(argv=None):
                 text += noisy_inputs(measured.settings["recipe"], options.data_dir, folder)
             report = "\n\n".join(text) + "\n"
             training.write_atomically(folder / "report.md", lambda f, r=report: f.write_text(r))
-            write_trials(folder / "trials.csv", measured.trials)
+            write_trials_of(folder)
             parts = _claims.judge(measured.settings, measured.cells())
             verdict = f": {_claims.summary(parts)}" if parts else ""
             print(f"{folder}: {len(measured.trials)} trials{verdict}; wrote report.md")

@@ -78,21 +78,23 @@ def main(argv=None):
     search = _search(parser, options, plan)
     plan = dataclasses.replace(plan, execution=_cli.choose_backend(parser, execution))
     with _cli.errors_in_one_line(parser, resumes=True):
-        from _trials import as_trials, run_trial, write_trials
+        from _trials import run_trial, write_trials_of
 
         from keras_euler import studies
 
         points = studies.Search(*search) if search else studies.grid(**plan.varied)
-        table = studies.run(
-            functools.partial(run_trial, plan, options.cluster is None),
-            points,
-            execution.out,
-            workers=options.workers,
-            cluster=options.cluster,
-            settings=plan.shared(),
-            known=_known(plan, options.import_),
-        )
-        write_trials(execution.out / "trials.csv", as_trials(plan.shared(), table))
+        try:
+            table = studies.run(
+                functools.partial(run_trial, plan),
+                points,
+                execution.out,
+                workers=options.workers,
+                cluster=options.cluster,
+                settings=plan.shared(),
+                known=_known(plan, options.import_),
+            )
+        finally:
+            write_trials_of(execution.out)
         done = table[table.state == "complete"]
         if search and len(done):
             best, name = done.loc[done.value.idxmax()], search[0]

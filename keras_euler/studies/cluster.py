@@ -5,10 +5,12 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import dask.sizeof
 import distributed.utils_comm
@@ -29,46 +31,64 @@ POLICY = {
 }
 
 
-def on_cluster(client: Client, objective: Objective, folder_of: Callable[[Point], Path]) -> Runner:
+def on_cluster(
+    client: Client, objective: Objective, folder_of: Callable[[Point], Path], taken: Iterable[str]
+) -> Runner:
     """Return a function that runs points on the workers of a Dask client.
 
     Dask hands the point of a dead worker to another one. A point whose workers died again and again
     is recorded as failed.
     """
 
-    def run(points: Iterator[Point], limit: int | None = None) -> Iterator[Any]:
-        running, done = {}, as_completed()
+    def run(
+        points: Iterator[Point], limit: Callable[[], int] | None = None
+    ) -> Iterator[tuple[Point, Outcome]]:
+        running: dict[str, Point] = {}
+        done = as_completed()
 
-        def submit(number: int | None) -> None:
+        def submit() -> None:
+            number = None if limit is None else max(0, limit() - len(running))
             for point in itertools.islice(points, number):
-                folder = folder_of(point)
-                future = client.submit(run_apart, objective, point, folder, pure=False)
+                # As bytes, so that the scheduler needs neither the objective nor its modules.
+                task = cloudpickle.dumps((objective, point, folder_of(point), taken))
+                future = client.submit(run_apart, task, pure=False)
                 running[future.key] = point
                 done.add(future)
 
-        submit(limit)
+        submit()
         for future in done:
             point = running.pop(future.key)
             try:
                 outcome = future.result()
-            except KilledWorker as error:
+            except KilledWorker:
+                error = RuntimeError("the workers that ran it died again and again")
                 fail(folder_of(point), error)
                 outcome = {"state": "failed", "error": str(error)}
+            except CancelledError as error:
+                raise ConnectionError(
+                    "The connection to the scheduler was lost. Run the same command again to "
+                    "resume."
+                ) from error
             yield point, outcome
-            submit(1)
+            submit()
 
     return run
 
 
-def run_apart(objective: Objective, point: Point, folder: Path) -> Outcome:
+def run_apart(task: bytes) -> Outcome:
     """Run a point on a worker.
 
     Another thread of the worker, Dask's, draws from Python's generator. Keras seeds layers by it,
     so Dask gets a generator of its own: a point has the same numbers on every worker.
     """
     for module in (dask.sizeof, distributed.utils_comm):
-        module.random = random.Random()
-    return run_point(objective, point, folder)
+        setattr(module, "random", random.Random())  # noqa: B010
+    objective, point, folder, taken = cloudpickle.loads(task)
+    try:
+        return run_point(objective, point, folder, taken)
+    except (SystemExit, KeyboardInterrupt) as error:  # Dask would wait for the point forever
+        fail(folder, error)
+        return {"state": "failed", "error": repr(error)}
 
 
 @contextlib.contextmanager
@@ -79,6 +99,9 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     """
     if cluster is not None:
         with Client(cluster) as client:
+            if not num_workers(client):
+                print(f"waiting for workers of {client.scheduler.address}", flush=True)
+                client.wait_for_workers(1)
             yield client
         return
     threads = str(max(1, (os.cpu_count() or 1) // workers))
@@ -101,6 +124,11 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     finally:
         for name in own:
             os.environ.pop(name, None)
+
+
+def num_workers(client: Client) -> int:
+    """Return how many workers a cluster has now."""
+    return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 class IgnoreInterrupts(WorkerPlugin):

@@ -9,7 +9,7 @@ import errno
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,23 @@ from keras_euler.training.run_folder import FolderInUse, is_locked, locked, writ
 
 Objective = Callable[[Point, Path], float | Mapping[str, Any]]
 Outcome = dict[str, Any]  # `state`, `value`, `error` and `seconds` of a point
-# A function of points and how many may run at a time (None: any number). It asks for the next point
-# when a worker is free.
-Runner = Callable[[Iterator[Point], int | None], Iterator[tuple[Point, Outcome]]]
+# A function of points and of how many may run at a time now (None: any number). It asks for the
+# next point when a worker is free.
+Runner = Callable[[Iterator[Point], Callable[[], int] | None], Iterator[tuple[Point, Outcome]]]
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RESULT, ERROR, POINT = "result.json", "error.json", "point.json"
 
 
-def run_point(objective: Objective, point: Point, folder: Path) -> Outcome:
+def run_point(
+    objective: Objective, point: Point, folder: Path, taken: Iterable[str] = COLUMNS
+) -> Outcome:
     """Run a point unless it is done or another process is at it.
+
+    Args:
+        objective: The objective.
+        point: The point.
+        folder: Its folder.
+        taken: Names that its results must not have.
 
     Returns:
         The outcome. Its state is `complete`, `failed` (the objective raised an error, which is
@@ -38,24 +46,26 @@ def run_point(objective: Objective, point: Point, folder: Path) -> Outcome:
     Raises:
         OSError: The disk is full or read-only.
     """
-    start = time.monotonic()
+    start, seconds = time.monotonic(), {}
     try:
         with locked(folder):
             if not (folder / RESULT).exists():
-                _run(objective, point, folder)
+                _run(objective, point, folder, taken)
+                seconds = {"seconds": time.monotonic() - start}
     except FolderInUse:
         return {"state": "running"}
-    return {**read_point(folder)[1], "seconds": time.monotonic() - start}
+    return {**read_point(folder)[1], **seconds}
 
 
-def _run(objective: Objective, point: Point, folder: Path) -> None:
+def _run(objective: Objective, point: Point, folder: Path, taken: Iterable[str]) -> None:
     write_json(folder / POINT, point)
     (folder / ERROR).unlink(missing_ok=True)
     (folder / "run").mkdir(exist_ok=True)
     for _ in range(2):  # the first call of a process imports TensorFlow, which draws numbers
         keras.utils.set_random_seed(0)
     try:
-        write_json(folder / RESULT, _record(objective(dict(point), folder / "run"), point))
+        result = objective(dict(point), folder / "run")
+        write_json(folder / RESULT, validated_result(result, {*point, *taken}))
     except FolderInUse:
         raise
     except Exception as error:
@@ -85,8 +95,9 @@ def write_json(file: Path, value: Any) -> None:
     write_atomically(file, lambda path: path.write_text(json.dumps(value, indent=1) + "\n"))
 
 
-def _record(result: float | Mapping[str, Any], point: Point) -> dict[str, Any]:
-    """Return the result of an objective as a JSON-serializable dict with a number as `value`."""
+def validated_result(result: float | Mapping[str, Any], taken: Iterable[str]) -> dict[str, Any]:
+    """Return the result of an objective as a JSON-serializable dict with a number as `value`, and
+    without the names that are taken, or raise."""
     record = dict(result) if isinstance(result, Mapping) else {"value": result}
     record = json.loads(json.dumps(record, default=_plain))
     if not isinstance(record.get("value"), (int, float)):
@@ -99,12 +110,12 @@ def _record(result: float | Mapping[str, Any], point: Point) -> dict[str, Any]:
             "The objective returned NaN. Return the lowest value that a point can have."
         )
     record["value"] = float(record["value"])
-    taken = [name for name in record if name in point or (name in COLUMNS and name != "value")]
-    if taken:
-        raise ValueError(
-            f"The objective must not return {taken[0]!r}, which is a setting of the point or a "
-            f"column of the results. Use another name."
-        )
+    for name in taken:
+        if name in record and name != "value":
+            raise ValueError(
+                f"The objective must not return {name!r}, which is a setting or a column of the "
+                f"results. Use another name."
+            )
     return record
 
 

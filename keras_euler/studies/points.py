@@ -47,7 +47,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
             )
     columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
     for name, column in columns.items():
-        if len(set(column)) < len(column):
+        if len({key({name: value}) for value in column}) < len(column):
             raise ValueError(f"`{name}` has a value twice. Received: {column}.")
     return [
         dict(zip(columns, combination, strict=True))
@@ -160,6 +160,7 @@ def _column(name: str, values: list[Any]) -> list[Any]:
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
-    if {type(value) for value in values} == {int, float}:
+    numbers = {type(value) for value in values} == {int, float}
+    if numbers and all(abs(value) <= 2**53 for value in values):  # exact as floats
         return [float(value) for value in values]
     return values

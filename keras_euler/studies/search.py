@@ -1,11 +1,13 @@
 """A search by Optuna: one process asks and tells, workers compute."""
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from keras_euler.studies.point_folder import Outcome
 from keras_euler.studies.points import Point, Search, key
@@ -28,12 +30,13 @@ class Proposals:
         self.search = search
         self.study = optuna.create_study(
             storage=f"sqlite:///{folder / 'optuna.db'}",
-            study_name=folder.resolve().name,
+            # A search along another setting, or with other fixed ones, is another study.
+            study_name=f"{search.name} {key(search.fixed)}",
             sampler=_sampler(search.sampler),
             direction="maximize",
             load_if_exists=True,
         )
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, list[int]] = {}  # a sampler may propose a value again
         trials = self.study.get_trials(deepcopy=False)
         self._begun = [t for t in trials if t.state == TrialState.RUNNING and t.params]
         num_complete = sum(trial.state == TrialState.COMPLETE for trial in trials)
@@ -49,16 +52,33 @@ class Proposals:
                 trial = self.study.ask({search.name: domain})
                 number, params = trial.number, trial.params
             point = {**search.fixed, **params}
-            self._numbers[key(point)] = number
+            self._numbers.setdefault(key(point), []).append(number)
             yield point
 
     def tell(self, point: Point, outcome: Outcome) -> None:
         """Tell the sampler what came of a point."""
-        number = self._numbers.pop(key(point))
+        number = self._numbers[key(point)].pop()
         if outcome["state"] == "complete":
             self.study.tell(number, outcome["value"])
         else:
             self.study.tell(number, state=TrialState.FAIL)
+
+    def points(self) -> list[Point]:
+        """Return the different points of all calls, in order."""
+        trials = self.study.get_trials(deepcopy=False)
+        points = [{**self.search.fixed, **trial.params} for trial in trials if trial.params]
+        return list({key(point): point for point in points}.values())
+
+
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Convert an error of Optuna's storage, such as a full disk, to one sentence."""
+    try:
+        yield
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
+        raise OSError(f"{folder / 'optuna.db'} cannot be used: {reason}.") from error
 
 
 def _sampler(name: str) -> optuna.samplers.BaseSampler:

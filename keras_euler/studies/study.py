@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from keras_euler.studies.point_folder import (
     Runner,
     read_point,
     run_point,
+    validated_result,
     write_json,
 )
 from keras_euler.studies.points import (
@@ -33,7 +34,7 @@ from keras_euler.training.interrupts import (
     raise_pending_interrupt,
     terminate_as_interrupt,
 )
-from keras_euler.training.run_folder import locked
+from keras_euler.training.run_folder import FolderInUse, locked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,23 +115,31 @@ def run(
     study = Path(folder).expanduser().absolute()
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     folder_of = lambda point: study / "points" / folder_name(point)  # noqa: E731
+    settings = dict(settings or {})
+    taken = {*COLUMNS, *settings}
+    for name in settings:
+        given = points.fixed if isinstance(points, Search) else points[0]
+        if name in given or name in COLUMNS:
+            raise ValueError(
+                f"`settings` must not have {name!r}, which is a setting of the points or a column "
+                f"of the results."
+            )
     with Interruptible(), terminate_as_interrupt(), contextlib.ExitStack() as stack:
-        _own(study, settings or {})
         if cluster is not None or workers > 1:
-            from keras_euler.studies.cluster import dask_client, on_cluster
+            from keras_euler.studies.cluster import dask_client, num_workers, on_cluster
 
             client = stack.enter_context(dask_client(workers, cluster))
-            num_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            number = lambda: num_workers(client)  # noqa: E731
             if cluster is not None:
-                say(f"{num_workers} workers now, dashboard: {client.dashboard_link}")
-            runner = on_cluster(client, objective, folder_of)
+                say(f"{number()} workers now, dashboard: {client.dashboard_link}")
+            runner = on_cluster(client, objective, folder_of, taken)
         else:
-            num_workers, runner = 1, in_this_process(objective, folder_of)
+            runner, number = in_this_process(objective, folder_of, taken), lambda: 1
+        _own(study, settings)
         if isinstance(points, Search):
-            _search(points, study, runner, max(1, num_workers), say)
-            return results(study)
-        _take(known, points, settings or {}, folder_of, say)
-        _grid(points, folder_of, runner, max(1, num_workers), say)
+            return _table([folder_of(p) for p in _search(points, study, runner, number, say)])
+        _take(known, points, settings, folder_of, say)
+        _grid(points, folder_of, runner, number, say)
         return _table([folder_of(point) for point in points])
 
 
@@ -191,7 +200,7 @@ def _own(study: Path, settings: Mapping[str, Any]) -> None:
     difference = [
         f"{name}: {stored.get(name)!r} stored, {settings.get(name)!r} now"
         for name in sorted({*stored, *settings})
-        if stored.get(name) != settings.get(name)
+        if json.dumps(stored.get(name)) != json.dumps(settings.get(name))  # NaN differs from NaN
     ]
     if difference:
         raise ValueError(
@@ -216,23 +225,30 @@ def _take(
         raise ValueError(f"`known` must have a column `value`. Received: {', '.join(known)}.")
     num_taken = 0
     for row in known.to_dict("records"):
+        row = {n: v for n, v in row.items() if not (isinstance(v, float) and v != v)}
         point = wanted.get(key({name: row.get(name) for name in names}))
-        if point is None or (folder_of(point) / RESULT).exists():
+        if point is None or "value" not in row or row.get("state", "complete") != "complete":
             continue
-        others = {n: v for n, v in row.items() if n not in (*names, *COLUMNS) and v == v}
-        with locked(folder_of(point)):
-            write_json(folder_of(point) / POINT, point)
-            write_json(folder_of(point) / RESULT, {"value": row["value"], **others})
-        num_taken += 1
+        result = {n: v for n, v in row.items() if n not in names and n not in ("state", "error")}
+        result = validated_result(result, names)
+        with contextlib.suppress(FolderInUse), locked(folder_of(point)):
+            if not (folder_of(point) / RESULT).exists():
+                write_json(folder_of(point) / POINT, point)
+                write_json(folder_of(point) / RESULT, result)
+                num_taken += 1
     say(f"{num_taken} of {len(points)} points taken from the table")
 
 
-def in_this_process(objective: Objective, folder_of: Callable[[Point], Path]) -> Runner:
+def in_this_process(
+    objective: Objective, folder_of: Callable[[Point], Path], taken: Iterable[str]
+) -> Runner:
     """Return a function that runs points one after the other."""
 
-    def run(points: Iterator[Point], limit: int | None = None) -> Iterator[tuple[Point, Outcome]]:
+    def run(
+        points: Iterator[Point], limit: Callable[[], int] | None = None
+    ) -> Iterator[tuple[Point, Outcome]]:
         for point in points:
-            yield point, run_point(objective, point, folder_of(point))
+            yield point, run_point(objective, point, folder_of(point), taken)
 
     return run
 
@@ -241,47 +257,65 @@ def _grid(
     points: list[Point],
     folder_of: Callable[[Point], Path],
     runner: Runner,
-    num_workers: int,
+    num_workers: Callable[[], int],
     say: Callable[[str], None],
 ) -> None:
     left = [point for point in points if not (folder_of(point) / RESULT).exists()]
     progress = Progress(len(points), len(points) - len(left), num_workers)
     say(f"{len(points)} points, {len(left)} to run")
-    while left:
-        busy = []
-        for point, outcome in runner(iter(left), None):
-            raise_pending_interrupt()
-            if outcome["state"] == "running":
-                busy.append(point)
-            else:
-                say(progress.line(point, outcome))
-        if busy and len(busy) == len(left):
-            say(f"waiting for {len(busy)} points of other processes")
-        left = busy
-        if left:
-            time.sleep(WAIT)
+    _run_all(iter(left), None, runner, lambda *done: say(progress.line(*done)), say)
 
 
 def _search(
-    search: Search, study: Path, runner: Runner, num_workers: int, say: Callable[[str], None]
-) -> None:
-    from keras_euler.studies.search import Proposals
+    search: Search,
+    study: Path,
+    runner: Runner,
+    num_workers: Callable[[], int],
+    say: Callable[[str], None],
+) -> list[Point]:
+    from keras_euler.studies.search import Proposals, storage_errors
 
-    with locked(study):
+    with locked(study), storage_errors(study):
         proposals = Proposals(search, study)
         num_done = search.num_trials - proposals.num_left
         progress = Progress(search.num_trials, num_done, num_workers)
         say(f"{search.num_trials} trials, {proposals.num_left} to run")
-        for point, outcome in runner(iter(proposals), num_workers):
-            raise_pending_interrupt()
+
+        def tell(point: Point, outcome: Outcome) -> None:
             proposals.tell(point, outcome)
             say(progress.line(point, outcome))
+
+        _run_all(iter(proposals), num_workers, runner, tell, say)
+        return proposals.points()
+
+
+def _run_all(
+    points: Iterator[Point],
+    limit: Callable[[], int] | None,
+    runner: Runner,
+    finish: Callable[[Point, Outcome], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run points, and wait for those that other processes are at."""
+    while True:
+        busy = []
+        for point, outcome in runner(points, limit):
+            raise_pending_interrupt()
+            if outcome["state"] == "running":
+                busy.append(point)
+            else:
+                finish(point, outcome)
+        if not busy:
+            return
+        say(f"waiting for {len(busy)} points of other processes")
+        time.sleep(WAIT)
+        points = iter(busy)
 
 
 class Progress:
     """Describes how many points are done, running and failed, and about how long the rest takes."""
 
-    def __init__(self, total: int, num_done: int, num_workers: int) -> None:
+    def __init__(self, total: int, num_done: int, num_workers: Callable[[], int]) -> None:
         self.total, self.num_done, self.num_workers = total, num_done, num_workers
         self.num_failed, self.seconds = 0, list[float]()
 
@@ -292,14 +326,15 @@ class Progress:
             what = f"failed: {outcome['error']}"
         else:
             self.num_done += 1
-            self.seconds.append(outcome["seconds"])
-            what = f"{outcome['value']:.4g}, {outcome['seconds']:.0f} s"
-        left = self.total - self.num_done - self.num_failed
-        running = min(left, self.num_workers)
-        counts = f"{self.num_done} of {self.total} done, {running} running"
+            what = f"{outcome['value']:.4g}"
+            if "seconds" in outcome:  # it was not done before
+                self.seconds.append(outcome["seconds"])
+                what += f", {outcome['seconds']:.0f} s"
+        left, workers = self.total - self.num_done - self.num_failed, max(1, self.num_workers())
+        counts = f"{self.num_done} of {self.total} done, {min(left, workers)} running"
         counts += f", {self.num_failed} failed" * (self.num_failed > 0)
         if left and self.seconds:
-            seconds = sum(self.seconds) / len(self.seconds) * left / self.num_workers
+            seconds = sum(self.seconds) / len(self.seconds) * left / workers
             counts += f", about {seconds / 60:.0f} min left" if seconds >= 60 else ", < 1 min left"
         return f"{describe(point)}: {what} ({counts})"
 

@@ -126,8 +126,8 @@ def test_finished_trials_are_taken_from_a_table(pretended, tmp_path, capsys):
     assert run(*words, "--depths", 8, "--out", tmp_path / "here") == 0
     file = tmp_path / "here" / "trials.csv"
     table = _trials.read_trials(file)
-    assert table[["depth", "h", "widths", "augmentation"]].values.tolist() == [
-        [8, h, [2, 2, 2], False] for h in (1.0, 0.1)
+    assert sorted(table[["depth", "h", "widths", "augmentation"]].values.tolist()) == [
+        [8, h, [2, 2, 2], False] for h in (0.1, 1.0)
     ]
     # Of another study, with another constant.
     words = ["learning-rate", *TINY, "--depths", 8, "--axis", "learning_rate", 0.1, "--seeds", 1]

@@ -3,13 +3,16 @@
 import errno
 import json
 import math
+import sys
 
+import cloudpickle
 import numpy as np
 import optuna
 import pytest
 
 from keras_euler import studies
-from keras_euler.studies import point_folder, study
+from keras_euler.studies import cluster, point_folder, study
+from keras_euler.studies.search import Proposals, storage_errors
 from keras_euler.training.run_folder import locked
 
 pytestmark = pytest.mark.once  # nothing here depends on the backend
@@ -41,9 +44,10 @@ def test_table_has_a_row_per_point_and_what_the_objective_returned(tmp_path):
 
 def test_grid_grows_and_knows_1_and_1_0_as_one_value_and_true_as_another(tmp_path):
     trained = []
-    for values in ([1, 0.5], [1, 0.5, 2], [1.0, 3.0], [True], [2**32 - 1], [2**53, 2**53 + 1]):
+    big = [2**53, 2**53 + 1, 10**400, 0.25]
+    for values in ([1, 0.5], [1, 0.5, 2], [1.0, 3.0], [True, 1], [2**32 - 1], big):
         run(lambda p, _: trained.append(p["x"]) or 0.0, studies.grid(x=values), tmp_path)
-    assert trained == [1.0, 0.5, 2.0, 3.0, True, 2**32 - 1, 2**53, 2**53 + 1]
+    assert trained == [1.0, 0.5, 2.0, 3.0, True, 2**32 - 1, *big]
 
 
 def test_objective_gets_a_folder_that_it_finds_again(tmp_path):
@@ -111,6 +115,28 @@ def test_known_points_are_taken_with_their_settings(tmp_path):
         run(square, [{"x": 1}], tmp_path / "new", known=known.drop(columns="value"))
 
 
+def test_only_finished_rows_of_a_table_are_taken_and_nobody_waits_for_them(tmp_path):
+    def fails(point, folder):
+        if point["x"] == 2:
+            raise RuntimeError("no memory")
+        return 1.0
+
+    points, folder = studies.grid(x=[1, 2, 3]), tmp_path / "new"
+    known = run(fails, points, tmp_path / "old")
+    ran = []
+    point_folder.locked(folder)
+    study._own(folder, {})
+    with locked(folder / "points" / study.folder_name(points[2])):  # another process is at it
+        study._take(
+            known, points, {}, lambda p: folder / "points" / study.folder_name(p), ran.append
+        )
+    assert ran == ["1 of 3 points taken from the table"]
+    table = run(lambda point, folder: 7.0, points, folder, known=known)
+    assert table.value.tolist() == [1.0, 7.0, 1.0]
+    with pytest.raises(TypeError, match="must return a number"):
+        run(fails, points, tmp_path / "text", known=known.assign(value="high", state="complete"))
+
+
 def test_folder_of_other_settings_or_of_something_else_is_refused(tmp_path):
     run(lambda *_: 0.0, [{"x": 1}], tmp_path / "study", settings={"epochs": 2})
     with pytest.raises(ValueError, match="other settings .epochs: 2 stored, 3 now"):
@@ -140,6 +166,55 @@ def test_search_finds_the_best_and_goes_on_where_it_was(tmp_path, sampler):
     assert len(optuna.load_study(study_name=name, storage=url).trials) == 15
 
 
+def test_each_search_in_a_folder_has_its_own_trials_and_a_folder_may_move(tmp_path):
+    for fixed in ({"depth": 20}, {"depth": 56}):
+        search = studies.Search("h", 0.1, 1.0, num_trials=2, fixed=fixed)
+        table = run(lambda point, folder: point["h"], search, tmp_path / "a")
+        assert len(table) == 2 and set(table.depth) == {fixed["depth"]}
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert run(twice, search, tmp_path / "b").equals(table)
+    other = studies.Search("rate", 0.1, 1.0, num_trials=1)
+    assert list(run(lambda *_: 1.0, other, tmp_path / "b")) == ["rate", "state", "value", "error"]
+
+
+def test_search_may_propose_a_value_twice(tmp_path):
+    proposals = Proposals(studies.Search("h", 0.1, 1.0), tmp_path)
+    for _ in range(2):  # both run at once
+        number = proposals.study.ask().number
+        proposals._numbers.setdefault(study.key({"h": 0.5}), []).append(number)
+    for value in (1.0, 1.0):
+        proposals.tell({"h": 0.5}, {"state": "complete", "value": value})
+    assert [trial.value for trial in proposals.study.trials] == [1.0, 1.0]
+
+
+def test_points_that_are_busy_are_run_later(monkeypatch):
+    calls, done = [], []
+
+    def runner(points, limit):
+        for point in points:
+            calls.append(point)
+            yield point, {"state": "running" if len(calls) == 1 else "complete"}
+
+    monkeypatch.setattr(study.time, "sleep", lambda seconds: None)
+    study._run_all(iter([1, 2]), None, runner, lambda point, _: done.append(point), print)
+    assert calls == [1, 2, 1] and done == [2, 1]
+
+
+def test_exit_on_a_worker_is_a_failure_and_does_not_hang(tmp_path):
+    def ends(point, folder):
+        sys.exit(3)
+
+    task = cloudpickle.dumps((ends, {"x": 1}, tmp_path / "point", set()))
+    assert cluster.run_apart(task) == {"state": "failed", "error": "SystemExit(3)"}
+    assert point_folder.read_point(tmp_path / "point")[1]["error"] == "SystemExit: 3"
+
+
+def test_full_disk_of_a_search_is_one_sentence(tmp_path):
+    message = "optuna.db cannot be used: .*unable to open database"
+    with pytest.raises(OSError, match=message), storage_errors(tmp_path):
+        optuna.create_study(storage=f"sqlite:///{tmp_path}/missing/optuna.db")
+
+
 def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_path):
     seen = []
 
@@ -155,7 +230,7 @@ def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_pa
 
 
 def test_progress_tells_how_many_are_done_and_how_long_the_rest_takes():
-    progress = study.Progress(total=6, num_done=2, num_workers=2)
+    progress = study.Progress(total=6, num_done=2, num_workers=lambda: 2)
     done = {"state": "complete", "value": 0.5, "seconds": 120.0}
     assert progress.line({"h": 0.1}, done) == (
         "h 0.1: 0.5, 120 s (3 of 6 done, 2 running, about 3 min left)"
@@ -171,15 +246,16 @@ RESULTS = [
     ({"value": 1, "curve": np.arange(2)}, {"value": 1, "curve": [0, 1]}),
     ("high", "must return a number, or a dict with a number as 'value'. Received: 'high'"),
     ({"value": math.nan}, "returned NaN"),
-    ({"value": 1, "x": 2}, "must not return 'x', which is a setting of the point"),
+    ({"value": 1, "x": 2}, "must not return 'x', which is a setting or a column"),
     ({"value": 1, "state": 2}, "must not return 'state'"),
+    ({"value": 1, "epochs": 2}, "must not return 'epochs'"),
     ({"value": 1, "model": object()}, "must return JSON-serializable values. Received: object"),
 ]
 
 
 @pytest.mark.parametrize(("result", "expected"), RESULTS)
 def test_results_are_json_or_a_failure_in_one_sentence(tmp_path, result, expected):
-    row = run(lambda *_: result, [{"x": 1}], tmp_path).iloc[0]
+    row = run(lambda *_: result, [{"x": 1}], tmp_path, settings={"epochs": 2}).iloc[0]
     if isinstance(expected, str):
         assert row.state == "failed" and expected in row.error
     else:
@@ -195,6 +271,8 @@ REFUSED = [
     (dict(points=[{"a": [1]}]), TypeError, "`a` must have numbers, strings, booleans or None"),
     (dict(points=[{"a": math.nan}]), ValueError, "`a` must have finite values"),
     (dict(points=[{"value": 1}]), ValueError, "must not be called 'value'"),
+    (dict(settings={"a": 1}), ValueError, "`settings` must not have 'a'"),
+    (dict(settings={"state": 1}), ValueError, "`settings` must not have 'state'"),
     (dict(workers=0), ValueError, "`workers` must be an integer >= 1"),
 ]
 
