@@ -26,6 +26,7 @@ from _trials import read_trials
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
 DATA = {"cifar10": "CIFAR-10 (JPEG q75)", "ag_news": "AG-News (46 % of training rows)"}
+KINDS = {"cifar10": "images", "ag_news": "texts"}
 LINK = "recipes/results/README.md"
 FILES = (RESULTS / "README.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- table ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -80,25 +81,23 @@ def studies():
 
 
 def claims():
-    """Each claim of the paper with the studies by which it is judged, their verdicts and their
+    """A row per claim of the paper: the verdicts of the studies by which it is judged, and their
     numbers of seeds."""
     summaries = read_all(DYNAMICS[0])
     parts = [_claims.judge_dynamics(found["runs"]) for found in summaries]
     depths = " and ".join(str(found["settings"]["depth"]) for found in summaries)
-    iterations = summaries[0]["runs"][0]["iterations"]
-    seeds = ", ".join(str(len({row["seed"] for row in found["runs"]})) for found in summaries)
-    where = f"[depth {depths}, {iterations} iterations]({LINK}#gradients-and-weights)"
-    rows = [(_paper.DYNAMICS, where, _claims.summary(parts), seeds)]
-    for study in studies():
-        claim = _paper.CLAIMS.get(study.settings["study"])
-        if claim:
-            verdict = _claims.summary(_claims.judge(study.settings, study.cells()))
-            where = f"[{study.name}]({LINK}#{study.name})"
-            rows.append((claim, where, verdict, study.num_seeds))
-    rows.sort(key=lambda row: [_paper.DYNAMICS, *_paper.CLAIMS.values()].index(row[0]))
-    repeated = [row[0] == before[0] for before, row in zip([("",), *rows], rows, strict=False)]
-    rows = [("", *row[1:]) if again else row for again, row in zip(repeated, rows, strict=True)]
-    return markdown("claim of the paper | measured | verdict | n", rows)
+    seeds = min(len({row["seed"] for row in found["runs"]}) for found in summaries)
+    where = f"[depth {depths}]({LINK}#gradients-and-weights)"
+    rows = [(_paper.DYNAMICS, f"{where}: {_claims.summary(parts)}", seeds)]
+    for name, claim in _paper.CLAIMS.items():
+        judged = [study for study in studies() if study.settings["study"] == name]
+        verdicts = [
+            f"[{KINDS[study.settings['recipe']]}]({LINK}#{study.name}): "
+            f"{_claims.summary(_claims.judge(study.settings, study.cells()))}"
+            for study in judged
+        ]
+        rows.append((claim, "; ".join(verdicts), ", ".join({s.num_seeds: 0 for s in judged})))
+    return markdown("claim of the paper | verdict | n", rows)
 
 
 def study_sections():
