@@ -4,20 +4,27 @@ import keras
 
 
 def has_fused_batch_norm(x, axis, use_batch_statistics):
-    """Return whether `fused_batch_norm` takes these arguments: on torch, where Keras makes six
-    passes over the data.
+    """Return whether `fused_batch_norm` takes these arguments: on torch and TensorFlow, where Keras
+    makes several passes over the data.
 
-    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel. (On
-    the CPU, TensorFlow's fused kernel is no faster than Keras' batch norm.)
+    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel.
+    TensorFlow's is for training on images and sequences with channels last.
     """
-    if keras.backend.backend() != "torch" or x.ndim < 2:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        is_float = keras.backend.standardize_dtype(x.dtype) in FUSED_DTYPES
+        is_last = len(x.shape) in (3, 4) and axis in (-1, len(x.shape) - 1)
+        return use_batch_statistics and is_float and is_last
+    if backend != "torch" or x.ndim < 2:
         return False
     return not use_batch_statistics or x.numel() > x.shape[axis]
 
 
+FUSED_DTYPES = ("float32", "float16", "bfloat16")  # of TensorFlow's kernel
+
+
 def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
-    """Apply batch norm in one fused kernel of torch; equivalent to
-    `keras.layers.BatchNormalization`.
+    """Apply batch norm in one fused kernel; equivalent to `keras.layers.BatchNormalization`.
 
     Half precision is too narrow for statistics, and integers are normalized as floats, as in Keras.
 
@@ -31,9 +38,11 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
 
     Returns:
         `(y, mean, variance)`: the output, in the dtype of a floating `x`, and the statistics that
-        were used. The variance is biased, as in Keras; torch's own running variance is unbiased, n
-        / (n - 1) times as large.
+        were used. The variance is biased, as in Keras; that of the kernels is unbiased, n / (n - 1)
+        times as large.
     """
+    if keras.backend.backend() == "tensorflow":
+        return _fused_of_tensorflow(x, gamma, beta, epsilon)
     import torch
 
     if x.ndim == 3 and axis in (-1, 2):  # as images of one row: torch is slow with sequences
@@ -55,6 +64,29 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)
     return y.movedim(1, axis), mean, variance
+
+
+def _fused_of_tensorflow(x, gamma, beta, epsilon):
+    """Apply batch norm with the statistics of images or sequences with channels last."""
+    import tensorflow as tf
+
+    if len(x.shape) == 3:
+        y, mean, variance = _fused_of_tensorflow(x[:, None], gamma, beta, epsilon)
+        return y[:, 0], mean, variance
+    none = tf.zeros((0,), "float32")
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=tf.cast(gamma, "float32"),
+        offset=tf.cast(beta, "float32"),
+        mean=none,
+        variance=none,
+        epsilon=epsilon,
+        exponential_avg_factor=1.0,
+        data_format="NHWC",
+        is_training=True,
+    )
+    size = tf.cast(tf.size(x) // tf.shape(x)[-1], "float32")
+    return y, mean, variance * (tf.maximum(size - 1, 1) / size)
 
 
 def has_fast_convolution():

@@ -1,4 +1,4 @@
-"""Batch normalization with the paper's constants, fused on torch."""
+"""Batch normalization with the paper's constants, in one fused kernel on torch and TensorFlow."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     `y = gamma * (x - mu) / sqrt(sigma^2 + epsilon) + beta`, the same arithmetic as
     `keras.layers.BatchNormalization`, whose defaults are 0.99 and 1e-3. (Keras' momentum weighs the
-    old value; torch's 0.1 weighs the new one.) On torch it runs as one fused kernel instead of six
-    passes over the data.
+    old value; torch's 0.1 weighs the new one.) On torch, and in training on TensorFlow, it runs as
+    one fused kernel instead of six passes over the data.
 
     Args:
         axis: The channel axis.
