@@ -14,12 +14,13 @@ import re
 import statistics
 from pathlib import Path
 
+import _benchmarks
 import _claims
 import _cli
 import _measured
 import _paper
 import zoo
-from _measured import formatted, markdown
+from _measured import markdown
 from _settings import Execution
 from _trials import read_trials
 
@@ -306,60 +307,6 @@ def cards():
     return "\n\n".join(found)
 
 
-def steps(pattern):
-    """Step times of the benchmark, ours beside networks written by hand."""
-    rows = []
-    for found in read_all(pattern):
-        for before, row in zip([None, *found["results"]], found["results"], strict=False):
-            which = (
-                f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
-            )
-            span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
-            times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
-            ratios = ", ".join(
-                f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()
-            )
-            rows.append(
-                (
-                    which,
-                    f"{row['contestant']}, {row['backend']}",
-                    *times,
-                    ratios or compared(row, before),
-                )
-            )
-    return markdown(
-        "network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows
-    )
-
-
-def host():
-    """Processor times of steps on one thread."""
-    rows = []
-    for measured in read_all("benchmark_host*.json"):
-        for row in measured["results"]:
-            ratios = (row.get("ratios", {}).get(name) for name in ("PyTorch channels_last", "JAX"))
-            size, batch = measured["settings"]["image_size"], measured["settings"]["batch_size"]
-            setting = f"depth {row['depth']}, {size} x {size} pixels, batch {batch}"
-            program = f"{row['contestant']}, {row['backend']}"
-            rows.append(
-                (setting, program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios)
-            )
-    return markdown(
-        "setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX",
-        rows,
-    )
-
-
-def compared(row, before):
-    """The processor time of the second of two contestants as a multiple of the first one's, which
-    is in the row before."""
-    return (
-        f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"
-        if {"speedup", "share_percent"} & set(row)
-        else None
-    )
-
-
 TABLES = {
     "claims": claims,
     "studies": study_sections,
@@ -374,11 +321,11 @@ TABLES = {
     "networks": zoo.table,
     "presets": zoo.presets,
     "cards": cards,
-    "training steps": lambda: steps("benchmark_[rv]*_cpu.json"),
-    "training steps gpu": lambda: steps("benchmark_resnet_h200.json"),
-    "host": host,
-    "inference": lambda: steps("benchmark_inference_*.json"),
-    "parts of the step": lambda: steps("benchmark_[al]*.json"),
+    "training steps": lambda: _benchmarks.steps(read_all("benchmark_[rv]*_cpu.json")),
+    "training steps gpu": lambda: _benchmarks.steps(read_all("benchmark_resnet_h200.json")),
+    "host": lambda: _benchmarks.host(read_all("benchmark_host*.json")),
+    "inference": lambda: _benchmarks.steps(read_all("benchmark_inference_*.json")),
+    "parts of the step": lambda: _benchmarks.steps(read_all("benchmark_[al]*.json")),
 }
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from keras_euler import studies
-from keras_euler.studies import cluster, point_folder, study
+from keras_euler.studies import cluster, point_folder, progress, study
 from keras_euler.studies.search import Proposals, storage_errors
 from keras_euler.training.run_folder import locked
 
@@ -230,13 +230,13 @@ def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_pa
 
 
 def test_progress_tells_how_many_are_done_and_how_long_the_rest_takes():
-    progress = study.Progress(total=6, num_done=2, num_workers=lambda: 2)
+    shown = progress.Progress(total=6, num_done=2, num_workers=lambda: 2)
     done = {"state": "complete", "value": 0.5, "seconds": 120.0}
-    assert progress.line({"h": 0.1}, done) == (
+    assert shown.line({"h": 0.1}, done) == (
         "h 0.1: 0.5, 120 s (3 of 6 done, 2 running, about 3 min left)"
     )
     failed = {"state": "failed", "error": "ValueError: no"}
-    assert progress.line({"h": 1.0}, failed) == (
+    assert shown.line({"h": 1.0}, failed) == (
         "h 1: failed: ValueError: no (3 of 6 done, 2 running, 1 failed, about 2 min left)"
     )
 
