@@ -2,7 +2,6 @@
 tests draw them."""
 
 import dataclasses
-import itertools
 import math
 
 import pytest
@@ -216,47 +215,6 @@ def test_epochs_are_counted_from_one_and_ticks_are_whole():
     assert plots.gradient_dynamics({"a": [(None, per_epoch)]}).axes[0].get_lines()[
         0
     ].get_xdata().tolist() == [1, 2]
-
-
-def test_a_short_logarithmic_axis_has_several_plain_ticks():
-    figure = plots.suggestions({"a": SUGGESTION})
-    figure.draw_without_rendering()
-    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
-    assert {"0.1", "0.2", "0.5", "1"} <= set(labels)
-
-
-@pytest.mark.parametrize(
-    ("rates", "ticks"),
-    [
-        ((0.01, 0.03, 0.1, 0.3), {"0.01", "0.03", "0.1", "0.3"}),
-        ((0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1.0), {"0.01", "0.1", "1"}),
-    ],
-)
-def test_ticks_of_a_study_are_its_values_where_they_have_room(rates, ticks):
-    points = {rate: [(0.5, False), (0.1, True)] for rate in rates}
-    figure = plots.accuracies({"": {"h = 1": points}}, "learning rate", logarithmic=True)
-    figure.draw_without_rendering()
-    (axes,) = figure.axes
-    low, high = axes.get_xlim()
-    drawn = [
-        tick
-        for tick in axes.xaxis.get_major_ticks() + axes.xaxis.get_minor_ticks()
-        if low <= tick.get_loc() <= high
-    ]
-    labels = [tick.label1 for tick in drawn if tick.label1.get_text()]
-    assert ticks <= {label.get_text() for label in labels} and "0.8" not in {
-        label.get_text() for label in labels
-    }
-    for texts in (labels, axes.texts):
-        extents = [text.get_window_extent() for text in texts]
-        assert not any(one.overlaps(other) for one, other in itertools.combinations(extents, 2))
-
-
-def test_a_study_of_one_value_has_one_tick():
-    axes = plots.accuracies(
-        {"": {"a": {56: [(0.5, False)]}, "b": {56: [(0.4, False)]}}}, "depth"
-    ).axes[0]
-    assert axes.get_xticks().tolist() == [56]
 
 
 def test_note_speaks_of_a_median_only_where_there_are_several_seeds():
