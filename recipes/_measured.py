@@ -18,8 +18,8 @@ from _trials import as_trials
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
 PINNED = {"h = 1": 0, "h = 0.1": 1}  # red and blue, as the paper has them
 ENDINGS = {
-    "best": ("best_test_accuracy", "best test accuracy over the epochs"),
-    "last": ("last_test_accuracy", "test accuracy of the last epoch"),
+    "best": ("best_test_accuracy", "Best test accuracy"),
+    "last": ("last_test_accuracy", "Last test accuracy"),
 }
 
 
@@ -214,9 +214,9 @@ def figure(measured, ending="best"):
     xs = [x for lines in panels.values() for points in lines.values() for x in points]
     logarithmic = all(isinstance(x, float) and x > 0 for x in xs)
     axis = spelled_out(roles["panel" if turned else "axis"])
-    note = f"{measured.data}. {description(measured)}"
+    note = f"{measured.name}: {measured.data}. {description(measured)}"
     drawn = plots.accuracies(panels, axis, note, logarithmic, PINNED)
-    drawn.suptitle(f"{measured.name}: {title}", fontsize="medium")
+    drawn.suptitle(f"{title} against {axis}", fontsize="medium")
     return drawn
 
 

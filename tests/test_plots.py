@@ -190,7 +190,7 @@ def test_bars_of_two_labels_stand_side_by_side_and_the_legend_outside():
     places = [bar.lines[0].get_transform().transform((20, 0.5))[0] for bar in axes.containers]
     assert places[1] - places[0] == pytest.approx(0.06 * figure.dpi)
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
-    assert [text.get_text() for text in axes.texts] == ["1", "1"]
+    assert [text.get_text() for text in axes.texts] == ["1 of 2", "1 of 2"]
     assert [cross.get_transform().transform((20, 0.5))[0] for cross in crosses] == pytest.approx(
         places
     )

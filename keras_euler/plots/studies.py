@@ -103,7 +103,7 @@ def accuracies(
                     axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
                     above = axes.get_xaxis_transform(), "offset points"
                     axes.annotate(
-                        str(len(failed)),
+                        f"{len(failed)} of {len(points[x])}",
                         (here[0], 1),
                         (0, 2 + 8 * i),
                         *above,
@@ -129,8 +129,15 @@ def accuracies(
                 axes.set_xticks(places, [f"{x:g}" for x in places])
                 axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")
+    measured = [
+        values
+        for lines in panels.values()
+        for points in lines.values()
+        for values in points.values()
+    ]
     low, high = grid[0].get_ylim()
-    grid[0].set_ylim(max(0, low), min(1, high))
+    lowest = min(accuracy for values in measured for accuracy, _ in values)
+    grid[0].set_ylim(max(0, min(low, lowest - (high - low) / 20)), min(1, high))
     drawn = {
         label: handle
         for axes in grid
@@ -140,18 +147,12 @@ def accuracies(
     figure.legend(
         drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center"
     )
-    measured = [
-        values
-        for lines in panels.values()
-        for points in lines.values()
-        for values in points.values()
-    ]
     first = (
         "Medians; bars are standard deviations over seeds."
         if any(len(values) > 1 for values in measured)
         else "One seed."
     )
-    counts = "Above: how many failed." if any(axes.texts for axes in grid) else ""
+    counts = "Above: how many of the trainings failed." if any(axes.texts for axes in grid) else ""
     note = " ".join(filter(None, (first, counts, note)))
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)
