@@ -33,7 +33,9 @@ class Direct:
         direct = DirectCall()
         outer, _local.direct = _local.direct, direct
         try:
-            return run_graph(self, inputs, functools.partial(_call_in_graph, training))
+            return run_graph(
+                self, inputs, functools.partial(call_layer, training=training), training
+            )
         finally:
             direct.update_statistics()
             _local.direct = outer
@@ -51,13 +53,6 @@ def _is_possible():
 
     has_hooks = torch.nn.modules.module._has_any_global_hook()
     return is_plain_call() and not (has_hooks or torch.compiler.is_compiling())
-
-
-def _call_in_graph(of_model, layer, *args, **kwargs):
-    """Call a layer with the `training` of the model, or where that is None, with its own."""
-    if of_model is not None:
-        kwargs["training"] = of_model
-    return call_layer(layer, *args, **kwargs)
 
 
 def call_layer(layer, *args, training=None, **kwargs):

@@ -137,10 +137,11 @@ def policy_of(layer):
     return values["_dtype_policy"]
 
 
-def run_graph(model, inputs, call):
+def run_graph(model, inputs, call, training):
     """Run the graph of a functional model with `call(operation, *args, **kwargs)` for each call.
 
-    It does what Keras' own functional models do, and forgets each tensor after its last use.
+    It does what Keras' own functional models do, and forgets each tensor after its last use. A
+    `training` that is not None comes before that of the graph.
     """
     by_depth = model._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
@@ -156,6 +157,8 @@ def run_graph(model, inputs, call):
             args, kwargs = (tensors[id(x)] if given.args[0] is x else [tensors[id(x)]],), {}
         else:
             args, kwargs = given.fill_in(tensors)
+            if training is not None and "training" in kwargs:
+                kwargs = {name: value for name, value in kwargs.items() if name != "training"}
         for x in node.input_tensors:
             if last[id(x)] == i:
                 tensors.pop(id(x), None)
