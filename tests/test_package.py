@@ -42,6 +42,7 @@ def test_public_name_is_documented_with_an_example(name):
         assert "Args:" in documentation and "Raises:" in documentation
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)

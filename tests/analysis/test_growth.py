@@ -176,6 +176,7 @@ def test_measuring_changes_no_state(network, images):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.once
 def test_network_within_another_and_text_with_pools(network, images, rng):
     pixels = (images[0] * 20 + 100).astype("uint8")
     model = keras.Sequential(

@@ -108,6 +108,7 @@ def test_softmax_at_the_end_is_no_logits():
         )
 
 
+@pytest.mark.once
 def test_deeper_network_gets_a_smaller_h():
     x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
     found = [

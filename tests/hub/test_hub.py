@@ -98,6 +98,7 @@ def test_raw_inputs_are_trained_and_evaluated(classifier, text_classifier, rng):
         assert loss > 0 and 0 <= accuracy <= 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "make", [tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()]
 )
@@ -173,6 +174,7 @@ def test_tensorflow_data_set_of_strings(text_classifier):
     assert y.numpy().tolist() == [0, 1]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", keras_euler.list_presets())
 def test_names_of_the_zoo(name, rng):
     preset = keras_euler.list_presets()[name]
@@ -206,6 +208,7 @@ def test_backbone_without_weights_and_in_another_precision():
     assert task.predict(np.zeros((1, 32, 32, 3), "uint8"), verbose=0).dtype == "float32"
 
 
+@pytest.mark.once
 def test_config_gives_the_backbone_back():
     settings = dict(
         norm=None,
@@ -224,6 +227,7 @@ def test_config_gives_the_backbone_back():
     assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
 
 
+@pytest.mark.once
 def test_arguments_of_the_backbone_and_unknown_ones(rng):
     task = hub.EulerResNetImageClassifier.from_preset(NAME, image_shape=(64, 64, 3))
     assert task.backbone.image_shape == (64, 64, 3)

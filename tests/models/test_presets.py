@@ -42,6 +42,7 @@ def test_preset_says_what_it_is(name):
     assert preset.file().stat().st_size <= 10_000_000
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", PRESETS)
 def test_network_with_the_weights_of_its_preset(name, rng):
     preset = PRESETS[name]
@@ -60,6 +61,7 @@ def test_network_with_the_weights_of_its_preset(name, rng):
     assert_equal(again, network)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", PRESETS)
 def test_features_are_those_of_the_trained_network(name):
     preset = PRESETS[name]

@@ -53,6 +53,7 @@ def test_defaults_are_the_papers():
     assert {name: args[name] for name in expected} == expected
 
 
+@pytest.mark.once
 def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(
     data, tmp_path, monkeypatch, capsys
 ):

@@ -253,6 +253,7 @@ def test_study_that_texts_lack_is_refused(capsys):
     assert "there is no study adam on ag_news. Choose from depth" in capsys.readouterr().err
 
 
+@pytest.mark.once
 def test_killed_study_goes_on_from_the_checkpoint_and_reports(tmp_path, capsys):
     folder = tmp_path / "study"
     words = ["depth", *TINY, "--epochs", 3, "--depths", 8, "--seeds", 1, "--line", "h", 0.1]
