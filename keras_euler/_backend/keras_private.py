@@ -137,6 +137,11 @@ def policy_of(layer):
     return values["_dtype_policy"]
 
 
+def _are_defaults(kwargs):
+    """Return whether keywords of a call say nothing: only None, and not for `training`."""
+    return not kwargs or ("training" not in kwargs and all(v is None for v in kwargs.values()))
+
+
 def run_graph(model, inputs, call, training):
     """Run the graph of a functional model with `call(operation, *args, **kwargs)` for each call.
 
@@ -152,7 +157,7 @@ def run_graph(model, inputs, call, training):
         if node.is_input:
             continue
         given = node.arguments
-        if len(node.input_tensors) == len(given.args) == 1 and not any(given.kwargs.values()):
+        if len(node.input_tensors) == len(given.args) == 1 and _are_defaults(given.kwargs):
             x = node.input_tensors[0]  # faster than the general case
             args, kwargs = (tensors[id(x)] if given.args[0] is x else [tensors[id(x)]],), {}
         else:

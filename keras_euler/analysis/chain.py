@@ -8,7 +8,7 @@ import keras
 from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.surgery.graph import functional, is_graph, walk
+from keras_euler.surgery.graph import functional, is_graph, outer_graph, walk
 
 Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
 Steps = list[tuple[keras.layers.Layer, Tensor]]
@@ -33,7 +33,7 @@ class Chain:
 
     def __init__(self, model: keras.Model) -> None:
         self.visit: Visitor = run_layer
-        self.model, found_blocks = self._tapped(functional(model))
+        self.model, found_blocks = self._tapped(outer_graph(model))
         residuals = [layer for layer in found_blocks if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
         self.factors = [layer.h for layer in residuals or found_blocks]

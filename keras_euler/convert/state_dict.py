@@ -231,10 +231,13 @@ def _path(
 
 
 def _numpy(name: str, tensor: Any) -> Array:
-    if hasattr(tensor, "detach"):
-        tensor = tensor.detach().cpu()
-        tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    value = np.asarray(tensor)
+    try:
+        if hasattr(tensor, "detach"):
+            tensor = tensor.detach().cpu()
+            tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        value = np.asarray(tensor)
+    except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantized, meta
+        raise ValueError(f"The checkpoint's {name!r} cannot be read: {error}.") from error
     if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
         raise ValueError(
             f"The checkpoint's {name!r} is not an array of real numbers. Received: "

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import keras
 import keras_hub
+import numpy as np
 
 from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
@@ -73,6 +74,16 @@ class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
     """
 
     backbone_cls = EulerResNetBackbone
+
+    def call(self, inputs: Tensor) -> Tensor:
+        expected = np.size(self.scale)
+        received = inputs.shape[-3 if self.data_format == "channels_first" else -1]
+        if expected > 1 and received not in (None, expected):
+            raise ValueError(
+                f"Images must have {expected} channels. Received: an array of the shape "
+                f"{tuple(inputs.shape)}."
+            )
+        return super().call(inputs)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "data_format": self.data_format}
@@ -160,12 +171,13 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Call the network on what the preprocessor returns: raw pixels are refused."""
-        dtype = keras.backend.standardize_dtype(getattr(inputs, "dtype", "float32"))
-        if self._scales and not keras.backend.is_float_dtype(dtype):
-            raise ValueError(
-                f"A direct call takes what `preprocessor` returns. Received: {dtype} pixels. Call "
-                f"`predict`, or call the model on preprocessor(x)."
-            )
+        for x in keras.tree.flatten(inputs):
+            dtype = keras.backend.standardize_dtype(getattr(x, "dtype", "float32"))
+            if self._scales and not keras.backend.is_float_dtype(dtype):
+                raise ValueError(
+                    f"A direct call takes what `preprocessor` returns. Received: {dtype} pixels. "
+                    f"Call `predict`, or call the model on preprocessor(x)."
+                )
         return super().__call__(inputs, *args, **kwargs)
 
     @property

@@ -1,9 +1,12 @@
 """Convert a functional Keras ResNet: scale every residual branch by h."""
 
+import itertools
+from collections.abc import Container
 from typing import Any
 
 import keras
 
+from keras_euler import _backend
 from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.euler_model import EulerModel
@@ -96,7 +99,7 @@ def eulerize(
         for residual in residuals:
             if residual.shortcut is None:
                 print(f"left alone: {residual.name}: {residual.reason}")
-        for name, kind in _may_add(model).items():
+        for name, kind in _may_add(model, shortcuts).items():
             print(f"left alone: {name}: {kind} may add, but is no addition of Keras")
     return euler
 
@@ -109,12 +112,24 @@ class _Euler:
         self.residuals = iter(
             [(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals]
         )
+        self.kept = {r.name.partition("#")[0] for r in residuals if r.shortcut is None}
         self.copies: dict[
             int, tuple[keras.layers.Layer, keras.layers.Layer]
         ] = {}  # id of a layer -> it and its copy; a layer may be shared by several models
 
     def copy(self, model: keras.Model, prefix: str = "") -> keras.Model:
-        own = []
+        own, graph = [], functional(model)
+        names = {operation.name for operation in graph.operations}
+        used = {name for name in names if prefix + name in self.kept}  # in the copy as they are
+
+        def free_name(name: str) -> str:
+            """Return the name of an addition for its first call, and new ones for the others."""
+            candidates = (f"{name}_call{i}" for i in itertools.count(2))
+            free = (
+                name if name not in used else next(c for c in candidates if c not in names | used)
+            )
+            used.add(free)
+            return free
 
         def layer(old: Any) -> Any:
             if not isinstance(old, keras.layers.Layer):
@@ -131,7 +146,7 @@ class _Euler:
             residual, h = next(self.residuals)
             if residual.shortcut is None:
                 return operation(*args, **kwargs)
-            name = residual.name.removeprefix(prefix).replace("#", "_call")
+            name = free_name(residual.name.removeprefix(prefix).partition("#")[0])
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
             is_layer = isinstance(operation, keras.layers.Layer)
@@ -147,7 +162,7 @@ class _Euler:
             )
             return step(inputs)
 
-        euler = walk(functional(model), call, layer)
+        euler = walk(graph, call, layer)
         for old in own:
             if not is_graph(old):  # the layers of a graph have been copied
                 copy_state(old, self.copies[id(old)][1])
@@ -176,8 +191,7 @@ def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:
 
 def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     received = f"Received: {type(model).__name__} named {model.name!r}."
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in layers):
+    if any(isinstance(layer, (EulerAdd, EulerResidual)) for layer in _backend.all_layers(model)):
         return f"`model` already consists of Euler steps. {received} Pass h to its constructor."
     left = "".join(f" {residual.name} was left alone: {residual.reason}." for residual in residuals)
     merging = [f"{name} ({kind})" for name, kind in _may_add(model).items()]
@@ -193,14 +207,18 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
 LIKE_ADDITIONS = ("Add", "Average", "CustomScaleLayer", "Lambda", "Stack", "Subtract")
 
 
-def _may_add(model: keras.Model, prefix: str = "") -> dict[str, str]:
-    """Return a dict of name -> class of the operations on several tensors that may add them: code
-    of a user, or like an addition."""
+def _may_add(
+    model: keras.Model, known: Container[str] | None = None, prefix: str = ""
+) -> dict[str, str]:
+    """Return a dict of name -> class of the operations on several tensors that may add them, except
+    the known ones: code of a user, or like an addition."""
     found: dict[str, str] = {}
     for call in calls(functional(model))[0]:
         operation, kind = call.operation, type(call.operation).__name__
         if is_graph(operation):
-            found |= _may_add(operation, f"{prefix}{operation.name}/")
+            found |= _may_add(operation, known, f"{prefix}{operation.name}/")
+        elif prefix + operation.name in (known or ()) or isinstance(operation, EulerAdd):
+            continue
         elif len(call.inputs) > 1 and not is_addition(operation, call.inputs):
             is_like = isinstance(operation, keras.layers.Add) or kind in LIKE_ADDITIONS
             if is_like or isinstance(operation, keras.Model) or not is_of_keras(operation):

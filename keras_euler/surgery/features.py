@@ -8,7 +8,7 @@ import keras
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.euler_model import EulerModel
-from keras_euler.surgery.graph import functional, is_graph, walk
+from keras_euler.surgery.graph import functional, is_graph, outer_graph, walk
 
 
 def block_features(model: keras.Model) -> keras.Model:
@@ -37,7 +37,7 @@ def block_features(model: keras.Model) -> keras.Model:
     >>> {name: tuple(output.shape[1:]) for name, output in features.output.items()}
     {'stage1_block1': (32, 32, 16), 'stage2_block1': (16, 16, 32), 'stage3_block1': (8, 8, 64)}
     """
-    features = _features(functional(model))
+    features = _features(outer_graph(model))
     if features is None:
         received = f"Received: {type(model).__name__} named {model.name!r}."
         raise ValueError(f"`model` has no EulerResidual block in its graph. {received}")

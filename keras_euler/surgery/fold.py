@@ -12,7 +12,15 @@ from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, Eul
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.euler_model import EulerModel
 from keras_euler.surgery.eulerized_add import EulerizedAdd
-from keras_euler.surgery.graph import calls, copy_state, functional, is_graph, rebuilt, walk
+from keras_euler.surgery.graph import (
+    calls,
+    copy_state,
+    functional,
+    is_graph,
+    outer_graph,
+    rebuilt,
+    walk,
+)
 
 # Exactly these: a subclass may compute something else.
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -70,11 +78,12 @@ def fold(model: keras.Model) -> keras.Model:
         return CharacterClassifier(
             fold(model.network), model.alphabet, model.class_names, name=model.name
         )
-    graph = functional(model)
-    folding = _Folding(graph)
-    folded = folding.copy(graph)
-    folded = EulerModel(folded.input, folded.output, name=model.name)
-    return folded
+    return _folded(model, outer_graph(model))
+
+
+def _folded(model: keras.Model, graph: keras.Model) -> keras.Model:
+    folded = _Folding(graph).copy(graph)
+    return EulerModel(folded.input, folded.output, name=model.name)
 
 
 class _Folding:
@@ -203,7 +212,7 @@ class _Folding:
     def _copied(self, layer: keras.layers.Layer, in_graph: bool = True) -> keras.layers.Layer:
         if in_graph and is_graph(layer):
             if id(layer) not in self.in_training:
-                return fold(layer)
+                return _folded(layer, functional(layer))
             copy = keras.models.clone_model(layer)
             copy.set_weights(layer.get_weights())
             return copy

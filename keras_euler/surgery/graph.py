@@ -34,23 +34,18 @@ def functional(model: keras.Model) -> keras.Model:
 
     Raises:
         TypeError: `model` is not a Keras model.
-        ValueError: The model is subclassed, has a `call` of its own, is unbuilt, or is a KerasHub
-            task with a preprocessor, which is not in its graph.
+        ValueError: The model is subclassed, has a `call` of its own or is unbuilt.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
-    if getattr(model, "preprocessor", None) is not None:
-        raise ValueError(
-            f"`model` has a preprocessor, which is not in its graph. Received: "
-            f"{type(model).__name__} named {model.name!r}. Set model.preprocessor = None, and pass "
-            f"what the preprocessor returns."
-        )
     try:
         if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
             raise ValueError("a subclassed model has no graph")
-        owner = next(cls for cls in type(model).__mro__ if "call" in vars(cls))
-        if owner.__module__.partition(".")[0] not in ("keras", "keras_hub", "keras_euler"):
-            raise ValueError("its class has a `call` of its own")
+        for name in ("call", "__call__"):
+            owner = next(cls for cls in type(model).__mro__ if name in vars(cls))
+            known = owner.__module__.partition(".")[0] in ("keras", "keras_hub", "keras_euler")
+            if not known or name in vars(model):
+                raise ValueError("it has a `call` of its own")
         inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
         return keras.Model(
             inputs, model.outputs if isinstance(model, keras.Sequential) else model.output
@@ -62,6 +57,22 @@ def functional(model: keras.Model) -> keras.Model:
             f"Received: {type(model).__name__} named {model.name!r}. "
             "Pass the functional part of a subclassed model; give a Sequential one an Input."
         ) from error
+
+
+def outer_graph(model: keras.Model) -> keras.Model:
+    """Return the functional model of a model that a user passes, as `functional`.
+
+    Raises:
+        ValueError: As `functional`; or the model is a KerasHub task with a preprocessor, which is
+            not in its graph. Within another model nobody calls the preprocessor.
+    """
+    if getattr(model, "preprocessor", None) is not None:
+        raise ValueError(
+            f"`model` has a preprocessor, which is not in its graph. Received: "
+            f"{type(model).__name__} named {model.name!r}. Set model.preprocessor = None, and pass "
+            f"what the preprocessor returns."
+        )
+    return functional(model)
 
 
 def is_graph(operation: object) -> bool:

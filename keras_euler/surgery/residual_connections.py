@@ -8,7 +8,7 @@ import keras
 
 from keras_euler import _backend
 from keras_euler.layers import EulerResidual
-from keras_euler.surgery.graph import Call, calls, functional, is_graph, is_of_keras
+from keras_euler.surgery.graph import Call, calls, functional, is_graph, is_of_keras, outer_graph
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def residual_connections(
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
     residuals: list[Residual] = []
-    passed = _find(functional(model), "", shortcuts, residuals, {})
+    passed = _find(outer_graph(model), "", shortcuts, residuals, {})
     residuals = [replace(residual, num_calls=passed[i]) for i, residual in enumerate(residuals)]
     unknown = set(shortcuts) - {residual.name for residual in residuals} - set(opaque_layers(model))
     if unknown:

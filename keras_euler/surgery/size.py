@@ -7,7 +7,7 @@ import keras
 from keras_euler._types import Shape
 from keras_euler.layers import EulerResidual
 from keras_euler.surgery.fold import LINEAR, num_filters
-from keras_euler.surgery.graph import calls, functional, is_graph
+from keras_euler.surgery.graph import calls, functional, is_graph, outer_graph
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -34,7 +34,10 @@ def multiply_adds(model: keras.Model) -> int:
     >>> keras_euler.analysis.multiply_adds(keras_euler.EulerResNet(depth=20, shortcut="padding"))
     40551040
     """
-    graph = functional(model)
+    return _graph_size(outer_graph(model))
+
+
+def _graph_size(graph: keras.Model) -> int:
     shapes = [tuple(tensor.shape) for tensor in graph.inputs]
     if any(None in shape[1:] for shape in shapes):
         raise ValueError(
@@ -54,7 +57,12 @@ def _size(operation: keras.Operation, shape: Shape) -> int:
             operation.shortcut or [], shape
         )
     if is_graph(operation):
-        return multiply_adds(operation)
+        return _graph_size(functional(operation))
+    if isinstance(operation, keras.Model):
+        raise ValueError(
+            f"The model {operation.name!r} within the model has no graph to count. Received: "
+            f"{type(operation).__name__}."
+        )
     if not isinstance(operation, LINEAR):
         return 0
     outputs = operation.compute_output_shape(shape)

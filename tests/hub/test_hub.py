@@ -149,11 +149,29 @@ def test_a_direct_call_takes_what_the_preprocessor_returns(classifier, text_clas
         prepared = task.preprocessor(raw)
         for x in (prepared, np.asarray(ARRAY(prepared))):
             np.testing.assert_allclose(ARRAY(task(x)), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="takes what `preprocessor` returns. Received: uint8"):
-        classifier(images(rng))
+    for raw in (images(rng), [images(rng)], {"images": images(rng)}):
+        with pytest.raises(ValueError, match="takes what `preprocessor` returns. Received: uint8"):
+            classifier(raw)
     for gray in (images(rng)[..., 0], images(rng)[..., :1]):
         with pytest.raises(ValueError, match="Images must have 3 channels"):
             classifier.predict(gray, verbose=0)
+
+
+@pytest.mark.once
+def test_gray_images_of_any_container_are_refused_where_channels_are_scaled(rng):
+    converter = hub.EulerResNetImageConverter(image_size=(8, 8), scale=[0.02] * 3, offset=[0.0] * 3)
+    with pytest.raises(ValueError, match="Images must have 3 channels"):
+        converter(keras.ops.convert_to_tensor(images(rng)[..., :1]))
+
+
+@pytest.mark.once
+def test_a_task_within_a_model_is_a_part_of_its_graph(classifier):
+    x = keras.Input((32, 32, 3))
+    model = keras.Model(x, keras.layers.Softmax()(classifier(x)))
+    assert len(keras_euler.block_features(model).output) == 3
+    sizes = [keras_euler.analysis.multiply_adds(one) for one in (model, classifier.backbone)]
+    assert sizes[0] > sizes[1] > 0
+    assert keras_euler.fold(model).count_params() < model.count_params()
 
 
 def test_ids_without_a_preprocessor_are_checked(text_classifier):

@@ -295,3 +295,55 @@ def test_other_residuals_beside_an_addition_are_mentioned(capsys):
     scaled = CustomScaleLayer(0.2, name="scaled")
     with pytest.raises(ValueError, match=r"may add them: scaled \(CustomScaleLayer\)"):
         eulerize(keras.Model(x, scaled([x, dense(x)])))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("shortcuts", [{"add#2": None}, {"add": None}, None])
+def test_a_shared_addition_of_which_one_call_may_be_left_alone(shortcuts, rng):
+    x = y = keras.Input((3,))
+    shared = keras.layers.Add(name="add")
+    for _ in range(2):
+        y = shared([y, keras.layers.Dense(3)(y)])
+    model = keras.Model(x, keras.layers.Dense(3, name="add_call2")(y))
+    inputs = rng.normal(size=(4, 3)).astype("float32")
+    euler = eulerize(model, 1.0, shortcuts, verbose=False)
+    np.testing.assert_array_equal(numpy_of(euler(inputs)), numpy_of(model(inputs)))
+
+
+def test_what_the_graph_fixes_in_inference_stays_so(rng):
+    inner_input = keras.Input((4,))
+    normalized = keras.layers.BatchNormalization()(inner_input, training=True)
+    inner = keras.Model(inner_input, normalized)
+    x = keras.Input((4,))
+    z = inner(x, training=False)
+    model = keras.Model(x, keras.layers.Add()([keras.layers.Dense(4)(z), x]))
+    inputs = rng.normal(size=(5, 4)).astype("float32")
+    euler = eulerize(model, 1.0, verbose=False)
+    np.testing.assert_allclose(numpy_of(euler(inputs)), numpy_of(model(inputs)), atol=1e-6)
+
+
+@pytest.mark.once
+def test_calls_of_ones_own_are_refused():
+    class OwnCall(keras.Model):
+        def __call__(self, inputs, *args, **kwargs):
+            return super().__call__(inputs / 2, *args, **kwargs)
+
+    x = keras.Input((3,))
+    y = keras.layers.Add()([x, keras.layers.Dense(3)(x)])
+    replaced = keras.Model(x, y)
+    replaced.call = lambda inputs, **kwargs: inputs
+    for model in (OwnCall(x, y), replaced):
+        with pytest.raises(ValueError, match="with Keras' own `call`"):
+            eulerize(model)
+
+
+@pytest.mark.once
+def test_euler_steps_are_not_mentioned_and_found_within_models(capsys):
+    x = keras.Input((3,))
+    y = keras.layers.Add(name="one")([x, keras.layers.Dense(3)(x)])
+    step = EulerAdd(name="step")([y, keras.layers.Dense(3)(y)])
+    eulerize(keras.Model(x, step))
+    assert "left alone" not in capsys.readouterr().out
+    inner = keras.Model(x, EulerAdd()([x, keras.layers.Dense(3)(x)]))
+    with pytest.raises(ValueError, match="already consists of Euler steps"):
+        eulerize(keras.Model(x, inner(x)))
