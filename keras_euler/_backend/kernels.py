@@ -2,6 +2,8 @@
 
 import keras
 
+FUSED_DTYPES = ("float32", "float16", "bfloat16")  # of TensorFlow's batch norm
+
 
 def has_fused_batch_norm(x, axis, use_batch_statistics):
     """Return whether `fused_batch_norm` takes these arguments: on torch and TensorFlow, where Keras
@@ -18,9 +20,6 @@ def has_fused_batch_norm(x, axis, use_batch_statistics):
     if backend != "torch" or x.ndim < 2:
         return False
     return not use_batch_statistics or x.numel() > x.shape[axis]
-
-
-FUSED_DTYPES = ("float32", "float16", "bfloat16")  # of TensorFlow's kernel
 
 
 def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):

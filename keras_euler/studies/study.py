@@ -71,8 +71,8 @@ def run(
         settings: JSON-serializable dict of what all points share. A folder of other settings is
             refused.
         known: Table of finished points, such as `results` of another folder, with columns for
-            `value`, the settings of a point and the shared `settings`. Points with a row there are
-            not run.
+            `value`, the settings of a point and the shared `settings`. Points of a grid with a
+            row there are not run.
         verbose: Whether to print a line when a point is done.
 
     Returns:
@@ -104,6 +104,8 @@ def run(
             f"objective={objective!r}."
         )
     check_integer("workers", workers, 1)
+    if known is not None and isinstance(points, Search):
+        raise ValueError("`known` is for a grid. Received: a Search. Leave it out.")
     points = points if isinstance(points, Search) else validated_points(points)
     study = Path(folder).expanduser().absolute()
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
@@ -220,7 +222,7 @@ def _take(
     for row in known.to_dict("records"):
         row = {n: v for n, v in row.items() if not (isinstance(v, float) and v != v)}
         point = wanted.get(key({name: row.get(name) for name in names}))
-        if point is None or "value" not in row or row.get("state", "complete") != "complete":
+        if point is None or "value" not in row:  # what is not finished has none
             continue
         result = {n: v for n, v in row.items() if n not in names and n not in ("state", "error")}
         result = validated_result(result, names)

@@ -124,7 +124,6 @@ def test_only_finished_rows_of_a_table_are_taken_and_nobody_waits_for_them(tmp_p
     points, folder = studies.grid(x=[1, 2, 3]), tmp_path / "new"
     known = run(fails, points, tmp_path / "old")
     ran = []
-    point_folder.locked(folder)
     study._own(folder, {})
     with locked(folder / "points" / study.folder_name(points[2])):  # another process is at it
         study._take(
@@ -273,6 +272,11 @@ REFUSED = [
     (dict(points=[{"value": 1}]), ValueError, "must not be called 'value'"),
     (dict(settings={"a": 1}), ValueError, "`settings` must not have 'a'"),
     (dict(settings={"state": 1}), ValueError, "`settings` must not have 'state'"),
+    (
+        dict(points=studies.Search("h", 0.1, 1.0), known=()),
+        ValueError,
+        "`known` is for a grid. Received: a Search",
+    ),
     (dict(workers=0), ValueError, "`workers` must be an integer >= 1"),
 ]
 
