@@ -7,6 +7,7 @@ entry.
 
 from dataclasses import dataclass, field
 
+from _rules import RULES
 from _settings import INITIALIZERS, SCHEMES
 
 PAPER_H = (1.0, 0.1)
@@ -20,6 +21,8 @@ IMAGE_NOISE = (0.0, 0.1, 0.3, 0.5, 1.0)
 TEXT_NOISE = (0.0, 0.1, 0.2, 0.3, 0.5)
 IMAGE_H = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0)
 TEXT_H = IMAGE_H[:9]
+STEP_RULES = (*PAPER_H, "1/sqrt(L)", "1/L")
+RULE_RATES = (0.03, 0.1, 0.3)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,19 @@ STUDIES = {
         "none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))
     ),
     ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9))),
+    # `suggest_h` advises 1/sqrt(L) at depth 110, with and without a norm.
+    ("rules", "cifar10"): Study(
+        "none",
+        ("learning_rate", RULE_RATES),
+        line=("h", (*STEP_RULES, "rezero", "layerscale")),
+        fixed={"depth": 110},
+    ),
+    ("rules-no-norm", "cifar10"): Study(
+        "none",
+        ("learning_rate", RULE_RATES),
+        line=("h", (*STEP_RULES, *RULES)),
+        fixed={"depth": 110, "norm": "none"},
+    ),
 }
 
 # The claims are about depth, not resolution. At this scale one training takes some minutes on one
@@ -139,6 +155,8 @@ SCALED_STUDIES = {
     ("transfer", "cifar10"): {"axis": ("learning_rate", (0.03, 0.1, 0.3, 0.8))},
     ("drop-path", "cifar10"): {"axis": ("depth", (56,))},
     ("skip", "cifar10"): {"axis": ("depth", (56,))},
+    ("rules", "cifar10"): {},
+    ("rules-no-norm", "cifar10"): {},
     ("depth", "ag_news"): {},
     ("no-norm", "ag_news"): {"axis": ("depth", (9, 49))},
     ("learning-rate", "ag_news"): {

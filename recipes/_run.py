@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import _cli
+from _rules import initialize_fixup
 from _settings import Execution, Settings, flag, identity, run_folder
 
 
@@ -145,6 +146,8 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
     loggers = _loggers(settings, folder)
     with scope():
         model = recipe.build_model(settings)  # before the data: it checks its arguments
+        if settings.h == "fixup":
+            initialize_fixup(model, settings.seed)
     train, test = prepare_data(recipe, settings, execution, data)
     with scope():
         model = compile_model(model, settings, execution.jit, len(train[1]))

@@ -11,6 +11,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from _rules import RULES
+
 BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
@@ -94,7 +96,8 @@ class Settings:
     depth: int = setting(0, "number of layers with weights", group=NETWORK)
     h: object = setting(
         0.1,
-        "step factor: a number, 1/sqrt(L), 1/L, or one number per block with commas",
+        f"step factor: a number, 1/sqrt(L), 1/L, one number per block with commas, or a rule of "
+        f"the literature: {', '.join(RULES)}",
         group=NETWORK,
         parse=step_factor,
     )
@@ -205,6 +208,7 @@ class Settings:
         """Return the arguments that all networks share, by their names in the package."""
         values = {name: getattr(self, name) for name in NETWORK_ARGUMENTS}
         values["kernel_initializer"] = self.initializer
+        values |= RULES.get(self.h, {}) if isinstance(self.h, str) else {}
         return {n: None if v in ("none", "torch") else v for n, v in values.items()}
 
 
