@@ -12,6 +12,7 @@ import _claims
 import _paper
 import pandas as pd
 from _plan import ROLES, is_log, paper_plan
+from _rules import RULES
 from _settings import identity
 from _trials import as_trials
 
@@ -49,7 +50,8 @@ class Measured:
         """Return a dict of `(panel, line, axis)` -> `Cell` over seeds."""
         names = list(self.roles.values())
         chance = CHANCE[self.settings["recipe"]]
-        grouped = self.trials.groupby(names, sort=True) if len(self.trials) else ()
+        grouped = list(self.trials.groupby(names, sort=False)) if len(self.trials) else []
+        grouped.sort(key=lambda group: [numbers_first(value) for value in group[0]])
         return {
             (None,) * (len(ROLES) - len(names)) + key: _cells.cell_of(rows, chance)
             for key, rows in grouped
@@ -103,7 +105,9 @@ def cuts(measured):
     found = []
     for name in sorted(set(paper) - {"seed", "jit", "devices", *logs}):
         actual = (
-            [settings[name]] if name in settings else sorted(set(measured.trials.get(name, ())))
+            [settings[name]]
+            if name in settings
+            else sorted(set(measured.trials.get(name, ())), key=numbers_first)
         )
         if any(value not in actual for value in paper[name]):
             found.append(f"{name} {_listed(actual)} ({_listed(paper[name])})")
@@ -173,9 +177,10 @@ def section(measured, figures, command=None):
 def table_of(measured, table):
     """Return the table of a study: a row per panel and value of the axis, a column per line."""
     roles = measured.roles
-    lines = sorted({line for _, line, _ in table}, reverse=roles["line"] == "h")
+    lines = list(dict.fromkeys(line for (_, line, _), _ in ordinary_first(measured, table)))
     rows = []
-    for panel, x in dict.fromkeys((panel, x) for panel, _, x in table):
+    points = {(panel, x) for panel, _, x in table}
+    for panel, x in sorted(points, key=lambda point: [*map(numbers_first, point)]):
         where = [] if panel is None else [label(roles["panel"], panel)]
         row = [table.get((panel, line, x)) for line in lines]
         rows.append((", ".join([*where, label(roles["axis"], x)]), *row))
@@ -237,9 +242,15 @@ def over_epochs(measured):
 
 
 def ordinary_first(measured, table):
-    """Return the cells of a table, h = 1 before smaller values."""
-    by_h = measured.roles["line"] == "h"
-    return sorted(table.items(), key=lambda item: -item[0][1] if by_h else 0)
+    """Return the cells of a table in the order of lines: h = 1 before smaller values and rules."""
+    sign = -1 if measured.roles["line"] == "h" else 1
+    return sorted(table.items(), key=lambda item: numbers_first(item[0][1], sign))
+
+
+def numbers_first(value, sign=1):
+    """Return a key by which numbers stand in their order, or against it, before names."""
+    is_name = isinstance(value, str)
+    return is_name, value if is_name or value is None else sign * value
 
 
 def markdown(header, rows):
@@ -256,7 +267,9 @@ def formatted(value):
 
 
 def label(name, value):
-    """Return `h = 0.1`, or `norm none`."""
+    """Return `h = 0.1`, `norm none`, or the name of a rule of the literature."""
+    if name == "h" and isinstance(value, str):
+        return value if value in RULES else f"h = {value}"
     is_number = isinstance(value, (int, float))
     return f"{spelled_out(name)} = {value:g}" if is_number else f"{spelled_out(name)} {value}"
 
