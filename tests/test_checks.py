@@ -105,18 +105,6 @@ def test_labels_that_are_no_classes_are_named(labels, error, words):
         check_labels(labels, 4)
 
 
-def test_missing_values_of_a_nullable_column_are_no_classes():
-    for dtype in ("Int64", "Float64", "boolean"):
-        with pytest.raises((TypeError, ValueError), match=r"Received: (nan|<NA>) at position 1"):
-            check_labels(pd.Series([0, None, 1], dtype=dtype), 4)
-
-
-def test_class_to_ignore_is_no_mistake():
-    assert check_labels([3, -1, 0], 4, ignore_class=-1).tolist() == [3, -1, 0]
-    with pytest.raises(ValueError, match="Received: -2 at position 1"):
-        check_labels([-1, -2], 4, ignore_class=-1)
-
-
 @pytest.mark.parametrize(
     "labels", [[True, False], [1.0, 3.0], np.array([[2], [3]], "uint8"), np.zeros((0,))]
 )

@@ -148,29 +148,6 @@ def test_saved_training_goes_on(dtypes, tmp_path):
     assert_equal_weights(model, loaded)
 
 
-@for_dtypes(ALL)
-def test_gradients_of_a_custom_loop(dtypes, rng):
-    dtype = dtypes[0].removeprefix("mixed_")
-    variables = [
-        keras.Variable(np.ones(4), dtype=dtype),
-        keras.Variable(np.ones(9), dtype="float32"),
-    ]
-    recorder, expected = GradientRecorder("sgd", capacity=2), []
-    for _ in range(3):
-        gradients = [
-            keras.ops.cast(keras.ops.convert_to_tensor(rng.normal(size=v.shape)), v.dtype)
-            for v in variables
-        ]
-        expected.append(dense.norms_of([numpy(gradient) for gradient in gradients]))
-        recorder.apply(gradients, variables)
-    iterations, norms = recorder.recent()
-    assert iterations.tolist() == [2, 3]
-    np.testing.assert_allclose(norms, expected[1:], rtol=1e-14 if dtype == "float64" else 1e-6)
-    np.testing.assert_allclose(
-        recorder.statistics()["total"]["mean"], np.mean(expected, axis=0)[-1], rtol=1e-6
-    )
-
-
 @for_dtypes([("float32", dtype) for dtype in ("float32", "float64", "float16", "bfloat16")])
 def test_norms_at_once_are_those_of_numpy(dtypes, rng):
     arrays = [rng.normal(size=shape) for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]]
@@ -246,36 +223,6 @@ def network(weights=None):
     return model
 
 
-ANALYSES = {
-    "gradient_norms": lambda model: analysis.gradient_norms(model, IMAGES, LABELS, training=True),
-    "gradient_growth": lambda model: (
-        analysis.gradient_growth(model, IMAGES, LABELS, num_iterations=2).bound
-    ),
-    "noise_growth": lambda model: (
-        analysis.noise_growth(model, IMAGES, 1.0, num_iterations=2).measured
-    ),
-    "fold": lambda model: numpy(keras_euler.fold(model)(IMAGES)),
-}
-
-
-@pytest.fixture(scope="module")
-def in_float32():
-    """Return weights, and the result of each analysis with them in float32."""
-    model = network()
-    return model.get_weights(), {name: analyse(model) for name, analyse in ANALYSES.items()}
-
-
-@for_dtypes(SOME)
-def test_analysis_gives_what_it_gives_in_float32(in_float32, dtypes):
-    weights, expected = in_float32
-    model = network(weights)
-    tolerance = 10 * max(dtypes[1], TOLERANCE["float32"])
-    for name, analyse in ANALYSES.items():
-        np.testing.assert_allclose(
-            analyse(model), expected[name], rtol=tolerance, atol=tolerance, err_msg=name
-        )
-
-
 @for_dtypes(SOME)
 def test_eulerized_model_is_a_step_of_h(dtypes):
     inputs = keras.Input((6,))
@@ -286,11 +233,3 @@ def test_eulerized_model_is_a_step_of_h(dtypes):
     expected = x + 0.125 * x.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(numpy(euler(x)), expected, rtol=dtypes[1], atol=max(dtypes[1], 1e-6))
     assert np.isfinite(analysis.gradient_norms(euler, x, x, loss="mse")).all()
-
-
-@for_dtypes(SOME)
-def test_spectral_norm_of_a_large_input(dtypes):
-    """The sum of squares of 70,000 numbers exceeds the range of float16."""
-    inputs = np.ones((1, 70_000), keras.config.dtype_policy().compute_dtype)
-    found = analysis.spectral_norm(lambda x: 3 * x, inputs, num_iterations=2)
-    np.testing.assert_allclose(found, 3, rtol=dtypes[1])

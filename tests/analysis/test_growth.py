@@ -68,16 +68,6 @@ def test_bound_of_proposition_1_is_met_where_branch_and_shortcut_agree_and_broke
     assert growth.measured[0] > gradient_bounds(growth.measured[-1], H, 1.9, NUM_BLOCKS)[0]
 
 
-def test_bound_of_proposition_1_holds_with_other_blocks_and_their_largest_norm(batch, rng):
-    matrices = [rng.normal(size=(D, D)).astype("float32") for _ in range(NUM_BLOCKS)]
-    growth = gradient_growth(
-        linear_blocks(matrices), *batch, loss="mean_squared_error", num_iterations=100
-    )
-    norms = [np.linalg.norm(matrix, 2) for matrix in matrices]
-    np.testing.assert_allclose(growth.branches, norms, rtol=1e-3)
-    assert (growth.measured <= growth.bound * 1.001).all() and growth.measured[0] < growth.bound[0]
-
-
 def test_bound_of_proposition_2_holds_and_a_smaller_w_breaks_it(batch):
     matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
     growth = noise_growth(linear_blocks(matrices), batch[0], eps=0.25)
@@ -158,38 +148,12 @@ def test_bounds_hold_in_a_calibrated_network_stage_by_stage(network, images):
         assert growth.names[2] == "stage2_block1" and "stage2_block1" in str(growth)
 
 
-def test_calibrated_network_gives_in_inference_what_it_gives_in_training(network, images):
-    calibrate_batch_norm(network, images[0])
-    in_training = keras.ops.convert_to_numpy(network(images[0], training=True))
-    calibrate_batch_norm(network, images[0])
-    np.testing.assert_allclose(
-        keras.ops.convert_to_numpy(network(images[0])), in_training, rtol=1e-3, atol=1e-4
-    )
-    assert network.get_layer("stem_norm").momentum == 0.9
-
-
 def test_measuring_changes_no_state(network, images):
     before = network.get_weights()
     gradient_norms(network, *images, training=True)
     noise_growth(network, images[0], eps=0.5, num_iterations=1)
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-@pytest.mark.once
-def test_network_within_another_and_text_with_pools(network, images, rng):
-    pixels = (images[0] * 20 + 100).astype("uint8")
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network]
-    )
-    np.testing.assert_allclose(
-        gradient_norms(model, pixels, images[1]),
-        gradient_norms(network, pixels / np.float32(255), images[1]),
-        rtol=1e-4,
-    )
-    text = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
-    growth = gradient_growth(text, rng.integers(0, 70, (2, 64)), np.array([0, 1]), num_iterations=5)
-    assert len(growth.measured) == 5 and growth.shortcut_norms[0] > 1  # a pool follows
 
 
 class Subclassed(keras.Model):
@@ -262,12 +226,6 @@ def between(activation, x, h=0.5):
     return analysis.noise_growth(network, np.full((8, 3), x, "float32"), eps=5.0)
 
 
-def test_noise_that_leaves_the_dead_side_of_a_relu_stays_within_the_bound():
-    """ReLU's derivative is 0 at the point, but its difference to the noisy point is not."""
-    growth = between("relu", -0.1)
-    assert growth.measured[-1] > 1 and (growth.measured <= growth.bound * 1.001).all()
-
-
 @pytest.mark.once
 def test_activations_that_expand_are_refused():
     block = keras_euler.EulerResidual(keras.layers.Dense(3), activation="gelu", name="wide")
@@ -280,27 +238,6 @@ def test_activations_that_expand_are_refused():
             ValueError, match="does not expand distances.* Received: 'wide' with activation='gelu'"
         ):
             call()
-
-
-def test_relu_as_a_layer_is_relu(rng):
-    x = rng.normal(size=(2, 3)).astype("float32")
-    found = []
-    for activation in (keras.layers.ReLU(), "relu"):
-        dense = keras.layers.Dense(3, kernel_initializer="identity")
-        block = keras_euler.EulerResidual(dense, activation=activation)
-        found.append(analysis.noise_growth(keras.Sequential([keras.Input((3,)), block]), x, 1.0))
-    np.testing.assert_array_equal(found[0].bound, found[1].bound)
-
-
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-def test_low_precision(dtype, rng):
-    network = keras_euler.EulerResNet(8, 0.1, input_shape=(8, 8, 3), widths=(4, 4, 4), dtype=dtype)
-    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
-    for growth in (
-        analysis.gradient_growth(network, x, [0, 1]),
-        analysis.noise_growth(network, x, 1.0),
-    ):
-        assert (growth.measured <= 1.05 * growth.bound).all() and growth.measured.dtype == "float64"
 
 
 @pytest.mark.once
@@ -318,26 +255,8 @@ def test_inputs_that_say_nothing_are_refused(x):
 
 
 @pytest.mark.once
-def test_models_of_several_outputs_are_refused():
-    x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
-    with pytest.raises(
-        ValueError, match="must have one input and one output. Received: 1 inputs and 2 outputs"
-    ):
-        analysis.gradient_norms(keras.Model(inputs, [x, x]), np.ones((2, 3)), [0, 1])
-
-
-@pytest.mark.once
 def test_blocks_of_two_kinds_are_refused():
     x = keras_euler.EulerResidual(keras.layers.Dense(3))(inputs := keras.Input((3,)))
     x = keras_euler.EulerAdd()([x, keras.layers.Dense(3)(x)])
     with pytest.raises(ValueError, match="1 EulerResidual layers and 1 EulerAdds"):
         analysis.gradient_norms(keras.Model(inputs, x), np.ones((2, 3)), [0, 1])
-
-
-@pytest.mark.once
-def test_noise_on_ids_is_refused():
-    network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
-    with pytest.raises(
-        TypeError, match="for a model of int32. Pass the part of the model after its embedding"
-    ):
-        analysis.noise_growth(network, np.ones((2, 64), "float32"), 1.0)

@@ -55,36 +55,6 @@ def test_missing_recorder_and_too_small_a_ring_say_what_to_write(tmp_path):
             train(model, GradientLogger(tmp_path / "g.csv"))
 
 
-def test_path_that_is_a_folder_is_named_and_nothing_is_left(tmp_path):
-    (tmp_path / "g.csv").mkdir()
-    with pytest.raises(OSError, match=r"Is a directory: .*g\.csv'$"):
-        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "g.csv"))
-    assert [file.name for file in tmp_path.iterdir()] == ["g.csv"]
-    for path in (None, 3, ""):
-        with pytest.raises(
-            TypeError,
-            match=r"`output` must be the path of a file to write, or a function .* Received: "
-            r"output=",
-        ):
-            GradientLogger(path)
-
-
-def test_weights_without_an_optimizer_to_count_by(tmp_path):
-    logger = WeightLogger(tmp_path / "w.csv")
-    model = dense.network()
-    model.optimizer = None
-    logger.set_model(model)
-    logger.on_train_begin()
-    with pytest.raises(ValueError, match="Received: optimizer=None"):
-        logger.on_epoch_begin(0)
-
-
-def test_path_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"g\.csv"):
-        train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "file" / "g.csv"))
-
-
 @pytest.mark.parametrize("logger", [GradientLogger, WeightLogger])
 @pytest.mark.parametrize("per", ["iteration", "epoch"])
 def test_file_of_somebody_else_is_refused_before_anything_is_trained(tmp_path, logger, per):

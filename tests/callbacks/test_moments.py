@@ -65,21 +65,6 @@ def test_columns_are_the_moments_of_numpy(tmp_path):
     np.testing.assert_allclose(recorded[1], gradients[2:, :, :3], rtol=1e-3, atol=1e-7)
 
 
-def test_norms_are_those_without_moments(tmp_path):
-    for name in ("without", "with"):
-        model = dense.network(GradientRecorder(keras.optimizers.SGD(0.1), moments=name == "with"))
-        loggers = (
-            GradientLogger(tmp_path / f"{name}_g.csv"),
-            WeightLogger(tmp_path / f"{name}_w.csv", moments=name == "with"),
-        )
-        train(model, *loggers)
-    for kind in "gw":
-        without, with_moments = (
-            read_log(tmp_path / f"{name}_{kind}.csv") for name in ("without", "with")
-        )
-        assert without == {column: with_moments[column] for column in without}
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_moments_of_tensors(rng, dtype):
     arrays = [
@@ -120,16 +105,6 @@ def test_loss_scale_is_taken_off(tmp_path):
     np.testing.assert_allclose(
         model.optimizer.recent_moments()[1][0], expected[:, :3], rtol=1e-3, atol=1e-7
     )
-
-
-def test_saved_and_loaded_with_the_model(tmp_path):
-    model = dense.network(GradientRecorder("sgd", moments=True))
-    train(model, epochs=1)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras").optimizer
-    assert loaded.moments is True
-    np.testing.assert_array_equal(loaded.recent_moments()[1], model.optimizer.recent_moments()[1])
-    assert list(loaded.statistics().values()) == list(model.optimizer.statistics().values())
 
 
 @pytest.mark.once

@@ -103,15 +103,6 @@ def test_mixed_precision(tmp_path, dtype):
     np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], weights[:, -1], rtol=1e-3)
 
 
-def test_model_without_an_input(tmp_path):
-    """On TensorFlow the model has no variables before its first step, and none to log before
-    that."""
-    model = dense.network(GradientRecorder(SGD(0.1)), inputs=False)
-    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
-    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
-    assert columns(tmp_path / "w.csv")["iteration"][-8:] == list(range(1, 9))
-
-
 def test_subclassed_model_with_weights_of_its_own(tmp_path):
     class Model(keras.Model):
         def build(self, input_shape):
@@ -128,40 +119,6 @@ def test_subclassed_model_with_weights_of_its_own(tmp_path):
         np.ones((4, 3)), np.ones((4, 2)), verbose=0, callbacks=[GradientLogger(tmp_path / "g.csv")]
     )
     assert sorted(columns(tmp_path / "g.csv")) == ["dense", "iteration", "scale", "total"]
-
-
-class Tuned(keras.Model):
-    """A model with a new head on layers that are already built."""
-
-    def __init__(self):
-        super().__init__()
-        self.head = keras.layers.Dense(2, name="head")
-        self.backbone = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="body")])
-
-    def call(self, x):
-        return self.head(self.backbone(x))
-
-
-def test_model_of_which_a_part_is_built(tmp_path):
-    """TensorFlow builds the other layers in the first step."""
-    keras.utils.set_random_seed(3)
-    model = Tuned()
-    model.compile(GradientRecorder("sgd"), "mse")
-    data = np.ones((4, 3)), np.ones((4, 2))
-    loggers = [GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv")]
-    model.fit(*data, batch_size=2, verbose=0, callbacks=loggers)
-    expected = model.optimizer.recent()[1][:, -1]
-    found = columns(tmp_path / "g.csv")
-    assert sorted(found) == ["body", "head", "iteration", "total"]
-    np.testing.assert_allclose(found["total"], expected, rtol=1e-5)
-    np.testing.assert_allclose(np.hypot(found["body"], found["head"]), expected, rtol=1e-5)
-    paths, recent = model.optimizer.paths, model.optimizer.recent()[1]
-    of_body = [i for i, path in enumerate(paths) if "body" in path]
-    np.testing.assert_allclose(found["body"], np.linalg.norm(recent[:, of_body], axis=1), rtol=1e-5)
-    total = np.sqrt(sum(np.square(weight).sum() for weight in model.get_weights()))
-    assert columns(tmp_path / "w.csv")["total"][-1] == pytest.approx(total, rel=1e-5)
-    model.fit(*data, batch_size=2, verbose=0, callbacks=loggers, initial_epoch=1, epochs=2)
-    assert columns(tmp_path / "g.csv")["iteration"] == [1, 2, 3, 4]
 
 
 def test_accumulated_gradients_are_logged_batch_by_batch(tmp_path):
@@ -188,26 +145,6 @@ def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
     assert list(written) == ["iteration", *dense.LAYERS, "total"]
     assert written["block/a"][0] == written["block/b"][0] == 0
     np.testing.assert_allclose(written["c"][0], expected[2], rtol=1e-4)
-
-
-def test_path_is_that_of_the_beginning(tmp_path, monkeypatch):
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path)
-    leave = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: monkeypatch.chdir(tmp_path / "elsewhere")
-    )
-    train(dense.network(GradientRecorder("sgd")), GradientLogger("g.csv"), leave)
-    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
-    assert not any((tmp_path / "elsewhere").iterdir())
-
-
-def test_link_stays_a_link(tmp_path):
-    (tmp_path / "there.csv").write_text("")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
-    train(dense.network(GradientRecorder("sgd")), GradientLogger(tmp_path / "link.csv"))
-    assert (tmp_path / "link.csv").is_symlink() and len(
-        columns(tmp_path / "there.csv")["iteration"]
-    ) == 8
 
 
 class Stop(keras.callbacks.Callback):
@@ -289,27 +226,6 @@ def test_new_training_begins_the_file_anew(tmp_path):
     for _ in range(2):
         train(dense.network(GradientRecorder("sgd")), GradientLogger(path), epochs=1)
     assert columns(path)["iteration"] == [1, 2, 3, 4]
-
-
-def test_log_of_another_model_is_not_touched(tmp_path):
-    path = tmp_path / "g.csv"
-    model = dense.network(GradientRecorder("sgd"))
-    train(model, GradientLogger(path), epochs=1)
-    before = path.read_text()
-    with pytest.raises(ValueError, match="has other columns than this log"):
-        train(model, GradientLogger(path, "c"), epochs=2, start=1)
-    assert path.read_text() == before
-
-
-def test_other_loggers_see_the_totals(tmp_path):
-    csv_logger = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
-    train(
-        dense.network(GradientRecorder("sgd")),
-        GradientLogger(tmp_path / "g.csv"),
-        csv_logger,
-        epochs=1,
-    )
-    assert "gradient_norm" in (tmp_path / "log.csv").read_text()
 
 
 def test_callbacks_do_not_make_keras_wait_for_the_device(tmp_path):

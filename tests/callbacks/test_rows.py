@@ -3,7 +3,6 @@
 import os
 import resource
 import signal
-import stat
 
 import pytest
 
@@ -70,35 +69,6 @@ def test_links(tmp_path):
     with pytest.raises(OSError, match=r"symbolic links: .*loop\.csv"):
         Rows(tmp_path / "loop.csv", ["iteration", "a", "total"], 0)
     assert (tmp_path / "loop.csv").is_symlink() and len(os.listdir(tmp_path)) == 5
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
-def test_file_without_write_permission_is_left_as_it_is(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text(LOGS["rows"])
-    path.chmod(0o444)
-    with pytest.raises(PermissionError, match=r"log\.csv"):
-        Rows(path, ["iteration", "a", "total"], 0)
-    assert path.read_text() == LOGS["rows"]
-
-
-def test_what_is_no_regular_file_stays_what_it_is(tmp_path):
-    """The test uses a pipe, because root could really replace /dev/null."""
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    rows = Rows(tmp_path / "pipe", ["iteration", "a"], 0)
-    rows.append([[1, 1.5]])
-    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
-    assert os.read(reader, 100) == b"iteration,a\n1,1.5\n"
-    os.close(reader)
-
-
-def test_permissions_are_kept(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("iteration,a\n1,3\n")
-    path.chmod(0o640)
-    Rows(path, ["iteration", "a"], 0)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640 and path.read_text() == "iteration,a\n"
 
 
 def test_file_that_was_taken_away_or_changed(tmp_path):

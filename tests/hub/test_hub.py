@@ -6,7 +6,6 @@ import warnings
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 with warnings.catch_warnings():
@@ -16,7 +15,6 @@ with warnings.catch_warnings():
 import keras_euler
 from keras_euler import hub
 from tests.models.networks import resnet, scramble, vdcnn
-from tests.test_checks import Column
 
 ARRAY = keras.ops.convert_to_numpy
 NAME = "euler_resnet_20_cifar10"
@@ -98,35 +96,6 @@ def test_raw_inputs_are_trained_and_evaluated(classifier, text_classifier, rng):
         assert loss > 0 and 0 <= accuracy <= 1
 
 
-@pytest.mark.once
-@pytest.mark.parametrize(
-    "make", [tuple, pd.Series, Column, lambda items: dict(enumerate(items)).values()]
-)
-def test_any_container_is_trained_and_evaluated(make, classifier, text_classifier, rng):
-    labels = [0, 1, 2, 3]
-    for task, x in ((classifier, images(rng)), (text_classifier, TEXTS)):
-        expected = task.evaluate(x, np.array(labels), verbose=0)
-        np.testing.assert_allclose(
-            task.evaluate(make(list(x)), make(labels), verbose=0), expected, rtol=1e-5
-        )
-        task.fit(make(list(x)), make(labels), verbose=0)
-
-
-@pytest.mark.once
-def test_bad_labels_are_one_sentence(classifier, text_classifier, rng):
-    for task, x, num_classes in ((classifier, images(rng), 5), (text_classifier, TEXTS, 4)):
-        for y in (
-            [0, 1, 2, 99],
-            np.array([0, 1, 2, np.nan]),
-            pd.Series([0, 1, None, 3], dtype="Int64"),
-        ):
-            with pytest.raises(
-                ValueError,
-                match=rf"^Labels must be whole numbers in 0..{num_classes - 1}. Received: ",
-            ):
-                task.fit(x, y, verbose=0)
-
-
 def test_images_are_not_scaled_twice(classifier, rng):
     x = images(rng) / 255
     for enter in (
@@ -158,13 +127,6 @@ def test_a_direct_call_takes_what_the_preprocessor_returns(classifier, text_clas
 
 
 @pytest.mark.once
-def test_gray_images_of_any_container_are_refused_where_channels_are_scaled(rng):
-    converter = hub.EulerResNetImageConverter(image_size=(8, 8), scale=[0.02] * 3, offset=[0.0] * 3)
-    with pytest.raises(ValueError, match="Images must have 3 channels"):
-        converter(keras.ops.convert_to_tensor(images(rng)[..., :1]))
-
-
-@pytest.mark.once
 def test_a_task_within_a_model_is_a_part_of_its_graph(classifier):
     x = keras.Input((32, 32, 3))
     model = keras.Model(x, keras.layers.Softmax()(classifier(x)))
@@ -180,16 +142,6 @@ def test_ids_without_a_preprocessor_are_checked(text_classifier):
         task.predict(np.full((1, 64), 99), verbose=0)
     with pytest.raises(TypeError, match="`texts` must be strings. Received: "):
         text_classifier.predict(np.full((1, 64), 9), verbose=0)
-
-
-def test_tensorflow_data_set_of_strings(text_classifier):
-    tf = pytest.importorskip("tensorflow")
-    data = tf.data.Dataset.from_tensor_slices((TEXTS, [0, 1, 2, 3])).batch(2)
-    text_classifier.fit(data, verbose=0)
-    (x, y), *_ = data.map(text_classifier.preprocessor)
-    expected = keras_euler.datasets.text.encode_characters(TEXTS[:2], 64)
-    np.testing.assert_array_equal(x.numpy(), expected)
-    assert y.numpy().tolist() == [0, 1]
 
 
 @pytest.mark.once
@@ -277,18 +229,6 @@ def test_trained_weights_are_not_put_into_another_network():
     with pytest.raises(ValueError, match="depth=56, the weights have 20"):
         hub.EulerResNetBackbone.from_preset(NAME, depth=56)
     assert NAME in hub.EulerResNetImageClassifier.presets
-
-
-@pytest.mark.skipif(
-    keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there"
-)
-def test_preset_in_another_data_format(classifier, tmp_path, rng):
-    x = images(rng)
-    expected = classifier.predict(x, verbose=0)
-    classifier.save_to_preset(str(tmp_path))
-    keras.config.set_image_data_format("channels_first")
-    again = keras_hub.models.ImageClassifier.from_preset(str(tmp_path))
-    np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.once

@@ -73,66 +73,6 @@ def test_mixed_precision(policy, rng):
     assert {weight.dtype for weight in layer.weights} == {"float32"}
 
 
-@pytest.mark.parametrize(
-    ("shape", "axis"),
-    [
-        ((1, 3), -1),
-        ((1, 1, 1, 3), -1),
-        ((1, 3, 1, 1), 1),
-        ((1, 1, 3), -1),
-        ((0, 3), -1),
-        ((0, 2, 2, 3), -1),
-        ((2, 3, 4), 0),
-        ((2, 3, 4), 1),
-        ((2, 3, 4, 5), -2),
-        ((2, 2, 2, 2, 3), -1),
-        ((2, 1), -1),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
-def test_every_shape_that_keras_normalizes(shape, axis, rng):
-    """This covers batches of one value per channel, empty batches and every axis."""
-    x = rng.normal(2, 3, size=shape).astype("float32")
-    for training in (False, True):
-        outcomes = []
-        for layer in (
-            BatchNormalization(axis),
-            keras.layers.BatchNormalization(axis, momentum=0.9, epsilon=1e-5),
-        ):
-            layer.build(shape)
-            layer.set_weights(
-                [
-                    value + np.zeros_like(old)
-                    for value, old in zip((1.5, 0.5, 0.3, 2), layer.get_weights(), strict=True)
-                ]
-            )
-            outcomes.append([ARRAY(layer(x, training=training)), *layer.get_weights()])
-        for ours, twin in zip(*outcomes, strict=True):
-            np.testing.assert_allclose(ours, twin, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("policy", ["float32", "float16", "bfloat16", "mixed_float16", "float64"])
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
-def test_every_dtype_that_keras_normalizes(policy, dtype, rng):
-    if policy == "float64" and keras.backend.backend() == "jax":
-        pytest.skip("JAX has no float64 by default")
-    x = keras.ops.convert_to_tensor(rng.normal(2, 3, size=(6, 4, 3)).astype(dtype))
-    tolerance = 0.05 if "16" in policy + dtype else 1e-4
-    for training in (False, True):
-        outcomes = []
-        for cls in (BatchNormalization, keras.layers.BatchNormalization):
-            layer = cls(momentum=0.9, epsilon=1e-5, dtype=policy)
-            y = layer(x, training=training)
-            tensors = [y, *(weight.value for weight in layer.weights)]
-            outcomes.append([ARRAY(keras.ops.cast(tensor, "float32")) for tensor in tensors])
-            outcomes[-1].append(
-                [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors]
-            )
-        assert outcomes[0].pop() == outcomes[1].pop()
-        for ours, twin in zip(*outcomes, strict=True):
-            np.testing.assert_allclose(ours, twin, atol=tolerance)
-
-
 def test_a_last_batch_of_one_trains_at_one_pixel(rng):
     """Three stages leave one pixel of a 4 x 4 image; Keras normalizes one value per channel to
     zero, and so to beta."""

@@ -183,33 +183,6 @@ def test_loaded_and_cloned_blocks_keep_their_inner_layers_settings_and_names(tmp
     assert "add" not in EulerResidual(dense(), 0.2).get_config()
 
 
-class Twice(keras.layers.Layer):
-    """A layer without `compute_output_shape`."""
-
-    def call(self, x):
-        return 2 * x
-
-
-class Inner(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.dense = dense()
-
-    def call(self, x):
-        return self.dense(x)
-
-
-@pytest.mark.parametrize("branch", [Twice, Inner])
-def test_layers_that_do_not_say_their_shape_serve_as_a_branch(branch, rng):
-    x = rng.normal(size=(5, 3)).astype("float32")
-    F = branch()
-    y = ARRAY(EulerResidual(F, 0.5)(x))
-    np.testing.assert_allclose(y, x + 0.5 * ARRAY(F(x)), rtol=1e-5)
-    inputs = keras.Input((3,))
-    model = keras.Model(inputs, EulerResidual(branch(), 0.5)(inputs))
-    assert model(x).shape == (5, 3)
-
-
 def test_masks_pass_through():
     ids = np.array([[1, 2, 0], [3, 0, 0]])
     embedded = keras.layers.Embedding(5, 4, mask_zero=True)(ids)

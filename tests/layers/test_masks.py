@@ -140,47 +140,12 @@ def test_a_model_with_masks_gives_the_same_from_its_file(tmp_path):
     np.testing.assert_array_equal(numpy_of(loaded(IDS)), numpy_of(model(IDS)))
 
 
-@pytest.mark.parametrize("name", ["recurrent", "strided with masks", "convolution"])
-def test_a_mask_that_is_passed_replaces_that_of_the_tensor(name):
-    x, block = embedded(), make(name)[0]
-    plain, own = keras.ops.copy(x), mask_of(x)
-    expected = block(x)
-    for given in (plain, embedded_like(x)):
-        before = mask_of(given)
-        y = block(given, mask=own)
-        np.testing.assert_allclose(numpy_of(y), numpy_of(expected), rtol=1e-5, atol=1e-6)
-        assert (mask_of(y) is None) == (mask_of(expected) is None)
-        assert mask_of(given) is before
-
-
-def embedded_like(x):
-    """The same numbers with another mask."""
-    return layers.Masking(1e9)(keras.ops.copy(x))
-
-
 def test_blocks_in_a_row_and_in_a_sequential_model_pass_the_mask_on():
     x = embedded()
     model = keras.Sequential([EulerResidual(dense(), activation="relu") for _ in range(3)])
     np.testing.assert_array_equal(numpy_of(mask_of(model(x))), IDS > 0)
     nested = EulerResidual([EulerResidual(conv()), dense()], 0.5)
     assert mask_of(nested(x)) is None
-
-
-def test_a_layer_as_the_activation_decides_on_the_mask():
-    class Destroys(layers.Layer):
-        def call(self, x):
-            return 1.0 * x
-
-    assert mask_of(EulerResidual(dense(), activation=Destroys())(embedded())) is None
-    assert mask_of(EulerResidual(dense(), activation=layers.ReLU())(embedded())) is not None
-
-
-def test_training_reaches_the_layers_inside_beside_a_mask():
-    block = EulerResidual([layers.Dropout(0.9), layers.LSTM(CHANNELS, return_sequences=True)], 1.0)
-    x = embedded()
-    inference = numpy_of(block(x, training=False))
-    np.testing.assert_array_equal(numpy_of(block(x, training=False)), inference)
-    assert np.abs(numpy_of(block(x, training=True)) - inference).max() > 0.01
 
 
 class LessMean(layers.Layer):

@@ -13,7 +13,6 @@ from keras_euler.layers import (
     KMaxPooling1D,
 )
 from tests import oracle
-from tests.models.networks import inputs, vdcnn
 
 ARRAY = keras.ops.convert_to_numpy
 
@@ -129,12 +128,6 @@ def test_halving_pads_both_sides_where_keras_pads_the_right_alone():
     assert [ARRAY(y).ravel().tolist() for y in (ours, same)] == [[7, 6, 4, 2], [7, 5, 3, 1]]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_halving_in_low_precision(dtype):
-    y = HalvingMaxPooling1D(dtype=dtype)(np.full((1, 4, 2), -3.0))
-    assert ARRAY(keras.ops.cast(y, "float32")).tolist() == [[[-3.0] * 2] * 2]
-
-
 @pytest.mark.parametrize(
     ("ours", "twin", "shape"),
     [(Conv1D, keras.layers.Conv1D, (9, 3)), (Conv2D, keras.layers.Conv2D, (6, 7, 3))],
@@ -172,43 +165,6 @@ def test_convolution_and_its_gradients_equal_the_plain_keras_twin(
         results.append([outputs, model.predict(x, verbose=0), *model.get_weights()])
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="only torch has memory formats")
-def test_texts_stay_in_channels_last_memory_through_the_network(rng, monkeypatch):
-    """A copy to another layout does not change the numbers, but slows every later layer."""
-    import torch
-
-    network, calls = vdcnn(), []
-    plain = torch.conv2d
-    layout = torch.channels_last
-    monkeypatch.setattr(
-        torch,
-        "conv2d",
-        lambda x, *rest: calls.append(x.is_contiguous(memory_format=layout)) or plain(x, *rest),
-    )
-    network(inputs(network, rng), training=True)
-    assert len([call for call in calls if call]) == len(calls) >= 12
-
-
-@pytest.mark.parametrize("cls", [Conv1D, keras.layers.Conv1D])
-def test_activation_may_be_taken_away(cls, rng):
-    layer, x = (
-        cls(2, 3, activation="relu", data_format="channels_last"),
-        rng.normal(size=(2, 5, 3)).astype("float32"),
-    )
-    rectified = ARRAY(layer(x))
-    layer.activation = None
-    np.testing.assert_array_equal(np.maximum(ARRAY(layer(x)), 0), rectified)
-
-
-def test_causal_convolution_is_keras_own(rng):
-    x = rng.normal(size=(2, 5, 3)).astype("float32")
-    layers = [
-        make(4, 3, padding="causal", kernel_initializer="ones")
-        for make in (Conv1D, keras.layers.Conv1D)
-    ]
-    np.testing.assert_array_equal(*(ARRAY(layer(x)) for layer in layers))
 
 
 BAD = [

@@ -7,7 +7,7 @@ from PIL import Image
 
 import keras_euler
 from keras_euler.models.image_classifier import read_image
-from keras_euler.models.validation import last_activation, most_probable
+from keras_euler.models.validation import most_probable
 
 pytestmark = pytest.mark.once
 
@@ -104,25 +104,6 @@ def test_the_last_activation_tells_probabilities_from_logits():
             most_probable(np.array([[0.0, 0.0], [0.0, number]]), None)
 
 
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        ([], None),
-        ([keras.layers.Softmax()], keras.activations.softmax),
-        ([keras.layers.Activation("sigmoid")], keras.activations.sigmoid),
-        ([keras.layers.Dense(3, activation="softmax")], keras.activations.softmax),
-        (
-            [keras.layers.Softmax(), keras.layers.Dropout(0.5), keras.layers.Activation("linear")],
-            keras.activations.softmax,
-        ),
-    ],
-)
-def test_last_activation_is_found_within_a_model(head, expected):
-    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), *head])
-    outer = keras.Sequential([keras.Input((4,)), network])
-    assert last_activation(outer) is (expected or keras.activations.linear)
-
-
 def test_files_of_16_bits_and_rotated_ones_are_read(tmp_path):
     levels = np.linspace(0, 65535, 64).astype("uint16").reshape(8, 8)
     Image.fromarray(levels).save(tmp_path / "deep.png")
@@ -197,19 +178,3 @@ def test_wrong_images_are_named(model, tmp_path):
         keras_euler.ImageClassifier([keras.layers.Flatten()], ["a"])
     with pytest.raises(ValueError, match="`classify` needs a network of at least two classes"):
         most_probable(np.zeros((1, 1)), None)
-
-
-def test_a_function_or_a_lambda_at_the_end():
-    x = keras.Input((3,))
-    for function in (keras.ops.softmax, keras.ops.sigmoid):
-        expected = getattr(keras.activations, function.__name__)
-        assert last_activation(keras.Model(x, function(keras.layers.Dense(3)(x)))) is expected
-    with pytest.raises(ValueError, match="A Lambda layer does not say whether"):
-        last_activation(keras.Sequential([x, keras.layers.Lambda(keras.ops.softmax)]))
-
-
-@pytest.mark.parametrize("dtype", ["int32", "float32"])
-def test_pixels_of_32_bits_are_refused(dtype, tmp_path):
-    Image.fromarray(np.zeros((8, 8), dtype)).save(tmp_path / "image.tif")
-    with pytest.raises(ValueError, match=r"image\.tif.*32 bits have no known scale"):
-        read_image(tmp_path / "image.tif", (8, 8, 3))

@@ -4,7 +4,6 @@ one by one, whatever changes."""
 import copy
 import gc
 import pickle
-import threading
 import weakref
 
 import keras
@@ -237,22 +236,6 @@ def test_checkpoints_of_torch_have_the_same_bits(both):
         return model.get_weights(), [v.value.grad for v in model.trainable_weights]
 
     assert_same(*both(run))
-
-
-def test_threads_share_a_model():
-    model = small()
-    xs = [batch(model, n)[0] for n in (1, 2, 3, 4)]
-    expected = [model(x) for x in xs]
-    results = {}
-
-    def work(i):
-        results[i] = [model(xs[i]) for _ in range(5)]
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    for i in range(4):
-        assert_same(results[i], [expected[i]] * 5)
 
 
 def test_nothing_of_a_call_is_kept_and_an_error_leaves_none():

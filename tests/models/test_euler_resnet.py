@@ -78,26 +78,8 @@ def test_output_shapes(arguments, shape, rng):
     assert tuple(model(x).shape) == shape == (2, *model.output_shape[1:])
 
 
-def test_images_of_unknown_size(rng):
-    model = resnet(input_shape=(None, None, 1))
-    assert tuple(model(rng.normal(size=(2, 17, 40, 1)).astype("float32")).shape) == (2, 10)
-
-
 def test_channels_first_takes_images_in_that_order():
     assert resnet(data_format="channels_first").input_shape == (None, 3, 32, 32)
-
-
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize(
-    "shape", [(4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32), (32, 32, 3), (512, 4, 4)]
-)
-def test_every_shape_is_taken_in_the_order_of_data_format(shape, data_format):
-    model = resnet(input_shape=shape, data_format=data_format)
-    assert model.input_shape == (None, *shape)
-    assert (
-        model.get_layer("stem_conv").kernel.shape[2]
-        == shape[-1 if data_format == "channels_last" else 0]
-    )
 
 
 def test_a_shape_that_may_be_in_the_other_order_is_a_warning_where_no_order_is_given():

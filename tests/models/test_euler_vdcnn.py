@@ -43,12 +43,6 @@ def test_any_length_is_the_formula(length, head_pooling, rng):
     np.testing.assert_allclose(ARRAY(model(x)), judge(x, pool), rtol=1e-4, atol=1e-4)
 
 
-def test_two_blocks_a_stage_are_the_formula(rng):
-    model = vdcnn(depth=17, h=0.5)
-    judge, x = oracle.VDCNN(scramble(model, rng), 17, 0.5), inputs(model, rng, 2)
-    np.testing.assert_allclose(ARRAY(model(x)), judge(x), rtol=1e-4, atol=1e-4)
-
-
 def test_names_say_where_a_variable_is():
     paths = [variable.path for variable in vdcnn(depth=17).weights]
     for path in (
@@ -203,25 +197,3 @@ def test_labels_outside_the_classes_are_named():
             model.fit(ids, labels)
     model.compile("sgd", "mse")
     model.train_on_batch(ids, np.full((2, 4), 9))  # no labels of classes
-
-
-def test_ids_in_a_list_of_one_or_a_dict_are_the_same(rng):
-    network = vdcnn()
-    x = inputs(network, rng)
-    expected = ARRAY(network(x))
-    for given in ([x], {"ids": x}):
-        outputs = network.predict(given, verbose=0)
-        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="at least one example"):
-        network.predict(x[:0])
-
-
-def test_network_inside_another_model_takes_symbolic_ids(rng):
-    network = vdcnn()
-    model = keras.Sequential(
-        [keras.Input((64,), dtype="uint8"), keras_euler.RandomCharacters(0.1), network]
-    )
-    x = inputs(network, rng)
-    np.testing.assert_allclose(
-        ARRAY(model(x.astype("uint8"))), ARRAY(network(x)), rtol=1e-5, atol=1e-6
-    )

@@ -5,36 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import keras_euler
-from keras_euler.datasets.text import encode_characters
 from tests.models.classifiers import (
     EVERY_MODEL,
     INPUTS,
     LABELS,
-    LENGTH,
     SMALL_MODELS,
-    TEXTS,
     compiled,
     images_model,
     resnet_model,
     texts_model,
 )
 from tests.models.networks import ARRAY
-from tests.test_checks import CONTAINERS, Column
+from tests.test_checks import Column
 
 pytestmark = pytest.mark.once
 
 # --- containers
-
-
-@pytest.mark.parametrize(
-    "make", [*CONTAINERS.values(), lambda items: pd.DataFrame({"text": items})]
-)
-def test_texts_in_any_container_give_what_a_list_gives(make):
-    model = texts_model()
-    expected = model.predict(encode_characters(TEXTS, LENGTH), verbose=0)
-    np.testing.assert_array_equal(model.predict(make(TEXTS), verbose=0), expected)
-    assert [number for number, _ in model.classify(make(TEXTS))] == expected.argmax(-1).tolist()
 
 
 @SMALL_MODELS
@@ -88,16 +74,6 @@ def test_label_that_is_no_class_is_named_by_every_entrance(method, build, rng):
             METHODS[method](model, x, labels)
 
 
-def test_loss_by_its_name_is_known():
-    for loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
-        with pytest.raises(ValueError, match="Received: 4 at position 0"):
-            texts_model(loss).fit(TEXTS, [4, 0, 0, 0])
-    with pytest.raises(
-        TypeError, match="`y` must be an array of numbers. Received: 'World' at position 0"
-    ):
-        texts_model().fit(TEXTS, ["World"] * 4)
-
-
 OTHER_LOSSES = {  # labels and the loss that takes them
     "ignored class": (
         keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
@@ -121,14 +97,6 @@ def test_labels_of_another_loss_are_not_refused(build, loss, rng):
     assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"]).all()
 
 
-def test_targets_of_features_are_no_classes():
-    network = keras_euler.EulerResNet(
-        8, input_shape=(4, 4, 3), widths=(2, 2, 2), norm=None, include_top=False
-    )
-    compiled(network, "mse")
-    assert network.train_on_batch(np.ones((2, 4, 4, 3)), np.full((2, 2), 77.0)) > 0
-
-
 # --- inputs
 
 
@@ -143,16 +111,6 @@ def test_strings_are_no_images(build):
         TypeError, match="Inputs must be arrays of numbers. Received: an array of complex128"
     ):
         model.predict(np.zeros((1, 4, 4, 3), complex))
-
-
-def test_symbolic_tensors_pass():
-    for build, shape, dtype in (
-        (resnet_model, (4, 4, 3), None),
-        (images_model, (2, 2, 3), None),
-        (texts_model, (6,), None),
-    ):
-        for inputs in (keras.Input(shape, dtype=dtype), [keras.Input(shape, dtype=dtype)]):
-            assert build()(inputs).shape == (None, 4)
 
 
 def test_data_sets_and_tensors_pass_as_they_are(rng):

@@ -131,21 +131,6 @@ def test_drop_path_grows_linearly_to_the_last_block(network):
     np.testing.assert_allclose(rates, 0.5 * np.arange(1, len(rates) + 1) / len(rates))
 
 
-def test_default_steps_have_the_weights_and_seeds_of_the_networks_before_them(network):
-    """New arguments draw no random numbers; other schemes and rates share the weights' names and
-    order."""
-    keras.utils.set_random_seed(5)
-    plain = NETWORKS[network]()
-    keras.utils.set_random_seed(5)
-    other = NETWORKS[network](scheme="rk4", skip=0.5)
-    assert (
-        list(arrays(plain)) == list(arrays(other)) == list(arrays(NETWORKS[network](drop_path=0.5)))
-    )
-    for one, two in zip(plain.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert not any(variable.name == "seed_generator_state" for variable in other.variables)
-
-
 @pytest.mark.parametrize("trainable_h", ["scalar", "channel"])
 def test_trainable_h_is_one_weight_per_block(network, trainable_h):
     model = NETWORKS[network](trainable_h=trainable_h)

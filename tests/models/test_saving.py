@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-import keras_euler
 from tests.models.networks import ARRAY, BUILDS, NETWORKS, inputs
 
 EVERYTHING = dict(
@@ -60,19 +59,6 @@ def test_config_and_file_give_the_model_back(network, build, tmp_path, rng):
     assert type(loaded) is type(model) and loaded.dtype_policy.name == model.dtype_policy.name
     x = inputs(model, rng, 2)
     np.testing.assert_array_equal(ARRAY(loaded(x)), ARRAY(model(x)), strict=True)
-
-
-def test_numpy_numbers_are_numbers(tmp_path):
-    model = keras_euler.EulerResNet(np.int64(8), np.float32(0.5), np.int32(3))
-    model.save(tmp_path / "model.keras")
-    assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None, 3)
-    for h in ((0.1, np.float32(0.5), 1), np.array([0.1, 0.5, 1.0])):
-        blocks = keras_euler.EulerResNet(8, h=h).layers
-        found = [layer.h for layer in blocks if isinstance(layer, keras_euler.EulerResidual)]
-        assert found == [0.1, 0.5, 1.0]
-    shape = tuple(np.array([16, 16, 3]))
-    assert keras_euler.EulerResNet(8, input_shape=shape).input_shape == (None, 16, 16, 3)
-    keras_euler.EulerVDCNN(9, 0.5, np.int32(3), np.int64(64), np.int64(9), dense_units=np.int64(4))
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -9,7 +9,7 @@ import pytest
 
 import keras_euler
 from keras_euler import GradientRecorder
-from keras_euler._backend import l2_norms, norm_reader
+from keras_euler._backend import norm_reader
 from tests import dense
 
 BACKEND = keras.backend.backend()
@@ -86,19 +86,6 @@ def test_weights_are_bit_identical_to_those_of_the_bare_optimizer(mode, optimize
     assert int(recorded.optimizer.iterations) == int(bare.optimizer.iterations)
 
 
-def test_convolutional_network_trains_bit_identically():
-    x, y = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype("float32"), np.arange(8)
-    weights = []
-    for optimizer in (SGD(0.1, momentum=0.9), GradientRecorder(SGD(0.1, momentum=0.9))):
-        keras.utils.set_random_seed(0)
-        model = keras_euler.EulerResNet(8, input_shape=(8, 8, 3), widths=(4, 8, 8))
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        model.fit(x, y, 4, 2, verbose=0, shuffle=False)
-        weights.append([keras.ops.convert_to_numpy(variable) for variable in model.variables])
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_step_that_loss_scaling_skips_is_not_recorded():
     model = dense.network(GradientRecorder("sgd"), dtype="mixed_float16")
     x = np.concatenate([np.full((8, 6), np.inf, "float32"), dense.X[:8]])
@@ -113,18 +100,6 @@ def test_variable_without_gradient_has_norm_zero():
     with pytest.warns(UserWarning, match="Gradients do not exist"):
         recorder.apply([keras.ops.ones(4), None], [used, unused])
     assert recorder.recent()[1].tolist() == [[2, 0, 2]]
-
-
-def test_gradients_may_come_for_a_part_of_the_variables_and_in_another_order():
-    recorder = GradientRecorder(SGD(0.5))
-    first, second = keras.Variable(np.ones(4, "float32")), keras.Variable(np.ones(9, "float32"))
-    recorder.build([first, second])
-    recorder.apply([keras.ops.ones(9)], [second])
-    recorder.apply([keras.ops.ones(9), keras.ops.ones(4)], [second, first])
-    np.testing.assert_allclose(recorder.recent()[1][:, :2], [[0, 3], [2, 3]])
-    np.testing.assert_allclose(recorder.recent(after=1)[0], [2])
-    assert keras.ops.convert_to_numpy(first).tolist() == [0.5] * 4
-    assert keras.ops.convert_to_numpy(second).tolist() == [0.0] * 9
 
 
 def test_embedding_whose_gradient_is_sparse_on_tensorflow():
@@ -183,16 +158,6 @@ def test_learning_rate_is_the_inner_ones():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
-def test_swap_of_averaged_weights_finds_them(dtype):
-    model = dense.network(GradientRecorder(SGD(0.1, use_ema=True)), dtype=dtype)
-    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-    model.fit(dense.X, dense.Y, verbose=0, callbacks=[swap])
-    averages = recorder(model).inner_optimizer._model_variables_moving_average
-    for weight, average in zip(dense.weights(model), averages, strict=True):
-        np.testing.assert_array_equal(weight, keras.ops.convert_to_numpy(average))
-
-
 TWO_DEVICES = """
 norms = []
 for count in (1, 2):
@@ -209,25 +174,6 @@ np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on torch")
 def test_two_devices_record_what_one_does():
     dense.run_on_two_devices(TWO_DEVICES)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_norms_at_once_are_those_one_by_one(rng, dtype):
-    arrays = [
-        rng.normal(size=shape).astype("float32") for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]
-    ]
-    tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtype) for array in arrays]
-    plain = [
-        float(keras.ops.norm(keras.ops.reshape(keras.ops.cast(t, "float32"), (-1,))))
-        for t in tensors
-    ]
-    norms = keras.ops.convert_to_numpy(l2_norms([*tensors, None]))
-    np.testing.assert_allclose(norms, [*plain, 0], rtol=1e-6)
-    np.testing.assert_allclose(norms[:-1], [np.linalg.norm(array) for array in arrays], rtol=1e-2)
-
-
-def test_norms_of_nothing_are_zeros():
-    assert keras.ops.convert_to_numpy(l2_norms([None, None])).tolist() == [0, 0]
 
 
 def test_reader_sees_what_the_variables_hold_then():

@@ -1,8 +1,6 @@
 """Multiplied learning rates compared with NumPy and with the bare optimizer, and the rule over
 depth with its derivation."""
 
-import copy
-
 import keras
 import numpy as np
 import pytest
@@ -64,30 +62,6 @@ def test_one_multiplier_for_all_is_the_bare_optimizer_with_that_rate(optimizer):
     assert float(multiplied.optimizer.learning_rate) == 2 * float(bare.optimizer.learning_rate)
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
-def test_variables_in_groups_train_like_variables_together(optimizer):
-    make = OPTIMIZERS[optimizer]
-    grouped, bare = (
-        dense.network(LearningRateMultiplier(make(0.1), {"*/a/*": 1.0000001, "*/b/*": 1})),
-        dense.network(make(0.1)),
-    )
-    for model in (grouped, bare):
-        train(model)
-    for one, two in zip(dense.weights(grouped), dense.weights(bare), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-
-
-def test_recorder_around_it_records_the_gradients_and_leaves_the_weights():
-    multipliers = {"*/a/*": 3.0}
-    recorded = dense.network(GradientRecorder(LearningRateMultiplier(SGD(0.1), multipliers)))
-    bare = dense.network(LearningRateMultiplier(SGD(0.1), multipliers))
-    expected = dense.norms(dense.weights(bare), dense.X[:8], dense.Y[:8])
-    for model in (recorded, bare):
-        train(model)
-    np.testing.assert_allclose(recorded.optimizer.recent()[1][0], expected, rtol=1e-5)
-    assert_same_weights(recorded, bare)
-
-
 def test_rate_is_the_inner_ones_and_callbacks_set_it():
     model = dense.network(LearningRateMultiplier(SGD(0.1), {"*/a/*": 0}))
     before = dense.weights(model)
@@ -105,37 +79,12 @@ def test_weight_decay_takes_the_rate_without_the_multiplier():
         np.testing.assert_allclose(new, old * (1 - 0.1 * 0.5), rtol=1e-6)
 
 
-def test_pairs_of_gradients_and_variables_are_applied_too():
-    variable = keras.Variable(np.ones(2, "float32"), name="v")
-    optimizer = LearningRateMultiplier(SGD(0.25), {"v": 2})
-    assert int(optimizer.apply_gradients([(keras.ops.ones(2), variable)])) == 1
-    assert keras.ops.convert_to_numpy(variable).tolist() == [0.5, 0.5]
-
-
 @pytest.mark.once
 def test_a_wrong_pattern_is_named_at_every_attempt():
     model = dense.network(LearningRateMultiplier("sgd", {"d": 1}))
     for _ in range(2):
         with pytest.raises(ValueError, match="'d', which matches none"):
             train(model)
-
-
-def test_a_copy_trains_its_own_variables():
-    model = dense.network(LearningRateMultiplier(SGD(0.1, momentum=0.9), {"*/a/*": 3.0}))
-    copied = copy.deepcopy(model.optimizer)
-    assert copied.inner_optimizer is not model.optimizer.inner_optimizer
-    assert copied.inner_optimizer._backend_update_step.args[0] is copied.inner_optimizer
-
-
-def test_saved_and_loaded_with_the_model(tmp_path):
-    model = dense.network(LearningRateMultiplier(SGD(0.1, momentum=0.9), {"*/a/*": 3.0}))
-    train(model)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    for trained in (model, loaded):
-        train(trained, 1)
-    assert loaded.optimizer.multipliers == {"*/a/*": 3.0}
-    assert_same_weights(loaded, model)
 
 
 TWO_DEVICES = """
@@ -154,20 +103,6 @@ for count in (1, 2):
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on torch")
 def test_each_variable_moves_by_its_own_rate_on_two_devices():
     dense.run_on_two_devices(TWO_DEVICES)
-
-
-def dense_blocks(depth, width=256):
-    """A network of `depth` blocks of two wide layers, with h = 1/sqrt(L)."""
-    keras.utils.set_random_seed(0)
-    x = inputs = keras.Input((width,))
-    for i in range(depth):
-        names = (f"first{i}", f"second{i}")
-        branch = [
-            keras.layers.Dense(width, "relu" if j == 0 else None, use_bias=False, name=name)
-            for j, name in enumerate(names)
-        ]
-        x = keras_euler.EulerResidual(branch, h=depth**-0.5, name=f"block{i}")(x)
-    return keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(x))
 
 
 BAD = [
@@ -217,12 +152,6 @@ def test_an_optimizer_of_several_is_refused():
     several = keras.optimizers.MultiOptimizer(lambda variable: SGD())
     with pytest.raises(ValueError, match="Received: MultiOptimizer"):
         LearningRateMultiplier(several, {})
-
-
-def one_layer():
-    return keras.Sequential(
-        [keras.Input((3,)), keras_euler.EulerResidual(keras.layers.Dense(3), h=1.0, name="block")]
-    )
 
 
 @pytest.mark.once

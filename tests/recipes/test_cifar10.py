@@ -167,25 +167,6 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
     assert {file.name for file in folder.glob(".*")} == {".lock"}
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
-def test_a_run_in_low_precision_resumes(dtype, data, tmp_path, monkeypatch, capsys):
-    tiny = [*TINY[:4], "--train-size", "16", "--test-size", "8", "--milestones", "1"]
-    arguments = (
-        "--data-dir",
-        data,
-        "--epochs",
-        2,
-        "--out",
-        tmp_path / "run",
-        "--dtype",
-        dtype,
-        *tiny,
-    )
-    assert run_one_epoch(cifar10, monkeypatch, *arguments) == 130
-    assert run_here(cifar10, *arguments) == 0
-    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
-
-
 @pytest.mark.once
 def test_interrupt_ends_with_one_sentence(data, tmp_path):
     folder = tmp_path / "run"
@@ -226,20 +207,6 @@ def test_divergence_is_a_result(data, tmp_path, capsys):
     result = json.loads((folder / "result.json").read_text())
     assert result["diverged"] and result["epochs"] < 5
     assert "diverged" in capsys.readouterr().out and not (folder / "model.keras").exists()
-
-
-def test_two_devices_train(data, tmp_path):
-    """On virtual CPU devices; Keras has no data parallelism on torch."""
-    folder = tmp_path / "run"
-    done = run("--data-dir", data, "--epochs", 1, "--out", folder, *TINY, *NOISY, "--devices", 2)
-    if BACKEND == "torch":
-        assert done.returncode == 2 and "no data parallelism on torch" in done.stderr
-    else:
-        assert done.returncode == 0, done.stderr
-        assert np.isfinite(history(folder)[0]["train_loss"])
-        assert json.loads((folder / "config.json").read_text())["settings"]["replicas"] == 2
-        done = run("--data-dir", data, "--out", tmp_path / "three", *TINY, "--devices", 3)
-        assert done.returncode == 2 and "must be multiples of 3. Received: 40" in done.stderr
 
 
 def test_defaults_are_the_papers():
@@ -317,15 +284,6 @@ def test_label_noise_is_that_of_training_labels():
         labels.append((train[1], test[1]))
     assert (labels[0][0] != labels[1][0]).sum() == 20
     assert (labels[0][1] == labels[1][1]).all()
-
-
-def test_image_size_and_widths_make_a_smaller_network():
-    model = cifar10.build_model(
-        settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 8, 16, 32)
-    )
-    assert model.input_shape == (None, 16, 16, 3) and [
-        model.layers[-1].get_layer(f"stage{n}_block1").output.shape[-1] for n in (1, 2, 3)
-    ] == [8, 16, 32]
 
 
 def test_folder_that_cannot_be_written(data, tmp_path, capsys):

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import _attack
 import _predictors
-import cifar10
 import evaluate
 import keras
 import numpy as np
 import pytest
 
 import keras_euler
-from tests.recipes.runs import settings_of
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("synthetic_as_real")]
 
@@ -107,46 +105,6 @@ def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
     assert found[0] == found[1] and "normalized like in cifar10.py" in capsys.readouterr().out
 
 
-def test_images_are_averaged_to_the_pixels_of_the_network(tmp_path, monkeypatch):
-    """As networks of `--quick` and `--scaled` take them; without --out the folder is named after
-    the run."""
-    model = cifar10.build_model(
-        settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4)
-    )
-    monkeypatch.chdir(tmp_path)
-    Path("run8").mkdir()
-    model.save("run8/model.keras")
-    evaluate.main(["run8/model.keras", "--test-size", "500", "--noise", *BACKEND])
-    x, y = keras_euler.datasets.synthetic.images()[1]
-    predicted = model.predict(
-        x.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4)).round(), verbose=0
-    ).argmax(-1)
-    found = json.loads(Path("runs/evaluation-run8/evaluation.json").read_text())
-    assert (
-        found["accuracy"] == (predicted == y).mean()
-        and found["settings"]["model"] == "run8/model.keras"
-    )
-
-
-def test_folded_preset(tmp_path):
-    """A functional model; the noise of one seed is the same."""
-    keras_euler.fold(keras_euler.list_presets()[NAME].load()).save(tmp_path / "folded.keras")
-    found = [run(tmp_path, model, "--noise", "0.3") for model in (tmp_path / "folded.keras", NAME)]
-    assert found[0]["noise"] == found[1]["noise"] and len(found[0]["noise"]) == 2
-
-
-def test_means_over_severities(capsys):
-    evaluate.print_means(
-        {"fog 1": 0.5, "fog 2": 0.7, "frost 1": 0.2, "frost 2": 0.2, "CIFAR-10.1 v6": 0.9}
-    )
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        ["fog,", "mean", "0.6000"],
-        ["frost,", "mean", "0.2000"],
-        ["mean", "of", "corruptions", "0.4000"],
-    ]
-
-
 @on_torch
 def test_attack_on_a_linear_network_finds_the_worst_case(rng):
     """The margin of the right class falls by the radius times the sum of the absolute weights."""
@@ -178,36 +136,6 @@ def test_attacked_preset(tmp_path, capsys):
     assert (
         "pgd" not in without["settings"] and "pgd" not in without
     )  # as in files that are older than the flag
-
-
-@on_torch
-def test_attack_raises_the_loss_of_deep_networks_within_its_radius(rng, monkeypatch):
-    """Residual networks of 16 x 16 pixels, whole and folded; the images that the attack makes."""
-    from art.attacks.evasion import ProjectedGradientDescent
-
-    settings = settings_of(cifar10, "--depth", 8, "--image-size", 16, "--widths", 4, 4, 4)
-    keras.utils.set_random_seed(3)
-    model, made = cifar10.build_model(settings), []
-    generate = ProjectedGradientDescent.generate
-    monkeypatch.setattr(
-        ProjectedGradientDescent, "generate", lambda *args: made.append(generate(*args)) or made[-1]
-    )
-    x, y = rng.integers(0, 256, (20, 32, 32, 3)).astype("uint8"), rng.integers(0, 10, 20)
-    small = keras_euler.datasets.cifar10.resize(x, 16).astype("float32")
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    for network in (model, keras_euler.fold(model)):
-        _attack.predict_attacked(network, x, y, 3, 7, seed=1)
-        assert (
-            np.abs(made[-1] - small).max() <= 3 + 1e-4
-            and made[-1].min() >= 0
-            and made[-1].max() <= 255
-        )
-        graph = _attack.on_floats(network)
-        noisy = small + 3 * rng.choice([-1, 1], small.shape)
-        before, by_chance, after = (
-            float(loss(y, graph.predict(images, verbose=0))) for images in (small, noisy, made[-1])
-        )
-        assert after - before > 3 * abs(by_chance - before)
 
 
 @on_torch

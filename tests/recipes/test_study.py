@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import _measured
 import _plan
 import _trials
 import keras
@@ -180,27 +179,6 @@ def test_report_of_each_folder_stands_in_it(pretended, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         report.main([str(tmp_path / "other")])
     assert end.value.code == 2 and "There is no study" in capsys.readouterr().err
-
-
-@once
-@pytest.mark.parametrize("dataset", ["cifar10", "ag_news"])
-def test_report_of_noise_shows_noisy_inputs(pretended, tmp_path, dataset):
-    words = ["--dataset", dataset, "--axis", "noise", 0, 0.5, "--seeds", 1, "--out", tmp_path]
-    tiny = TINY if dataset == "cifar10" else ["--quick", "--backend", BACKEND, "--test-size", 16]
-    assert run("noise", *tiny, "--depths", 8 if dataset == "cifar10" else 9, *words) == 0
-    report.main([str(tmp_path)])
-    text = (tmp_path / "report.md").read_text()
-    shown = "noisy_images.png" if dataset == "cifar10" else "| 0.5 | "
-    assert "figure 17" in text and "Synthetic" in text and shown in text
-
-
-@once
-def test_panels_of_one_value_each_become_the_axis(pretended, tmp_path):
-    words = ["initialization", *TINY, "--axis", "depth", 8, "--panel", "norm", "batch", "none"]
-    assert run(*words, "--seeds", 1, "--out", tmp_path) == 0
-    (axes,) = _measured.figure(_measured.from_folder(tmp_path)).axes
-    assert axes.get_xlabel() == "norm" and axes.get_title() == "depth = 8"
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["batch", "none"]
 
 
 @once

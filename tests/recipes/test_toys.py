@@ -30,50 +30,10 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
     assert min(euler_method.euler(0.4, 5)[1]) > 0 > min(euler_method.euler(0.5, 5)[1])
 
 
-def test_figure_of_eulers_method(tmp_path, capsys):
-    euler_method.main(["--out", str(tmp_path / "figure.png")])
-    assert (tmp_path / "figure.png").stat().st_size > 10_000 and "error" in capsys.readouterr().out
-    refused = {
-        ("--h", "0"): "--h: must be a finite number above 0. Received: 0.",
-        ("--end", "inf"): "--end: must be a finite number above 0. Received: inf.",
-        ("--end", "0.5"): "--h must be at most --end. Received: 1.",
-        ("--end", "1e12"): "at most 100,000 steps. Received: --end 1e+12 with --h 0.1 takes 1e+13.",
-        (
-            "--out",
-            str(tmp_path / "no" / "x.png"),
-        ): "--out: must be a file *.png in an existing folder",
-        ("--out", str(tmp_path / "x.txt")): "--out: must be a file *.png in an existing folder",
-        ("--out", str(tmp_path)): "--out: must be a file *.png in an existing folder",
-    }
-    for flags, message in refused.items():
-        with pytest.raises(SystemExit) as end:
-            euler_method.main([*flags])
-        assert end.value.code == 2 and message in capsys.readouterr().err
-
-
 def test_moons_lie_on_two_half_circles():
     points, labels = two_moons.moons(100, 0.0, 0)
     np.testing.assert_allclose(np.linalg.norm(points[labels == 0], axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm([1, 0.5] - points[labels == 1], axis=1), 1, rtol=1e-5)
-
-
-def test_best_straight_line():
-    points = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [1, 1]])
-    for labels, share in (
-        ([0, 0, 1, 1, 1], 1.0),
-        ([1, 0, 0, 0, 0], 1.0),
-        ([0, 1, 1, 0, 0], 0.8),
-        ([0, 0, 0, 0, 1], 0.8),
-    ):
-        assert two_moons.separable(points, np.array(labels)) == share
-
-
-def test_picture_of_the_moons_explains_itself():
-    points, labels = two_moons.moons(50, 0.0, 0)
-    figure = two_moons.draw({"h = 1": {"input": points}}, labels)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class 0", "class 1"]
-    assert "accuracy of the best straight line" in figure.get_suptitle()
-    assert figure.axes[0].get_xlabel() == f"{two_moons.separable(points, labels):.2f}"
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
@@ -109,12 +69,6 @@ def test_interrupted_toys_do_not_promise_to_go_on(tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit) as end:
         two_moons.main(["--quick", "--out", str(tmp_path / "moons.png"), *BACKEND])
     assert end.value.code == 130 and capsys.readouterr().err == "\nInterrupted.\n"
-
-
-def test_sums_of_the_two_marked_numbers():
-    x, y = euler_rnn.adding(20, 6, 0)
-    assert (x[:, :, 1].sum(axis=1) == 2).all()
-    np.testing.assert_allclose((x[:, :, 0] * x[:, :, 1]).sum(axis=1), y[:, 0], rtol=1e-6)
 
 
 def test_recurrent_cell_takes_euler_steps(rng):

@@ -98,57 +98,6 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
         assert end.value.code == 2 and message in capsys.readouterr().err
 
 
-@once
-def test_runs_of_several_seeds_and_too_large_a_file(tmp_path, monkeypatch, capsys):
-    sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16]
-    for seed in (7, 8):
-        assert (
-            run_here(
-                cifar10,
-                *sizes,
-                "--dataset",
-                "synthetic",
-                "--seed",
-                seed,
-                "--out",
-                tmp_path / f"s{seed}",
-            )
-            == 0
-        )
-    both = [
-        "--add",
-        str(tmp_path / "s7"),
-        str(tmp_path / "s8"),
-        "--data",
-        "x",
-        "--zoo",
-        str(tmp_path / "zoo"),
-    ]
-    zoo.main([*both, "--name", "both", "--backend", BACKEND])
-    (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
-    found = [
-        json.loads((tmp_path / s / "result.json").read_text())["last_test_accuracy"]
-        for s in ("s7", "s8")
-    ]
-    assert entry["metrics"]["n"] == 2 and entry["metrics"]["test_accuracy"] == pytest.approx(
-        found[0], abs=1e-4
-    )
-    assert entry["metrics"]["spread"] == pytest.approx(abs(found[0] - found[1]) / 2, abs=1e-4)
-    with pytest.raises(SystemExit):
-        zoo.main(["--add", both[1], both[1], *both[3:], "--name", "twice", "--backend", BACKEND])
-    assert (
-        "--add needs runs of different seeds. Received: the seeds 7, 7." in capsys.readouterr().err
-    )
-    monkeypatch.setattr(zoo, "LARGEST", 1000)
-    with pytest.raises(SystemExit):
-        zoo.main([*both, "--name", "large", "--backend", BACKEND])
-    assert "bytes; a file of the package may take 1,000" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == [
-        "both.weights.h5",
-        "presets.json",
-    ]
-
-
 @pytest.mark.parametrize("flags", [["--name", "x"], ["--zoo", "/nope"], ["--limits", "none"]])
 def test_flags_of_a_preset_alone_are_refused(flags, capsys):
     with pytest.raises(SystemExit) as end:

@@ -11,8 +11,7 @@ import optuna
 import pytest
 
 from keras_euler import studies
-from keras_euler.studies import cluster, point_folder, progress, study
-from keras_euler.studies.search import Proposals, storage_errors
+from keras_euler.studies import cluster, point_folder, study
 from keras_euler.training.run_folder import locked
 
 pytestmark = pytest.mark.once  # nothing here depends on the backend
@@ -176,16 +175,6 @@ def test_each_search_in_a_folder_has_its_own_trials_and_a_folder_may_move(tmp_pa
     assert list(run(lambda *_: 1.0, other, tmp_path / "b")) == ["rate", "state", "value", "error"]
 
 
-def test_search_may_propose_a_value_twice(tmp_path):
-    proposals = Proposals(studies.Search("h", 0.1, 1.0), tmp_path)
-    for _ in range(2):  # both run at once
-        number = proposals.study.ask().number
-        proposals._numbers.setdefault(study.key({"h": 0.5}), []).append(number)
-    for value in (1.0, 1.0):
-        proposals.tell({"h": 0.5}, {"state": "complete", "value": value})
-    assert [trial.value for trial in proposals.study.trials] == [1.0, 1.0]
-
-
 def test_points_that_are_busy_are_run_later(monkeypatch):
     calls, done = [], []
 
@@ -208,12 +197,6 @@ def test_exit_on_a_worker_is_a_failure_and_does_not_hang(tmp_path):
     assert point_folder.read_point(tmp_path / "point")[1]["error"] == "SystemExit: 3"
 
 
-def test_full_disk_of_a_search_is_one_sentence(tmp_path):
-    message = "optuna.db cannot be used: .*unable to open database"
-    with pytest.raises(OSError, match=message), storage_errors(tmp_path):
-        optuna.create_study(storage=f"sqlite:///{tmp_path}/missing/optuna.db")
-
-
 def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_path):
     seen = []
 
@@ -226,18 +209,6 @@ def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_pa
         run(interrupted, search, tmp_path)
     table = run(interrupted, search, tmp_path)
     assert seen[0] == seen[1] and len(seen) == 4 and set(table.state) == {"failed"}
-
-
-def test_progress_tells_how_many_are_done_and_how_long_the_rest_takes():
-    shown = progress.Progress(total=6, num_done=2, num_workers=lambda: 2)
-    done = {"state": "complete", "value": 0.5, "seconds": 120.0}
-    assert shown.line({"h": 0.1}, done) == (
-        "h 0.1: 0.5, 120 s (3 of 6 done, 2 running, about 3 min left)"
-    )
-    failed = {"state": "failed", "error": "ValueError: no"}
-    assert shown.line({"h": 1.0}, failed) == (
-        "h 1: failed: ValueError: no (3 of 6 done, 2 running, 1 failed, about 2 min left)"
-    )
 
 
 RESULTS = [

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
-from keras_euler import EulerAdd, analysis, eulerize, residual_connections
+from keras_euler import EulerAdd, eulerize
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
@@ -34,54 +34,6 @@ def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path)
     np.testing.assert_array_equal(
         numpy_of(keras.models.load_model(tmp_path / "euler.keras")(ids)), numpy_of(model(ids))
     )
-
-
-def test_functional_transformer_with_masks():
-    inputs = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(10, 8, mask_zero=True)(inputs)
-    for _ in range(2):
-        x = layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 4)(x, x))
-        x = layers.LayerNormalization()(
-            layers.Add()([x, layers.Dense(8)(layers.Dense(16, "relu")(x))])
-        )
-    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
-    assert_identity(model, np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]]))
-
-
-def test_layers_within_a_model_count_one_by_one():
-    z = layers.Dense(4)(keras.Input((4,)))
-    branch = keras.Sequential(
-        [layers.Dense(8, "relu"), layers.Dense(8), layers.BatchNormalization()]
-    )(z)
-    for shortcut in (layers.Dense(8)(z), layers.BatchNormalization()(layers.Dense(8)(z))):
-        (found,) = residual_connections(keras.Model(z, layers.Add()([branch, shortcut])))
-        assert found.shortcut == 1
-
-
-def test_blocks_of_a_model_that_is_called_several_times_all_count(capsys):
-    x = keras.Input((4,))
-    inner = keras.Model(x, x + layers.Dense(4)(x), name="inner")
-    model = keras.Model(y := keras.Input((4,)), inner(inner(inner(inner(y)))), name="outer")
-    (found,) = residual_connections(model)
-    assert found.num_calls == 4
-    (euler,) = [
-        layer
-        for layer in eulerize(model, "1/sqrt(L)")._flatten_layers()
-        if isinstance(layer, EulerAdd)
-    ]
-    assert euler.h == 0.5
-    assert f"outer: scaled 1 branch by h = 0.5: {found.name}." in capsys.readouterr().out
-
-
-def test_block_that_models_of_two_levels_share(rng):
-    block = keras.Model(x := keras.Input((4,)), x + layers.Dense(4)(x), name="block")
-    middle = keras.Model(x := keras.Input((4,)), layers.Dense(4)(block(block(x))), name="middle")
-    x = keras.Input((4,))
-    y = block(middle(x))
-    model = keras.Model(x, y + layers.Dense(4)(y))
-    assert [residual.num_calls for residual in residual_connections(model)] == [3, 1]
-    euler = assert_identity(model, rng.normal(size=(2, 4)).astype("float32"))
-    assert len({id(layer) for layer in euler._flatten_layers() if isinstance(layer, EulerAdd)}) == 2
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -124,30 +76,6 @@ def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config
         EulerizedAdd(branch_index=2)
 
 
-@pytest.mark.skipif(KERAS < (3, 14), reason="Keras builds no model that gives an input back")
-def test_lambdas_and_inputs_that_may_be_missing_are_copied(rng):
-    x, other = keras.Input((4,)), keras.Input((4,), optional=True)
-    y = x + layers.Dense(4)(layers.Lambda(lambda t: 2 * t)(x))
-    model = keras.Model([x, other], [y, other])
-    euler = eulerize(model, 1.0, verbose=False)
-    x = rng.normal(size=(2, 4)).astype("float32")
-    np.testing.assert_array_equal(numpy_of(euler([x, None])[0]), numpy_of(model([x, None])[0]))
-
-
-def test_additions_of_constants_and_of_subclasses_are_none(capsys):
-    class Mean(layers.Add):
-        def _merge_function(self, inputs):
-            return 0.5 * super()._merge_function(inputs)
-
-    x = keras.Input((4,))
-    y = Mean(name="mean")([x, layers.Dense(4)(x)]) + 3.0
-    with pytest.raises(
-        ValueError, match=r"no residual connection in its graph.* may add them: mean \(Mean\)"
-    ):
-        eulerize(keras.Model(x, y))
-    assert residual_connections(keras.Model(x, y)) == []
-
-
 def test_adapted_statistics_are_kept(rng):
     normalization = layers.Normalization()
     normalization.adapt(rng.normal(3.0, 5.0, (100, 4)))
@@ -156,45 +84,6 @@ def test_adapted_statistics_are_kept(rng):
     assert_identity(
         keras.Model(inputs, x + layers.Dense(4)(x)), rng.normal(size=(2, 4)).astype("float32")
     )
-
-
-def test_subclassed_model_within_is_a_layer_like_others(rng):
-    class Own(keras.Model):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.dense = layers.Dense(4)
-
-        def call(self, x):
-            return self.dense(x)
-
-    inputs = keras.Input((4,))
-    x = Own(name="own")(inputs)
-    model = keras.Model(inputs, layers.Add(name="sum")([x, layers.Dense(4)(x)]))
-    assert [residual.name for residual in residual_connections(model)] == ["sum"]
-    with pytest.raises(
-        ValueError,
-        match=r"may hide residual connections: own \(Own\).*with 1 residual connections in",
-    ):
-        eulerize(model)
-    with pytest.raises(ValueError, match="has no EulerResidual layer"):
-        analysis.gradient_norms(model, np.zeros((1, 4)), np.zeros(1))
-    euler = eulerize(model, 1.0, {"own": None}, verbose=False)
-    x = rng.normal(size=(2, 4)).astype("float32")
-    np.testing.assert_array_equal(numpy_of(euler(x)), numpy_of(model(x)))
-
-
-def test_layers_that_models_within_share_stay_shared():
-    dense = layers.Dense(4)
-
-    def inner(name):
-        x = keras.Input((4,))
-        return keras.Model(x, layers.Add()([x, dense(x)]), name=name)
-
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, dense(inner("b")(inner("a")(inputs))))
-    euler = eulerize(model, verbose=False)
-    assert euler.count_params() == model.count_params() == 20
-    assert len(euler.trainable_weights) == 2
 
 
 def test_loss_is_scaled_and_dtypes_are_kept(rng):
@@ -207,23 +96,6 @@ def test_loss_is_scaled_and_dtypes_are_kept(rng):
     assert euler.output.dtype == model.output.dtype == "float32"
     euler.compile("sgd", "mse")
     assert isinstance(euler.optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-def test_sums_of_integers_are_left_alone():
-    inputs = keras.Input((4,), dtype="int32")
-    x = layers.Embedding(20, 4)(keras.ops.add(inputs, keras.ops.cumsum(inputs, axis=1)))
-    x = x + layers.Dense(4)(x)
-    integers, floats = residual_connections(keras.Model(inputs, x))
-    assert integers.shortcut is None and integers.reason == "adds numbers that are not floating"
-    assert floats.shortcut == 0
-
-
-def test_names_of_inputs_are_kept():
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, inputs + layers.Dense(4)(inputs))
-    names = [layer.name for layer in model.layers if isinstance(layer, layers.InputLayer)]
-    euler = eulerize(model, verbose=False)
-    assert [euler.get_layer(name).name for name in names] == names
 
 
 @pytest.mark.once
@@ -251,28 +123,6 @@ def test_shortcuts_of_another_kind_are_refused():
         ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"
     ):
         eulerize(model, shortcuts={"sum": True})
-
-
-def test_loss_of_an_addition_is_kept(rng):
-    x = keras.Input((8,))
-    total = keras.layers.Add(activity_regularizer="l2")([x, keras.layers.Dense(8)(x)])
-    model = keras.Model(x, total)
-    euler, inputs = eulerize(model, 1.0, verbose=False), rng.normal(size=(3, 8))
-    for one in (model, euler):
-        one(inputs.astype("float32"))
-    assert numpy_of(euler.losses[0]) == numpy_of(model.losses[0]) > 0
-
-
-@pytest.mark.once
-def test_shared_addition_beside_one_of_a_similar_name(rng):
-    x = y = keras.Input((8,))
-    shared = keras.layers.Add(name="add")
-    for add in (shared, shared, keras.layers.Add(name="add_2")):
-        y = add([y, keras.layers.Dense(8)(y)])
-    model, inputs = keras.Model(x, y), rng.normal(size=(3, 8)).astype("float32")
-    euler = eulerize(model, 1.0, verbose=False)
-    np.testing.assert_array_equal(euler.predict(inputs), model.predict(inputs))
-    assert {"add", "add_call2", "add_2"} <= {layer.name for layer in euler.layers}
 
 
 @pytest.mark.once

@@ -41,14 +41,6 @@ def test_output_of_every_block(network, rng):
     assert_equal(features.predict(x, verbose=0), by_hand(network, x))
 
 
-def test_blocks_come_in_order_from_ten_on(rng):
-    """The order of the names is kept; torch would sort a plain dict."""
-    network = keras_euler.EulerResNet(68, input_shape=(8, 8, 3), widths=(1, 1, 1))
-    features = block_features(network)
-    names = [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in range(1, 12)]
-    assert list(features(np.zeros((1, 8, 8, 3), "float32"))) == list(features.output) == names
-
-
 def test_network_within_another_model(network, rng):
     x = rng.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
     model = keras.Sequential(
@@ -69,14 +61,6 @@ def test_text_network(rng):
     assert_equal(block_features(network)(ids), by_hand(network, ids))
     classifier = keras_euler.CharacterClassifier(network)
     assert_equal(block_features(classifier)(ids), by_hand(network, ids))
-
-
-def test_merge_layer_and_name_that_comes_again():
-    inputs = keras.Input((3,))
-    x = keras_euler.EulerAdd(0.5, name="add")([inputs, keras.layers.Dense(3)(inputs)])
-    block = keras_euler.EulerResidual(keras.layers.Dense(3), name="shared")
-    model = keras.Model(inputs, block(block(x)))
-    assert list(block_features(model).output) == ["add", "shared", "shared#2"]
 
 
 def test_features_follow_the_weights_and_leave_the_model_as_it_was(network, tmp_path, rng):

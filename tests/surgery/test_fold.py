@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_euler
-from keras_euler import analysis, fold
+from keras_euler import fold
 from tests.models.networks import BUILDS, NETWORKS, inputs, scramble
 
 NORMS = keras.layers.BatchNormalization
@@ -72,27 +72,6 @@ def test_relu_is_the_activation_of_the_convolution_before_it(network):
     )
 
 
-def test_other_activations_and_shared_ones_are_kept(rng):
-    images = keras.Input((8, 8, 3))
-    shared = keras.layers.Activation("relu")
-    x = shared(shared(keras.layers.Conv2D(4, 3)(images)))
-    x = keras.layers.ReLU(max_value=0.2)(keras.layers.Conv2D(4, 3)(x))
-    z = keras.layers.Conv2D(4, 1)(x)
-    model = keras.Model(
-        images, [keras.layers.ReLU()(keras.layers.Dense(5)(x)), keras.layers.ReLU()(z), z]
-    )
-    folded = fold(model)
-    kept = [
-        layer
-        for layer in layers(folded)
-        if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation))
-    ]
-    assert len(kept) == 3  # not the one behind Dense
-    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
-    for one, other in zip(model.predict(x, verbose=0), folded.predict(x, verbose=0), strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
-
-
 def test_what_cannot_be_folded_is_kept(rng):
     preactivation = fold(NETWORKS["resnet"](preactivation=True))
     names = [layer.name for layer in layers(preactivation) if isinstance(layer, NORMS)]
@@ -107,40 +86,6 @@ def test_the_model_itself_is_not_changed(rng):
     fold(model)
     for variable in model.weights:
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), before[variable.path])
-
-
-@pytest.mark.skipif(
-    keras.backend.backend() == "tensorflow", reason="channels_first convolutions need a GPU there"
-)
-def test_channels_first(rng):
-    model = keras_euler.EulerResNet(8, data_format="channels_first", trainable_h="channel")
-    scramble(model, rng)
-    folded = fold(model)
-    assert not any(isinstance(layer, NORMS) for layer in layers(folded))
-    assert_same_outputs(model, folded, inputs(model, rng))
-
-
-def test_network_of_a_recipe(rng):
-    """A model of uint8 images, with augmentation and normalization before a network."""
-    network = NETWORKS["resnet"](input_shape=(16, 16, 3))
-    scramble(network, rng)
-    first = [keras_euler.RandomPadCrop(2), keras.layers.Rescaling(1 / 255)]
-    model = keras.Sequential([keras.Input((16, 16, 3), dtype="uint8"), *first, network])
-    folded = fold(model)
-    assert not any(isinstance(layer, NORMS) for layer in layers(folded))
-    assert_same_outputs(model, folded, rng.integers(0, 256, (2, 16, 16, 3)).astype("uint8"))
-
-
-def test_classifier_of_strings(rng):
-    network = NETWORKS["vdcnn"]()
-    scramble(network, rng)
-    model = keras_euler.CharacterClassifier(network, class_names=list("abcd"))
-    folded = fold(model)
-    texts = ["Wall St. Bears Claw Back", "0:1"]
-    np.testing.assert_allclose(
-        folded.predict(texts, verbose=0), model.predict(texts, verbose=0), rtol=1e-4, atol=1e-4
-    )
-    assert folded.classify(texts) == model.classify(texts)
 
 
 def test_resnet_made_euler(rng):
@@ -164,21 +109,6 @@ def test_resnet_made_euler(rng):
     assert not any(isinstance(layer, NORMS) for layer in layers(folded))
     assert {layer.h for layer in layers(folded) if isinstance(layer, keras_euler.EulerAdd)} == {1.0}
     assert_same_outputs(model, folded, rng.normal(size=(2, 8, 8, 3)).astype("float32"))
-
-
-def test_depthwise_convolutions(rng):
-    """Depthwise convolutions with two outputs per channel, in one dimension and in two."""
-    images = keras.Input((6, 6, 3))
-    x = NORMS()(keras.layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(images))
-    x = keras.layers.Reshape((12, 18))(x)
-    x = NORMS()(keras.layers.DepthwiseConv1D(3, depth_multiplier=2, use_bias=False)(x))
-    f = keras_euler.EulerAdd(h=0.3, trainable_h="channel")([x, keras.layers.DepthwiseConv1D(1)(x)])
-    model = keras.Model(images, f)
-    scramble(model, rng)
-    folded = fold(model)
-    assert not any(isinstance(layer, NORMS) for layer in layers(folded))
-    assert [layer.h for layer in layers(folded) if isinstance(layer, keras_euler.EulerAdd)] == [1.0]
-    assert_same_outputs(model, folded, rng.normal(size=(2, 6, 6, 3)).astype("float32"))
 
 
 def test_what_is_used_twice_is_not_folded(rng):
@@ -225,36 +155,6 @@ def test_subclasses_that_compute_something_else_are_not_folded(rng):
     model = keras.Model(inputs, Doubled()(keras.layers.Dense(3)(x)))
     scramble(model, rng)
     assert_same_outputs(model, fold(model), rng.normal(size=(3, 4)).astype("float32"))
-
-
-def test_models_within_a_branch_are_kept_as_they_are(rng):
-    inner = [keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same"), NORMS()]
-    block = keras_euler.EulerResidual(
-        [keras.Sequential(inner), keras.layers.Conv2D(4, 1), NORMS()], h=0.3
-    )
-    model = keras.Sequential([keras.Input((8, 8, 4)), block])
-    scramble(model, rng)
-    folded = fold(model)
-    assert sum(isinstance(layer, NORMS) for layer in layers(folded)) == 1
-    assert_same_outputs(model, folded, rng.normal(size=(2, 8, 8, 4)).astype("float32"))
-
-
-SURGERY = {
-    "fold": fold,
-    "eulerize": keras_euler.eulerize,
-    "block_features": keras_euler.block_features,
-    "gradient_norms": lambda model: analysis.gradient_norms(model, np.eye(4), np.eye(4)[:, :2]),
-    "gradient_growth": lambda model: analysis.gradient_growth(model, np.eye(4), np.eye(4)[:, 0]),
-}
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("name", SURGERY)
-def test_preprocessor_of_a_task_is_not_lost_silently(name):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    model.preprocessor = keras.layers.Rescaling(2.0)
-    with pytest.raises(ValueError, match="has a preprocessor, which is not in its graph"):
-        SURGERY[name](model)
 
 
 @pytest.mark.parametrize("kind", ["norm", "model", "block"])

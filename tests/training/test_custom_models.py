@@ -111,23 +111,3 @@ def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
             verbose=0,
         )
     assert not (tmp_path / "checkpoint.npz").exists()
-
-
-def test_metric_of_one_number_in_an_array_is_a_number(tmp_path):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
-    model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.F1Score(threshold=0.5)])
-    y = (X[:, :1] > 0).astype("float32")
-    result = training.fit(model, (X, y), (X, y), tmp_path, epochs=1, batch_size=16, verbose=0)
-    assert isinstance(result.history[0]["test_f1_score"], float)
-
-
-def test_inputs_alone_are_data_too(tmp_path):
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((4,))
-    model = keras.Model(
-        inputs, keras.layers.ActivityRegularization(l2=0.1)(keras.layers.Dense(2)(inputs))
-    )
-    model.compile("sgd")
-    result = training.fit(model, (X,), None, tmp_path, epochs=1, batch_size=16, verbose=0)
-    assert result.history[0]["train_loss"] > 0

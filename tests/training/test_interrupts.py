@@ -2,10 +2,8 @@
 
 import argparse
 import contextlib
-import gc
 import signal
 import sys
-import threading
 
 import _cli
 import keras
@@ -79,46 +77,6 @@ def test_exit_after_an_interrupt_keeps_its_status():
     assert end.value.code == 3
 
 
-def test_interrupt_in_the_garbage_collector_is_raised_again_without_a_word(monkeypatch):
-    def collected(phase, info):
-        gc.callbacks.remove(collected)
-        signal.raise_signal(signal.SIGINT)
-
-    reported = []
-
-    def report(unraisable):
-        reported.append(unraisable.exc_type)
-
-    monkeypatch.setattr("sys.unraisablehook", report)
-    gc.callbacks.append(collected)
-    with pytest.raises(KeyboardInterrupt), Interruptible():
-        gc.collect()
-    assert collected not in gc.callbacks and KeyboardInterrupt not in reported
-    assert sys.unraisablehook == report
-
-
-def test_error_that_a_framework_made_of_the_interrupt_is_the_interrupt():
-    with pytest.raises(KeyboardInterrupt), Interruptible():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as error:
-            raise RuntimeError("call failed") from error
-
-
-def test_other_errors_that_are_dropped_are_reported(monkeypatch):
-    class Broken:
-        def __del__(self):
-            raise OSError("disk full")
-
-    reported = []
-    monkeypatch.setattr(
-        "sys.unraisablehook", lambda unraisable: reported.append(unraisable.exc_type)
-    )
-    with Interruptible():
-        Broken()
-    assert OSError in reported
-
-
 def test_interrupts_are_as_before_after_training():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -127,16 +85,3 @@ def test_interrupts_are_as_before_after_training():
         with Interruptible():
             model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[RaiseDropped()])
         assert signal.getsignal(signal.SIGINT) is handler
-
-
-def test_outside_of_the_main_thread_nothing_changes():
-    ended = []
-
-    def work():
-        with Interruptible():
-            ended.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert ended == [signal.default_int_handler]

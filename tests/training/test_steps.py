@@ -255,28 +255,6 @@ def test_loggers_and_their_totals(per, tmp_path):
         assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
-def test_keras_checkpoints_of_every_few_steps_are_those_of_an_uninterrupted_run(tmp_path):
-    def train(name, kill=None):
-        path = str(tmp_path / name / "{epoch}-{batch}.weights.h5")
-        saver = keras.callbacks.ModelCheckpoint(path, save_weights_only=True, save_freq=5)
-        run(tmp_path / f"run of {name}", kill, callbacks=lambda: [saver])
-        return sorted(file.name for file in (tmp_path / name).iterdir())
-
-    for kill in (7, 11):
-        with pytest.raises(Killed):
-            train("killed", kill)
-    assert train("killed") == train("whole")
-
-
-def test_bar_of_a_resumed_epoch_counts_the_steps_before(tmp_path, capsys):
-    with pytest.raises(Killed):
-        run(tmp_path, 9)
-    capsys.readouterr()
-    run(tmp_path, verbose=1)
-    out = capsys.readouterr().out
-    assert "step 2 of 6" in out and "3/6" in out and "6/6" in out.partition("Epoch 3/4")[0]
-
-
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses several steps per execution on torch")
 def test_several_steps_per_execution(tmp_path):
     def train(folder, kill=None, every=2):

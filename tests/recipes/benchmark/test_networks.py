@@ -241,17 +241,3 @@ def test_jax_network_trains_as_ours(kind, request):
         np.testing.assert_allclose(trainer.state[0][variable.path], variable.numpy(), **TOLERANCE)
     if kind == "text":
         assert not trainer.state[0]["embedding/embeddings"][0].any()
-
-
-@on_jax
-@pytest.mark.parametrize(
-    ("kind", "dtype"), [("image", "mixed_bfloat16"), ("text", "mixed_float16")]
-)
-def test_jax_network_trains_in_mixed_precision(kind, dtype, request):
-    import jax_networks
-
-    model, batch, trainer = jax_case(kind, request)
-    mixed = jax_networks.Trainer(trainer.network, batch[0][:1], dtype)
-    mixed.state = trainer.state
-    expected = losses_of_fit(model, *batch)[0]
-    assert float(mixed.train_step(*batch)) == pytest.approx(expected, rel=0.05)
