@@ -147,47 +147,6 @@ def public_members(module):
             yield from public_members(member)
 
 
-def own_functions(member):
-    """Return a dict of a function, or of the constructor and the public methods and properties that
-    a class itself defines."""
-    if not inspect.isclass(member):
-        return {"": member} if inspect.isfunction(member) else {}
-    own = {
-        name: getattr(value, "fget", getattr(value, "__func__", value))
-        for name, value in vars(member).items()
-    }
-    return {
-        f".{n}": f
-        for n, f in own.items()
-        if inspect.isfunction(f) and (n == "__init__" or not n.startswith("_"))
-    }
-
-
-def unannotated(function):
-    """Return the names of the arguments without an annotation, and "return" if the result has
-    none."""
-    signature = inspect.signature(inspect.unwrap(function))
-    missing = [
-        name
-        for name, p in signature.parameters.items()
-        if p.annotation is p.empty and name not in ("self", "cls")
-    ]
-    return missing + ["return"] * (signature.return_annotation is signature.empty)
-
-
-@pytest.mark.parametrize("subpackage", PUBLIC)
-def test_public_functions_are_annotated(subpackage):
-    missing = {
-        f"{name}{attribute}": unannotated(function)
-        for name, member in public_members(importlib.import_module(f"keras_euler.{subpackage}"))
-        for attribute, function in own_functions(member).items()
-        if function.__module__.startswith(
-            "keras_euler."
-        )  # `fit` and the like are those of Keras, wrapped
-    }
-    assert {name: arguments for name, arguments in missing.items() if arguments} == {}
-
-
 @pytest.mark.parametrize("subpackage", PUBLIC)
 def test_public_names_are_documented_with_an_example(subpackage):
     """tests/test_package.py runs the examples."""

@@ -70,11 +70,6 @@ def test_what_has_no_item_per_example_is_refused(value):
         as_array("x", value)
 
 
-def test_items_of_several_shapes_are_refused():
-    with pytest.raises(ValueError, match="The items of `x` must have one shape"):
-        as_array("x", [np.zeros((2, 3)), np.zeros((4, 3))])
-
-
 @pytest.mark.parametrize(
     ("labels", "error", "words"),
     [

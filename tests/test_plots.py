@@ -28,13 +28,6 @@ def test_a_colour_for_each_label_and_a_line_style_for_each_seed():
     assert len(figure.axes) == 2  # one layer, as the total is none
 
 
-def test_gradients_alone_or_weights_alone():
-    figure = plots.gradient_dynamics({"h = 1": [(None, WEIGHTS)]})
-    assert [axes.get_ylabel() for axes in figure.axes] == ["gradient norm"]
-    figure = plots.gradient_dynamics({"h = 1": [(WEIGHTS, None)]})
-    assert [axes.get_ylabel() for axes in figure.axes] == ["weight norm"]
-
-
 def test_a_few_of_many_layers_or_those_of_a_pattern():
     many = {"iteration": [1], **{f"block{i}/conv": [1.0] for i in range(200)}, "total": [1.0]}
     figure = plots.gradient_dynamics({"h = 1": [(many, many)]})
@@ -50,20 +43,6 @@ def test_a_few_of_many_layers_or_those_of_a_pattern():
     assert [
         axes.get_title() for axes in plots.gradient_dynamics({"a": [(None, per_epoch)]}).axes
     ] == ["c", "total"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "has no rows"),
-        ("iteration,a,total\n", "no rows"),
-        ("a,b\n1\n", "last line is incomplete"),
-    ],
-)
-def test_logs_that_are_none_are_named(text, message, tmp_path):
-    (tmp_path / "log.csv").write_text(text)
-    with pytest.raises(ValueError, match=rf"log\.csv.*{message}"):
-        plots.gradient_dynamics({"h": [(None, tmp_path / "log.csv")]})
 
 
 @pytest.mark.parametrize("runs", [{}, {"h = 1": []}])
@@ -90,28 +69,6 @@ def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
     assert len(set(colours[1].values())) == 3
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"h = 0.1", "h = 0.5", "h = 1"} <= set(legend)
-
-
-def test_curve_of_a_training_that_diverged_stays_where_it_ended():
-    figure = plots.accuracy_curves({"": {"rate 1": [[0.1], [0.2, 0.4], [0.3, 0.6]]}})
-    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [0.2, 0.4]
-    many = {f"rate {i}": [[0.1, 0.2]] for i in range(8)}
-    lines = plots.accuracy_curves({"": many}).axes[0].get_lines()
-    assert len({line.get_color() for line in lines}) == 8
-
-
-def test_names_stand_side_by_side_without_a_line():
-    points = {"torch": [(0.5, False), (0.3, False)], "he_normal": [(0.1, True)]}
-    axes = plots.accuracies(
-        {"": {"h = 1": points, "h = 0.1": {"torch": [(0.6, False)]}}}, "initializer"
-    ).axes[0]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["he_normal", "torch"]
-    medians, cross, other = (line for line in axes.get_lines() if line.get_marker() in "ox")
-    assert medians.get_linestyle() == "None" and medians.get_xydata().tolist() == [
-        [0, 0.1],
-        [1, 0.4],
-    ]
-    assert cross.get_xydata().tolist() == [[0, 0.1]] and other.get_xydata().tolist() == [[1, 0.6]]
 
 
 def test_accuracy_under_attack_has_a_panel_of_its_own():

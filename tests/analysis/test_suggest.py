@@ -78,30 +78,6 @@ def test_deeper_network_gets_a_smaller_h():
     assert found[0].h > found[1].h and found[0].largest > found[1].largest >= 0.1
 
 
-def test_network_that_eulerize_made():
-    def resnet(h):
-        x = inputs = keras.Input((3,))
-        for _ in range(NUM_BLOCKS):
-            identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
-            x = x + identity(x)
-        return keras_euler.eulerize(keras.Model(inputs, x), h, verbose=False)
-
-    growths = suggest_h(resnet, X, Y, CANDIDATES).growths
-    for h, growth in growths.items():  # from the first sum to the last
-        assert growth == pytest.approx((1 + h) ** (NUM_BLOCKS - 1), rel=1e-4)
-    with pytest.raises(
-        ValueError, match="Received: a model of EulerAdds. Use `gradient_norms` or `suggest_h`"
-    ):
-        keras_euler.analysis.gradient_growth(resnet(0.5), X, Y)
-
-
-def test_branches_that_start_at_zero_do_not_hide_that_h_is_passed_on():
-    x = np.zeros((2, 32, 32, 3), "float32")
-    x[0] = 1
-    found = suggest_h(lambda h: keras_euler.EulerResNet(8, h, zero_gamma=True), x, [0, 1], [0.1])
-    assert len(set(found.growths.values())) == 1
-
-
 @pytest.mark.parametrize(
     "loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()]
 )

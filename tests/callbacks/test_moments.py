@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from keras_euler import GradientLogger, GradientRecorder, WeightLogger
-from keras_euler._backend import moments
 from keras_euler.callbacks import read_log
 from keras_euler.callbacks._layers import Layers
 from tests import dense
@@ -65,19 +64,6 @@ def test_columns_are_the_moments_of_numpy(tmp_path):
     np.testing.assert_allclose(recorded[1], gradients[2:, :, :3], rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_moments_of_tensors(rng, dtype):
-    arrays = [
-        np.maximum(rng.normal(3, 1, shape), 2).astype("float32") - 2
-        for shape in [(30, 4), (7,), (2, 3, 4, 5)]
-    ]
-    tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtype) for array in arrays]
-    stored = [keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")) for tensor in tensors]
-    expected = [[array.mean(), array.std(), (array == 0).mean()] for array in stored]
-    found = keras.ops.convert_to_numpy(moments([tensors[0], None, *tensors[1:]])).T
-    np.testing.assert_allclose(found, [expected[0], [0, 0, 1], *expected[1:]], rtol=1e-5)
-
-
 def test_layers_pool_their_variables(rng):
     """The standard deviation of numbers that are all about 1000 would lose its digits as a
     difference of squares."""
@@ -94,17 +80,6 @@ def test_layers_pool_their_variables(rng):
     )
     values[:, 0] = np.inf
     assert np.isfinite(layers.moments(values)[[0, 2, 4]]).all()
-
-
-def test_loss_scale_is_taken_off(tmp_path):
-    model = dense.network(
-        GradientRecorder(keras.optimizers.SGD(0.0, loss_scale_factor=8.0), moments=True)
-    )
-    expected = np.array(of_layers(dense.gradients(dense.weights(model), dense.X[:8], dense.Y[:8])))
-    train(model, epochs=1)
-    np.testing.assert_allclose(
-        model.optimizer.recent_moments()[1][0], expected[:, :3], rtol=1e-3, atol=1e-7
-    )
 
 
 @pytest.mark.once

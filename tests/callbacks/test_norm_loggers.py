@@ -103,34 +103,6 @@ def test_mixed_precision(tmp_path, dtype):
     np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], weights[:, -1], rtol=1e-3)
 
 
-def test_subclassed_model_with_weights_of_its_own(tmp_path):
-    class Model(keras.Model):
-        def build(self, input_shape):
-            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
-            self.dense = keras.layers.Dense(2, name="dense")
-            self.dense.build(input_shape)
-
-        def call(self, x):
-            return self.scale * self.dense(x)
-
-    model = Model()
-    model.compile(GradientRecorder("sgd"), "mse")
-    model.fit(
-        np.ones((4, 3)), np.ones((4, 2)), verbose=0, callbacks=[GradientLogger(tmp_path / "g.csv")]
-    )
-    assert sorted(columns(tmp_path / "g.csv")) == ["dense", "iteration", "scale", "total"]
-
-
-def test_accumulated_gradients_are_logged_batch_by_batch(tmp_path):
-    model = dense.network(GradientRecorder(SGD(0.1, gradient_accumulation_steps=2)))
-    train(model, GradientLogger(tmp_path / "g.csv"), WeightLogger(tmp_path / "w.csv"))
-    assert columns(tmp_path / "g.csv")["iteration"] == list(range(1, 9))
-    weights = columns(tmp_path / "w.csv")
-    assert weights["iteration"] == list(range(9))
-    changes = np.diff(weights["total"]) != 0
-    assert changes.tolist() == [False, True] * 4
-
-
 def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
     if BACKEND == "jax":
         pytest.skip("Keras on JAX refuses an optimizer that knows other variables")

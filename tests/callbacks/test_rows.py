@@ -55,22 +55,6 @@ def test_own_log_is_begun_anew(tmp_path, name):
     assert path.read_text() == "iteration,layer,total\n"
 
 
-def test_links(tmp_path):
-    (tmp_path / "other.csv").write_text("name,age\n")
-    (tmp_path / "link.csv").symlink_to("other.csv")
-    with pytest.raises(ValueError, match=r"other\.csv has other columns than this log"):
-        Rows(tmp_path / "link.csv", ["iteration", "a", "total"], 0)
-    (tmp_path / "new.csv").symlink_to("folder.csv")
-    Rows(tmp_path / "new.csv", ["iteration", "a", "total"], 0)
-    assert (tmp_path / "new.csv").is_symlink() and (
-        tmp_path / "folder.csv"
-    ).read_text() == "iteration,a,total\n"
-    (tmp_path / "loop.csv").symlink_to("loop.csv")
-    with pytest.raises(OSError, match=r"symbolic links: .*loop\.csv"):
-        Rows(tmp_path / "loop.csv", ["iteration", "a", "total"], 0)
-    assert (tmp_path / "loop.csv").is_symlink() and len(os.listdir(tmp_path)) == 5
-
-
 def test_file_that_was_taken_away_or_changed(tmp_path):
     path = tmp_path / "rows.csv"
     rows = Rows(path, ["iteration", "a"], 0)

@@ -170,20 +170,6 @@ def test_prefix_that_all_names_share_is_left_out(prefix, rng):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(
-    "keys", [("state_dict",), ("model",), ("net", "state_dict"), ("model_state_dict",)]
-)
-def test_checkpoint_of_a_training_script_is_unwrapped(keys, rng):
-    models, arrays = [keras_euler.EulerResNet(8) for _ in range(2)], checkpoint(rng)
-    keras_euler.load_torch_state_dict(models[0], arrays)
-    wrapped = arrays
-    for key in keys:
-        wrapped = {"epoch": 3, key: wrapped}
-    keras_euler.load_torch_state_dict(models[1], wrapped)
-    for a, b in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def without(name):
     return lambda arrays: {key: value for key, value in arrays.items() if key != name}
 
@@ -236,15 +222,3 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
         keras_euler.load_torch_state_dict(model, change(checkpoint(rng)))
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.once
-def test_wrong_types_are_named():
-    with pytest.raises(
-        TypeError, match="`model` must be an EulerResNet or an EulerVDCNN. Received: NoneType."
-    ):
-        keras_euler.load_torch_state_dict(None, {})
-    with pytest.raises(TypeError, match="The names in `state_dict` must be strings. Received: 1."):
-        keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), {1: np.ones(1)})
-    with pytest.raises(TypeError, match="must be a dict of name -> array. Received: list"):
-        keras_euler.load_torch_state_dict(keras_euler.EulerResNet(8), [1])

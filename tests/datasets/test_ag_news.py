@@ -1,8 +1,5 @@
 """Tests of `keras_euler.datasets.ag_news`."""
 
-import collections
-import os
-import pathlib
 import sys
 
 import numpy as np
@@ -185,20 +182,3 @@ def test_data_dir_must_be_a_path():
         TypeError, match=r"`data_dir` must be a string or a path. Received: data_dir=3"
     ):
         ag_news.load_data(3)
-
-
-def test_both_real_copies_hold_the_same_news():
-    pytest.importorskip("tensorflow_datasets", reason="tensorflow_datasets is not installed")
-    data = os.environ.get("KERAS_EULER_DATA")
-    if not data:
-        pytest.skip(
-            "KERAS_EULER_DATA is not set: the folder that holds tfds/ag_news_subset and ag_news_csv"
-        )
-    prepared, pair = (
-        ag_news.load_data(pathlib.Path(data, name)) for name in ("tfds", "ag_news_csv")
-    )
-    for (x, y), (other_x, other_y) in zip(prepared, pair, strict=True):
-        news = collections.Counter(zip(x, y.tolist(), strict=True))
-        assert news == collections.Counter(zip(other_x, other_y.tolist(), strict=True))
-    assert np.bincount(pair[1][1]).tolist() == [1900] * 4
-    assert len(pair[1][0]) == len(prepared[1][0]) == 7600

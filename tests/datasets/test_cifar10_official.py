@@ -54,13 +54,6 @@ def test_the_official_archive_is_read_without_unpacking(official, tmp_path, inne
 LABELS = [0] * ROWS
 
 
-@pytest.mark.parametrize("kind", ARCHIVES)
-def test_a_missing_file_is_named(official, with_file, kind):
-    name = official.kinds[kind][2]
-    with pytest.raises(FileNotFoundError, match=f"lacks {name}. Expected six files"):
-        cifar10.load_data(with_file(kind, name, None))
-
-
 class Reduced:
     """An object that pickles as a call of `function`."""
 

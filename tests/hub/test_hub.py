@@ -136,14 +136,6 @@ def test_a_task_within_a_model_is_a_part_of_its_graph(classifier):
     assert keras_euler.fold(model).count_params() < model.count_params()
 
 
-def test_ids_without_a_preprocessor_are_checked(text_classifier):
-    task = hub.EulerVDCNNTextClassifier(text_classifier.backbone, 4, dense_units=4)
-    with pytest.raises(ValueError, match="Ids must be in 0..69. Received: the id 99"):
-        task.predict(np.full((1, 64), 99), verbose=0)
-    with pytest.raises(TypeError, match="`texts` must be strings. Received: "):
-        text_classifier.predict(np.full((1, 64), 9), verbose=0)
-
-
 @pytest.mark.once
 @pytest.mark.parametrize("name", keras_euler.list_presets())
 def test_names_of_the_zoo(name, rng):
@@ -197,61 +189,9 @@ def test_config_gives_the_backbone_back():
     assert [weight.path for weight in again.weights] == [weight.path for weight in backbone.weights]
 
 
-@pytest.mark.once
-def test_arguments_of_the_backbone_and_unknown_ones(rng):
-    task = hub.EulerResNetImageClassifier.from_preset(NAME, image_shape=(64, 64, 3))
-    assert task.backbone.image_shape == (64, 64, 3)
-    assert task.predict(rng.integers(0, 256, (2, 40, 40, 3)).astype("uint8"), verbose=0).shape == (
-        2,
-        10,
-    )
-    texts = hub.EulerVDCNNTextClassifier.from_preset("euler_vdcnn_9_ag_news", sequence_length=128)
-    assert texts.backbone.input_shape == (None, 128) and texts.predict(TEXTS, verbose=0).shape == (
-        4,
-        4,
-    )
-    with pytest.raises(ValueError, match="Received: h=0.5, the weights have 0.1"):
-        hub.EulerResNetImageClassifier.from_preset(NAME, h=0.5)
-    with pytest.raises(
-        TypeError,
-        match=r"EulerResNetImageClassifier has no num_clases. Its arguments are .*num_classes",
-    ):
-        hub.EulerResNetImageClassifier.from_preset(NAME, num_clases=3)
-    with pytest.raises(
-        ValueError, match=f"There is no preset 'euler_resnet_56_cifar10'. Pass one of {NAME}"
-    ):
-        hub.EulerResNetImageClassifier.from_preset("euler_resnet_56_cifar10")
-
-
 def test_trained_weights_are_not_put_into_another_network():
     with pytest.raises(ValueError, match="Received: h=1.0, the weights have 0.1"):
         hub.EulerResNetBackbone.from_preset(NAME, h=1.0)
     with pytest.raises(ValueError, match="depth=56, the weights have 20"):
         hub.EulerResNetBackbone.from_preset(NAME, depth=56)
     assert NAME in hub.EulerResNetImageClassifier.presets
-
-
-@pytest.mark.once
-def test_bad_arguments():
-    preprocessor = hub.EulerVDCNNTextClassifierPreprocessor(sequence_length=64)
-    small = hub.EulerVDCNNBackbone(**{**SMALL, "vocabulary_size": 20})
-    with pytest.raises(
-        ValueError, match="must give 64 ids below 20, .* Received: one of 64 ids below 70"
-    ):
-        hub.EulerVDCNNTextClassifier(small, 4, preprocessor=preprocessor)
-    with pytest.raises(
-        TypeError, match="`backbone` must be an EulerVDCNNBackbone. Received: EulerResNetBackbone"
-    ):
-        hub.EulerVDCNNTextClassifier(hub.EulerResNetBackbone(8), 4)
-    with pytest.raises(TypeError, match="`backbone` must be an EulerResNetBackbone. Received: str"):
-        hub.EulerResNetImageClassifier("backbone", 4)
-    with pytest.raises(ValueError, match=r"`depth` must be 6n \+ 2"):
-        hub.EulerResNetBackbone(9)
-    with pytest.raises(TypeError, match="include_top"):
-        hub.EulerResNetBackbone(8, include_top=True)
-    with pytest.raises(ValueError, match="`head_pooling` must be one of"):
-        hub.EulerVDCNNTextClassifier(hub.EulerVDCNNBackbone(**SMALL), 4, head_pooling="avg")
-    with pytest.raises(TypeError, match="`texts` must be strings. Received: 3 at position 0"):
-        hub.EulerVDCNNTextClassifierPreprocessor(64)([3])
-    with pytest.raises(ValueError, match="Did you mean 'authors'"):
-        hub.EulerVDCNNTextClassifierPreprocessor(64, alphabet="author")

@@ -131,15 +131,6 @@ def test_layers_behind_get_the_mask_of_add(name):
     np.testing.assert_allclose(last, expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_a_model_with_masks_gives_the_same_from_its_file(tmp_path):
-    ids = keras.Input((8,), dtype="int32")
-    x = layers.Embedding(9, CHANNELS, mask_zero=True)(ids)
-    model = keras.Model(ids, layers.LSTM(3)(make("recurrent")[0](make("same length")[0](x))))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(numpy_of(loaded(IDS)), numpy_of(model(IDS)))
-
-
 def test_blocks_in_a_row_and_in_a_sequential_model_pass_the_mask_on():
     x = embedded()
     model = keras.Sequential([EulerResidual(dense(), activation="relu") for _ in range(3)])

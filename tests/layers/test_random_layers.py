@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler import AdditiveGaussianNoise, RandomCharacters, RandomPadCrop, add_gaussian_noise
+from keras_euler import AdditiveGaussianNoise, RandomPadCrop, add_gaussian_noise
 
 ARRAY = keras.ops.convert_to_numpy
 ALWAYS_ON = {
@@ -77,34 +77,6 @@ def test_noise_reaches_raw_pixels_in_fit_and_predict(images):
     assert abs((model.predict(images, verbose=0) - images).std() - 2) < 0.1
     model.compile(loss="mse")
     assert abs(model.evaluate(images, images.astype("float32"), verbose=0) - 4) < 0.2
-
-
-@pytest.mark.parametrize(
-    ("layer", "make"),
-    [
-        (AdditiveGaussianNoise(1.0, seed=0), lambda tf, x: tf.cast(x, "float32")),
-        (RandomPadCrop(4, seed=0), lambda tf, x: x),
-        (RandomCharacters(0.5, seed=0), lambda tf, x: tf.cast(x, "int32")),
-    ],
-)
-def test_inside_a_map_of_tf_data_it_runs_on_tensorflow_and_says_so_elsewhere(layer, make, images):
-    tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
-    dataset = tf.data.Dataset.from_tensors(images).repeat(2)
-
-    def apply(x):
-        return layer(make(tf, x), training=True)
-
-    if keras.backend.backend() == "tensorflow":
-        first, second = (batch.numpy() for batch in dataset.map(apply))
-        assert first.shape == images.shape and (first != second).any()
-    else:
-        name = type(layer).__name__
-        with pytest.raises(
-            ValueError, match=rf"{name} runs on \w+ and cannot run inside `tf.data.Dataset.map`"
-        ):
-            dataset.map(apply)
-        for batch in dataset.take(1):  # eager tensors are converted
-            assert ARRAY(layer(make(tf, batch), training=True)).shape == images.shape
 
 
 def test_array_noise_is_the_same_arithmetic(images):

@@ -131,27 +131,6 @@ def test_batch_norm_has_the_statistics_of_each_stage_and_shares_the_moving_ones_
     )
 
 
-@pytest.mark.parametrize("scheme", ["heun", "rk4"])
-def test_masks_reach_every_stage(scheme):
-    ids = np.array([[1, 2, 0], [3, 0, 0]])
-    embedded = keras.layers.Embedding(5, 4, mask_zero=True)(ids)
-    seen = []
-
-    class Seeing(keras.layers.Layer):
-        def __init__(self):
-            super().__init__()
-            self.supports_masking = True
-
-        def call(self, x, mask=None):
-            seen.append(mask)
-            return x
-
-    y = EulerResidual(Seeing(), scheme=scheme)(embedded)
-    assert len(seen) >= ORDERS[scheme]
-    for mask in (*seen[-ORDERS[scheme] :], y._keras_mask):
-        np.testing.assert_array_equal(ARRAY(mask), ids > 0)
-
-
 @pytest.mark.parametrize("scheme", ORDERS)
 def test_skip_scales_the_shortcut_of_the_step_and_not_its_stages(scheme, rng):
     x, A = rng.normal(size=(5, 4)), rng.normal(size=(4, 4))

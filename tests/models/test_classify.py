@@ -104,22 +104,6 @@ def test_the_last_activation_tells_probabilities_from_logits():
             most_probable(np.array([[0.0, 0.0], [0.0, number]]), None)
 
 
-def test_files_of_16_bits_and_rotated_ones_are_read(tmp_path):
-    levels = np.linspace(0, 65535, 64).astype("uint16").reshape(8, 8)
-    Image.fromarray(levels).save(tmp_path / "deep.png")
-    for channels in (1, 3):
-        found = read_image(tmp_path / "deep.png", (8, 8, channels))
-        expected = np.repeat(np.rint(levels / 257)[:, :, None], channels, axis=2)
-        np.testing.assert_array_equal(found, expected)
-    upright = np.zeros((8, 8, 3), "uint8")
-    upright[:4] = 255
-    rotated = Image.fromarray(np.rot90(upright).copy())
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees to the right
-    rotated.save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / "turned.png", (8, 8, 3)), upright)
-
-
 def test_broken_and_huge_files_are_one_sentence_that_names_them(tmp_path):
     Image.fromarray(photo(40, 60)).save(tmp_path / "whole.png")
     (tmp_path / "torn.png").write_bytes((tmp_path / "whole.png").read_bytes()[:80])

@@ -1,6 +1,5 @@
 """The image network: parameters, names and shapes."""
 
-import keras
 import pytest
 
 import keras_euler
@@ -80,22 +79,6 @@ def test_output_shapes(arguments, shape, rng):
 
 def test_channels_first_takes_images_in_that_order():
     assert resnet(data_format="channels_first").input_shape == (None, 3, 32, 32)
-
-
-def test_a_shape_that_may_be_in_the_other_order_is_a_warning_where_no_order_is_given():
-    with pytest.warns(
-        UserWarning,
-        match=r"\(3, 32, 32\) is read as \(height, width, channels\).*'channels_first' if",
-    ):
-        assert resnet(input_shape=(3, 32, 32)).input_shape == (None, 3, 32, 32)
-    keras.config.set_image_data_format("channels_first")
-    with pytest.warns(
-        UserWarning,
-        match=r"\(32, 32, 3\) is read as \(channels, height, width\).*'channels_last' if",
-    ):
-        assert resnet(input_shape=(32, 32, 3)).input_shape == (None, 32, 32, 3)
-    for shape in ((4, 4, 512), (3, 3, 64), (1, 128, 6), (3, 32, 32)):
-        assert resnet(input_shape=shape).input_shape == (None, *shape)
 
 
 BAD = [

@@ -44,15 +44,6 @@ REFUSED = {  # where x are raw pixels
     "nan": lambda x: np.where(x == 255, np.nan, x),
     "list": lambda x: list(x / 255),
 }
-SAME = {
-    "int64": lambda x: x.astype("int64"),
-    "float64": lambda x: x.astype("float64"),
-    "float16": lambda x: x.astype("float16"),
-    "list of images": list,
-    "nested lists": lambda x: x.tolist(),
-    "tensor": lambda x: keras.ops.convert_to_tensor(x),
-    "tensor of floats": tensor,
-}
 ENTRANCES = {
     "call": lambda model, x: model(x),
     "predict": lambda model, x: model.predict(x, verbose=0),
@@ -79,23 +70,6 @@ def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
                 enter(model, x)
 
 
-@pytest.mark.parametrize("kind", SAME)
-def test_whole_pixels_of_any_dtype_are_the_same(kind, images):
-    model, x = build(), SAME[kind](images)
-    expected = model.predict(images, verbose=0)
-    np.testing.assert_allclose(expected, ARRAY(model(images)), rtol=1e-5)
-    for name in ("call", "predict", "predict_on_batch"):
-        np.testing.assert_allclose(ARRAY(ENTRANCES[name](model, x)), expected, rtol=1e-5)
-    loss = model.evaluate(images, LABELS, verbose=0)
-    np.testing.assert_allclose(model.evaluate(x, LABELS, verbose=0), loss, rtol=1e-5)
-
-
-def test_black_images_pass_in_any_dtype(images):
-    model = build()
-    for dtype in ("uint8", "float32", "float64", "bool"):
-        assert np.abs(ARRAY(model(np.zeros_like(images, dtype)))).max() == 0
-
-
 def test_pixels_stay_bytes_on_their_way_to_the_device(images):
     model = build()
     assert model.prepare_inputs(images) is images
@@ -110,17 +84,6 @@ def test_tensors_of_bytes_are_not_read(images, monkeypatch):
     model(x)
     model.predict_on_batch(x)
     assert not read
-
-
-def test_floats_beyond_whole_numbers_pass_where_the_input_is_of_floats(images):
-    model = build("float32")
-    noisy = images + np.float32(0.25)
-    np.testing.assert_allclose(model.predict(noisy, verbose=0), ARRAY(model(noisy)), rtol=1e-5)
-    with pytest.raises(
-        ValueError,
-        match=r"must be raw pixels, numbers from 0 to 255. Received: float64 values from 0 to 1",
-    ):
-        model.predict(images / 255)
 
 
 def test_file_gives_the_classifier_back(images, tmp_path):

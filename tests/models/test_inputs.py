@@ -11,11 +11,9 @@ from tests.models.classifiers import (
     LABELS,
     SMALL_MODELS,
     compiled,
-    images_model,
     resnet_model,
     texts_model,
 )
-from tests.models.networks import ARRAY
 from tests.test_checks import Column
 
 pytestmark = pytest.mark.once
@@ -74,43 +72,7 @@ def test_label_that_is_no_class_is_named_by_every_entrance(method, build, rng):
             METHODS[method](model, x, labels)
 
 
-OTHER_LOSSES = {  # labels and the loss that takes them
-    "ignored class": (
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
-        [-1, 1, 3, -1],
-    ),
-    "regression": ("mse", np.array([[7.0, 8, 9, -1]] * 4)),
-    "one-hot": (keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(4)),
-    "a table": ("mae", pd.DataFrame(np.full((4, 4), 9.5))),
-}
-
-
-@pytest.mark.parametrize("loss", OTHER_LOSSES)
-@pytest.mark.parametrize("build", [texts_model, images_model])
-def test_labels_of_another_loss_are_not_refused(build, loss, rng):
-    function, labels = OTHER_LOSSES[loss]
-    x, model = INPUTS[build](rng), build(function)
-    found = model.evaluate(x, labels, verbose=0)
-    outputs = model.predict(x, verbose=0).astype("float64")
-    expected = keras.losses.get(function)(keras.ops.convert_to_tensor(np.asarray(labels)), outputs)
-    np.testing.assert_allclose(found, ARRAY(keras.ops.mean(expected)), rtol=1e-5)
-    assert np.isfinite(model.fit(x, labels, verbose=0).history["loss"]).all()
-
-
 # --- inputs
-
-
-@pytest.mark.parametrize("build", [resnet_model, images_model])
-def test_strings_are_no_images(build):
-    model = build()
-    for x in (["a"], "a", np.array(["a"]), pd.Series(["a"])):
-        for enter in (model.predict, lambda x: model.fit(x, [0])):
-            with pytest.raises(TypeError, match="Inputs must be arrays of numbers. Received: "):
-                enter(x)
-    with pytest.raises(
-        TypeError, match="Inputs must be arrays of numbers. Received: an array of complex128"
-    ):
-        model.predict(np.zeros((1, 4, 4, 3), complex))
 
 
 def test_data_sets_and_tensors_pass_as_they_are(rng):

@@ -1,15 +1,12 @@
 """The recorder compared with NumPy's gradients and with the bare optimizer, in every mode of
 training."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
 
 import keras_euler
 from keras_euler import GradientRecorder
-from keras_euler._backend import norm_reader
 from tests import dense
 
 BACKEND = keras.backend.backend()
@@ -94,14 +91,6 @@ def test_step_that_loss_scaling_skips_is_not_recorded():
     assert iterations.tolist() == [1] and np.isfinite(norms).all()
 
 
-def test_variable_without_gradient_has_norm_zero():
-    recorder = GradientRecorder("sgd")
-    used, unused = keras.Variable(np.ones(4, "float32")), keras.Variable(np.ones(3, "float32"))
-    with pytest.warns(UserWarning, match="Gradients do not exist"):
-        recorder.apply([keras.ops.ones(4), None], [used, unused])
-    assert recorder.recent()[1].tolist() == [[2, 0, 2]]
-
-
 def test_embedding_whose_gradient_is_sparse_on_tensorflow():
     embedding = keras.layers.Embedding(7, 2, embeddings_initializer="ones")
     model = keras.Sequential([keras.Input((3,)), embedding, keras.layers.GlobalAveragePooling1D()])
@@ -174,23 +163,6 @@ np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras has no data parallelism on torch")
 def test_two_devices_record_what_one_does():
     dense.run_on_two_devices(TWO_DEVICES)
-
-
-def test_reader_sees_what_the_variables_hold_then():
-    variables, iterations = (
-        [keras.Variable(np.ones(4, "float32"))],
-        keras.Variable(1, dtype="int32", trainable=False),
-    )
-    optimizer = types.SimpleNamespace(variables=[iterations])
-    model = types.SimpleNamespace(
-        trainable_variables=variables, optimizer=optimizer, jax_state_sync=lambda: None
-    )
-    read = norm_reader(model, variables, iterations)
-    first = read()
-    variables[0].assign(np.full(4, 2, "float32"))
-    iterations.assign(2)
-    for (number, norms), expected in ((first, (1, [2.0])), (read(), (2, [4.0]))):
-        assert (int(number), keras.ops.convert_to_numpy(norms).tolist()) == expected
 
 
 BAD = [

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from keras_euler import CharacterClassifier
-from keras_euler.datasets.text import decode_characters
 from tests.recipes.runs import run_here, run_one_epoch, settings_of
 
 TINY = ["--depth", "9", "--sequence-length", "64", "--dense-units", "16", "--batch-size", "16"]
@@ -80,29 +79,6 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(
     model = keras.models.load_model(tmp_path / "killed" / "model.keras")
     assert type(model) is CharacterClassifier
     assert model.classify(["Wall St. Bears"])[0][0] in ("World", "Sports", "Business", "Sci/Tech")
-
-
-def test_static_noise_is_that_of_training_alone(data):
-    clean, noisy = (
-        ag_news.load_data(settings_of(ag_news, *TINY, *noise), data)
-        for noise in ([], ["--noise", "0.5"])
-    )
-    (x, y), (x_test, y_test) = clean
-    assert x.dtype == np.uint8 and x.shape == (40, 64)
-    assert decode_characters(x)[0] == decode_characters(x)[0].lower()
-    changed = (noisy[0][0] != x)[x > 0].mean()
-    assert abs(changed - (1 - np.exp(-0.5))) < 0.1
-    for kept, same in ((y, noisy[0][1]), (x_test, noisy[1][0]), (y_test, noisy[1][1])):
-        np.testing.assert_array_equal(kept, same)
-
-
-@pytest.mark.parametrize(("mode", "layers"), [("static", 1), ("training", 2), ("always", 2)])
-def test_fresh_noise_is_a_layer(mode, layers):
-    model = ag_news.build_model(settings_of(ag_news, *TINY, "--noise", "0.5", "--noise-mode", mode))
-    assert len(model.network.layers) == layers
-    ids = np.full((2, 64), 5, "uint8")
-    same = [keras.ops.convert_to_numpy(model(ids)) for _ in range(2)]
-    assert np.array_equal(*same) == (mode != "always")
 
 
 @pytest.mark.once

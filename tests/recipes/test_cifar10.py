@@ -200,15 +200,6 @@ def test_averaged_weights_are_tested_saved_and_resumed(data, tmp_path, monkeypat
     np.testing.assert_allclose(accuracy, history(whole)[-1]["test_accuracy"], atol=1e-6)
 
 
-def test_divergence_is_a_result(data, tmp_path, capsys):
-    folder = tmp_path / "run"
-    diverging = (*TINY, "--norm", "none", "--learning-rate", "1e9")
-    assert run_here(cifar10, "--data-dir", data, "--epochs", 5, "--out", folder, *diverging) == 0
-    result = json.loads((folder / "result.json").read_text())
-    assert result["diverged"] and result["epochs"] < 5
-    assert "diverged" in capsys.readouterr().out and not (folder / "model.keras").exists()
-
-
 def test_defaults_are_the_papers():
     """PAPER: batch 128, 80 epochs, SGD with momentum 0.9 and rate 0.1, divided by 10 at 40 and 60,
     BN, torch's initial values."""
@@ -272,22 +263,3 @@ def test_static_noise_is_that_of_normalized_pixels_and_of_training_alone():
     noise = (noisy - images) / np.array(STDDEV)
     assert abs(noise.std() - 0.5) < 0.01
     np.testing.assert_array_equal(test, clean_test)
-
-
-def test_label_noise_is_that_of_training_labels():
-    flags = ["--depth", 8, "--dataset", "synthetic", "--train-size", 100, "--test-size", 50]
-    labels = []
-    for rate in (0, 0.2):
-        train, test = _run.prepare_data(
-            cifar10.RECIPE, settings_of(cifar10, *flags, "--label-noise", rate), _run.Execution()
-        )
-        labels.append((train[1], test[1]))
-    assert (labels[0][0] != labels[1][0]).sum() == 20
-    assert (labels[0][1] == labels[1][1]).all()
-
-
-def test_folder_that_cannot_be_written(data, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    for out in (tmp_path / "file", tmp_path / "file" / "run"):
-        assert run_here(cifar10, "--data-dir", data, "--out", out, *TINY) == 2
-        assert str(tmp_path / "file") in capsys.readouterr().err

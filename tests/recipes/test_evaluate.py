@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import _attack
@@ -95,16 +94,6 @@ def test_noise_is_that_of_normalized_pixels(rng):
         _predictors.with_noise(without, 0.5, 7)
 
 
-def test_bare_network_gets_normalized_pixels(tmp_path, capsys):
-    """A model file as `keras_euler.convert` writes it."""
-    preset = keras_euler.list_presets()[NAME]
-    keras_euler.EulerResNet(**preset.arguments, weights=NAME).save(tmp_path / "bare.keras")
-    found = [
-        run(tmp_path, model, "--noise")["confusion"] for model in (tmp_path / "bare.keras", NAME)
-    ]
-    assert found[0] == found[1] and "normalized like in cifar10.py" in capsys.readouterr().out
-
-
 @on_torch
 def test_attack_on_a_linear_network_finds_the_worst_case(rng):
     """The margin of the right class falls by the radius times the sum of the absolute weights."""
@@ -136,16 +125,6 @@ def test_attacked_preset(tmp_path, capsys):
     assert (
         "pgd" not in without["settings"] and "pgd" not in without
     )  # as in files that are older than the flag
-
-
-@on_torch
-def test_without_the_toolbox_nothing_is_computed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "art", None)
-    monkeypatch.setattr(evaluate, "load", None)
-    with pytest.raises(SystemExit) as end:
-        run(tmp_path, NAME, "--pgd", "1")
-    assert end.value.code == 2 and not (tmp_path / "out").exists()
-    assert "pip install adversarial-robustness-toolbox" in capsys.readouterr().err
 
 
 def test_texts(tmp_path, capsys):

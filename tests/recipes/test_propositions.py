@@ -2,12 +2,10 @@
 
 import json
 
-import cifar10
-import keras
 import propositions
 import pytest
 
-from tests.recipes.runs import BACKEND, run_here
+from tests.recipes.runs import BACKEND
 
 pytestmark = pytest.mark.once
 
@@ -25,20 +23,6 @@ def test_untrained_networks_are_measured_beside_their_bounds(tmp_path, capsys):
                 len(found["measured"]) == len(found["bound"]) == 4 and len(found["branches"]) == 3
             )
         assert (tmp_path / f"{kind}.png").stat().st_size > 10_000
-
-
-@pytest.mark.skipif(BACKEND == "jax", reason="as on the others, but slow to compile")
-def test_trained_network_is_that_of_the_run_folder(tmp_path):
-    sizes = ["--depth", 8, "--epochs", 1, "--train-size", 16, "--test-size", 16, "--batch-size", 16]
-    assert run_here(cifar10, *sizes, "--dataset", "synthetic", "--out", tmp_path / "run") == 0
-    propositions.main(
-        [*FLAGS, "--models", str(tmp_path / "run" / "model.keras"), "--out", str(tmp_path)]
-    )
-    summary = json.loads((tmp_path / "propositions.json").read_text())
-    assert (
-        list(summary["noise"]) == ["h = 0.1, seed 7"]
-        and keras.backend.backend() == summary["settings"]["backend"]
-    )
 
 
 def test_missing_model_is_one_sentence(tmp_path, capsys):

@@ -82,14 +82,6 @@ def test_grid_is_seed_after_seed_and_grows_by_flags(pretended, tmp_path):
 
 
 @once
-def test_axis_of_ones_own(pretended, tmp_path):
-    words = ["--depths", 8, "--axis", "momentum", 0.5, 0.9, "--seeds", 1, "--out", tmp_path]
-    assert run("noise", *TINY, *words) == 0
-    found = [(settings.momentum, settings.h) for settings in pretended]
-    assert found == [(0.5, 1.0), (0.5, 0.1), (0.9, 1.0), (0.9, 0.1)]
-
-
-@once
 def test_search_finds_the_best_h_and_goes_on(pretended, tmp_path, capsys):
     words = ["h", *TINY, "--depths", 8, "--sampler", "tpe", "--out", tmp_path]
     assert run(*words, "--trials", 6) == 0 and run(*words, "--trials", 15) == 0
@@ -109,14 +101,6 @@ def test_failed_trials_are_named_retried_and_stand_in_the_report(pretended, monk
     text = (tmp_path / "report.md").read_text()
     assert "Unfinished: 0 trials, 2 failed, n = 0." in text and "h 1.0: RuntimeError: no" in text
     assert run(*words) == 0 and len(pretended) == 2
-
-
-@once
-def test_invalid_value_fails_alone_before_data_are_read(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(_trials, "load_data", lambda *_: None)
-    words = ["depth", *TINY, "--depths", 21, "--seeds", 1, "--out", tmp_path]
-    assert "trials that failed: 2" in run(*words)
-    assert "`depth` must be 6n + 2. Received: depth=21." in capsys.readouterr().out
 
 
 @once

@@ -5,7 +5,6 @@ import math
 
 import euler_method
 import euler_rnn
-import eulerize_resnet
 import keras
 import numpy as np
 import pytest
@@ -28,12 +27,6 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
         and abs(euler_method.euler(0.8, 20)[1][-1]) < 1e-1
     )
     assert min(euler_method.euler(0.4, 5)[1]) > 0 > min(euler_method.euler(0.5, 5)[1])
-
-
-def test_moons_lie_on_two_half_circles():
-    points, labels = two_moons.moons(100, 0.0, 0)
-    np.testing.assert_allclose(np.linalg.norm(points[labels == 0], axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm([1, 0.5] - points[labels == 1], axis=1), 1, rtol=1e-5)
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
@@ -61,16 +54,6 @@ def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
         assert end.value.code == 2 and flags[0] in capsys.readouterr().err
 
 
-def test_interrupted_toys_do_not_promise_to_go_on(tmp_path, monkeypatch, capsys):
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(two_moons, "train", interrupted)
-    with pytest.raises(SystemExit) as end:
-        two_moons.main(["--quick", "--out", str(tmp_path / "moons.png"), *BACKEND])
-    assert end.value.code == 130 and capsys.readouterr().err == "\nInterrupted.\n"
-
-
 def test_recurrent_cell_takes_euler_steps(rng):
     cell = euler_rnn.euler_cell(3, 0.5)
     layer = keras.layers.RNN(cell)
@@ -94,17 +77,3 @@ def test_recurrent_network_is_trained(tmp_path, capsys):
     assert json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]["test_error"] < 2
     h, gradient, error = map(float, capsys.readouterr().out.splitlines()[2].split())
     assert h == 0.1 and gradient > 0 and error < 2
-
-
-@pytest.mark.once
-def test_resnet50_is_made_euler_and_trained(tmp_path, capsys):
-    out = ["--out", str(tmp_path / "resnet.json")]
-    eulerize_resnet.main(["--quick", "--iterations", "2", "--batch-size", "4", *out, *BACKEND])
-    assert (
-        len(json.loads((tmp_path / "resnet.json").read_text())["results"]["h = 0.1"]["loss"]) == 2
-    )
-    printed = capsys.readouterr().out
-    assert (
-        "scaled 16 branches by h = 1: " in printed
-        and "h 0.1, iteration 2: gradient norm of conv1_conv" in printed
-    )

@@ -258,17 +258,3 @@ def test_bad_arguments_are_one_sentence(tmp_path, change, kind, message):
     with pytest.raises(kind, match=message):
         run(**arguments, folder=tmp_path / "study")
     assert not (tmp_path / "study").exists()
-
-
-def test_bad_grids_and_searches_are_one_sentence():
-    for values in ([], [1, 1], [1, 1.0]):
-        with pytest.raises(ValueError, match="at least one value|a value twice"):
-            studies.grid(h=values)
-    with pytest.raises(TypeError, match=r"`h` must be a sequence of values. Received: h=0.1."):
-        studies.grid(h=0.1)
-    with pytest.raises(ValueError, match="must not be called 'state'"):
-        studies.grid(state=["a"])
-    with pytest.raises(ValueError, match="`low` must be below `high`"):
-        studies.Search("h", 1.0, 0.1)
-    with pytest.raises(ValueError, match="`sampler` must be one of 'tpe', 'gp'"):
-        studies.Search("h", 0.1, 1.0, sampler="random")

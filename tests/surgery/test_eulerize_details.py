@@ -5,7 +5,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from keras_euler import EulerAdd, eulerize
 from keras_euler.surgery.eulerized_add import EulerizedAdd
@@ -74,77 +73,6 @@ def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config
         EulerizedAdd(branch_index=0).build([(2, 3), (2, 4)])
     with pytest.raises(ValueError, match="`branch_index` must be 0 or 1. Received: branch_index=2"):
         EulerizedAdd(branch_index=2)
-
-
-def test_adapted_statistics_are_kept(rng):
-    normalization = layers.Normalization()
-    normalization.adapt(rng.normal(3.0, 5.0, (100, 4)))
-    inputs = keras.Input((4,))
-    x = normalization(inputs)
-    assert_identity(
-        keras.Model(inputs, x + layers.Dense(4)(x)), rng.normal(size=(2, 4)).astype("float32")
-    )
-
-
-def test_loss_is_scaled_and_dtypes_are_kept(rng):
-    keras.config.set_dtype_policy("mixed_float16")
-    inputs = keras.Input((4,))
-    x = layers.Dense(4)(inputs)
-    model = keras.Model(inputs, x + layers.Dense(4, dtype="float32")(x))
-    keras.config.set_dtype_policy("float32")
-    euler = assert_identity(model, rng.normal(size=(2, 4)).astype("float32"))
-    assert euler.output.dtype == model.output.dtype == "float32"
-    euler.compile("sgd", "mse")
-    assert isinstance(euler.optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-@pytest.mark.once
-def test_layers_of_two_inputs_that_may_add_are_named():
-    class Scaled(layers.Layer):
-        def call(self, x, y):
-            return x + 0.1 * y
-
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, Scaled(name="scaled")(inputs, layers.Dense(4)(inputs)))
-    with pytest.raises(ValueError, match=r"layers of two inputs may add them: scaled \(Scaled\)"):
-        eulerize(model)
-
-
-@pytest.mark.once
-def test_shortcuts_of_another_kind_are_refused():
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, layers.Add(name="sum")([inputs, layers.Dense(4)(inputs)]))
-    with pytest.raises(
-        TypeError,
-        match="`shortcuts` must be a dict of names -> 0, 1 or None. Received: shortcuts='sum'",
-    ):
-        eulerize(model, shortcuts="sum")
-    with pytest.raises(
-        ValueError, match=r"must say 0, 1 or None for each addition. Received: \{'sum': True\}"
-    ):
-        eulerize(model, shortcuts={"sum": True})
-
-
-@pytest.mark.once
-def test_other_residuals_beside_an_addition_are_mentioned(capsys):
-    x = keras.Input((8,))
-
-    def dense(z):
-        return keras.layers.Dense(8)(z)
-
-    z = keras.layers.Add(name="one")([x, dense(x)])
-    z = keras.layers.Average(name="mean")([z, dense(z)])
-    z = keras.ops.subtract(z, dense(z))
-    z = keras.layers.Lambda(lambda pair: pair[0] + pair[1], name="code", output_shape=(8,))(
-        [z, dense(z)]
-    )
-    z = keras.ops.sum(keras.ops.stack([z, dense(z)]), 0)
-    eulerize(keras.Model(x, keras.layers.Concatenate()([z, x])))
-    lines = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert [line.strip().split("_")[0] for line in lines] == ["mean", "subtract", "code", "stack"]
-    scaled = CustomScaleLayer(0.2, name="scaled")
-    with pytest.raises(ValueError, match=r"may add them: scaled \(CustomScaleLayer\)"):
-        eulerize(keras.Model(x, scaled([x, dense(x)])))
 
 
 @pytest.mark.once

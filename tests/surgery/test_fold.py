@@ -126,19 +126,6 @@ def test_what_is_used_twice_is_not_folded(rng):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
 
 
-def test_activation_or_other_axis_between_is_not_folded(rng):
-    images = keras.Input((8, 8, 3))
-    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3, activation="relu")(images))
-    y = keras.layers.BatchNormalization(axis=1)(keras.layers.Conv2D(6, 3)(images))
-    model = keras.Model(images, [x, y])
-    scramble(model, rng)
-    folded = fold(model)
-    assert sum(isinstance(layer, NORMS) for layer in layers(folded)) == 2
-    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
-    for one, other in zip(model.predict(x, verbose=0), folded.predict(x, verbose=0), strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
-
-
 def test_subclasses_that_compute_something_else_are_not_folded(rng):
     class Normalized(keras.layers.Dense):
         def call(self, x):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler import plots, training
+from keras_euler import training
 from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make
 
 
@@ -48,23 +48,3 @@ def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
     assert again.summary == first.summary and again.history == first.history and again.resumed
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-def test_the_curves_are_titled_by_data_depth_and_h_or_by_the_folder(tmp_path, monkeypatch):
-    titles = []
-    monkeypatch.setattr(
-        plots,
-        "training_curves",
-        lambda histories, title: titles.append(title) or plots.new_figure(),
-    )
-    shared = dict(epochs=1, batch_size=16, verbose=0)
-    training.fit(make(), TRAIN, None, tmp_path / "mine", **shared)
-    training.fit(
-        make(),
-        TRAIN,
-        None,
-        tmp_path / "net",
-        settings={"h": 0.1, "dataset": "cifar10", "depth": 20},
-        **shared,
-    )
-    assert titles == ["mine", "cifar10, depth 20, h 0.1"]

@@ -55,13 +55,6 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(folder):
     assert {name: (folder.path / name).read_bytes() for name in files(folder.path)} == before
 
 
-def test_leftover_of_a_killed_writer_is_removed(folder):
-    (folder.path / ".123.checkpoint.npz").write_bytes(b"half")
-    enter(folder)
-    assert folder.load() is None
-    assert files(folder.path) == ["config.json"]
-
-
 def test_torn_checkpoint_is_an_error_that_says_what_to_do(folder):
     folder.save(SAVED)
     content = folder.checkpoint.read_bytes()
@@ -83,16 +76,6 @@ def test_other_settings_or_data_are_refused(folder, change, difference):
     with pytest.raises(ValueError, match=difference):
         enter(folder, {**CONFIG, **change})
     enter(folder, {**CONFIG, "versions": {"keras": "4"}})
-
-
-def test_leftover_of_the_first_write_is_no_foreign_file(tmp_path):
-    (tmp_path / ".123.config.json").write_text("{")
-    (tmp_path / ".keep.me").write_text("")
-    with pytest.raises(ValueError, match="is not an empty folder"):
-        enter(RunFolder(tmp_path))
-    (tmp_path / ".keep.me").unlink()
-    enter(RunFolder(tmp_path))
-    assert files(tmp_path) == ["config.json"]
 
 
 def test_foreign_folder_is_refused(tmp_path):

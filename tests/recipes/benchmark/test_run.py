@@ -147,23 +147,6 @@ def test_the_host_is_measured_by_processor_times_and_drawn(run, times, tmp_path,
     assert (tmp_path / "benchmark.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(
-    ("flag", "column", "key", "value"),
-    [
-        ("--augmentation", "share of the step (%)", "share_percent", 0),
-        ("--logging", "share of the step (%)", "share_percent", 0),
-        ("--inference", "plain / folded", "speedup", 1.25),
-        ("--second-start", "second / first", "ratio", 0.5),
-    ],
-)
-def test_a_mode_compares_two_contestants(run, times, flag, column, key, value, tmp_path, capsys):
-    run.main(["--depth", "8", flag, "--backends", "jax", "--out", str(tmp_path / "benchmark.json")])
-    header, _, first, second, *_ = table(capsys.readouterr().out)
-    assert header[-1] == column and first[-1] == "" and float(second[-1]) == value
-    first, second, *_ = json.loads((tmp_path / "benchmark.json").read_text())["results"]
-    assert key not in first and second[key] == pytest.approx(value)
-
-
 @pytest.mark.parametrize("mode", [[], ["--host"]])
 def test_a_small_measurement(mode, benchmark_folder, tmp_path):
     out, backend = tmp_path / "benchmark.json", keras.backend.backend()
