@@ -1,11 +1,11 @@
 """Residual networks as explicit Euler steps, for Keras 3 on TensorFlow, JAX and PyTorch.
 
-A residual block is one explicit Euler step of size $h$:
+A residual block is one explicit Euler step of size h:
 
-$$x_{n+1} = I(x_n + h F(x_n))$$
+    x_{n+1} = I(x_n + h * F(x_n))
 
-Here $x_n$ is the input of block $n$, $F$ its residual branch and $I$ its activation. The ordinary
-ResNet has $h = 1$. With a small step factor such as $h = 0.1$, a network of a hundred layers learns
+Here x_n is the input of block n, F its residual branch and I its activation. The ordinary
+ResNet has h = 1. With a small step factor such as h = 0.1, a network of a hundred layers learns
 at once where the ordinary one is stuck.
 
 >>> model = keras_euler.EulerResNet(depth=20, h=0.1)  # an image network
