@@ -209,10 +209,11 @@ def results_settings(options):
 
 def refuse_to_replace(file, settings, figure=None):
     """Raise unless `file`, and the figure beside it, are missing or were made with the same
-    settings."""
+    settings; then make their folder."""
     figure = figure or file
     settings = json.loads(json.dumps(settings, default=str))
     if not file.exists() and not figure.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         return
     try:
         stored = json.loads(file.read_text())["settings"]

@@ -17,7 +17,6 @@ from _settings import identity
 from _trials import as_trials
 
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
-PINNED = {"h = 1": 0, "h = 0.1": 1}  # red and blue, as the paper has them
 ENDINGS = {
     "best": ("best_test_accuracy", "Best test accuracy"),
     "last": ("last_test_accuracy", "Last test accuracy"),
@@ -204,23 +203,25 @@ def draw(measured, folder, endings=tuple(ENDINGS)):
 def figure(measured, ending="best"):
     """Return the figure of a study: accuracies against its axis, a plot per panel.
 
-    Where the axis has one value, the panels' setting takes its place.
+    Where the axis has one value, the panels' setting takes its place, or that of the lines.
     """
     from keras_euler import plots
 
     column, title = ENDINGS[ending]
     roles, table, panels = measured.roles, measured.cells(), {}
-    turned = "panel" in roles and len({x for _, _, x in table}) == 1
-    for (panel, line, x), cell in ordinary_first(measured, table):
+    is_single = len({x for _, _, x in table}) == 1
+    axis = ("panel" if "panel" in roles else "line") if is_single else "axis"
+    order = {"panel": ("axis", "line"), "line": ("panel", "axis"), "axis": ("panel", "line")}[axis]
+    for key, cell in ordinary_first(measured, table):
+        at = dict(zip(ROLES, key, strict=True))
+        name, line = ("" if at[role] is None else label(roles[role], at[role]) for role in order)
         values = list(zip(cell.trials[column], cell.failed, strict=True))
-        x, setting, value = (panel, "axis", x) if turned else (x, "panel", panel)
-        name = "" if value is None else label(roles[setting], value)
-        panels.setdefault(name, {}).setdefault(label(roles["line"], line), {})[x] = values
+        panels.setdefault(name, {}).setdefault(line, {})[at[axis]] = values
     xs = [x for lines in panels.values() for points in lines.values() for x in points]
     logarithmic = all(isinstance(x, float) and x > 0 for x in xs)
-    axis = spelled_out(roles["panel" if turned else "axis"])
+    axis = spelled_out(roles[axis])
     note = f"{measured.name}: {measured.data}. {description(measured)}"
-    drawn = plots.accuracies(panels, axis, note, logarithmic, PINNED)
+    drawn = plots.accuracies(panels, axis, note, logarithmic)
     drawn.suptitle(f"{title} against {axis}", fontsize="medium")
     return drawn
 

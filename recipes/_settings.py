@@ -58,12 +58,9 @@ EXISTING = checked(Path, "an existing file or folder", lambda path: path.expandu
 
 
 def new_file(suffix):
-    """Return a parser of the path of a file to write, in an existing folder."""
-    return checked(
-        Path,
-        f"a file *{suffix} in an existing folder",
-        lambda path: path.suffix == suffix and path.parent.is_dir() and not path.is_dir(),
-    )
+    """Return a parser of the path of a file to write."""
+    is_file = lambda path: path.suffix == suffix and not path.is_dir()  # noqa: E731
+    return checked(Path, f"a file *{suffix}", is_file)
 
 
 def step_factor(text):

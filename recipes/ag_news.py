@@ -40,7 +40,7 @@ STANDARD = {
     "dropout": 0.5,
 }
 NEXT = {
-    "synthetic": "python recipes/ag_news.py --depth 9 --sequence-length 256 --epochs 3 trains on "
+    "synthetic": "python recipes/ag_news.py --depth 29 --sequence-length 256 --epochs 3 trains on "
     "AG-News: downloaded, or from the "
     "folder --data-dir",
     "ag_news": "python recipes/evaluate.py {folder}/model.keras --dataset ag_news gives the "

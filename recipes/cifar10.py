@@ -47,7 +47,7 @@ STANDARD = {
     "label_smoothing": 0.1,
 }
 NEXT = {
-    "synthetic": "python recipes/cifar10.py --depth 20 --epochs 5 trains on CIFAR-10: downloaded, "
+    "synthetic": "python recipes/cifar10.py --depth 56 --epochs 5 trains on CIFAR-10: downloaded, "
     "or from the folder --data-dir",
     "cifar10": "python recipes/evaluate.py {folder}/model.keras --dataset cifar10 gives the "
     "accuracy by class and under noise",

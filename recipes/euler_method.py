@@ -26,7 +26,7 @@ class EulerOptions:
     h: tuple = setting((1.0, 0.7, 0.3, 0.1), "step factors", parse=POSITIVE, many="+")
     end: float = setting(5.0, "end time; the start is 0", parse=POSITIVE)
     out: Path = setting(
-        Path("euler_method.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
+        Path("runs/euler_method.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
     )
 
     def __post_init__(self):
@@ -70,7 +70,7 @@ def euler(h, end):
 
 def draw(lines, end):
     """Draw the figure."""
-    from keras_euler.plots import COLOURS, finished, new_figure
+    from keras_euler.plots import colours_of, finished, new_figure
 
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
@@ -78,9 +78,10 @@ def draw(lines, end):
     axes.plot(
         exact, [math.exp(-RATE * t) for t in exact], color="black", linewidth=2, label="exact"
     )
-    for (h, (t, x)), colour in zip(lines.items(), COLOURS * len(lines), strict=False):
-        axes.plot(t, x, ".-", color=colour, linewidth=1, label=f"h = {h:g}")
-    axes.set(xlabel="t", ylabel="x", ylim=(-3, 3), title=f"x' = -{RATE:g} x")
+    colours = colours_of([f"h = {h:g}" for h in lines])
+    for (t, x), (label, colour) in zip(lines.values(), colours.items(), strict=True):
+        axes.plot(t, x, ".-", color=colour, linewidth=1, label=label)
+    axes.set(xlabel="t", ylabel="x", ylim=(-3, 3), title=f"Euler's method for x' = -{RATE:g} x")
     axes.legend(frameon=False)
     return finished(figure)
 

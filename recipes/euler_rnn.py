@@ -33,7 +33,7 @@ class RnnOptions:
     seed: int = setting(7, "seed", parse=SEED)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("euler_rnn.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
+        Path("runs/euler_rnn.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
     )
 
 

@@ -46,7 +46,10 @@ class EulerizeOptions:
     )
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("eulerize_resnet.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
+        Path("runs/eulerize_resnet.json"),
+        "file of the results",
+        parse=new_file(".json"),
+        metavar="FILE",
     )
 
 

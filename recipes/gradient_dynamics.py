@@ -132,7 +132,8 @@ def summarize(runs, folder):
 
     summary = training.RunFolder(next(iter(runs.values()))).config()
     settings = summary["settings"]
-    title = f"depth {settings['depth']}, {settings['dataset']}, {settings['backend']}"
+    where = f"depth {settings['depth']}, {settings['dataset']}, {settings['backend']}"
+    title = f"Weights and gradients in the first iterations: {where}"
     del settings["h"], settings["seed"]  # they differ between runs
     summary["runs"], logs = [], {}
     print(f"\nlayer 2 ({LAYER_2})")
@@ -145,7 +146,7 @@ def summarize(runs, folder):
             if not isinstance(value, float) or math.isfinite(value)
         }
         summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON has no NaN
-        logs.setdefault(f"h = {h}", []).append((path / "weights.csv", path / "gradients.csv"))
+        logs.setdefault(f"h = {h:g}", []).append((path / "weights.csv", path / "gradients.csv"))
         print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     training.RunFolder(folder).write_json("summary.json", summary)
     _cli.save_figure(

@@ -33,7 +33,7 @@ class MoonsOptions:
     seed: int = setting(7, "seed", parse=SEED)
     backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
     out: Path = setting(
-        Path("two_moons.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
+        Path("runs/two_moons.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
     )
 
 

@@ -57,7 +57,7 @@ def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
         "a": {"h = 0.1": points},
         "b": {"h = 0.5": points, "h = 1": points, "h = 0.1": points},
     }
-    figure = plots.accuracies(panels, "depth", pinned={"h = 1": 0, "h = 0.1": 1})
+    figure = plots.accuracies(panels, "depth")
     colours = [
         {bar.get_label(): bar.lines[0].get_color() for bar in axes.containers}
         for axes in figure.axes

@@ -1,6 +1,6 @@
 """Figures from recorded numbers (extra: plots)."""
 
-from keras_euler.plots._figure import COLOURS, finished, new_figure
+from keras_euler.plots._figure import COLOURS, colours_of, finished, new_figure
 from keras_euler.plots.evaluation import evaluation
 from keras_euler.plots.growth import growths, suggestions
 from keras_euler.plots.studies import accuracies, accuracy_curves, noisy_images
@@ -10,6 +10,7 @@ __all__ = [
     "COLOURS",
     "accuracies",
     "accuracy_curves",
+    "colours_of",
     "evaluation",
     "finished",
     "gradient_dynamics",

@@ -1,6 +1,8 @@
 """Colours, size and axes that all figures share."""
 
-from collections.abc import Collection, Mapping
+import itertools
+import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red
 # (h = 1) and blue (h = 0.1).
+PAPER_H = (1.0, 0.1)
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -41,14 +44,31 @@ def new_figure(**kwargs: Any) -> "Figure":
     return Figure(layout="constrained", dpi=150, **kwargs)
 
 
-def colours_of(labels: Collection[str], pinned: Mapping[str, int]) -> dict[str, str]:
-    """Return one colour per label; the colours of `pinned` labels are reserved for them."""
-    reserved = set(pinned.values())
-    others = [colour for i, colour in enumerate(COLOURS) if i not in reserved] * len(labels)
-    remaining = iter(others or COLOURS * len(labels))
-    return {
-        label: COLOURS[pinned[label]] if label in pinned else next(remaining) for label in labels
-    }
+def colours_of(labels: Collection[str]) -> dict[str, str]:
+    """Choose one of `COLOURS` per label: the first for h = 1, the second for h = 0.1, as in the
+    paper.
+
+    Args:
+        labels: Labels such as `"h = 0.1"` or `"h = 0.1, trained"`. Others take the other colours in
+            order.
+
+    Returns:
+        A dict of label -> colour.
+
+    Example:
+
+    >>> colours_of(["h = 0.1", "h = 1"]) == {"h = 0.1": COLOURS[1], "h = 1": COLOURS[0]}
+    True
+    """
+    found = {label: re.search(r"\bh = (\d+(?:\.\d+)?)", label) for label in labels}
+    steps = {label: float(step[1]) for label, step in found.items() if step}
+    colours: dict[str, str] = {}
+    for label, step in steps.items():
+        if step in PAPER_H and COLOURS[PAPER_H.index(step)] not in colours.values():
+            colours[label] = COLOURS[PAPER_H.index(step)]
+    others = COLOURS[len(PAPER_H) :] if steps else COLOURS
+    remaining = itertools.cycle(others)
+    return {label: colours.get(label) or next(remaining) for label in labels}
 
 
 def whole_ticks(axes: "Axes") -> None:

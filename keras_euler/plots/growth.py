@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from keras_euler.plots._figure import COLOURS, finished, new_figure, plain_ticks, whole_ticks
+from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ticks, whole_ticks
+
+ROOM = 1e4  # above the largest measurement, where the axis ends; a label says where bounds end
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,15 +40,18 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     _check_runs(runs, "Growth")
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
-    for (label, growth), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+    colours = colours_of(runs)
+    top = ROOM * max(growth.measured.max() for growth in runs.values())
+    for label, growth in runs.items():
+        colour, bound = colours[label], growth.bound
         label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool(
             (growth.measured == 0).any()
         )
         for axes in panels:
             axes.plot(growth.measured, "-", color=colour, label=label)
-        panels[1].plot(
-            growth.bound, "--", color=colour, label=f"{label}, bound (W = {growth.W:.3g})"
-        )
+        largest = f", up to {bound.max():.0e}" * bool(bound.max() > top)
+        bound_label = f"{label}, bound (W = {growth.W:.3g}{largest})"
+        panels[1].plot(bound, "--", color=colour, label=bound_label)
     starts = next(iter(runs.values())).names
     for axes, title in zip(panels, ("measured", "measured and bound"), strict=True):
         for n, name in enumerate(starts):
@@ -56,6 +61,7 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
         whole_ticks(axes)
         plain_ticks(axes.yaxis)
         axes.set(title=title, xlabel="block n (dotted: beginning of a stage)", ylabel=ylabel)
+    panels[1].set_ylim(top=min(top, panels[1].get_ylim()[1]))
     panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return finished(figure)
 
@@ -87,7 +93,9 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     _check_runs(runs, "Suggestion")
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
-    for (label, suggestion), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+    colours = colours_of(runs)
+    for label, suggestion in runs.items():
+        colour = colours[label]
         axes.plot(
             list(suggestion.growths),
             list(suggestion.growths.values()),

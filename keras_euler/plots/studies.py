@@ -24,7 +24,6 @@ def accuracies(
     xlabel: str,
     note: str = "",
     logarithmic: bool = False,
-    pinned: Mapping[str, int] | None = None,
 ) -> "Figure":
     """Draw the median test accuracy along an axis, with standard deviations over seeds as bars and
     failed trainings as crosses.
@@ -38,8 +37,6 @@ def accuracies(
         xlabel: Label of the x axis.
         note: Note below the figure, such as the differences from the paper.
         logarithmic: Whether the x axis is logarithmic.
-        pinned: Dict of label -> position in `COLOURS`, reserved for that label; other labels take
-            the remaining colours in order.
 
     Returns:
         A matplotlib `Figure`; save it with `figure.savefig(path)`. A label has one colour in all
@@ -70,9 +67,7 @@ def accuracies(
         }
     )
     place = {name: i for i, name in enumerate(names)}
-    colours = colours_of(
-        dict.fromkeys(label for lines in panels.values() for label in lines), pinned or {}
-    )
+    colours = colours_of(list(dict.fromkeys(label for lines in panels.values() for label in lines)))
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for i, (label, points) in enumerate(lines.items()):
             xs, colour = sorted(points), colours[label]
@@ -191,9 +186,10 @@ def accuracy_curves(
     from matplotlib import colormaps
 
     for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+        colours = colours_of(lines) if any("h = " in label for label in lines) else {}
         for i, (label, curves) in enumerate(lines.items()):
             curves = [curve for curve in curves if curve]
-            colour = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
+            shade = colormaps["viridis"](i / max(1, len(lines) - 1) * 0.9)
             length = max(map(len, curves), default=0)
             medians = [
                 statistics.median(c[min(epoch, len(c) - 1)] for c in curves)
@@ -202,7 +198,7 @@ def accuracy_curves(
             axes.plot(
                 range(1, length + 1),
                 medians,
-                color=colour,
+                color=colours.get(label, shade),
                 linewidth=1.2,
                 marker=None if length > 1 else "o",
                 label=label,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import PathLike
 from keras_euler.callbacks import read_log
-from keras_euler.plots._figure import COLOURS, finished, new_figure, plain_ticks, whole_ticks
+from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,9 +63,14 @@ def training_curves(
     names = ["loss", metric] if metric else ["loss"]
     figure = new_figure(figsize=(4.5 * len(names), 3.6))
     grid = figure.subplots(1, len(names), squeeze=False)[0]
-    for (label, rows), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
+    colours = colours_of(runs)
+    for label, rows in runs.items():
         prefix = f"{label}, " if label else ""
-        style = {"color": colour, "marker": "o" if len(rows) < 20 else None, "markersize": 4}
+        style = {
+            "color": colours[label],
+            "marker": "o" if len(rows) < 20 else None,
+            "markersize": 4,
+        }
         for axes, name in zip(grid, names, strict=True):
             for split, line, shown in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
@@ -136,9 +141,10 @@ def gradient_dynamics(
     )
     figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 2.5 * len(kinds)))
     grid = figure.subplots(len(kinds), len(layers), sharex=True, sharey="row", squeeze=False)
-    for (label, pairs), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
+    colours = colours_of(logs)
+    for label, pairs in logs.items():
         for seed, pair in enumerate(pairs):
-            style = {"color": colour, "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
+            style = {"color": colours[label], "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
             label_of_seed = (
                 f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
             )

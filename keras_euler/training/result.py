@@ -58,7 +58,9 @@ def write_result(
     try:
         from keras_euler.plots import training_curves
 
-        run.write("curves.png", training_curves({"": rows}, title=_title(run)).savefig)
+        h = run.config().get("settings", {}).get("h")
+        label = f"h = {h:g}" if isinstance(h, (int, float)) else ""
+        run.write("curves.png", training_curves({label: rows}, title=_title(run)).savefig)
     except ImportError as error:
         print(f"note: no curves.png. {error}")
     summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
@@ -76,10 +78,11 @@ def _title(run: RunFolder) -> str:
     folder."""
     settings = run.config().get("settings", {})
     known = [
-        f"{name} {settings[name]}".removeprefix("dataset ")
+        f"{name} = {settings[name]}" if name == "h" else f"{name} {settings[name]}"
         for name in ("dataset", "depth", "h")
         if name in settings
     ]
+    known = [text.removeprefix("dataset ") for text in known]
     return ", ".join(known) or run.path.name
 
 

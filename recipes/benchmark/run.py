@@ -332,6 +332,7 @@ def main(argv=None):
             "results": results,
         }
         if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps(report, indent=1))
     if out and settings.host:
         draw(results, references(settings), out.with_suffix(".png"))

@@ -21,8 +21,8 @@ BACKEND = ["--backend", keras.backend.backend()]
 CHOICE = ["--quick", "--depths", "8", "--candidates", "0.1", "--examples", "4"]
 # Arguments of a recipe without its output, its file, and a flag that changes the results.
 RESULTS = [
-    (euler_method, [], "euler_method.png", ["--h", "0.5"]),
-    (two_moons, ["--quick", "--epochs", "1", *BACKEND], "two_moons.png", ["--blocks", "3"]),
+    (euler_method, [], "runs/euler_method.png", ["--h", "0.5"]),
+    (two_moons, ["--quick", "--epochs", "1", *BACKEND], "runs/two_moons.png", ["--blocks", "3"]),
     (
         euler_rnn,
         ["--epochs", "1", "--length", "3", "--train-size", "50", *BACKEND],
@@ -71,7 +71,8 @@ def test_results_of_other_settings_are_not_replaced(
 @pytest.mark.parametrize("module", [two_moons, euler_rnn, eulerize_resnet, euler_method])
 def test_a_file_of_somebody_else_is_not_replaced(module, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    file = Path(f"{module.__name__}.json")
+    file = Path(f"runs/{module.__name__}.json")
+    file.parent.mkdir()
     file.write_text("[1, 2]")
     backend = [] if module is euler_method else BACKEND
     with pytest.raises(SystemExit) as end:

@@ -48,7 +48,7 @@ def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
     written = json.loads((tmp_path / "moons.json").read_text())
     assert written["results"]["h = 0.1"]["noisy"] == pytest.approx(noisy, abs=1e-4)
     assert written["settings"]["epochs"] == 30
-    for flags in (["--blocks", "0"], ["--out", str(tmp_path / "no" / "x.png")]):
+    for flags in (["--blocks", "0"], ["--out", str(tmp_path / "x.pdf")]):
         with pytest.raises(SystemExit) as end:
             two_moons.main([*flags, *BACKEND])
         assert end.value.code == 2 and flags[0] in capsys.readouterr().err
