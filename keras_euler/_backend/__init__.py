@@ -33,6 +33,7 @@ from keras_euler._backend.kernels import (
     store_filters_first,
 )
 from keras_euler._backend.norms import l2_norms, moments, norm_reader, sum_over_replicas
+from keras_euler._backend.remat import rematerialize
 from keras_euler._backend.tensors import (
     decode_strings,
     has_value,
@@ -77,6 +78,7 @@ __all__ = [
     "pass_mask",
     "read_torch_file",
     "relu",
+    "rematerialize",
     "store_filters_first",
     "sum_over_replicas",
     "update_moving",

@@ -127,6 +127,8 @@ class DirectCall:
         if any(getattr(y, "dtype", None) is not dtype or hasattr(y, MASK) for y in tensors):
             return None
         if kind == "residual":
+            if layer.remat and training:
+                return None
             return self.residual(layer, x, training)
         if kind in OF_IMAGES and are_images(x):
             y = OF_IMAGES[kind](self, layer, to_images(x), training)

@@ -34,6 +34,7 @@ def EulerResNet(
     scheme: str = "euler",
     skip: float = 1.0,
     drop_path: float = 0.0,
+    remat: bool = False,
     kernel_initializer: Initializer = None,
     include_top: bool = True,
     pooling: str | None = "avg",
@@ -79,6 +80,8 @@ def EulerResNet(
         drop_path: Rate of stochastic depth at the last block L, at least 0 and below 1: block l
             drops its branch with the rate `drop_path * l / L`, for each example, in training (Huang
             et al. 2016).
+        remat: Compute the inside of the blocks again in the backward pass instead of keeping it,
+            as for `EulerResidual`: less memory, more time.
         kernel_initializer: Initializer of all kernels, or its name; each layer gets a clone with
             its own seed. None is PyTorch's default, uniform in +-1/sqrt(fan_in). Biases are always
             uniform in that bound.
@@ -140,6 +143,7 @@ def EulerResNet(
         zero_gamma=zero_gamma,
         scheme=scheme,
         skip=skip,
+        remat=remat,
     )
     if pooling:
         settings = dict(data_format=make.data_format, dtype=make.dtype, name="pool")

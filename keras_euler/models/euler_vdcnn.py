@@ -46,6 +46,7 @@ def EulerVDCNN(
     scheme: str = "euler",
     skip: float = 1.0,
     drop_path: float = 0.0,
+    remat: bool = False,
     kernel_initializer: Initializer = None,
     include_top: bool = True,
     pooling: str | None = None,
@@ -95,7 +96,7 @@ def EulerVDCNN(
         trainable_h: Train `h`, starting from its value: `"scalar"` (ReZero) or `"channel"`
             (LayerScale); or None.
         zero_gamma: Start the branch's last gamma at zero. Needs a norm at the end of F.
-        scheme, skip, drop_path: As for `EulerResNet`.
+        scheme, skip, drop_path, remat: As for `EulerResNet`.
         kernel_initializer: As for `EulerResNet`.
         include_top: False leaves out the head: its pooling and the dense layers.
         pooling: Without the top: `"avg"` or `"max"` over all positions, or None, which gives the
@@ -170,6 +171,7 @@ def EulerVDCNN(
         zero_gamma=zero_gamma,
         scheme=scheme,
         skip=skip,
+        remat=remat,
     )
     if include_top:
         layers += head(

@@ -18,7 +18,15 @@ ZOO = Path(__file__).parents[1] / "zoo"
 # Arguments that change neither the weights of a network nor what they compute.
 OVERRIDABLE_ARGUMENTS = (
     *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "drop_path", "include_top", "input_shape", "sequence_length"),
+    *(
+        "zero_gamma",
+        "dropout",
+        "drop_path",
+        "remat",
+        "include_top",
+        "input_shape",
+        "sequence_length",
+    ),
     "trainable",
 )
 # Arguments of the top, which a network without it lacks.
