@@ -52,6 +52,6 @@ def compared(row, before):
     is in the row before."""
     return (
         f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"
-        if {"speedup", "share_percent"} & set(row)
+        if {"speedup", "share_percent", "slowdown"} & set(row)
         else None
     )

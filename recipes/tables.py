@@ -326,6 +326,7 @@ TABLES = {
     "training steps gpu": lambda: _benchmarks.steps(read_all("benchmark_resnet_h200.json")),
     "host": lambda: _benchmarks.host(read_all("benchmark_host*.json")),
     "inference": lambda: _benchmarks.steps(read_all("benchmark_inference_*.json")),
+    "rematerialization": lambda: _benchmarks.steps(read_all("benchmark_remat_*.json")),
     "parts of the step": lambda: _benchmarks.steps(read_all("benchmark_[al]*.json")),
 }
 

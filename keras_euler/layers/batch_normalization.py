@@ -45,8 +45,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             raise NotImplementedError(
                 f"Keras cannot compute batch normalization a second time on "
                 f"{keras.backend.backend()}. Build the model outside of "
-                "keras.RematScope(mode='full'), use mode='activations' or the torch backend, or "
-                "build it without normalization."
+                "keras.RematScope(mode='full') and pass remat=True to the network or the block."
             )
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 

@@ -32,8 +32,9 @@ import _cli
 from _settings import BACKENDS, COUNT, flag, new_file, setting
 
 BY_LAYERS = "keras_euler, KERAS_EULER_DIRECT=0"
-OURS, AUGMENTED, LOGGED = (
+OURS, REMAT, AUGMENTED, LOGGED = (
     "keras_euler",
+    "keras_euler, remat=True",
     "keras_euler + augmentation",
     "keras_euler + logs of gradients and weights",
 )
@@ -69,6 +70,12 @@ MODES = {  # measurement, its two contestants on every backend, and the column t
         LOGGED,
         "share_percent",
     ),
+    "remat": (
+        "steps that compute the inside of the blocks again in the backward pass",
+        OURS,
+        REMAT,
+        "slowdown",
+    ),
     "second_start": (
         "the first step on JAX without and with its compilation cache",
         OURS,
@@ -78,6 +85,7 @@ MODES = {  # measurement, its two contestants on every backend, and the column t
 }
 COMPARISONS = {
     "share_percent": lambda bare, more: 100 * (1 - bare["step_ms"] / more["step_ms"]),
+    "slowdown": lambda bare, more: more["step_ms"] / bare["step_ms"],
     "speedup": lambda plain, folded: plain["step_ms"] / folded["step_ms"],
     "ratio": lambda first, second: second["first_step_s"] / first["first_step_s"],
 }
@@ -94,6 +102,7 @@ COLUMNS = {  # of the table: name, key and format
     "memory (MB)": ("peak_memory_mb", ".0f"),
     "share of the step (%)": ("share_percent", ".1f"),
     "plain / folded": ("speedup", ".3f"),
+    "remat / plain": ("slowdown", ".3f"),
     "second / first": ("ratio", ".3f"),
 }
 
@@ -130,6 +139,7 @@ class Settings:
     inference: bool = setting(False, f"measure {MODES['inference'][0]} instead")
     logging: bool = setting(False, f"measure {MODES['logging'][0]} instead")
     host: bool = setting(False, "measure the processor time of steps on tiny images, on one thread")
+    remat: bool = setting(False, f"measure {MODES['remat'][0]} instead")
     second_start: bool = setting(False, f"measure {MODES['second_start'][0]} instead")
 
 

@@ -32,14 +32,14 @@ def make_data(spec, channels_first, uint8=False):
     return images, rng.integers(0, 10, size)
 
 
-def keras_network(spec, augmented):
+def keras_network(spec, augmented, remat=False):
     """Build the network of keras_euler; `augmented` prepends the input pipeline."""
     import keras
 
     import keras_euler
     from keras_euler.datasets import cifar10
 
-    arguments = dict(depth=spec["depth"], h=spec["h"], dtype=spec["dtype"])
+    arguments = dict(depth=spec["depth"], h=spec["h"], dtype=spec["dtype"], remat=remat)
     if spec["network"] == "vdcnn":
         network = keras_euler.EulerVDCNN(sequence_length=spec["sequence_length"], **arguments)
         dtype, pipeline = "int32", [keras_euler.RandomCharacters(0.1)]
@@ -63,7 +63,7 @@ def keras_network(spec, augmented):
     return keras.Model(inputs, network(x))
 
 
-def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False):
+def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False, remat=False):
     """Return a function that times `model.fit`, where Keras waits for the device after an epoch, or
     `model.predict`."""
     import keras
@@ -72,7 +72,7 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
 
     if spec["data_format"] != "auto":
         keras.config.set_image_data_format(spec["data_format"])
-    network = keras_network(spec, augmented)
+    network = keras_network(spec, augmented, remat)
     network = keras_euler.fold(network) if folded else network
     optimizer, callbacks, times = keras.optimizers.SGD(0.1, momentum=0.9), [], []
     if logged:
@@ -165,6 +165,7 @@ def layers_rounds(spec):
 CONTESTANTS = {
     "keras_euler": keras_rounds,
     "keras_euler, KERAS_EULER_DIRECT=0": layers_rounds,
+    "keras_euler, remat=True": functools.partial(keras_rounds, remat=True),
     "keras_euler + augmentation": functools.partial(keras_rounds, augmented=True),
     "keras_euler + logs of gradients and weights": functools.partial(keras_rounds, logged=True),
     "predict": functools.partial(keras_rounds, predicts=True),
