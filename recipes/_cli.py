@@ -145,6 +145,7 @@ def choose_backend(parser, execution=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With this cache, a second start of the same network skips the compilation.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_keras_home() / "jax_compilation_cache"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     if execution.devices > 1:
         virtual = f"--xla_force_host_platform_device_count={execution.devices}"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {virtual}".strip()

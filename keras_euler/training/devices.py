@@ -169,6 +169,19 @@ def restore_generator_states(states: list[Any]) -> None:
     np.random.set_state((name, np.array(keys, "uint32"), *others))
 
 
+def keep_compiled_programs() -> None:
+    """On JAX, keep compiled programs for the next process, in `jax_compilation_cache` of Keras'
+    folder, unless a cache is configured."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.config.jax_compilation_cache_dir is None:
+            home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+            folder = os.path.join(home, "jax_compilation_cache")
+            jax.config.update("jax_compilation_cache_dir", folder)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of Python, keras_euler, Keras, NumPy and the backend.
 

@@ -23,6 +23,7 @@ from keras_euler.training.checkpoint import ResumableCallbacks, has_diverged, re
 from keras_euler.training.devices import (
     check_one_process,
     device_name,
+    keep_compiled_programs,
     num_replicas,
     package_versions,
 )
@@ -63,7 +64,8 @@ def fit(
     data), `history.csv` and `checkpoint.npz`. At the end it gets
     `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
     finished run is not trained again: its state is loaded into the model, and its result is
-    returned.
+    returned. On JAX compiled programs are kept for the next start, in `jax_compilation_cache` of
+    Keras' folder, unless JAX has a cache already.
 
     Args:
         model: Any compiled Keras model.
@@ -146,6 +148,7 @@ def fit(
     test = None if test is None else validated_data("test", test)
     _check_divisible("train", batches, batch_size)
     _check_divisible("test", test, test_batch_size or batch_size or 256)
+    keep_compiled_programs()
     _build(model, batches)
     for callback in callbacks:
         if isinstance(callback, (GradientLogger, WeightLogger)):

@@ -26,7 +26,6 @@ def test_several_processes_of_torchrun_are_refused_and_write_nothing(tmp_path, m
     assert fit(tmp_path / "run").history
 
 
-@pytest.mark.once
 @pytest.mark.skipif(BACKEND != "jax", reason="processes of JAX")
 def test_several_processes_of_jax_are_refused(tmp_path, monkeypatch):
     import jax
@@ -43,3 +42,20 @@ def test_data_parallelism_on_torch_is_refused():
         ValueError, match="no data parallelism on torch. Use the backend jax or tensorflow"
     ):
         training.data_parallel(2)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="the others keep no programs")
+def test_compiled_programs_are_kept_where_no_cache_is_configured(tmp_path, monkeypatch):
+    import jax
+
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        fit(tmp_path / "run")
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "home/jax_compilation_cache")
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path / "mine"))
+        fit(tmp_path / "second")
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
