@@ -31,13 +31,6 @@ COMPILE = dict(
 FLOATX = ["float32", "float64", "float16", "bfloat16"]
 POLICIES = ["float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16"]
 ALL = list(itertools.product(FLOATX, POLICIES))
-SOME = [
-    ("float64",) * 2,
-    ("float16",) * 2,
-    ("bfloat16",) * 2,
-    ("float32", "mixed_float16"),
-    ("float16", "float64"),
-]
 TOLERANCE = {
     "float64": 1e-6,
     "float32": 1e-5,
@@ -129,22 +122,6 @@ def test_recorded_training_is_plain_training_with_the_norms_of_numpy(dtypes, tmp
         weights[-1, 1:], dense.norms_of([numpy(kernel) for kernel in model.weights]), rtol=1e-6
     )
     assert weights[:, 0].tolist() == [0, 1, 2]
-
-
-@for_dtypes(SOME)
-def test_saved_training_goes_on(dtypes, tmp_path):
-    model = dense.network(
-        GradientRecorder(keras.optimizers.Adam(), capacity=3), dtypes[0], **COMPILE
-    )
-    train(model, tmp_path / "logs")
-    model.train_on_batch(x, y)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    loaded.jit_compile = model.jit_compile
-    logs = [train(one, tmp_path / "logs", 1) for one in (model, loaded)]
-    for one, other in zip(*logs, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert_equal_weights(model, loaded)
 
 
 @for_dtypes([("float32", dtype) for dtype in ("float32", "float64", "float16", "bfloat16")])

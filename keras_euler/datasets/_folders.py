@@ -1,10 +1,13 @@
-"""Checks of `data_dir` that all data sets share."""
+"""Checks of `data_dir` and its files that all data sets share."""
 
 import os
 import pathlib
 from pathlib import Path
+from typing import Any
 
-from keras_euler._types import PathLike
+import numpy as np
+
+from keras_euler._types import Array, PathLike
 
 
 def existing_path(data_dir: PathLike, hint: str) -> Path:
@@ -25,3 +28,19 @@ def unknown_layout_error(folder: Path, name: str, hint: str) -> Exception:
     kind = "an empty folder" if is_empty else f"a folder without {name} in a known layout"
     error = FileNotFoundError if is_empty else ValueError
     return error(f"`data_dir` is {kind}. Received: data_dir={str(folder)!r}. {hint}")
+
+
+def checked_labels(file: PathLike, labels: Any, rows: int) -> Array:
+    try:
+        y = np.asarray(labels)
+    except ValueError:  # a ragged list
+        y = np.empty(0)
+    if not np.issubdtype(y.dtype, np.integer) or y.shape not in ((rows,), (rows, 1)):
+        raise ValueError(f"{file}: labels must be {rows:,} integers. Received: {describe(y)}.")
+    if y.min() < 0 or y.max() > 9:
+        raise ValueError(f"{file}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
+    return y.reshape(rows).astype("int64")
+
+
+def describe(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -10,16 +10,12 @@ import numpy as np
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, PathLike, Splits
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._cifar10_files import (
-    ARCHIVE,
-    FILES,
-    FOLDER,
+from keras_euler.datasets._folders import (
     checked_labels,
     describe,
-    read_batches,
-    read_tar,
+    existing_path,
+    unknown_layout_error,
 )
-from keras_euler.datasets._folders import existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
 CLASS_NAMES = (
@@ -50,8 +46,6 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         data_dir: String or path. One of
             - a prepared TensorFlow Datasets folder: the root, the folder `cifar10` or the version's
               folder (never downloads; needs the extra `keras_euler[datasets]`);
-            - the folder `cifar-10-batches-py`, or a folder that holds it;
-            - `cifar-10-python.tar.gz`, or a folder that holds it; nothing is unpacked to disk;
             - an `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, of any
               number of images.
 
@@ -66,7 +60,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     the GPU.
 
     Raises:
-        FileNotFoundError: `data_dir` is missing or empty, or lacks one of the six official files.
+        FileNotFoundError: `data_dir` is missing or empty.
         ValueError: `data_dir` has an unknown layout, or a file is truncated, damaged, of another
             shape or type, or holds anything but arrays.
         ImportError: `data_dir` is a TensorFlow Datasets folder and that package is missing.
@@ -91,13 +85,14 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     if path.is_file():
         if path.suffix == ".npz":
             return _read_npz(path)
-        if path.name.endswith((".tar.gz", ".tgz")):
-            return read_tar(path)
         raise ValueError(
             f"`data_dir` is a file of an unknown type. Received: data_dir={str(path)!r}. "
             f"{_supported_layouts()}"
         )
-    return _read_folder(path)
+    prepared = _tfds.find_folder(path, "cifar10")
+    if not prepared:
+        raise unknown_layout_error(path, "CIFAR-10", _supported_layouts())
+    return _read_tfds_folder(prepared)
 
 
 def resize(images: Array, size: int) -> Array:
@@ -136,22 +131,10 @@ def resize(images: Array, size: int) -> Array:
     return means.round().astype("uint8")
 
 
-def _read_folder(path: Path) -> Splits:
-    prepared = _tfds.find_folder(path, "cifar10")
-    if prepared:
-        return _read_tfds_folder(prepared)
-    for folder in (path, path / FOLDER):
-        if any((folder / name).is_file() for name in FILES):
-            return read_batches(folder)
-    if (path / ARCHIVE).is_file():
-        return read_tar(path / ARCHIVE)
-    raise unknown_layout_error(path, "CIFAR-10", _supported_layouts())
-
-
 def _supported_layouts() -> str:
     return (
-        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), the folder "
-        f"{FOLDER}, the archive {ARCHIVE}, or an .npz file with {', '.join(_NPZ_NAMES)}."
+        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), or an .npz "
+        f"file with {', '.join(_NPZ_NAMES)}."
     )
 
 

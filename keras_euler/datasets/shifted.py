@@ -11,8 +11,7 @@ import numpy as np
 
 from keras_euler._types import Array, PathLike
 from keras_euler.datasets import _tfds
-from keras_euler.datasets._cifar10_files import checked_labels
-from keras_euler.datasets._folders import existing_path, unknown_layout_error
+from keras_euler.datasets._folders import checked_labels, existing_path, unknown_layout_error
 from keras_euler.datasets._tfds import decoding
 
 _HINT = (

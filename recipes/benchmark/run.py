@@ -54,9 +54,7 @@ REFERENCES = {  # names of the hand-written networks
 MODES = {  # measurement, its two contestants on every backend, and the column that compares them
     "augmentation": (
         "the fraction of the step that the input pipeline takes",
-        OURS,
-        AUGMENTED,
-        "share_percent",
+        *(OURS, AUGMENTED, "share_percent"),
     ),
     "inference": (
         "predictions, plain and folded (keras_euler.fold)",
@@ -66,21 +64,15 @@ MODES = {  # measurement, its two contestants on every backend, and the column t
     ),
     "logging": (
         "the fraction of the step that GradientLogger and WeightLogger take",
-        OURS,
-        LOGGED,
-        "share_percent",
+        *(OURS, LOGGED, "share_percent"),
     ),
     "remat": (
         "steps that compute the inside of the blocks again in the backward pass",
-        OURS,
-        REMAT,
-        "slowdown",
+        *(OURS, REMAT, "slowdown"),
     ),
     "second_start": (
         "the first step on JAX without and with its compilation cache",
-        OURS,
-        OURS,
-        "ratio",
+        *(OURS, OURS, "ratio"),
     ),
 }
 COMPARISONS = {

@@ -82,25 +82,6 @@ def test_bound_of_proposition_2_holds_and_a_smaller_w_breaks_it(batch):
     assert growth.measured[-1] > noise_bounds(0.25, H, growth.branches[1], NUM_BLOCKS)[-1]
 
 
-def test_bounds_hold_for_other_schemes_and_damped_shortcuts(batch):
-    """Heun's step with F(x) = 2x is `a x + h (2 + 2h) x`: the branch of the propositions is the sum
-    of its stages."""
-    matrices = [2 * np.eye(D, dtype="float32")] * NUM_BLOCKS
-    blocks = linear_blocks(matrices, scheme="heun", skip=0.75)
-    factor = 0.75 + H * (2 + 2 * H)
-    gradients, noise = (
-        gradient_growth(blocks, *batch, loss="mean_squared_error"),
-        noise_growth(blocks, batch[0], eps=0.25),
-    )
-    np.testing.assert_allclose(gradients.measured[:-1] / gradients.measured[1:], factor, rtol=1e-4)
-    np.testing.assert_allclose(gradients.bound, gradients.measured, rtol=1e-4)
-    np.testing.assert_allclose(
-        noise.measured, 0.25 * factor ** np.arange(NUM_BLOCKS + 1), rtol=1e-4
-    )
-    np.testing.assert_allclose(noise.shortcut_norms, 0.75, rtol=1e-4)
-    assert (noise.measured <= noise.bound * 1.0001).all()
-
-
 def test_frobenius_form_has_the_norm_of_the_identity():
     (bound, _) = gradient_bounds(2.0, 0.5, 3.0, 1, dimension=16)
     assert bound == 2 * (4 + 0.5 * 3)

@@ -63,21 +63,6 @@ def test_the_advice_is_the_smallest_h_where_gradients_explode_at_every_one():
     )
 
 
-@pytest.mark.once
-def test_deeper_network_gets_a_smaller_h():
-    x, y = keras_euler.datasets.synthetic.images(16, 1)[0]
-    found = [
-        suggest_h(
-            lambda h, depth=depth: keras_euler.EulerResNet(depth, h, widths=(4, 8, 8)),
-            x / np.float32(255),
-            y,
-            (0.1, 0.5, 1.0),
-        )
-        for depth in (8, 38)
-    ]
-    assert found[0].h > found[1].h and found[0].largest > found[1].largest >= 0.1
-
-
 @pytest.mark.parametrize(
     "loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()]
 )

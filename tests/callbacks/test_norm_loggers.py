@@ -103,22 +103,6 @@ def test_mixed_precision(tmp_path, dtype):
     np.testing.assert_allclose(columns(tmp_path / "w.csv")["total"], weights[:, -1], rtol=1e-3)
 
 
-def test_frozen_layer_leaves_the_others_where_they_are(tmp_path):
-    if BACKEND == "jax":
-        pytest.skip("Keras on JAX refuses an optimizer that knows other variables")
-    recorder = GradientRecorder(SGD(0.1))
-    model = dense.network(recorder)
-    train(model, epochs=1)
-    model.get_layer("block").trainable = False
-    model.compile(recorder, model.loss)
-    expected = dense.norms_of(dense.gradients(dense.weights(model), dense.X[:8], dense.Y[:8]))
-    train(model, GradientLogger(tmp_path / "g.csv"), epochs=2, start=1)
-    written = columns(tmp_path / "g.csv")
-    assert list(written) == ["iteration", *dense.LAYERS, "total"]
-    assert written["block/a"][0] == written["block/b"][0] == 0
-    np.testing.assert_allclose(written["c"][0], expected[2], rtol=1e-4)
-
-
 class Stop(keras.callbacks.Callback):
     """A callback that kills the process at the beginning of an epoch."""
 

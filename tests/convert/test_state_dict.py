@@ -155,21 +155,6 @@ def test_text_arrays_without_a_place_are_named(name, message, rng):
         keras_euler.load_torch_state_dict(vdcnn(depth=17), arrays)
 
 
-@pytest.mark.parametrize(
-    "prefix", ["model.", "net.", "encoder.", "backbone.", "module.model._orig_mod.", "conv1."]
-)
-def test_prefix_that_all_names_share_is_left_out(prefix, rng):
-    models = [keras_euler.EulerResNet(8) for _ in range(2)]
-    arrays = checkpoint(rng)
-    arrays["bn1.num_batches_tracked"] = np.array(5)
-    keras_euler.load_torch_state_dict(models[0], arrays)
-    keras_euler.load_torch_state_dict(
-        models[1], {prefix + name: array for name, array in arrays.items()}
-    )
-    for a, b in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def without(name):
     return lambda arrays: {key: value for key, value in arrays.items() if key != name}
 

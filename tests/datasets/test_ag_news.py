@@ -87,55 +87,6 @@ def test_a_field_is_taken_as_its_quotes_have_it(csv_folder, row, expected, end):
     assert ag_news.load_data(csv_folder(train=row + end))[0][0].tolist() == [expected]
 
 
-COLUMNS = "Expected rows of 3 columns: class 1 to 4, title, description, quoted. Received"
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        ('"3","only a title"\n', f"{COLUMNS} 2 columns."),
-        ('"3","a","b","c"\n', f"{COLUMNS} 4 columns."),
-        ('"5","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '5'."),
-        ('"0","a","b"\n', "the class must be 1, 2, 3 or 4. Received: '0'."),
-        ('"x","a","b"\n', "the class must be 1, 2, 3 or 4. Received: 'x'."),
-        ('"","a","b"\n', "the class must be 1, 2, 3 or 4. Received: ''."),
-        ('"Class Index","Title"\n', f"{COLUMNS} 2 columns."),
-        ('"3","a"b","c"\n', "it is not a row of a csv"),
-        ('"3","a","b\n', "it is not a row of a csv"),
-        ('"3","a","b\n"3","c","d"\n', "it is not a row of a csv"),
-        (b'"3","a\xff","b"\n', "invalid start byte at byte 6; expected UTF-8."),
-        ('"3","Caf\u00e9","b"\n'.encode("latin1"), "expected UTF-8."),
-    ],
-)
-@pytest.mark.parametrize(
-    ("before", "line"),
-    [("", 1), (GOOD * 2, 3), ('"3","two\nlines","three\r\n\n"\n' + GOOD, 6)],
-    ids=["at once", "later", "after line breaks"],
-)
-@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
-def test_a_broken_row_is_named_by_file_and_line(csv_folder, name, before, line, row, words):
-    content = before.encode() + (row if isinstance(row, bytes) else row.encode())
-    folder = csv_folder(**{name.removesuffix(".csv"): content})
-    with pytest.raises(ValueError) as raised:
-        ag_news.load_data(folder)
-    assert f"{folder / name}, line {line}: " in str(raised.value)
-    assert words in str(raised.value)
-
-
-@pytest.mark.parametrize("name", ["train.csv", "test.csv"])
-def test_an_empty_or_missing_file_of_the_pair_is_named(csv_folder, name):
-    folder = csv_folder(**{name.removesuffix(".csv"): ""})
-    with pytest.raises(ValueError) as raised:
-        ag_news.load_data(folder)
-    assert f"{folder / name} is empty. Expected rows of 3 columns" in str(raised.value)
-    (folder / name).unlink()
-    with pytest.raises(FileNotFoundError) as raised:
-        ag_news.load_data(folder)
-    assert f"{folder} lacks {name}. Expected two files: train.csv and test.csv." in str(
-        raised.value
-    )
-
-
 # --- TensorFlow Datasets
 
 

@@ -89,26 +89,6 @@ def test_decoding_gives_back_the_symbols_of_the_alphabet(alphabet):
 # --- noise
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "kept"), [(1, 26, 1 / 26), (27, 69, 0)], ids=["letters", "no letters"]
-)
-def test_at_rate_1_the_places_never_drawn_and_equal_letters_stay(rng, first, last, kept):
-    ids = rng.integers(first, last + 1, (1000, 1000))
-    changed = (corrupt_characters(ids, 1, seed=0) != ids).mean()
-    assert abs(changed - (1 - np.exp(-1)) * (1 - kept)) < 0.002
-
-
-def test_padding_never_changes_and_counts_for_no_character(rng):
-    """Padding lies at the end, at the beginning and in the middle: 10 characters among 30 ids."""
-    ids = np.zeros((3000, 30), int)
-    for row, places in zip(ids, (rng.permutation(30)[:10] for _ in ids), strict=True):
-        row[places] = DIGIT
-    noisy = corrupt_characters(ids, 1, seed=0)
-    assert np.array_equal(noisy == 0, ids == 0)
-    share = (noisy != ids).sum() / np.count_nonzero(ids)
-    assert abs(share - (1 - 0.9**10)) < 0.01
-
-
 def test_the_same_seed_gives_the_same_noise_and_another_or_none_another():
     ids = np.full((20, 50), DIGIT)
     noisy = corrupt_characters(ids, 0.5, seed=3)

@@ -90,30 +90,3 @@ def test_frozen_layer_uses_and_keeps_its_moving_statistics(rng):
     layer.trainable = False
     np.testing.assert_allclose(ARRAY(layer(x, training=True)), x / np.sqrt(1 + 1e-5), rtol=1e-5)
     np.testing.assert_array_equal(ARRAY(layer.moving_mean), 0)
-
-
-@pytest.mark.parametrize("mode", ["full", "activations"])
-def test_a_block_that_is_computed_again_trains_as_one_that_is_not(mode, rng):
-    """In the backward pass, as `keras.RematScope` asks for; the block passes `training` on."""
-    x, y = rng.normal(size=(16, 8, 8, 3)).astype("float32"), rng.integers(0, 10, 16)
-
-    def train():
-        keras.utils.set_random_seed(1)
-        model = keras_euler.EulerResNet(8, 0.1, input_shape=(8, 8, 3))
-        model.compile(
-            keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        )
-        model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
-        return [ARRAY(weight) for weight in model.trainable_weights]
-
-    expected = train()
-    with keras.RematScope(mode=mode):
-        if mode == "full" and keras.backend.backend() != "torch":
-            with pytest.raises(NotImplementedError, match=r"outside of keras\.RematScope"):
-                train()
-            return
-        if mode == "full" and [*map(int, keras.__version__.split(".")[:2])] < [3, 14]:
-            pytest.skip("older versions of Keras call layers of torch again without `training`")
-        found = train()
-    for weight, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(weight, other)

@@ -131,14 +131,6 @@ def test_layers_behind_get_the_mask_of_add(name):
     np.testing.assert_allclose(last, expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_blocks_in_a_row_and_in_a_sequential_model_pass_the_mask_on():
-    x = embedded()
-    model = keras.Sequential([EulerResidual(dense(), activation="relu") for _ in range(3)])
-    np.testing.assert_array_equal(numpy_of(mask_of(model(x))), IDS > 0)
-    nested = EulerResidual([EulerResidual(conv()), dense()], 0.5)
-    assert mask_of(nested(x)) is None
-
-
 class LessMean(layers.Layer):
     """Subtract the mean of the unmasked positions."""
 

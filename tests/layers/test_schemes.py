@@ -132,14 +132,6 @@ def test_batch_norm_has_the_statistics_of_each_stage_and_shares_the_moving_ones_
 
 
 @pytest.mark.parametrize("scheme", ORDERS)
-def test_skip_scales_the_shortcut_of_the_step_and_not_its_stages(scheme, rng):
-    x, A = rng.normal(size=(5, 4)), rng.normal(size=(4, 4))
-    block = EulerResidual(linear(A), 0.7, scheme=scheme, skip=0.25)
-    expected = STEPS[scheme](lambda x: x @ A, x, 0.7) - 0.75 * x
-    np.testing.assert_allclose(ARRAY(block(x.astype("float32"))), expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("scheme", ORDERS)
 def test_drop_path_drops_whole_steps_of_examples_in_training_only(scheme, rng):
     x, A = rng.normal(size=(400, 2, 3)).astype("float32"), rng.normal(size=(3, 3))
     block = EulerResidual(linear(A), 0.5, scheme=scheme, drop_path=0.25, seed=1)

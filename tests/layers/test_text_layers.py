@@ -63,26 +63,6 @@ def test_noise_is_fresh_at_every_step_and_seeded(ids):
     assert (first[0] != first[1]).any() and (first[0] != other[0]).any()
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32"])
-def test_noise_keeps_the_dtype_and_jit_stays_on(dtype, ids):
-    inputs = keras.Input(ids.shape[1:], dtype=dtype)
-    noisy = RandomCharacters(0.5)(inputs)
-    assert noisy.dtype == dtype and noisy.shape == inputs.shape
-    assert (
-        keras.backend.standardize_dtype(
-            RandomCharacters(0.5)(ids.astype(dtype), training=True).dtype
-        )
-        == dtype
-    )
-    model = keras.Model(inputs, keras.layers.Dense(2)(CharacterEmbedding(70, 3)(noisy)[:, 0]))
-    jit = (
-        "auto" if keras.backend.backend() == "torch" else True
-    )  # torch stays eager by Keras' own choice
-    model.compile("sgd", "mse", jit_compile=jit)
-    assert model.jit_compile == (jit is True)
-    model.fit(ids.astype(dtype), np.zeros((len(ids), 2)), batch_size=128, verbose=0)
-
-
 def test_embedding_is_the_table_without_its_first_row(rng):
     layer = CharacterEmbedding(70, 5)
     ids = rng.integers(0, 70, (4, 9))
@@ -110,14 +90,6 @@ def test_poolings_are_the_formulas(make, judge, length, data_format, rng):
     y = ARRAY(layer(inputs))
     assert layer.compute_output_shape(inputs.shape) == y.shape
     np.testing.assert_array_equal(np.moveaxis(y, 1, -1) if first else y, judge(x).astype("float32"))
-
-
-def test_k_max_takes_the_first_of_equal_numbers(rng):
-    x = rng.integers(0, 3, (5, 40, 6)).astype("float32")
-    for k in (1, 8, 30):
-        np.testing.assert_array_equal(
-            ARRAY(KMaxPooling1D(k, "channels_last")(x)), oracle.k_max(x, k)
-        )
 
 
 def test_halving_pads_both_sides_where_keras_pads_the_right_alone():

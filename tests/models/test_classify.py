@@ -81,14 +81,6 @@ def test_names_survive_a_file_and_are_numbers_without(model, tmp_path):
     assert build(None).classify(photo(8, 8)) == [(2, EXPECTED[1])]
 
 
-def test_floats_are_rounded(model):
-    pixels = photo(8, 8)
-    noise = np.random.default_rng(0).uniform(-0.4, 0.4, pixels.shape) * (
-        (pixels > 0) & (pixels < 255)
-    )
-    assert model.classify(pixels + noise) == model.classify(pixels) == [EXPECTED]
-
-
 def test_the_last_activation_tells_probabilities_from_logits():
     """Logits may look like probabilities; an example has one answer, alone or beside others."""
     outputs = np.array([[0.25, 0.75], [1.0, 0.0]], "float32")

@@ -184,25 +184,6 @@ def test_the_layers_are_called_directly(monkeypatch):
     assert len(called) > 20
 
 
-def test_gradients_of_inputs_and_of_two_graphs_are_the_same(both):
-    import torch
-
-    def run():
-        model = small()
-        x, _ = batch(model)
-        x.requires_grad_()
-        total = model(x, training=True).sum() + model(2 * x, training=True).square().sum()
-        total.backward()
-        with torch.no_grad():
-            outputs = [model(x)]
-        with torch.inference_mode():
-            outputs += [model(x)]
-        assert not any(output.requires_grad for output in outputs) and model(x).requires_grad
-        return x.grad, [weight.value.grad for weight in model.trainable_weights], outputs
-
-    assert_same(*both(run))
-
-
 def test_torch_exports_and_transforms_a_model():
     import torch
 
@@ -221,21 +202,6 @@ def test_torch_exports_and_transforms_a_model():
         [v.value for v in model.non_trainable_variables],
     )
     assert_same(model.stateless_call(*state, x)[0], expected)
-
-
-def test_checkpoints_of_torch_have_the_same_bits(both):
-    from torch.utils.checkpoint import checkpoint
-
-    def run():
-        model = small()
-        x, _ = batch(model)
-        for _ in range(2):
-            model.zero_grad()
-            y = checkpoint(lambda x: model(x, training=True), x, use_reentrant=False)
-            y.sum().backward()
-        return model.get_weights(), [v.value.grad for v in model.trainable_weights]
-
-    assert_same(*both(run))
 
 
 def test_nothing_of_a_call_is_kept_and_an_error_leaves_none():

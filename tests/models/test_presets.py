@@ -99,13 +99,6 @@ def test_preset_of_another_network_is_refused():
         keras_euler.EulerVDCNN(9, sequence_length=64, weights=NAME)
 
 
-def test_stochastic_depth_is_no_other_network():
-    assert_equal(
-        keras_euler.EulerResNet(20, drop_path=0.2, weights=NAME),
-        keras_euler.EulerResNet(20, weights=NAME),
-    )
-
-
 @pytest.mark.once
 def test_accuracy_of_the_preset_is_the_measured_one():
     """The accuracy on the first thousand test images is within four standard errors."""
@@ -137,22 +130,6 @@ def test_card_names_data_command_accuracy_and_limits(name):
     ):
         assert part in card
     assert "not for" in preset.limits.lower() and card.startswith(f"### {name}\n")
-
-
-@pytest.mark.parametrize("names", [keras_euler.list_presets, keras_euler.list_models])
-def test_lists_take_a_pattern(names):
-    images = names("*resnet*")
-    assert images and set(names()) == {*images, *names("euler_vdcnn_*")} > set(images)
-    assert names("no such name") == {}
-    with pytest.raises(
-        TypeError, match=r"`pattern` must be a string such as '\*resnet\*'. Received: pattern=20."
-    ):
-        names(20)
-
-
-def test_table_of_presets_cannot_be_changed():
-    keras_euler.list_presets()[NAME].arguments["depth"] = 56
-    assert keras_euler.list_presets()[NAME].arguments["depth"] == 20
 
 
 @pytest.mark.once

@@ -121,14 +121,6 @@ def test_every_optimizer_of_keras_that_updates_each_variable_by_itself_is_taken(
 
 
 @pytest.mark.once
-@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="older than it")
-def test_an_optimizer_of_several_is_refused():
-    several = keras.optimizers.MultiOptimizer(lambda variable: SGD())
-    with pytest.raises(ValueError, match="Received: MultiOptimizer"):
-        LearningRateMultiplier(several, {})
-
-
-@pytest.mark.once
 @pytest.mark.parametrize(("make", "error", "message"), BAD)
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
@@ -160,15 +152,3 @@ def test_a_loaded_model_has_the_multipliers_of_the_saved_one(multipliers, tmp_pa
         pairs = zip(before, each.get_weights(), strict=True)
         moved.append([bool((one != other).any()) for one, other in pairs])
     assert moved[0] == moved[1] and not moved[0][0] and moved[0][1]
-
-
-@pytest.mark.parametrize("pattern", ["kernel", "*/kernel", "*/*/kernel", "dense/kernel"])
-def test_a_pattern_matches_the_end_of_a_path_wherever_a_model_is(pattern):
-    dense = keras.layers.Dense(1, name="dense")
-    for model in (
-        keras.Sequential([keras.Input((1,)), dense], name="net"),
-        keras.Model(x := keras.Input((1,)), dense(x)),
-    ):
-        optimizer = LearningRateMultiplier(SGD(0.1), {pattern: 0.0})
-        optimizer.build(model.trainable_variables)
-        assert list(optimizer._multiplier_of.values()) == [0.0, 1.0]

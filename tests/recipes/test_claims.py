@@ -4,7 +4,6 @@ import _cells
 import _claims
 import pandas as pd
 import pytest
-from _paper import SCALED, STUDIES
 from _plan import paper_plan
 
 pytestmark = pytest.mark.once
@@ -105,31 +104,6 @@ def test_depths_that_a_claim_names_and_a_study_lacks_are_not_yet_measured():
 def plan_of(name, family="cifar10", **changes):
     """Return the shared settings of a study of the paper."""
     return {**paper_plan(name, family).shared(), **changes}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"axis": "momentum"},
-        {"line": "optimizer"},
-        {"dataset": "synthetic"},
-        {"panel": "norm"},
-        {"optimizer": "adam"},
-    ],
-)
-def test_claim_is_not_judged_by_another_axis_or_made_up_data(change):
-    table = {(None, ONE, 0.5): BAD_CELL, (None, SMALL, 0.5): GOOD}
-    (part,) = _claims.judge(plan_of("noise", **change), table)
-    assert part.verdict == "not yet measured" and part.reason
-
-
-@pytest.mark.parametrize(("name", "family"), [key for key in STUDIES if key[0] in _claims.JUDGES])
-def test_scaled_study_is_judged_but_for_what_the_scale_does_not_say(name, family):
-    scaled = paper_plan(name, family, scaled=True).shared()
-    assert not _claims.why_not(scaled) and not _claims.why_not(plan_of(name, family))
-    assert _claims.why_not(scaled | {"zero_gamma": True})
-    if SCALED[family].get("augmentation") is False:
-        assert _claims.why_not(scaled | {"scaled": False})
 
 
 def test_paired_test_against_all_sign_flips_by_hand():

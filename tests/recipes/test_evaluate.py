@@ -32,12 +32,6 @@ def run(tmp_path, *flags):
     return json.loads((out / "evaluation.json").read_text())
 
 
-def test_confusion_matrix_and_class_accuracy():
-    confusion = evaluate.confusion_matrix(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 3]), 4)
-    assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 0, 0]]
-    assert evaluate.class_accuracy(confusion) == [0.5, 1.0, 0.0, None]
-
-
 def test_preset_on_clean_noisy_and_shifted_images(tmp_path, capsys):
     images = keras_euler.datasets.synthetic.images(1, 40)[1]
     np.save(tmp_path / "labels.npy", np.tile(images[1], 5).astype("uint8"))
@@ -111,29 +105,6 @@ def test_attack_on_a_linear_network_finds_the_worst_case(rng):
         right = _attack.predict_attacked(model, x, y, radius, 20, seed=1) == y
         np.testing.assert_array_equal(right, margin > radius * np.abs(difference).sum())
     assert (margin > 0.1 * np.abs(difference).sum()).any()
-
-
-@on_torch
-def test_attacked_preset(tmp_path, capsys):
-    found = run(tmp_path, NAME, "--noise", "--pgd", "16", "0.001", "--batch-size", "30")
-    assert found["pgd"]["0.001"] == found["accuracy"] and list(found["pgd"]) == ["0.001", "16"]
-    assert (
-        "PGD 16 " in capsys.readouterr().out
-        and "adversarial-robustness-toolbox" in found["versions"]
-    )
-    without = run(tmp_path / "without", NAME, "--noise")
-    assert (
-        "pgd" not in without["settings"] and "pgd" not in without
-    )  # as in files that are older than the flag
-
-
-def test_texts(tmp_path, capsys):
-    network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(8, 8, 8, 8), dense_units=8)
-    keras_euler.CharacterClassifier(network, class_names=list("abcd")).save(
-        tmp_path / "model.keras"
-    )
-    found = run(tmp_path, tmp_path / "model.keras", "--dataset", "ag_news", "--noise", "0.4")
-    assert set(found["class_accuracy"]) == set("abcd") and set(found["noise"]) == {"0", "0.4"}
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(tmp_path, capsys):

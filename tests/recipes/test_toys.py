@@ -6,7 +6,6 @@ import math
 import euler_method
 import euler_rnn
 import keras
-import numpy as np
 import pytest
 import two_moons
 
@@ -52,21 +51,6 @@ def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             two_moons.main([*flags, *BACKEND])
         assert end.value.code == 2 and flags[0] in capsys.readouterr().err
-
-
-def test_recurrent_cell_takes_euler_steps(rng):
-    cell = euler_rnn.euler_cell(3, 0.5)
-    layer = keras.layers.RNN(cell)
-    x = rng.normal(size=(2, 4, 2)).astype("float32")
-    found = keras.ops.convert_to_numpy(layer(x))
-    matrices = [
-        keras.ops.convert_to_numpy(weight)
-        for weight in (cell.recurrent.kernel, cell.recurrent.bias, cell.project.kernel)
-    ]
-    state = np.zeros((2, 3))
-    for t in range(4):
-        state = state + 0.5 * np.tanh(state @ matrices[0] + matrices[1] + x[:, t] @ matrices[2])
-    np.testing.assert_allclose(found, state, rtol=1e-5, atol=1e-6)
 
 
 def test_recurrent_network_is_trained(tmp_path, capsys):

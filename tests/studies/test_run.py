@@ -1,17 +1,14 @@
 """`studies.run` from the outside: a grid, a search, the table, folders."""
 
-import errno
 import json
 import math
-import sys
 
-import cloudpickle
 import numpy as np
 import optuna
 import pytest
 
 from keras_euler import studies
-from keras_euler.studies import cluster, point_folder, study
+from keras_euler.studies import point_folder, study
 from keras_euler.training.run_folder import locked
 
 pytestmark = pytest.mark.once  # nothing here depends on the backend
@@ -70,15 +67,6 @@ def test_failure_stands_in_the_table_and_is_tried_again(tmp_path):
     table = run(fails, points, tmp_path)
     assert table[["state", "error"]].values.tolist() == [["failed", "RuntimeError: no memory"]] * 2
     assert run(square, points, tmp_path).state.tolist() == ["complete"] * 2
-
-
-def test_full_disk_ends_the_study_and_records_no_failure(tmp_path):
-    def full(point, folder):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        run(full, [{"x": 1}], tmp_path)
-    assert studies.results(tmp_path).state.tolist() == ["interrupted"]
 
 
 def test_points_of_other_processes_are_left_to_them_and_waited_for(tmp_path, monkeypatch, capsys):
@@ -186,15 +174,6 @@ def test_points_that_are_busy_are_run_later(monkeypatch):
     monkeypatch.setattr(study.time, "sleep", lambda seconds: None)
     study._run_all(iter([1, 2]), None, runner, lambda point, _: done.append(point), print)
     assert calls == [1, 2, 1] and done == [2, 1]
-
-
-def test_exit_on_a_worker_is_a_failure_and_does_not_hang(tmp_path):
-    def ends(point, folder):
-        sys.exit(3)
-
-    task = cloudpickle.dumps((ends, {"x": 1}, tmp_path / "point", set()))
-    assert cluster.run_apart(task) == {"state": "failed", "error": "SystemExit(3)"}
-    assert point_folder.read_point(tmp_path / "point")[1]["error"] == "SystemExit: 3"
 
 
 def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_path):

@@ -41,20 +41,6 @@ def test_output_of_every_block(network, rng):
     assert_equal(features.predict(x, verbose=0), by_hand(network, x))
 
 
-def test_network_within_another_model(network, rng):
-    x = rng.integers(0, 256, (2, 8, 8, 3)).astype("uint8")
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), network]
-    )
-    assert_equal(block_features(model)(x), by_hand(network, x.astype("float32") / 255))
-    inputs = keras.Input((8, 8, 3), name="images")
-    model = keras.Model({"images": inputs}, model(inputs * 255))
-    assert_equal(
-        block_features(model)({"images": x / np.float32(255)}),
-        by_hand(network, x.astype("float32") / 255),
-    )
-
-
 def test_text_network(rng):
     network = keras_euler.EulerVDCNN(9, sequence_length=64, widths=(4, 4, 8, 8), dense_units=8)
     ids = rng.integers(0, 70, (2, 64))

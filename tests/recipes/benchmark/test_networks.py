@@ -160,32 +160,6 @@ def test_torch_text_network_trains_as_ours(text_model, text_batch):
     assert not embeddings[0].any()
 
 
-@on_torch
-@pytest.mark.parametrize("kind", ["image", "text"])
-def test_torch_predicts_as_we_do_with_its_batch_norms_fused_too(kind, request):
-    import torch_networks
-
-    if kind == "image":
-        model, (inputs, _) = (request.getfixturevalue(name) for name in ("model", "batch"))
-        runner, inputs_there = (
-            torch_runner(model),
-            np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)),
-        )
-    else:
-        model, (inputs, _) = (
-            request.getfixturevalue(name) for name in ("text_model", "text_batch")
-        )
-        runner, inputs_there = text_torch_runner(model), inputs
-    ours = outputs(model, inputs, training=False)
-    runner.network.eval()
-    np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
-    torch_networks.fuse(runner.network)
-    assert not [
-        name for name, module in runner.network.named_modules() if "Norm" in type(module).__name__
-    ]
-    np.testing.assert_allclose(runner.predict(inputs_there), ours, **TOLERANCE)
-
-
 @on_jax
 @pytest.mark.parametrize("kind", ["image", "text"])
 def test_jax_network_trains_as_ours(kind, request):

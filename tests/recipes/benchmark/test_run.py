@@ -121,32 +121,6 @@ def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
     )
 
 
-def test_the_host_is_measured_by_processor_times_and_drawn(run, times, tmp_path, capsys):
-    run.main(
-        [
-            "--host",
-            "--depth",
-            "8",
-            "14",
-            "--backends",
-            "torch",
-            "jax",
-            "--out",
-            str(tmp_path / "benchmark.json"),
-        ]
-    )
-    header, _, ours, *_ = rows = table(capsys.readouterr().out)
-    assert header[-2:] == ["/ PyTorch channels_last", "/ JAX"] and ours[-2:] == ["0.500", "0.333"]
-    assert [row[1] for row in rows[2:5]] == [
-        "keras_euler, torch",
-        "keras_euler, jax",
-        f"{run.BY_LAYERS}, torch",
-    ]
-    settings = json.loads((tmp_path / "benchmark.json").read_text())["settings"]
-    assert (settings["image_size"], settings["batch_size"]) == (8, 2)
-    assert (tmp_path / "benchmark.png").stat().st_size > 10_000
-
-
 @pytest.mark.parametrize("mode", [[], ["--host"]])
 def test_a_small_measurement(mode, benchmark_folder, tmp_path):
     out, backend = tmp_path / "benchmark.json", keras.backend.backend()
