@@ -3,6 +3,7 @@
 import math
 import numbers
 from collections.abc import Iterable, KeysView, Mapping, ValuesView
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -155,6 +156,12 @@ def check_labels(labels: Any, num_classes: float, ignore_class: int | None = Non
             f"{labels[tuple(row)]} at position {row[0]}."
         )
     return labels
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra, in a checkout from there."""
+    is_checkout = (Path(__file__).parents[1] / "pyproject.toml").is_file()
+    return f'pip install -e ".[{extra}]"' if is_checkout else f'pip install "keras-euler[{extra}]"'
 
 
 def _message(problem: str, name: str, value: object, hint: str) -> str:

@@ -17,6 +17,7 @@ from _settings import identity
 from _trials import as_trials
 
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
+MOST_COLUMNS = 5  # of a table
 ENDINGS = {
     "best": ("best_test_accuracy", "Best test accuracy"),
     "last": ("last_test_accuracy", "Last test accuracy"),
@@ -174,9 +175,12 @@ def section(measured, figures, command=None):
 
 
 def table_of(measured, table):
-    """Return the table of a study: a row per panel and value of the axis, a column per line."""
+    """Return the table of a study: a row per panel and value of the axis, a column per line; of
+    many lines a row per line."""
     roles = measured.roles
     lines = list(dict.fromkeys(line for (_, line, _), _ in ordinary_first(measured, table)))
+    if len(lines) > MOST_COLUMNS and len({panel for panel, _, _ in table}) == 1:
+        return table_of_lines(measured, table, lines)
     rows = []
     points = {(panel, x) for panel, _, x in table}
     for panel, x in sorted(points, key=lambda point: [*map(numbers_first, point)]):
@@ -185,6 +189,27 @@ def table_of(measured, table):
         rows.append((", ".join([*where, label(roles["axis"], x)]), *row))
     header = ["best test accuracy", *(label(roles["line"], line) for line in lines)]
     return markdown(" | ".join(header), rows)
+
+
+def table_of_lines(measured, table, lines):
+    """Return a table with a row per line, its best value of the axis, and the test that it is above
+    h = 0.1 there or below."""
+    roles, best = measured.roles, {}
+    for (_, line, x), cell in table.items():
+        if line not in best or cell.median > best[line][1].median:
+            best[line] = (x, cell)
+    points = {(line, x): cell for (_, line, x), cell in table.items()}
+    xs, rows = sorted({x for _, x in points}), []
+    for line in lines:
+        at, cell = best[line]
+        against = best[0.1][1] if 0.1 in best and line != 0.1 else None
+        pairs = [(cell, against), (against, cell)] if against else []
+        tests = [one.p_above(other) for one, other in pairs] or [None, None]
+        tests = [test if test and test.n >= _claims.LEAST_SEEDS else None for test in tests]
+        cells = [points.get((line, x)) for x in xs]
+        rows.append((label(roles["line"], line), *cells, f"{at:g}: {cell.median:.3f}", *tests))
+    header = ["best test accuracy", *(label(roles["axis"], x) for x in xs), "best"]
+    return markdown(" | ".join([*header, "p above h = 0.1", "p below"]), rows)
 
 
 def draw(measured, folder, endings=tuple(ENDINGS)):
@@ -220,7 +245,8 @@ def figure(measured, ending="best"):
     xs = [x for lines in panels.values() for points in lines.values() for x in points]
     logarithmic = all(isinstance(x, float) and x > 0 for x in xs)
     axis = spelled_out(roles[axis])
-    note = f"{measured.name}: {measured.data}. {description(measured)}"
+    scale = ", scaled for a CPU" * measured.settings["scaled"]
+    note = f"{measured.name}: {measured.data}{scale}, n = {measured.num_seeds}."
     drawn = plots.accuracies(panels, axis, note, logarithmic)
     drawn.suptitle(f"{title} against {axis}", fontsize="medium")
     return drawn
@@ -239,7 +265,7 @@ def over_epochs(measured):
         failed = f", {num_failed} of {cell.n} failed" * bool(num_failed)
         curves = list(cell.trials.test_accuracies)
         panels.setdefault(title, {})[f"{label(roles['axis'], x)}{failed}"] = curves
-    return plots.accuracy_curves(panels, description(measured))
+    return plots.accuracy_curves(panels, f"{measured.name}: {measured.data}.")
 
 
 def ordinary_first(measured, table):

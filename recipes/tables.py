@@ -177,7 +177,8 @@ def curves():
         network_of(run): [[float(row["test_accuracy"]) for row in run["history"]]] for run in runs
     }
     note = "Depth 110: a curve ends where the time on the GPU did."
-    return plots.accuracy_curves({f"{runs[0]['data_set']}, {runs[0]['device']}": lines}, note)
+    where = f"{runs[0]['data_set']}, {runs[0]['device']}"
+    return plots.accuracy_curves({f"Test accuracy over the epochs: {where}": lines}, note)
 
 
 def growths():

@@ -139,7 +139,9 @@ def draw(pictures, labels):
     for row, (label, blocks) in zip(grid, pictures.items(), strict=True):
         for axes, (title, points) in zip(row, blocks.items(), strict=False):
             for kind in (0, 1):
-                axes.scatter(*points[labels == kind].T, s=3, c=COLOURS[kind], label=f"class {kind}")
+                axes.scatter(
+                    *points[labels == kind].T, s=3, c=COLOURS[3 + kind], label=f"class {kind}"
+                )
             axes.set_title(title, fontsize="small")
             axes.set_xlabel(f"{separable(points, labels):.2f}", fontsize="small")
             axes.set(xticks=[], yticks=[])

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 BACKENDS = ("tensorflow", "jax", "torch")
-PACKAGES = ("pytest", "xdist", "ruff", "mypy", *BACKENDS)
+PACKAGES = ("pytest", "xdist", "ruff", "mypy")
 # One thread for each process: threads of several processes that wait for each other are slower than
 # none.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -20,11 +20,12 @@ PYTEST = ("-m", "pytest", "-q", "--numprocesses=auto", "--dist=loadscope", "--du
 
 def main(arguments):
     """Run the checks and tests in a temporary cache; return the exit status."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        sys.exit(f'{", ".join(missing)} missing. Install the packages: pip install -e ".[test]"')
     chosen = [name for name in arguments if name in BACKENDS] or BACKENDS
     arguments = [argument for argument in arguments if argument not in BACKENDS]
+    needed = (*PACKAGES, *chosen)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.exit(f'{", ".join(missing)} missing. Install the packages: pip install -e ".[test]"')
     commands = {
         "ruff check": ("-m", "ruff", "check", "."),
         "ruff format": ("-m", "ruff", "format", "--check", "."),

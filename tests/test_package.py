@@ -129,7 +129,7 @@ def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_ex
         "print(hasattr(keras_euler, 'hub')); help(keras_euler); keras_euler.hub"
     )
     assert done.stdout.startswith("False\n") and "EulerResNet" in done.stdout
-    assert done.stderr.rstrip().endswith('Install it: pip install "keras-euler[hub]"')
+    assert done.stderr.rstrip().endswith('Install it: pip install -e ".[hub]"')
     assert (
         "AttributeError: keras_euler.hub is unavailable: keras_euler.hub needs KerasHub."
         in done.stderr

@@ -3,9 +3,7 @@
 import contextlib
 import csv
 import io
-import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ class Rows:
     """Rows of numbers under a header; the first column counts up.
 
     Rows are appended in one write, and a partial line that a kill or a full disk leaves is cut off.
-    A file with other columns is never changed. Special files such as /dev/null are only written to.
+    A file with other columns is never changed.
 
     Args:
         path: The file. Missing folders are created.
@@ -35,26 +33,20 @@ class Rows:
     """
 
     def __init__(self, path: PathLike, columns: list[str], start: int | None) -> None:
-        self.path = (
-            Path(path).expanduser().absolute()
-        )  # before the program changes its working directory
-        self._is_special = self.path.exists() and not self.path.is_file()
-        if not self._is_special:
-            self.path = Path(os.path.realpath(self.path))  # a symbolic link stays one
+        # absolute, before the program changes its working directory
+        self.path = Path(path).expanduser().absolute()
         self.last: int | None = None
         self.continues = False
         self._header = _lines([columns])
         with self._naming_the_file():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            exists = not self._is_special and self.path.exists() and self.path.stat().st_size
+            exists = self.path.is_file() and self.path.stat().st_size
             if exists:
                 self._check_is_log()
-            if self._is_special:
-                self._write(self._header)  # there is nothing to cut off or replace
-            elif exists and start:
+            if exists and start:
                 self._continue(start)
             else:
-                self._create()
+                self.path.write_bytes(self._header)
             self._size = self.path.stat().st_size
 
     def append(self, rows: list[list[float]]) -> None:
@@ -72,8 +64,7 @@ class Rows:
                     f"of its own.",
                     stacklevel=2,
                 )
-            needs_header = not size and not self._is_special  # the file was deleted
-            self._write(self._header + data if needs_header else data)
+            self._write(data if self.path.exists() else self._header + data)
             self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
 
@@ -101,20 +92,6 @@ class Rows:
                 f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. "
                 f"Delete it, or pass another path."
             )
-
-    def _create(self) -> None:
-        temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
-        try:
-            temporary.write_bytes(self._header)
-            if os.path.lexists(self.path):
-                self._write(
-                    b""
-                )  # raises for a file without write permission, and for a link to itself
-                shutil.copymode(self.path, temporary)
-            os.replace(temporary, self.path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _continue(self, start: int) -> None:
         self.continues = True

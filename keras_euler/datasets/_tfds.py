@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_euler import _backend
+from keras_euler._checks import install_command
 from keras_euler._types import Array
 
 SPLITS = ("train", "test")
@@ -106,7 +107,7 @@ def _import(source: object) -> Any:
         raise ImportError(
             f"{source} needs TensorFlow Datasets, which is not installed or fails to import "
             f"({error}). "
-            'Install the extra: pip install "keras_euler[datasets]".'
+            f"Install the extra: {install_command('datasets')}."
         ) from error
     return tfds
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_euler._checks import install_command
 from keras_euler._types import Array, ArrayLike, PathLike, Splits
 from keras_euler.datasets import _tfds
 from keras_euler.datasets._folders import existing_path, unknown_layout_error
@@ -171,7 +172,7 @@ def _download() -> Splits:
     if not _tfds.is_installed():
         raise ImportError(
             "Downloading AG-News needs TensorFlow Datasets, which is not installed. "
-            f'Install the extra: pip install "keras_euler[datasets]", or pass `data_dir`. '
+            f"Install the extra: {install_command('datasets')}, or pass `data_dir`. "
             f"{_supported_layouts()}"
         )
     try:

@@ -4,11 +4,13 @@ Importing this module registers them, so that `keras_hub.models.ImageClassifier.
 and the like find them.
 """
 
+from keras_euler._checks import install_command
+
 try:
     import keras_hub  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'keras_euler.hub needs KerasHub. Install it: pip install "keras-euler[hub]"'
+        f"keras_euler.hub needs KerasHub. Install it: {install_command('hub')}"
     ) from error
 
 from keras_euler.hub.images import (

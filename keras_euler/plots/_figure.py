@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from keras_euler._checks import install_command
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -39,7 +41,7 @@ def new_figure(**kwargs: Any) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            'Plots need matplotlib. Install it: pip install "keras-euler[plots]"'
+            f"Plots need matplotlib. Install it: {install_command('plots')}"
         ) from error
     return Figure(layout="constrained", dpi=150, **kwargs)
 
@@ -66,8 +68,7 @@ def colours_of(labels: Collection[str]) -> dict[str, str]:
     for label, step in steps.items():
         if step in PAPER_H and COLOURS[PAPER_H.index(step)] not in colours.values():
             colours[label] = COLOURS[PAPER_H.index(step)]
-    others = COLOURS[len(PAPER_H) :] if steps else COLOURS
-    remaining = itertools.cycle(others)
+    remaining = itertools.cycle(COLOURS[len(PAPER_H) :])
     return {label: colours.get(label) or next(remaining) for label in labels}
 
 

@@ -65,7 +65,7 @@ def evaluation(
     ):
         if levels:
             axes = next(grid)
-            axes.plot(list(levels), list(levels.values()), "o-", color=COLOURS[1])
+            axes.plot(list(levels), list(levels.values()), "o-", color=COLOURS[2])
             axes.set(xlabel=label, ylabel="accuracy", ylim=(0, 1))
     if shifted:
         _draw_shifted(next(grid), shifted)

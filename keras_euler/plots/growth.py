@@ -62,7 +62,11 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
         plain_ticks(axes.yaxis)
         axes.set(title=title, xlabel="block n (dotted: beginning of a stage)", ylabel=ylabel)
     panels[1].set_ylim(top=min(top, panels[1].get_ylim()[1]))
-    panels[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle(f"{ylabel[0].upper()}{ylabel[1:]} at each block", fontsize="medium")
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, frameon=False, fontsize="small", loc="outside lower center", ncols=2
+    )
     return finished(figure)
 
 
@@ -130,6 +134,7 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     for axis in (axes.xaxis, axes.yaxis):
         plain_ticks(axis)
     axes.legend(frameon=False, fontsize="small")
+    axes.set_title("Growth of the gradients against h", fontsize="medium")
     return finished(figure)
 
 

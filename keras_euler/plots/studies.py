@@ -98,7 +98,7 @@ def accuracies(
                     axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
                     above = axes.get_xaxis_transform(), "offset points"
                     axes.annotate(
-                        f"{len(failed)} of {len(points[x])}",
+                        f"{len(failed)}/{len(points[x])}",
                         (here[0], 1),
                         (0, 2 + 8 * i),
                         *above,
@@ -107,7 +107,7 @@ def accuracies(
                         ha="center",
                     )
         axes.set(xlabel=xlabel)
-        axes.set_title(title, pad=8 * (len(lines) + 1) if axes.texts else None)
+        axes.set_title(title, fontsize="medium", pad=8 * (len(lines) + 1) if axes.texts else None)
         ticks = {x for points in lines.values() for x in points}
         if names:
             axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
@@ -147,7 +147,7 @@ def accuracies(
         if any(len(values) > 1 for values in measured)
         else "One seed."
     )
-    counts = "Above: how many of the trainings failed." if any(axes.texts for axes in grid) else ""
+    counts = "Above: trainings that failed." if any(axes.texts for axes in grid) else ""
     note = " ".join(filter(None, (first, counts, note)))
     figure.supxlabel(note, fontsize="x-small", wrap=True)
     return finished(figure)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_euler._checks import check_integer
+from keras_euler._checks import check_integer, install_command
 from keras_euler._types import PathLike
 from keras_euler.studies.point_folder import (
     POINT,
@@ -316,5 +316,5 @@ def _import_extra() -> None:
         import pandas  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f'Studies need {error.name}. Install it: pip install "keras-euler[studies]"'
+            f"Studies need {error.name}. Install it: {install_command('studies')}"
         ) from error

@@ -77,8 +77,9 @@ def _title(run: RunFolder) -> str:
     """Return the settings that tell runs apart, as far as the run has them, or the name of its
     folder."""
     settings = run.config().get("settings", {})
+    is_number = isinstance(settings.get("h"), (int, float))
     known = [
-        f"{name} = {settings[name]}" if name == "h" else f"{name} {settings[name]}"
+        f"h = {settings[name]:g}" if name == "h" and is_number else f"{name} {settings[name]}"
         for name in ("dataset", "depth", "h")
         if name in settings
     ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_euler._checks import install_command
 from keras_euler._types import Array, Config, PathLike
 
 TEMPORARY = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # files of a killed writer
@@ -243,7 +244,7 @@ def locked(folder: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
     except ImportError as error:
         raise ImportError(
-            'Training needs filelock. Install it: pip install "keras-euler[training]"'
+            f"Training needs filelock. Install it: {install_command('training')}"
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)

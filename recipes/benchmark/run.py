@@ -292,6 +292,7 @@ def draw(results, known, path):
     )
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize="small")
+    axes.set_title("Processor time of a training step against depth", fontsize="medium")
     plots.finished(figure).savefig(path)
 
 
