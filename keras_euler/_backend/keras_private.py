@@ -98,6 +98,23 @@ except ImportError:
         return False
 
 
+# Variables without a cast to the dtype of the layer that is called, and the state of Keras' global
+# random numbers. The fallbacks cast, and know none.
+try:
+    from keras.src.backend.common.global_state import get_global_attribute
+    from keras.src.backend.common.variables import AutocastScope
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    def uncast():
+        return AutocastScope(None)
+
+    def global_seed():
+        generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+        return [] if generator is None else [generator.state]
+except ImportError:
+    uncast, global_seed = contextlib.nullcontext, list
+
+
 # Attributes of a layer of torch and of a variable, read at each call of a layer. `kernel` and
 # `value`, the public ones, take several times as long.
 KERNEL, TRAINABLE, MASK = "_kernel", "_trainable", "_keras_mask"

@@ -2,66 +2,91 @@
 it, which trades time for memory.
 
 Keras' own `RematScope` fails with layers that have a state: it updates moving statistics twice, or
-not at all, and draws other random numbers. Here the inside runs in a `keras.StatelessScope`: it
-reads the same state both times, and what it assigns is assigned once.
+not at all, and draws other random numbers. Here the inside is a function of the input and of the
+values of all variables. What it assigns and the losses that it adds are further results.
 """
 
 import keras
 
+from keras_euler._backend.keras_private import global_seed, uncast
 
-def rematerialize(function, x, variables):
-    """Return `function(x)` for a function that is computed again when its gradient is taken.
+
+class Inside(keras.layers.Layer):
+    """Call a function as Keras calls a layer: dtype and `training` reach the layers within, also in
+    the backward pass."""
+
+    def __init__(self, function, dtype):
+        super().__init__(dtype=dtype)
+        self.function, self.built = function, True
+
+    def call(self, x, training=None):
+        return self.function(x, training)
+
+
+def rematerialize(block, function, x):
+    """Return `function(x, True)` of a block, computed again when its gradient is taken.
 
     Args:
-        function: Function of one tensor that returns a tensor, and reads and assigns variables.
+        block: The layer whose variables the function uses, and which gets the losses of layers
+            within.
+        function: Function of a tensor and `training` that returns a tensor.
         x: The tensor.
-        variables: All variables that the function uses.
     """
-    if keras.backend.backend() == "jax":
-        return _on_jax(function, x, variables)
-    updates = []  # triples of a variable, its value before and the one to assign
+    inside, backend = Inside(function, block.dtype_policy), keras.backend.backend()
+    variables = block.variables + (global_seed() if backend != "jax" else [])
+    # TensorFlow would read a variable again, after it was assigned.
+    read = keras.ops.copy if backend == "tensorflow" else keras.ops.convert_to_tensor
+    with uncast():
+        values = [read(variable) for variable in variables]
+    assigned = {}  # number of a variable -> its new value, from the first call
 
-    def inside(x):
-        with keras.StatelessScope([(variable, old) for variable, old, _ in updates]) as scope:
-            y = function(x)
-        if not updates:
-            assigned = ((v, scope.get_current_value(v)) for v in variables)
-            updates.extend((v, _copy(v), new) for v, new in assigned if new is not None)
-        return y
+    def call(x, values):
+        with uncast():  # else they are cast to the dtype of the block
+            mapping = list(zip(variables, values, strict=True))
+            scope = keras.StatelessScope(mapping, collect_losses=True)
+        with scope:
+            before = [scope.get_current_value(variable) for variable in variables]
+            y = inside(x, training=True)
+        after = [scope.get_current_value(variable) for variable in variables]
+        new = {i: value for i, value in enumerate(after) if value is not before[i]}
+        return (y, *scope.losses), new
 
-    if keras.backend.backend() == "torch":
-        from torch.utils.checkpoint import checkpoint
+    def outputs(x, *floats):
+        given = dict(zip(differentiable, floats, strict=False))
+        found, new = call(x, [given.get(i, value) for i, value in enumerate(values)])
+        if not is_done:
+            assigned.update(new)
+        return found
 
-        y = checkpoint(inside, x, use_reentrant=False, preserve_rng_state=False)
-    else:
+    is_done = False
+    differentiable = [
+        i for i, value in enumerate(values) if keras.backend.is_float_dtype(value.dtype)
+    ]
+    if backend == "jax":
+        import jax
+
+        found, assigned = jax.checkpoint(call)(x, values)
+    elif backend == "tensorflow":
         import tensorflow as tf
 
-        y = tf.recompute_grad(inside)(x)
-    for variable, _, new in updates:
-        variable.assign(new)
-    return y
+        floats = [values[i] for i in differentiable]
+        found = tf.recompute_grad(outputs)(x, *floats)
+    else:
+        from torch.utils.checkpoint import checkpoint
 
-
-def _copy(variable):
-    """Return the value of a variable, which later assignments leave as it is."""
-    return keras.ops.copy(keras.ops.stop_gradient(keras.ops.convert_to_tensor(variable)))
-
-
-def _on_jax(function, x, variables):
-    import jax
-
-    updated = []
-
-    def inside(x, values):
-        with keras.StatelessScope(list(zip(variables, values, strict=True))) as scope:
-            before = [scope.get_current_value(v) for v in variables]
-            y = function(x)
-        after = [scope.get_current_value(v) for v in variables]
-        changed = [i for i, new in enumerate(after) if new is not before[i]]
-        updated[:] = [variables[i] for i in changed]
-        return y, [after[i] for i in changed]
-
-    y, values = jax.checkpoint(inside)(x, [variable.value for variable in variables])
-    for variable, new in zip(updated, values, strict=True):
-        variable.assign(new)
+        found = checkpoint(outputs, x, use_reentrant=False)
+    is_done = True
+    y, *losses = found
+    for loss in losses:
+        block.add_loss(loss)
+    for i, value in assigned.items():
+        if variables[i].trainable and backend != "jax":
+            raise NotImplementedError(
+                f"A layer assigns its trainable variable {variables[i].path!r} in a call, which "
+                f"remat=True cannot do again on {backend}. Use remat=False for {block.name!r}."
+            )
+        if backend == "torch":  # it assigns in place
+            values[i], value = values[i].clone(), value.detach()
+        variables[i].assign(value)
+    assigned.clear()
     return y

@@ -60,9 +60,6 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
         loss_of = keras.losses.SparseCategoricalCrossentropy(
             from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
         )
-    places = (
-        _sums(chain, x, training) if chain.kind is EulerAdd else _boundaries(chain, x, training)
-    )
 
     def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
@@ -80,7 +77,8 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
         return keras.ops.mean(loss_of(y, chain.run(x, visit, training)))
 
     zeros = [
-        np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype)) for tensor in places
+        np.zeros(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+        for _, tensor in places(chain, x, training)
     ]
     return _backend.gradients(total, zeros)
 
@@ -92,20 +90,20 @@ def _added(x: Tensor, zeros: Tensor) -> Tensor:
     return y
 
 
-def _boundaries(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
-    """Return the inputs of all blocks, and the output of the last."""
-    steps, end = blocks(chain, x, training)
-    return [*(x for layer, x in steps if isinstance(layer, EulerResidual)), end]
-
-
-def _sums(chain: Chain, x: Tensor, training: bool) -> list[Tensor]:
-    """Return the outputs of all `EulerAdd`s."""
+def places(
+    chain: Chain, x: Tensor, training: bool
+) -> list[tuple[keras.layers.Layer | None, Tensor]]:
+    """Return the blocks and their inputs, and None with the output of the last; of a model of
+    `EulerAdd`s these and their sums."""
+    if chain.kind is EulerResidual:
+        steps, end = blocks(chain, x, training)
+        return [*(step for step in steps if isinstance(step[0], EulerResidual)), (None, end)]
     sums = []
 
     def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         y = layer(x)
         if isinstance(layer, EulerAdd):
-            sums.append(y)
+            sums.append((layer, y))
         return y
 
     chain.run(x, visit, training)

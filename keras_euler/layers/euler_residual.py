@@ -1,6 +1,5 @@
 """A residual block as one explicit Euler step, from the layers of its branch and its shortcut."""
 
-import functools
 from typing import Any, Self
 
 import keras
@@ -45,8 +44,10 @@ class EulerResidual(keras.layers.Layer):
             `EulerAdd`; with another scheme all stages of the step together.
         seed: Seed of `drop_path`.
         remat: Compute the inside of the block again in the backward pass instead of keeping it:
-            less memory for about a third more time. Gradients, moving statistics and random
-            numbers are those of the block without it. A block that gets a mask keeps its inside.
+            less memory for about a third more time. In float32 the result is that of the block
+            without it, moving statistics, random numbers and losses of layers included. A block
+            that gets a mask keeps its inside. Second derivatives on TensorFlow and `torch.func`
+            need a block without it.
         **kwargs: `name`, `dtype` and the like, as for every Keras layer.
 
     Call arguments:
@@ -148,8 +149,7 @@ class EulerResidual(keras.layers.Layer):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         if self.remat and training and mask is None and keras.ops.is_tensor(inputs):
-            inside = functools.partial(self.direct_call, training=training)
-            return _backend.rematerialize(inside, inputs, self.variables)
+            return _backend.rematerialize(self, self.direct_call, inputs)
         with _backend.masked(inputs, mask):
             y = self._sum(inputs, training)
         outputs = self.activated(y, training)

@@ -177,9 +177,10 @@ def keep_compiled_programs() -> None:
 
         if jax.config.jax_compilation_cache_dir is None:
             home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-            folder = os.path.join(home, "jax_compilation_cache")
+            folder = os.path.join(os.path.abspath(home), "jax_compilation_cache")
             jax.config.update("jax_compilation_cache_dir", folder)
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def package_versions() -> dict[str, str]:

@@ -55,6 +55,52 @@ def test_a_branch_with_dropout_draws_the_same_numbers_again(rng):
     assert values == {1.0, 9.0}
 
 
+class Wrapper(keras.layers.Layer):
+    """A layer that leaves `training` to Keras, and adds a loss."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+
+    def call(self, x):
+        y = self.inner(x)
+        self.add_loss(keras.ops.mean(y**2))
+        return y
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_layers_of_others_train_as_without_it(dtype, rng):
+    """With losses, a `training` that they do not pass on, and a dtype of their own."""
+    x = rng.normal(size=(8, 6)).astype("float32")
+
+    def losses(remat):
+        keras.utils.set_random_seed(0)
+        own = keras.layers.Dense(6, activity_regularizer="l2", dtype="float32")
+        norm = keras.layers.BatchNormalization(dtype="float32")
+        branch = [own, Wrapper(keras.layers.Dropout(0.5, seed=1)), Wrapper(norm)]
+        block = keras_euler.EulerResidual(branch, 0.5, remat=remat, dtype=dtype)
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(6), block])
+        model.compile("sgd", "mse")
+        return model.fit(x, x, batch_size=4, epochs=3, shuffle=False, verbose=0).history["loss"]
+
+    np.testing.assert_allclose(losses(True), losses(False), rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="there it is computed as without it")
+def test_a_branch_that_assigns_what_is_trained_is_refused():
+    block = keras_euler.EulerResidual(
+        [keras.layers.SpectralNormalization(keras.layers.Dense(3))], remat=True
+    )
+    with pytest.raises(NotImplementedError, match="assigns its trainable variable .*kernel"):
+        block(np.ones((2, 3), "float32"), training=True)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="counts what torch keeps")
 def test_less_is_kept_for_the_gradient():
     import torch
