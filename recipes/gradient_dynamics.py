@@ -24,7 +24,7 @@ from pathlib import Path
 
 import _cli
 import cifar10
-from _run import check_together, train
+from _run import check_together, shown, train
 from _settings import COUNT, SEED, Execution, ImageSettings, identity, setting, step_factor
 
 LAYER_2 = "stage1_block1/conv1"
@@ -146,7 +146,7 @@ def summarize(runs, folder):
             if not isinstance(value, float) or math.isfinite(value)
         }
         summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON has no NaN
-        logs.setdefault(f"h = {h:g}", []).append((path / "weights.csv", path / "gradients.csv"))
+        logs.setdefault(f"h = {shown(h)}", []).append((path / "weights.csv", path / "gradients.csv"))
         print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     training.RunFolder(folder).write_json("summary.json", summary)
     _cli.save_figure(

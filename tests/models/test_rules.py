@@ -11,7 +11,7 @@ import pytest
 from tests.models.networks import ARRAY, resnet
 
 L, N = 6, 3  # residual blocks of the network; layers of a transformer, of two branches each
-README = (Path(__file__).parents[2] / "recipes" / "README.md").read_text()
+README = (Path(__file__).parents[2] / "recipes" / "guide" / "choosing-h.md").read_text()
 # Rule -> step from x, the branch f and trained numbers a.
 STEPS = {
     "ReZero": lambda x, f, a: x + a * f,
