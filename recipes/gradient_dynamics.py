@@ -146,7 +146,9 @@ def summarize(runs, folder):
             if not isinstance(value, float) or math.isfinite(value)
         }
         summary["runs"].append({**dict.fromkeys(row), **numbers})  # JSON has no NaN
-        logs.setdefault(f"h = {shown(h)}", []).append((path / "weights.csv", path / "gradients.csv"))
+        logs.setdefault(f"h = {shown(h)}", []).append(
+            (path / "weights.csv", path / "gradients.csv")
+        )
         print(f"{h:>6} {seed:4} " + " ".join(f"{row[name]:11.4g}" for name in TABLE))
     training.RunFolder(folder).write_json("summary.json", summary)
     _cli.save_figure(

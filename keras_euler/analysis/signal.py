@@ -1,5 +1,6 @@
 """Signal propagation: the mean square of the signal and of its gradient at every block."""
 
+import itertools
 from dataclasses import dataclass
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_integer
-from keras_euler._types import Array, ArrayLike
+from keras_euler._types import Array, ArrayLike, Shape, Tensor
 from keras_euler.analysis.chain import Chain, run_layer
 from keras_euler.analysis.gradients import checked_inputs, gradients, places
 from keras_euler.layers import EulerResidual
@@ -51,11 +52,12 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     Layers run as in training, and no state changes. The gradient is that of `sum(u * y)`, where `y`
     is the output and `u` has the normal distribution, so that no labels are needed.
 
-    For networks with `preactivation` and initial weights there is a closed form, with the mean
-    square `q_n` at block n. With batch norm a branch adds what no input changes, `q_{n+1} = s * q_n
-    + h^2 / 6`, without a norm `q_{n+1} = s * q_n + h^2 * q_n / 36`. `s` is 1, or 1/3 for a
-    projection. Each convolution of PyTorch's initial values multiplies by 1/3, each ReLU by 1/2.
-    Within a stage with batch norm the mean square of the gradient is proportional to `1 / q_n`.
+    For networks with `preactivation` and initial weights the mean square `q_n` at block n has a
+    closed form. With batch norm the branch forgets the size of its input, `q_{n+1} = s * q_n + h^2
+    * b / 6`. Without a norm `q_{n+1} = s * q_n + h^2 * b^2 * q_n / 36`. A convolution of PyTorch's
+    initial values multiplies by 1/3, and ReLU by 1/2. `s` is 1, or 1/3 for a projection. `b` is the
+    share of a kernel that lies within the image, `((3 * size - 2) / (3 * size)) ** 2`. Within a
+    stage with batch norm the mean square of the gradient is proportional to `1 / q_n`.
 
     Args:
         model: A functional or Sequential Keras model with residual blocks: of this package, or any
@@ -91,7 +93,7 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     loss = lambda u, y: len(y) * keras.ops.sum(u * keras.ops.cast(y, u.dtype), -1)  # noqa: E731
     taken = gradients(chain, x, u, loss, training=True)
     names = [block.name if block else "output" for block in blocks]
-    expected = _closed_form(squares[0], blocks)
+    expected = _closed_form(squares[0], found)
     return Signal(names, np.array(squares), np.array(list(map(_mean_square, taken))), expected)
 
 
@@ -107,21 +109,26 @@ def _mean_square(array: Array) -> float:
     return float(np.mean(np.square(array)))
 
 
-def _closed_form(q: float, blocks: list[EulerResidual | None]) -> Array:
+def _closed_form(q: float, found: list[tuple[keras.layers.Layer | None, Tensor]]) -> Array:
     """Return the closed form from the mean square of the first block's input on; nan after a block
     that has none."""
     expected = [q]
-    for block in blocks[:-1]:
-        first = getattr(block, "branch", [None])[0]
-        is_known = isinstance(block, EulerResidual) and block.activation is keras.activations.linear
-        if is_known and isinstance(first, keras.layers.BatchNormalization):
-            added = block.h**2 / 6
-        elif is_known and isinstance(first, keras.layers.Activation):
-            added = block.h**2 * q / 36
-        else:
-            added = np.nan
-        shortcut = block.shortcut if is_known else None
-        is_projection = shortcut and isinstance(shortcut[-1], keras.layers.Layer)
-        q = block.skip**2 * q / (3 if is_projection else 1) + added if is_known else np.nan
+    for (block, _), (_, y) in itertools.pairwise(found):
+        q = _next(block, q, tuple(y.shape)) if isinstance(block, EulerResidual) else np.nan
         expected.append(q)
     return np.array(expected)
+
+
+def _next(block: EulerResidual, q: float, shape: Shape) -> float:
+    is_linear = block.activation is keras.activations.linear and block.trainable_h is None
+    axes = shape[1:-1] if block.data_format == "channels_last" else shape[2:]
+    inside = float(np.prod([(3 * size - 2) / (3 * size) for size in axes]))
+    first, shortcut = block.branch[0], block.shortcut or []
+    added = np.nan
+    if is_linear and isinstance(first, keras.layers.BatchNormalization):
+        added = inside / 6
+    elif is_linear and isinstance(first, keras.layers.Activation):
+        added = inside**2 * q / 36
+    kernels = [layer for layer in shortcut if hasattr(layer, "kernel")]
+    scale = 1.0 if block.shortcut is None else 1 / 3 if kernels else np.nan
+    return scale * block.skip**2 * q + block.h**2 * added

@@ -2,7 +2,7 @@
 
 from keras_euler.plots._figure import COLOURS, colours_of, finished, new_figure
 from keras_euler.plots.evaluation import evaluation
-from keras_euler.plots.growth import growths, suggestions
+from keras_euler.plots.growth import growths, signals, suggestions
 from keras_euler.plots.studies import accuracies, accuracy_curves, noisy_images
 from keras_euler.plots.training import gradient_dynamics, training_curves
 
@@ -17,6 +17,7 @@ __all__ = [
     "growths",
     "new_figure",
     "noisy_images",
+    "signals",
     "suggestions",
     "training_curves",
 ]

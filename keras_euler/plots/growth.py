@@ -9,7 +9,7 @@ ROOM = 1e4  # above the largest measurement, where the axis ends; a label says w
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from keras_euler.analysis import Growth, Suggestion
+    from keras_euler.analysis import Growth, Signal, Suggestion
 
 
 def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
@@ -67,6 +67,45 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     figure.legend(
         handles, labels, frameon=False, fontsize="small", loc="outside lower center", ncols=2
     )
+    return finished(figure)
+
+
+def signals(runs: dict[str, "Signal"]) -> "Figure":
+    """Draw the mean squares of the signal, with its closed form (dashed), and of its gradient along
+    the blocks; one colour per run.
+
+    Args:
+        runs: Dict of label -> `Signal` of `keras_euler.analysis.signal`.
+
+    Returns:
+        A matplotlib `Figure`; save it with `figure.savefig(path)`.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: There are no runs.
+        TypeError: `runs` is not a dict.
+
+    Example:
+
+    >>> x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    >>> figure = signals({"h = 1": keras_euler.analysis.signal(keras_euler.EulerResNet(8, 1.0), x)})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['mean square of the signal', 'mean square of its gradient']
+    """
+    _check_runs(runs, "Signal")
+    figure = new_figure(figsize=(10, 4))
+    panels = figure.subplots(1, 2)
+    for label, colour in colours_of(runs).items():
+        found = runs[label]
+        panels[0].plot(found.signal, "-", color=colour, label=label)
+        panels[0].plot(found.expected, "--", color=colour)
+        panels[1].plot(found.gradient, "-", color=colour)
+    for axes, what in zip(panels, ("the signal", "its gradient"), strict=True):
+        axes.set(xlabel="block n", ylabel=f"mean square of {what}", yscale="log")
+        whole_ticks(axes)
+        plain_ticks(axes.yaxis)
+    figure.suptitle("Signal propagation before training (dashed: closed form)", fontsize="medium")
+    figure.legend(frameon=False, fontsize="small", loc="outside right upper")
     return finished(figure)
 
 
