@@ -6,6 +6,7 @@ has, and a sequence is an image of one row: torch is slow with sequences in chan
 
 import keras
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from keras_euler._backend.calls import call_layer, update_moving
 from keras_euler._backend.keras_private import (
@@ -128,7 +129,7 @@ class DirectCall:
             return None
         if kind == "residual":
             if layer.remat and training:
-                return None
+                return self.rematerialized(layer, x)
             return self.residual(layer, x, training)
         if kind in OF_IMAGES and are_images(x):
             y = OF_IMAGES[kind](self, layer, to_images(x), training)
@@ -167,6 +168,23 @@ class DirectCall:
         if block.activation is RELU:
             return from_images(relu(y), rank)
         return block.activated(from_images(y, rank), training)
+
+    def rematerialized(self, block, x):
+        """Return the output of a block in training that is computed again in the backward pass;
+        None if it has more state than moving statistics."""
+        layers = [*block.branch, *(block.shortcut or [])]
+        is_simple = all(self.kinds[type(layer)] in OF_IMAGES for layer in layers)
+        if not is_simple or block.num_stages > 1 or block.drop_path or self.scope is not None:
+            return None
+        first = [self]  # whose statistics are updated
+
+        def inside(x):
+            if first:
+                return first.pop().residual(block, x, True)
+            with keras.StatelessScope():
+                return DirectCall().residual(block, x, True)
+
+        return checkpoint(inside, x, use_reentrant=False, preserve_rng_state=False)
 
     def chain(self, layers, x, rank, training):
         """Call layers in order with images."""

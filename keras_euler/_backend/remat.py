@@ -72,9 +72,11 @@ def rematerialize(block, function, x):
         floats = [values[i] for i in differentiable]
         found = tf.recompute_grad(outputs)(x, *floats)
     else:
-        from torch.utils.checkpoint import checkpoint
+        from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
-        found = checkpoint(outputs, x, use_reentrant=False)
+        # It stops by an error, for which Keras describes all tensors and keeps them in a cycle.
+        with set_checkpoint_early_stop(False):
+            found = checkpoint(outputs, x, use_reentrant=False)
     is_done = True
     y, *losses = found
     for loss in losses:
