@@ -56,8 +56,7 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     closed form. With batch norm the branch forgets the size of its input, `q_{n+1} = s * q_n + h^2
     * b / 6`. Without a norm `q_{n+1} = s * q_n + h^2 * b^2 * q_n / 36`. A convolution of PyTorch's
     initial values multiplies by 1/3, and ReLU by 1/2. `s` is 1, or 1/3 for a projection. `b` is the
-    share of a kernel that lies within the image, `((3 * size - 2) / (3 * size)) ** 2`. Within a
-    stage with batch norm the mean square of the gradient is proportional to `1 / q_n`.
+    share of a kernel that lies within the image, `((3 * size - 2) / (3 * size)) ** 2`.
 
     Args:
         model: A functional or Sequential Keras model with residual blocks: of this package, or any

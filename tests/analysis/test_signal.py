@@ -33,18 +33,14 @@ def test_signal_and_gradient_of_linear_blocks_by_hand(rng):
 def test_closed_form_of_networks_with_preactivation(norm, rng):
     """Mean of five networks: one alone varies with its weights."""
     x = rng.normal(size=(8, 16, 16, 3)).astype("float32")
-    ratios, products = [], []
+    ratios = []
     for seed in range(5):
         keras.utils.set_random_seed(seed)
         shared = dict(input_shape=(16, 16, 3), widths=(32, 48, 64), data_format="channels_last")
         model = keras_euler.EulerResNet(38, 0.5, norm=norm, preactivation=True, **shared)
         found = signal(model, x)
         ratios.append(found.signal / found.expected)
-        products.append(found.signal[1:7] * found.gradient[1:7])
     np.testing.assert_allclose(np.mean(ratios, 0), 1, atol=0.12)
-    if norm:  # within a stage the gradient is proportional to 1 / signal
-        product = np.mean(products, 0)
-        np.testing.assert_allclose(product, product[0], rtol=0.12)
 
 
 @pytest.mark.once
