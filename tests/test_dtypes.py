@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, analysis
-from keras_euler._backend import l2_norms
 from keras_euler.layers import (
     AdditiveGaussianNoise,
     BatchNormalization,
@@ -122,20 +121,6 @@ def test_recorded_training_is_plain_training_with_the_norms_of_numpy(dtypes, tmp
         weights[-1, 1:], dense.norms_of([numpy(kernel) for kernel in model.weights]), rtol=1e-6
     )
     assert weights[:, 0].tolist() == [0, 1, 2]
-
-
-@for_dtypes([("float32", dtype) for dtype in ("float32", "float64", "float16", "bfloat16")])
-def test_norms_at_once_are_those_of_numpy(dtypes, rng):
-    arrays = [rng.normal(size=shape) for shape in [(3, 4), (), (7,), (2, 3, 4, 5)]]
-    tensors = [keras.ops.cast(keras.ops.convert_to_tensor(array), dtypes[0]) for array in arrays]
-    norms = l2_norms([*tensors, None])
-    assert keras.backend.standardize_dtype(norms.dtype) == (
-        "float64" if dtypes[0] == "float64" else "float32"
-    )
-    expected = [*(np.linalg.norm(numpy(tensor)) for tensor in tensors), 0]
-    np.testing.assert_allclose(
-        numpy(norms), expected, rtol=1e-14 if dtypes[0] == "float64" else 1e-6
-    )
 
 
 def of_images():

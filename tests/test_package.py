@@ -5,7 +5,6 @@ import ast
 import doctest
 import importlib
 import importlib.util
-import inspect
 import os
 import pathlib
 import pkgutil
@@ -28,18 +27,6 @@ MODULES = [
     "keras_euler",
     *(m.name for m in pkgutil.walk_packages(keras_euler.__path__, "keras_euler.")),
 ]
-
-
-@pytest.mark.parametrize("name", keras_euler.__all__)
-def test_public_name_is_documented_with_an_example(name):
-    member = getattr(keras_euler, name)
-    documentation = inspect.getdoc(member) or ""
-    if inspect.ismodule(member):
-        assert documentation
-        return
-    assert ">>> " in documentation
-    if inspect.signature(member).parameters:
-        assert "Args:" in documentation and "Raises:" in documentation
 
 
 @pytest.mark.once

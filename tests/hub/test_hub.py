@@ -136,30 +136,6 @@ def test_a_task_within_a_model_is_a_part_of_its_graph(classifier):
     assert keras_euler.fold(model).count_params() < model.count_params()
 
 
-@pytest.mark.once
-@pytest.mark.parametrize("name", keras_euler.list_presets())
-def test_names_of_the_zoo(name, rng):
-    preset = keras_euler.list_presets()[name]
-    is_image = preset.network == "EulerResNet"
-    task_class = hub.EulerResNetImageClassifier if is_image else hub.EulerVDCNNTextClassifier
-    task, trained, x = (
-        task_class.from_preset(name),
-        preset.load(),
-        images(rng) if is_image else TEXTS,
-    )
-    np.testing.assert_allclose(
-        task.predict(x, verbose=0), trained.predict(x, verbose=0), rtol=1e-3, atol=1e-3
-    )
-    new = task_class.from_preset(name, num_classes=3)
-    assert new.predict(x, verbose=0).shape == (4, 3)
-    np.testing.assert_array_equal(new.backbone.get_weights()[0], task.backbone.get_weights()[0])
-    other = hub.EulerVDCNNBackbone if is_image else hub.EulerResNetBackbone
-    with pytest.raises(
-        ValueError, match=f"The preset '{name}' is an {preset.network}. Received: {other.__name__}"
-    ):
-        other.from_preset(name)
-
-
 def test_backbone_without_weights_and_in_another_precision():
     trained = hub.EulerResNetBackbone.from_preset(NAME)
     fresh = hub.EulerResNetBackbone.from_preset(NAME, load_weights=False, dtype="mixed_bfloat16")

@@ -76,16 +76,6 @@ def test_pixels_stay_bytes_on_their_way_to_the_device(images):
     assert model.prepare_inputs(images.astype("float64")).dtype == "uint8"
 
 
-def test_tensors_of_bytes_are_not_read(images, monkeypatch):
-    """Reading a tensor waits for the device, which must not happen in every step."""
-    model, x = build(), keras.ops.convert_to_tensor(images)
-    read = []
-    monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda x: read.append(x))
-    model(x)
-    model.predict_on_batch(x)
-    assert not read
-
-
 def test_file_gives_the_classifier_back(images, tmp_path):
     model = build()
     model.fit(images, LABELS, verbose=0)
@@ -100,11 +90,3 @@ def test_file_gives_the_classifier_back(images, tmp_path):
     for enter in ENTRANCES.values():
         with pytest.raises(ValueError, match="Images must be raw pixels"):
             enter(loaded, images / 255)
-
-
-def test_preset_refuses_images_of_another_scale(images):
-    model = keras_euler.list_presets()["euler_resnet_20_cifar10"].load()
-    with pytest.raises(
-        ValueError, match="Images must be raw pixels, whole numbers in 0..255. Received: float64"
-    ):
-        model.predict(np.full((1, 32, 32, 3), 128) / 255)

@@ -62,16 +62,6 @@ def test_config_and_file_give_the_model_back(network, build, tmp_path, rng):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_weights_argument_loads_a_file(network, tmp_path, rng):
-    model = NETWORKS[network]()
-    x = inputs(model, rng, 2)
-    for name in ("model.weights.h5", "model.keras"):
-        (model.save if name.endswith("keras") else model.save_weights)(tmp_path / name)
-        again = NETWORKS[network](weights=tmp_path / name)
-        np.testing.assert_array_equal(ARRAY(again(x)), ARRAY(model(x)))
-
-
-@pytest.mark.parametrize("network", NETWORKS)
 def test_loss_is_scaled_in_mixed_float16_by_a_loaded_or_cloned_network_too(network, tmp_path):
     model = NETWORKS[network](dtype="mixed_float16")
     model.save(tmp_path / "model.keras")

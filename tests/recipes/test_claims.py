@@ -91,16 +91,6 @@ def test_without_a_norm_the_depth_of_the_claim_and_the_greatest_are_judged():
     ]
 
 
-def test_depths_that_a_claim_names_and_a_study_lacks_are_not_yet_measured():
-    parts = _claims.judge(
-        plan_of("h"), {(None, 110, h): GOOD if h == 0.1 else BAD_CELL for h in (0.001, 0.1, 1.0)}
-    )
-    assert {part.text for part in parts if part.shown is None} >= {
-        "depth 20: the best h",
-        "depth 218: the best h",
-    }
-
-
 def plan_of(name, family="cifar10", **changes):
     """Return the shared settings of a study of the paper."""
     return {**paper_plan(name, family).shared(), **changes}

@@ -96,19 +96,3 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as end:
             zoo.main(["--add", folder, *flags])
         assert end.value.code == 2 and message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("flags", [["--name", "x"], ["--zoo", "/nope"], ["--limits", "none"]])
-def test_flags_of_a_preset_alone_are_refused(flags, capsys):
-    with pytest.raises(SystemExit) as end:
-        zoo.main(flags)
-    assert (
-        end.value.code == 2
-        and f"{flags[0]} is for --add alone, which is missing" in capsys.readouterr().err
-    )
-
-
-@pytest.mark.once
-def test_command_of_a_preset_is_quoted_for_a_shell():
-    command = zoo._command("cifar10", {"depth": 8, "h": "1/sqrt(L)", "backend": "jax"})
-    assert command == "python recipes/cifar10.py --depth 8 --h '1/sqrt(L)' --backend jax"

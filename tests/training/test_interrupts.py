@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import signal
-import sys
 
 import _cli
 import keras
@@ -67,14 +66,6 @@ def test_interrupt_that_was_dropped_by_a_recipe_ends_it_with_one_sentence(capsys
     with pytest.raises(SystemExit) as end, errors, contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     assert end.value.code == 130 and capsys.readouterr().err == "\nInterrupted.\n"
-
-
-def test_exit_after_an_interrupt_keeps_its_status():
-    with pytest.raises(SystemExit) as end, Interruptible():
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        sys.exit(3)
-    assert end.value.code == 3
 
 
 def test_interrupts_are_as_before_after_training():

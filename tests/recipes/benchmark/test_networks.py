@@ -94,22 +94,6 @@ def torch_runner(model, channels_last=False):
     return runner
 
 
-def text_torch_runner(model):
-    """Copy the network into the model, by the names of the authors' checkpoints."""
-    import torch
-    import torch_networks
-
-    torch.manual_seed(0)
-    network = torch_networks.VDCNN(TEXT_BLOCKS, 0.1, **TEXT)
-    for name, array in network.state_dict().items():
-        if "running_var" in name or ("bn" in name and "weight" in name):
-            array.uniform_(0.5, 1.5)
-        elif "running_mean" in name:
-            array.normal_(0, 0.1)
-    keras_euler.load_torch_state_dict(model, network.state_dict())
-    return torch_networks.Runner(network, device="cpu")
-
-
 def jax_case(kind, request):
     """Return our network, a batch, and the hand-written network with our arrays, for images or
     texts."""
@@ -146,18 +130,6 @@ def test_torch_network_trains_as_ours(model, batch, channels_last):
     nchw = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     theirs = [float(runner.train_step(nchw, labels)) for _ in range(3)]
     np.testing.assert_allclose(theirs, losses_of_fit(model, images, labels), **TOLERANCE)
-
-
-@on_torch
-def test_torch_text_network_trains_as_ours(text_model, text_batch):
-    runner = text_torch_runner(text_model)
-    theirs = [float(runner.train_step(*text_batch)) for _ in range(3)]
-    np.testing.assert_allclose(theirs, losses_of_fit(text_model, *text_batch), **TOLERANCE)
-    embeddings = runner.network.embed.weight.detach().numpy()
-    np.testing.assert_allclose(
-        embeddings, text_model.get_layer("embedding").embeddings.numpy(), **TOLERANCE
-    )
-    assert not embeddings[0].any()
 
 
 @on_jax
