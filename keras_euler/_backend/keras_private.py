@@ -103,13 +103,12 @@ except ImportError:
 try:
     from keras.src.backend.common.global_state import get_global_attribute
     from keras.src.backend.common.variables import AutocastScope
-    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
     def uncast():
         return AutocastScope(None)
 
     def global_seed():
-        generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+        generator = get_global_attribute("global_seed_generator")
         return [] if generator is None else [generator.state]
 except ImportError:
     uncast, global_seed = contextlib.nullcontext, list

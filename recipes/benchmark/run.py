@@ -269,7 +269,7 @@ def draw(results, known, path):
 
     figure = plots.new_figure(figsize=(7, 4.5))
     axes, names = figure.subplots(), dict.fromkeys(name_of(result, known) for result in results)
-    for name, colour in zip(names, plots.COLOURS, strict=False):
+    for name, colour in zip(names, plots.COLOURS[2:] * 2, strict=False):
         points = [
             (result["depth"], result["cpu_ms_min"])
             for result in results
