@@ -84,7 +84,9 @@ def accuracies(
             )
             # Bars of several labels stand side by side.
             beside = axes.transData + ScaledTranslation(
-                SHIFT * (i - (len(lines) - 1) / 2), 0, figure.dpi_scale_trans
+                min(SHIFT, 3 * SHIFT / len(lines)) * (i - (len(lines) - 1) / 2),
+                0,
+                figure.dpi_scale_trans,
             )
             for artist in bars.get_children():
                 artist.set_transform(beside)
