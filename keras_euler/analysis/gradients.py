@@ -98,7 +98,7 @@ def places(
     if chain.kind is EulerResidual:
         steps, end = blocks(chain, x, training)
         return [*(step for step in steps if isinstance(step[0], EulerResidual)), (None, end)]
-    sums = []
+    sums: list[tuple[keras.layers.Layer | None, Tensor]] = []
 
     def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
         y = layer(x)

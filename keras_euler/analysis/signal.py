@@ -12,7 +12,7 @@ from keras_euler._types import Array, ArrayLike, Shape, Tensor
 from keras_euler.analysis.chain import Chain, run_layer
 from keras_euler.analysis.gradients import checked_inputs, gradients, places
 from keras_euler.layers import EulerResidual
-from keras_euler.surgery import eulerize
+from keras_euler.surgery.eulerize import eulerize
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def test_without_a_folder_tfds_downloads(news):
 
 def test_without_tfds_its_folder_names_the_extra(monkeypatch, tfds_folder, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[datasets\]"'):
         ag_news.load_data(tfds_folder(tmp_path, "ag_news_subset", "1.0.0"))
 
 

@@ -55,7 +55,7 @@ def test_a_tfds_folder_of_another_set_is_refused(tfds_folder, tmp_path):
 
 def test_without_tfds_its_folder_names_the_extra(monkeypatch, tfds_folder, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r'pip install "keras_euler\[datasets\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[datasets\]"'):
         cifar10.load_data(tfds_folder(tmp_path))
 
 

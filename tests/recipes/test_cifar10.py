@@ -144,6 +144,7 @@ def kill_when(condition, process, how=signal.SIGKILL, timeout=300):
     process.wait()
 
 
+@pytest.mark.once  # tests/training does so on every backend
 def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
     """A run killed once during a save and once during an epoch ends with a difference of 0.0."""
     folder = tmp_path / "run"
@@ -183,6 +184,7 @@ def test_interrupt_ends_with_one_sentence(data, tmp_path):
     assert "Run the same command again to resume" in errors and "Traceback" not in errors
 
 
+@pytest.mark.once
 def test_averaged_weights_are_tested_saved_and_resumed(data, tmp_path, monkeypatch):
     flags = ["--data-dir", data, "--epochs", 2, *TINY, "--ema", 0.9, "--schedule", "cosine"]
     whole, part = tmp_path / "whole", tmp_path / "part"

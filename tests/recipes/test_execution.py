@@ -38,6 +38,7 @@ TINY += [
 ]
 
 
+@pytest.mark.once  # tests/training does so on every backend
 def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
     tmp_path, monkeypatch, capsys
 ):
