@@ -27,11 +27,12 @@ QUICK = {
     "train_size": 2000,
     "test_size": 500,
 }
-# What is usual today, beside the paper's; sources in cifar10.py.
+# What is usual today, beside the paper's; sources in cifar10.py. The rate is that of the paper's
+# noise study: with 0.05 the training accuracy was 0.46 after two epochs (depth 9, n = 1).
 STANDARD = {
     "h": "1/sqrt(L)",
     "epochs": 10,
-    "learning_rate": 0.05,
+    "learning_rate": 0.01,
     "nesterov": True,
     "weight_decay": 0.001,
     "schedule": "cosine",
