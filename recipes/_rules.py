@@ -27,17 +27,15 @@ def initialize_fixup(model, seed):
 
     from keras_euler import EulerResidual
 
-    layers = model._flatten_layers()
+    layers = list(model._flatten_layers())
     blocks = [layer for layer in layers if isinstance(layer, EulerResidual)]
+    zeros = [weight for layer in layers if layer.name == "logits" for weight in layer.weights]
     for i, block in enumerate(blocks):
         first, second = (layer for layer in block.branch if hasattr(layer, "kernel"))
         he_normal = keras.initializers.VarianceScaling(
             2.0 / len(blocks), "fan_out", "untruncated_normal", seed + i
         )
         first.kernel.assign(he_normal(first.kernel.shape))
-        for variable in (first.bias, second.kernel, second.bias):
-            variable.assign(keras.ops.zeros_like(variable))
-    for layer in model._flatten_layers():
-        if getattr(layer, "name", "") == "logits":
-            for variable in layer.weights:
-                variable.assign(keras.ops.zeros_like(variable))
+        zeros += [first.bias, second.kernel, second.bias]
+    for variable in zeros:
+        variable.assign(keras.ops.zeros_like(variable))

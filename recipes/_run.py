@@ -163,8 +163,8 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
             f"{model.output_shape[-1]} classes "
             f"(chance: {1 / model.output_shape[-1]:.2f}), depth {settings.depth}, h = "
             f"{shown(settings.h)}, "
-            f"{parameters:,} parameters, {_cli.counted(settings.epochs, 'epoch')}. "
-            f"{'The first step compiles.' if keras.backend.backend() != 'torch' else ''}",
+            f"{parameters:,} parameters, {_cli.counted(settings.epochs, 'epoch')}"
+            f"{'. The first step compiles.' if keras.backend.backend() != 'torch' else ''}",
             flush=True,
         )
     with scope():

@@ -121,9 +121,7 @@ def checked_batch(
 ) -> tuple[Array, Tensor]:
     """Return `x` as the model takes it, and `y` as a tensor, or raise: a compiled step would give
     NaN for wrong data."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
+    check_one_input_and_output(model)
     x = checked_inputs(model, x)
     if y is None:
         raise ValueError("`y` must be the labels of `x`: the loss needs them. Received: y=None.")
@@ -143,6 +141,13 @@ def checked_batch(
     if loss is None or sparse:
         check_labels(y, num_classes, getattr(sparse, "ignore_class", None))
     return x, keras.ops.convert_to_tensor(y)
+
+
+def check_one_input_and_output(model: keras.Model) -> None:
+    """Raise a ValueError if a model has several inputs or outputs."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise ValueError(f"`model` must have one input and one output. Received: {counts}.")
 
 
 def checked_inputs(model: keras.Model, x: Any) -> Array:

@@ -10,7 +10,12 @@ from keras_euler import _backend
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, ArrayLike, Shape, Tensor
 from keras_euler.analysis.chain import Chain, run_layer
-from keras_euler.analysis.gradients import checked_inputs, gradients, places
+from keras_euler.analysis.gradients import (
+    check_one_input_and_output,
+    checked_inputs,
+    gradients,
+    places,
+)
 from keras_euler.layers import EulerResidual
 from keras_euler.surgery.eulerize import eulerize
 
@@ -79,9 +84,11 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     >>> len(found.names), found.names[0]
     (16, 'conv2_block1_add')
     """
-    if not _has_blocks(model):
-        model = eulerize(model, h=1.0, verbose=False)
-    chain = Chain(model)
+    try:
+        chain = Chain(model)
+    except ValueError:  # no Euler steps
+        chain = Chain(eulerize(model, h=1.0, verbose=False))
+    check_one_input_and_output(model)
     x = keras.ops.convert_to_tensor(checked_inputs(model, x))
     outputs = chain.run(x, run_layer, training=True)
     rng = np.random.default_rng(check_integer("seed", seed, 0))
@@ -96,14 +103,6 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     return Signal(names, np.array(squares), np.array(list(map(_mean_square, taken))), expected)
 
 
-def _has_blocks(model: keras.Model) -> bool:
-    try:
-        Chain(model)
-    except ValueError:
-        return False
-    return True
-
-
 def _mean_square(array: Array) -> float:
     return float(np.mean(np.square(array)))
 
@@ -112,8 +111,12 @@ def _closed_form(q: float, found: list[tuple[keras.layers.Layer | None, Tensor]]
     """Return the closed form from the mean square of the first block's input on; nan after a block
     that has none."""
     expected = [q]
-    for (block, _), (_, y) in itertools.pairwise(found):
-        q = _next(block, q, tuple(y.shape)) if isinstance(block, EulerResidual) else np.nan
+    for (block, x), (_, y) in itertools.pairwise(found):
+        shape = tuple(y.shape)  # another one than the block's if a pooling follows
+        if isinstance(block, EulerResidual) and shape == block.compute_output_shape(x.shape):
+            q = _next(block, q, shape)
+        else:
+            q = np.nan
         expected.append(q)
     return np.array(expected)
 

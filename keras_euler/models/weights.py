@@ -19,19 +19,9 @@ from keras_euler.models.presets import list_presets
 # Of the configuration of a layer: what neither its weights nor its outputs depend on, but for the
 # order of the axes.
 IGNORED = (
-    *(
-        "name",
-        "dtype",
-        "trainable",
-        "seed",
-        "build_config",
-        "drop_path",
-        "remat",
-        "rate",
-        "data_format",
-    ),
+    *("name", "dtype", "trainable", "seed", "build_config", "drop_path", "rate", "data_format"),
     *("axis", "shared_object_id", "registered_name", "module", "kernel_initializer"),
-    *("bias_initializer", "gamma_initializer"),
+    *("bias_initializer", "gamma_initializer", "remat"),
 )
 
 

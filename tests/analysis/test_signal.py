@@ -52,5 +52,12 @@ def test_any_residual_network_is_measured_and_left_as_it_is(rng):
     assert "conv2_block1_out" in str(found)
     for old, new in zip(before, resnet.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
+    texts = keras_euler.EulerVDCNN(17, sequence_length=128, preactivation=True)
+    expected = signal(texts, rng.integers(1, 60, (2, 128))).expected
+    assert np.isfinite(expected[:2]).all() and np.isnan(expected[2:]).all()  # a pooling follows
+    x = keras.Input((3,))
+    y = keras_euler.EulerResidual([keras.layers.Dense(3)])(x)
+    with pytest.raises(ValueError, match="one input and one output. Received: 1 inputs and 2"):
+        signal(keras.Model(x, [y, y]), np.ones((1, 3)))
     with pytest.raises(ValueError, match="no residual connection"):
         signal(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), np.ones((1, 3)))

@@ -65,7 +65,7 @@ def test_a_run_writes_what_it_promises(whole, data):
     assert first == f"backend: {BACKEND} (--backend)"
     assert second == (
         "training on 40 examples of cifar10 with 10 classes (chance: 0.10), depth 8, h = 0.1, "
-        "78,042 parameters, 4 epochs. " + "The first step compiles." * (BACKEND != "torch")
+        "78,042 parameters, 4 epochs" + ". The first step compiles." * (BACKEND != "torch")
     )
     best = max(history(folder), key=lambda row: row["test_accuracy"])
     assert (
