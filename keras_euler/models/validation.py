@@ -22,7 +22,8 @@ def validates_inputs(cls: ModelClass) -> ModelClass:
 
     `prepare_inputs(x)` gets a NumPy array or a single string and returns what the network takes, or
     raises. Labels of a sparse cross entropy must be classes. Arrays are NumPy's, columns of a
-    table, lists and other sequences; tensors, data sets and generators are passed on as they are.
+    table, lists and other sequences; tensors, data sets and generators are passed on as they are,
+    and so is everything for a model of several inputs or outputs.
     """
     for name in METHODS:
         setattr(cls, name, _validating(getattr(cls, name)))
@@ -52,8 +53,10 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepared_inputs(model: keras.Model, x: Any) -> Any:
-    """Return an array as the model takes it, alone or in the structures that Keras takes; anything
+    """Return an array as a model of one input takes it, also from a list of one array; anything
     else unchanged."""
+    if len(model.inputs) != 1:
+        return x
     x = _unwrap_single(x, len(model.input_shape))
     if not isinstance(x, str):
         if not is_array(x):
@@ -66,9 +69,10 @@ def prepared_inputs(model: keras.Model, x: Any) -> Any:
 
 
 def checked_labels(model: keras.Model, y: Any) -> Any:
-    """Return labels as an array; for a sparse cross entropy, require that they are classes."""
-    if isinstance(y, dict) and len(y) == 1:
-        return {name: checked_labels(model, value) for name, value in y.items()}
+    """Return labels for one output as an array; for a sparse cross entropy, require that they are
+    classes."""
+    if len(model.outputs) != 1:
+        return y
     y = _unwrap_single(y, 1)
     if not is_array(y):
         return y
@@ -97,9 +101,7 @@ def is_array(x: Any) -> bool:
 
 
 def _unwrap_single(x: Any, rank: int) -> Any:
-    """Return the array in a list or dict that has only this one, as Keras also accepts it."""
-    if isinstance(x, dict) and len(x) == 1:
-        return _unwrap_single(next(iter(x.values())), rank)
+    """Return the array in a list that has only this one, as Keras also accepts it."""
     if not isinstance(x, (list, tuple)) or len(x) != 1 or not hasattr(x[0], "shape"):
         return x
     is_text = getattr(x[0].dtype, "kind", None) in ("O", "U", "S", "T")

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_euler import _backend
+from keras_euler._checks import check_choice
 from keras_euler._types import StepFactor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.euler_model import EulerModel
@@ -22,6 +23,7 @@ from keras_euler.surgery.graph import (
     tensors,
     walk,
 )
+from keras_euler.surgery.rematerialized import RematerializedBlock, block_inputs
 from keras_euler.surgery.residual_connections import (
     Residual,
     is_addition,
@@ -35,6 +37,7 @@ def eulerize(
     h: StepFactor = 0.1,
     shortcuts: dict[str, int | None] | None = None,
     verbose: bool = True,
+    remat: bool = False,
 ) -> keras.Model:
     """Copy a functional Keras ResNet and make each residual connection an explicit Euler step, `y =
     x + h * F(x)`.
@@ -54,6 +57,10 @@ def eulerize(
             leave it alone; needed if the graph is ambiguous. The name of a composite layer -> None
             declares that it hides no residual connection.
         verbose: Whether to print what was changed and what was left alone.
+        remat: Whether a block keeps only its input for the backward pass and computes its inside
+            again there: less memory, more time. Each block becomes an inner model, `sum_block` for
+            an addition `sum`, so files of the model's weights do not fit. A block of which another
+            part of the graph uses an inner tensor stays as it is.
 
     Returns:
         A functional `keras.Model`, not compiled.
@@ -86,7 +93,8 @@ def eulerize(
     # times. A list has one h per addition.
     num_calls = sum(residual.num_calls for residual in scaled)
     factors = step_factors(h, num_calls if isinstance(h, str) else len(scaled))[: len(scaled)]
-    euler = _Euler(residuals, factors).copy(model)
+    remat = check_choice("remat", remat, (True, False))
+    euler = _Euler(residuals, factors, remat).copy(model)
     if verbose:
         values = sorted(set(factors))
         shown = f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
@@ -107,8 +115,8 @@ def eulerize(
 class _Euler:
     """Copy a model and convert its additions; `residuals` are all of them, in order."""
 
-    def __init__(self, residuals: list[Residual], factors: list[float]) -> None:
-        remaining = iter(factors)
+    def __init__(self, residuals: list[Residual], factors: list[float], remat: bool) -> None:
+        remaining, self.remat = iter(factors), remat
         self.residuals = iter(
             [(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals]
         )
@@ -121,6 +129,8 @@ class _Euler:
         own, graph = [], functional(model)
         names = {operation.name for operation in graph.operations}
         used = {name for name in names if prefix + name in self.kept}  # in the copy as they are
+        blocks = iter(block_inputs(graph)) if self.remat else itertools.repeat(([], None))
+        copied: dict[int, keras.KerasTensor] = {}  # id of a tensor of `graph` -> that of the copy
 
         def free_name(name: str) -> str:
             """Return the name of an addition for its first call, and new ones for the others."""
@@ -141,6 +151,8 @@ class _Euler:
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             inputs = tensors((args, kwargs))
+            originals, source = next(blocks)
+            copied.update(zip(originals, inputs, strict=False))
             if not is_addition(operation, inputs):
                 return operation(*args, **kwargs)
             residual, h = next(self.residuals)
@@ -160,7 +172,11 @@ class _Euler:
             step = EulerizedAdd(
                 h, branch, is_layer, name=name, dtype=dtype, activity_regularizer=loss
             )
-            return step(inputs)
+            y = step(inputs)
+            if source is None:
+                return y
+            x = copied[source]
+            return RematerializedBlock(x, y, name=f"{name}_block")(x)
 
         euler = walk(graph, call, layer)
         for old in own:

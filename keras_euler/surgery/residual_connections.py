@@ -125,7 +125,7 @@ def _find(
         of the graph.
     """
     passed: Counter[int] = Counter()
-    lineage, names = _Lineage(), []
+    lineage, names = Lineage(), []
     for call in calls(graph)[0]:
         name = prefix + call.operation.name
         if is_graph(call.operation):
@@ -149,7 +149,7 @@ def _find(
     return passed
 
 
-class _Lineage:
+class Lineage:
     """The tensors that each tensor of a graph depends on."""
 
     def __init__(self) -> None:
@@ -191,6 +191,16 @@ class _Lineage:
             )
         fewer = int(weights[1] < weights[0])
         return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"
+
+    def block(self, tensors: Sequence[keras.KerasTensor]) -> tuple[int | None, frozenset[int]]:
+        """Return the last tensor that all of these depend on, and those that are computed after
+        it."""
+        ancestors = [self._ancestors(tensor) for tensor in tensors]
+        common, inside = frozenset.intersection(*ancestors), frozenset.union(*ancestors)
+        if not common:
+            return None, inside
+        source = max(common, key=lambda tensor: len(self.ancestors.get(tensor, ())))
+        return source, inside - common
 
     def _ancestors(self, tensor: keras.KerasTensor) -> frozenset[int]:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))

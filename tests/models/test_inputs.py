@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import keras_euler
 from tests.models.classifiers import (
     EVERY_MODEL,
     INPUTS,
@@ -94,3 +95,20 @@ def test_data_sets_and_tensors_pass_as_they_are(rng):
         size = {"batch_size": 2} if len(data) == 2 else {"steps_per_epoch": 2}
         losses += model.fit(*data, **size, shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(losses[1:], losses[:1] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make", [list, lambda pair: dict(zip(("sum", "other"), pair, strict=True))]
+)
+def test_several_inputs_and_outputs_are_those_of_keras(make, rng):
+    """Their lists hold one array per input, not one example."""
+    a, b = keras.Input((4,), name="sum"), keras.Input((4,), name="other")
+    x = keras.layers.Add(name="add")([a, keras.layers.Dense(4)(b), a])
+    y = keras.layers.Add(name="step")([x, keras.layers.Dense(4)(x)])
+    model = keras_euler.eulerize(keras.Model(make([a, b]), make([y, x])), verbose=False)
+    model.compile("sgd", make(["sparse_categorical_crossentropy", "mse"]))
+    data = make(list(rng.normal(size=(2, 8, 4))))
+    targets = make([np.zeros(8), np.ones((8, 4))])
+    model.fit(data, targets, validation_data=(data, targets), batch_size=4, verbose=0)
+    shapes = [output.shape for output in keras.tree.flatten(model.predict(data))]
+    assert shapes == [(8, 4), (8, 4)]

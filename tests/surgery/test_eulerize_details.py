@@ -125,3 +125,44 @@ def test_euler_steps_are_not_mentioned_and_found_within_models(capsys):
     inner = keras.Model(x, EulerAdd()([x, keras.layers.Dense(3)(x)]))
     with pytest.raises(ValueError, match="already consists of Euler steps"):
         eulerize(keras.Model(x, inner(x)))
+
+
+def tiny_resnet(dtype="float32"):
+    """A projection, an identity with dropout, and a block whose inside is also an output."""
+    layers = keras.layers
+    inputs = x = keras.Input((8, 8, 3))
+    for i, width in enumerate((4, 4, 4)):
+        f = layers.Conv2D(width, 3, padding="same", dtype=dtype, name=f"conv{i}")(x)
+        f = inner = layers.BatchNormalization(dtype=dtype, name=f"norm{i}")(f)
+        f = layers.Dropout(0.5, seed=i, dtype=dtype, name=f"dropout{i}")(f)
+        x = x if i else layers.Conv2D(width, 1, dtype=dtype, name="projection")(x)
+        x = layers.Activation("relu", dtype=dtype)(layers.Add(dtype=dtype, name=f"sum{i}")([x, f]))
+    pooled = layers.GlobalAveragePooling2D(dtype="float32")
+    return keras.Model(inputs, [pooled(x), pooled(inner)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_remat_trains_the_same_network(dtype, rng, tmp_path):
+    """Statistics and random numbers included; a block whose inside is used elsewhere stays."""
+    resnet, x = tiny_resnet(dtype), rng.normal(size=(8, 8, 8, 3)).astype("float32")
+    targets = [np.ones((8, 4)), np.zeros((8, 4))]
+
+    def trained(remat):
+        euler = eulerize(resnet, 0.5, verbose=False, remat=remat)
+        euler.compile(keras.optimizers.SGD(0.1), "mse")
+        euler.fit(x, targets, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        return euler
+
+    plain, again = trained(False), trained(True)
+    for expected, found in zip(plain.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert [layer.name for layer in again.layers if "_block" in layer.name] == [
+        "sum0_block",
+        "sum1_block",
+    ]
+    again.save(tmp_path / "euler.keras")
+    loaded = keras.models.load_model(tmp_path / "euler.keras")
+    for expected, found in zip(again.predict(x), loaded.predict(x), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="`remat` must be one of True, False"):
+        eulerize(resnet, remat=1)
