@@ -139,7 +139,8 @@ class OuterOptimizer(keras.optimizers.Optimizer):
     @classmethod
     def from_config(cls, config: Config, custom_objects: Config | None = None) -> Self:
         config = dict(config)
-        inner_optimizer = keras.optimizers.deserialize(
+        # Keras' `optimizers.deserialize` does not know Lamb.
+        inner_optimizer = keras.saving.deserialize_keras_object(
             config.pop("inner_optimizer"), custom_objects
         )
         return cls(inner_optimizer, **config)

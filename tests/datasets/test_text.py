@@ -101,8 +101,6 @@ def test_the_same_seed_gives_the_same_noise_and_another_or_none_another():
 
 # --- wrong inputs
 
-IDS = [[1, 2]]
-
 
 @pytest.mark.parametrize(("vocabulary_size", "length"), [(None, None), (3, None), (70, 2)])
 def test_good_ids_come_back_as_an_integer_array(vocabulary_size, length):

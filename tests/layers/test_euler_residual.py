@@ -84,24 +84,6 @@ def test_trainable_h_learns_and_a_constant_h_does_not(trainable_h, rng):
     assert EulerResidual(dense(), h=0.1).add.step_factor is None
 
 
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.block = EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)
-
-    def call(self, x):
-        return self.block(x)
-
-
-def functional():
-    inputs = keras.Input((3,))
-    return keras.Model(inputs, EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)(inputs))
-
-
-def sequential():
-    return keras.Sequential([EulerResidual([dense(), keras.layers.Dropout(0.5)], h=0.5)])
-
-
 def test_training_reaches_the_layers_inside(rng):
     x = rng.normal(size=(64, 3)).astype("float32")
     for block in (

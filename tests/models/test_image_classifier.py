@@ -26,10 +26,6 @@ def images(rng):
     return x
 
 
-def tensor(x):
-    return keras.ops.convert_to_tensor(x, "float32")
-
-
 LABELS = np.array([0, 1, 2, 3])
 REFUSED = {  # where x are raw pixels
     "x / 255": lambda x: x / 255,

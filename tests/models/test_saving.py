@@ -47,7 +47,13 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize(
-    ("network", "build"), [(name, build) for name in NETWORKS for build in CONFIGS[name]]
+    ("network", "build"),
+    [
+        # The layers of the other builds are saved on every backend by tests/layers.
+        pytest.param(name, build, marks=[] if build == "everything" else pytest.mark.once)
+        for name in NETWORKS
+        for build in CONFIGS[name]
+    ],
 )
 def test_config_and_file_give_the_model_back(network, build, tmp_path, rng):
     model = NETWORKS[network](**CONFIGS[network][build])

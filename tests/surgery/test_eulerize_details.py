@@ -10,8 +10,6 @@ from keras_euler import EulerAdd, eulerize
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
-KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
-
 
 def assert_identity(model, x):
     euler = eulerize(model, 1.0, verbose=False)

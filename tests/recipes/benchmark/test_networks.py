@@ -64,10 +64,6 @@ def text_batch():
     return ids, generator.integers(0, 5, 16)
 
 
-def outputs(model, inputs, training):
-    return keras.ops.convert_to_numpy(model(inputs, training=training))
-
-
 def losses_of_fit(model, inputs, labels):
     """Return the losses of two SGD steps and of the resulting state, in training mode."""
     model.compile(
