@@ -27,9 +27,9 @@ class RematerializedBlock(EulerModel):
     True
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not training or mask is not None or not keras.ops.is_tensor(inputs):
-            return super().call(inputs, training=training, mask=mask)
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+        if not training or mask is not None or kwargs or not keras.ops.is_tensor(inputs):
+            return super().call(inputs, training=training, mask=mask, **kwargs)
         return _backend.rematerialize(self, super().call, inputs)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_euler
+from keras_euler.convert import read_state_dict
 from tests import oracle
 from tests.models.networks import inputs, vdcnn
 
@@ -207,3 +208,50 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
         keras_euler.load_torch_state_dict(model, change(checkpoint(rng)))
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Trainer:
+    """An object that some scripts save as a whole."""
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["arrays.pth", "wrapped.pt", "arrays.safetensors"])
+def test_files_give_the_arrays(name, rng, tmp_path):
+    import torch
+    from safetensors.numpy import save_file
+
+    arrays = checkpoint(rng, "common", 14, option_a=True)
+    tensors = {key: torch.tensor(array) for key, array in arrays.items()}
+    if name == "arrays.safetensors":
+        save_file(arrays, tmp_path / name)
+    else:
+        saved = {"state_dict": tensors, "epoch": 3} if name == "wrapped.pt" else tensors
+        torch.save(saved, tmp_path / name)
+    models = [keras_euler.EulerResNet(14, h=1.0, shortcut="padding") for _ in range(2)]
+    for model, loaded in zip(models, (arrays, read_state_dict(tmp_path / name)), strict=True):
+        keras_euler.load_torch_state_dict(model, loaded)
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.once
+def test_other_files_are_refused(tmp_path):
+    import torch
+
+    torch.save({"a": torch.ones(9)}, tmp_path / "whole.pth")
+    torch.save({"model": Trainer()}, tmp_path / "code.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "torn.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:500])
+    (tmp_path / "torn.safetensors").write_bytes(b"12345678")
+    for name, message in {
+        "code.pth": "it holds more than arrays",
+        "list.pth": "it holds a list",
+        "text.pth": "text.pth cannot be read as a file of arrays: .*",
+        "torn.pth": "torn.pth cannot be read as a file of arrays: .*",
+        "torn.safetensors": "torn.safetensors cannot be read as a file of arrays: .*",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            read_state_dict(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_state_dict(tmp_path / "nowhere.pth")

@@ -1,14 +1,19 @@
-"""Load the arrays of a PyTorch checkpoint into a model of the same network."""
+"""Read PyTorch checkpoints and load them into a model of the same network."""
 
+import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_euler._types import Array
+from keras_euler import _backend
+from keras_euler._types import Array, PathLike
 from keras_euler.models.euler_vdcnn import POSITIONS
+
+__all__ = ["load_torch_state_dict", "read_state_dict"]
 
 # (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the
 # common CIFAR ResNets.
@@ -84,7 +89,7 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         ...
     ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_...
     """
-    state_dict = unwrapped(state_dict)
+    state_dict = _unwrapped(state_dict)
     if not hasattr(state_dict, "items"):
         raise TypeError(
             f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}."
@@ -160,7 +165,54 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         variables[path].assign(value)
 
 
-def unwrapped(checkpoint: Any) -> Any:
+def read_state_dict(path: PathLike) -> dict[str, Any]:
+    """Read the arrays of a `.pth`, `.pt` or `.safetensors` file without running code in it.
+
+    Args:
+        path: The file. A `.safetensors` file needs the package safetensors, the others torch.
+
+    Returns:
+        Dict of name -> array.
+
+    Raises:
+        ValueError: The file is damaged or holds something else.
+        ImportError: torch or safetensors is missing.
+        OSError: The file cannot be opened.
+
+    Example:
+
+    >>> from safetensors.numpy import save_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "network.safetensors")
+    ...     save_file({"conv1.weight": np.zeros((16, 3, 3, 3), "float32")}, path)
+    ...     state_dict = read_state_dict(path)
+    >>> {name: array.shape for name, array in state_dict.items()}
+    {'conv1.weight': (16, 3, 3, 3)}
+    """
+    try:
+        with open(path, "rb"):  # Python's error is clearer than those of the readers
+            pass
+        if Path(path).suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return load_file(path)
+        state = _unwrapped(_backend.read_torch_file(path))
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds a {type(state).__name__}")
+        return state
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # the readers raise errors of many types for damaged files
+        # torch's own message tells how to run the code in it.
+        is_code = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than arrays, or is damaged" if is_code else error
+        raise ValueError(
+            f"{path} cannot be read as a file of arrays: {reason}. Expected "
+            "torch.save(model.state_dict(), path) or a safetensors file."
+        ) from error
+
+
+def _unwrapped(checkpoint: Any) -> Any:
     """Return the innermost dict of a checkpoint that holds the arrays under one of
     `STATE_DICT_KEYS`."""
     while isinstance(checkpoint, dict):
