@@ -1,22 +1,13 @@
 """Read CIFAR-10 from any of its usual files, as uint8 arrays."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, PathLike, Splits
-from keras_euler.datasets import _tfds
-from keras_euler.datasets._folders import (
-    checked_labels,
-    describe,
-    existing_path,
-    unknown_layout_error,
-)
-from keras_euler.datasets._tfds import decoding
+from keras_euler.datasets import _files
 
 CLASS_NAMES = (
     "airplane",
@@ -37,6 +28,11 @@ MEAN = tuple(255 * mean for mean in (0.4914, 0.4822, 0.4465))
 STDDEV = tuple(255 * stddev for stddev in (0.2023, 0.1994, 0.2010))
 
 _NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
+_FEATURES = ("image", "label")
+_HINT = (
+    "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), or an .npz file "
+    f"with {', '.join(_NPZ_NAMES)}."
+)
 
 
 def load_data(data_dir: PathLike | None = None) -> Splits:
@@ -60,9 +56,9 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     the GPU.
 
     Raises:
-        FileNotFoundError: `data_dir` is missing or empty.
-        ValueError: `data_dir` has an unknown layout, or a file is truncated, damaged, of another
-            shape or type, or holds anything but arrays.
+        FileNotFoundError: `data_dir` is missing or has an unknown layout.
+        ValueError: A file is truncated, damaged, of another shape or type, or holds anything but
+            arrays.
         ImportError: `data_dir` is a TensorFlow Datasets folder and that package is missing.
         OSError: Without `data_dir`, the download failed.
         TypeError: `data_dir` is neither a string nor a path.
@@ -80,19 +76,34 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     ((20, 32, 32, 3), 'uint8', (20,), 'int64')
     """
     if data_dir is None:
-        return _download()
-    path = existing_path(data_dir, _supported_layouts())
-    if path.is_file():
-        if path.suffix == ".npz":
-            return _read_npz(path)
-        raise ValueError(
-            f"`data_dir` is a file of an unknown type. Received: data_dir={str(path)!r}. "
-            f"{_supported_layouts()}"
-        )
-    prepared = _tfds.find_folder(path, "cifar10")
+        try:
+            if _files.has_tfds():
+                return _splits("the download", _files.read_prepared(None, "cifar10", _FEATURES))
+            return _splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
+        except Exception as error:  # both raise a plain Exception without a network
+            raise _files.no_download("CIFAR-10", error) from error
+    path = _files.existing_path(data_dir, _HINT)
+    if path.suffix == ".npz" and path.is_file():
+        # With a path instead of a stream, np.load leaves a damaged file open.
+        with (
+            _files.decoding(path, f"an .npz file of the arrays {', '.join(_NPZ_NAMES)}"),
+            path.open("rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):
+            arrays = [archive[name] for name in _NPZ_NAMES]
+        return _splits(path, (arrays[:2], arrays[2:]))
+    prepared = _files.find_prepared(path, "cifar10")
     if not prepared:
-        raise unknown_layout_error(path, "CIFAR-10", _supported_layouts())
-    return _read_tfds_folder(prepared)
+        raise _files.unknown_layout(path, "CIFAR-10", _HINT)
+    return _splits(prepared, _files.read_prepared(prepared, "cifar10", _FEATURES))
+
+
+def _splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
+    train, test = (
+        _files.checked(f"{source}, {name}", *split)
+        for name, split in zip(_files.SPLITS, splits, strict=True)
+    )
+    return train, test
 
 
 def resize(images: Array, size: int) -> Array:
@@ -121,85 +132,13 @@ def resize(images: Array, size: int) -> Array:
         raise ValueError(
             f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32."
         )
-    if not _are_images(images):
-        raise ValueError(f"`images` must be uint8 (n, 32, 32, 3). Received: {describe(images)}.")
+    if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3):
+        raise ValueError(
+            f"`images` must be uint8 (n, 32, 32, 3). Received: {images.dtype} {images.shape}."
+        )
     if size == SIZE:
         return images
     side = SIZE // size
     # Exact in float32: a sum of at most 1,024 bytes, divided by a power of two.
     means = images.reshape(-1, size, side, size, side, 3).mean((2, 4), dtype="float32")
     return means.round().astype("uint8")
-
-
-def _supported_layouts() -> str:
-    return (
-        "Pass a TensorFlow Datasets folder (cifar10/VERSION with dataset_info.json), or an .npz "
-        f"file with {', '.join(_NPZ_NAMES)}."
-    )
-
-
-# --- .npz
-
-
-def _read_npz(path: Path) -> Splits:
-    # With a path instead of a stream, np.load leaves a damaged file open.
-    with (
-        decoding(path, "an .npz file of plain arrays"),
-        path.open("rb") as stream,
-        np.load(stream, allow_pickle=False) as archive,
-    ):
-        stored_names = list(archive.keys())
-        arrays = [archive[name] for name in _NPZ_NAMES if name in stored_names]
-    if len(arrays) < len(_NPZ_NAMES):
-        raise ValueError(
-            f"{path} must hold the arrays {', '.join(_NPZ_NAMES)}. Received: "
-            f"{', '.join(stored_names) or 'none'}."
-        )
-    return _checked_splits(path, (arrays[:2], arrays[2:]))
-
-
-# --- TensorFlow Datasets and downloads
-
-
-def _read_tfds_folder(folder: Path) -> Splits:
-    return _checked_splits(folder, _tfds.read_folder(folder, "cifar10", ("image", "label")))
-
-
-def _download() -> Splits:
-    try:
-        if _tfds.is_installed():
-            return _checked_splits("the download", _tfds.download("cifar10", ("image", "label")))
-        return _checked_splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
-    except Exception as error:  # both raise a plain Exception without a network
-        raise OSError(
-            f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the "
-            f"files, or take `datasets.synthetic`."
-        ) from error
-
-
-def _checked_splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
-    train, test = (
-        _checked(f"{source}, {name}", *split)
-        for name, split in zip(_tfds.SPLITS, splits, strict=True)
-    )
-    return train, test
-
-
-# --- checks
-
-
-def _checked(file: str, x: Any, y: Any) -> tuple[Array, Array]:
-    if not _are_images(x) or not len(x):
-        raise ValueError(
-            f"{file}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {describe(x)}."
-        )
-    return x, checked_labels(file, y, len(x))
-
-
-def _are_images(x: object) -> bool:
-    return (
-        isinstance(x, np.ndarray)
-        and x.dtype == np.uint8
-        and x.ndim == 4
-        and x.shape[1:] == (SIZE, SIZE, 3)
-    )

@@ -2,7 +2,6 @@
 images)."""
 
 import functools
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_euler._types import Array, PathLike
-from keras_euler.datasets import _tfds
-from keras_euler.datasets._folders import checked_labels, existing_path, unknown_layout_error
-from keras_euler.datasets._tfds import decoding
+from keras_euler.datasets import _files
 
 _HINT = (
     "Pass the folder of CIFAR-10-C (labels.npy, gaussian_noise.npy, ...), that of CIFAR-10.1 "
@@ -38,8 +35,8 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
         uint8 images `(n, 32, 32, 3)` and int64 labels `(n,)`.
 
     Raises:
-        FileNotFoundError: The folder is missing or empty.
-        ValueError: The folder has none of these; when read, a file is damaged or has another shape.
+        FileNotFoundError: The folder is missing or has none of these.
+        ValueError: When read, a file is damaged or has another shape.
         TypeError: `data_dir` is neither a string nor a path.
 
     Example:
@@ -52,7 +49,7 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     >>> list(sets), x.shape
     (['fog 1', 'fog 2', 'fog 3', 'fog 4', 'fog 5'], (2, 32, 32, 3))
     """
-    path = existing_path(data_dir, _HINT)
+    path = _files.existing_path(data_dir, _HINT)
     readers: dict[str, Callable[[], tuple[Array, Array]]] = {}
     if (path / "labels.npy").is_file():
         for file in sorted(path.glob("*.npy")):
@@ -73,7 +70,7 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     ):
         readers[_name(info)] = functools.partial(_read_prepared, info.parent)
     if not readers:
-        raise unknown_layout_error(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
+        raise _files.unknown_layout(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
     return readers
 
 
@@ -93,29 +90,20 @@ def _read_severity(file: Path, labels: Path, severity: int) -> tuple[Array, Arra
         )
     size = len(x) // 5
     rows = slice((severity - 1) * size, severity * size)
-    return _checked(file, x[rows], y[rows])
+    return _files.checked(file, x[rows], y[rows])
 
 
 def _read_pair(file: Path, labels: Path) -> tuple[Array, Array]:
-    return _checked(file, _load(file), _load(labels))
+    return _files.checked(file, _load(file), _load(labels))
 
 
 def _read_prepared(folder: Path) -> tuple[Array, Array]:
-    with decoding(folder, "a prepared TensorFlow Datasets folder"):
-        name = json.loads((folder / "dataset_info.json").read_text("utf-8"))["name"]
-    ((x, y),) = _tfds.read_folder(folder, name, ("image", "label"), splits=("test",))
-    return _checked(folder, x, y)
+    name = folder.parts[-3]
+    ((x, y),) = _files.read_prepared(folder, name, ("image", "label"), ("test",))
+    return _files.checked(folder, x, y)
 
 
 def _load(file: Path) -> Array:
-    with decoding(file, "a NumPy array"):
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-
-
-def _checked(source: Path, x: Array, y: Array) -> tuple[Array, Array]:
-    if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or y.shape != (len(x),) or not len(x):
-        raise ValueError(
-            f"{source} must hold uint8 images (n, 32, 32, 3) and one label per image. "
-            f"Received: {x.dtype} {x.shape} and labels {y.shape}."
-        )
-    return np.array(x), checked_labels(source, y, len(x))
+    with _files.decoding(file, "a NumPy array"):
+        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    return array

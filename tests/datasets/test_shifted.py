@@ -41,16 +41,16 @@ def test_prepared_by_tensorflow_datasets(tmp_path, monkeypatch, rng):
     (folder / "dataset_info.json").write_text(json.dumps({"name": "cifar10_corrupted"}))
     read = []
 
-    def read_folder(*args, **kwargs):
-        read.append((args, kwargs))
+    def read_prepared(*args):
+        read.append(args)
         return ((images(rng, 2), np.array([0, 1])),)
 
-    monkeypatch.setattr(shifted._tfds, "read_folder", read_folder)
+    monkeypatch.setattr(shifted._files, "read_prepared", read_prepared)
     sets = shifted.find(tmp_path)
     assert list(sets) == ["brightness 2"]
     x, _ = sets["brightness 2"]()
     assert x.shape == (2, 32, 32, 3)
-    assert read == [((folder, "cifar10_corrupted", ("image", "label")), {"splits": ("test",)})]
+    assert read == [(folder, "cifar10_corrupted", ("image", "label"), ("test",))]
 
 
 @pytest.mark.parametrize("wrong", [-1, 10, 2.9, np.nan])
