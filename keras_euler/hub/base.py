@@ -125,27 +125,17 @@ class EulerTask(FromZoo):
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
         is_new = "num_classes" in kwargs  # then the trained head does not fit
-        of_task, of_network = _arguments(cls), inspect.signature(cls.network).parameters
-        of_backbone = {*of_network, "image_shape"} - {*NOT_OF_BACKBONES, "input_shape"}
-        unknown = sorted(set(kwargs) - of_task - of_backbone)
-        if unknown:
-            known = ", ".join(sorted(of_task | of_backbone))
-            raise TypeError(
-                f"{cls.__name__} has no {', '.join(unknown)}. Its arguments are {known}."
-            )
-        inner = {
-            name: kwargs.pop(name)
-            for name in [*kwargs]
-            if name in of_backbone - of_task or name == "dtype"
-        }
+        of_backbone = {n: kwargs.pop(n) for n in ("dtype", "image_shape") if n in kwargs}
         settings = {
             name: value for name, value in preset.arguments.items() if name in cls.network_arguments
         }
         if "backbone" not in kwargs:
-            kwargs["backbone"] = cls.backbone_cls.from_preset(preset.name, load_weights, **inner)
-        elif inner:
+            kwargs["backbone"] = cls.backbone_cls.from_preset(
+                preset.name, load_weights, **of_backbone
+            )
+        elif of_backbone:
             raise TypeError(
-                f"{', '.join(inner)} belongs to the backbone. Received: both. Pass it to the "
+                f"{', '.join(of_backbone)} belongs to the backbone. Received: both. Pass it to the "
                 f"backbone, or pass no `backbone`."
             )
         if "preprocessor" not in kwargs:
@@ -156,18 +146,6 @@ class EulerTask(FromZoo):
             for name, trained_name in cls.head:
                 task.get_layer(name).set_weights(trained.get_layer(trained_name).get_weights())
         return task
-
-
-def _arguments(cls: Any) -> set[str]:
-    """Return the names of the arguments of a class and of its base classes."""
-    classes = [
-        base for base in cls.__mro__ if base.__module__.startswith(("keras_euler", "keras_hub"))
-    ]
-    parameters = [
-        p for base in classes for p in inspect.signature(base.__init__).parameters.values()
-    ]
-    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    return named - {"self"} | {"name", "trainable", "dtype"}
 
 
 def check_backbone(backbone: object, kind: type) -> None:

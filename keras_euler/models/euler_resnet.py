@@ -1,7 +1,6 @@
 """The paper's image network at any depth."""
 
 import numbers
-import warnings
 from collections.abc import Sequence
 
 import keras
@@ -192,17 +191,4 @@ def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | No
     shape = tuple(None if size is None else int(size) for size in input_shape)
     if shape[-1 if last else 0] is None:
         raise ValueError(f"{problem} The number of channels must be known.")
-    other = shape[1:] if last else shape[:2]  # height and width in the other order
-    if (
-        data_format is None
-        and shape[0 if last else -1] in (1, 3)
-        and other[0] == other[1]
-        and (other[0] or 0) > 4
-    ):
-        warnings.warn(
-            f"input_shape={shape} is read as {axes}, Keras' own order. "
-            f"Pass data_format={'channels_first' if last else 'channels_last'!r} if it is the "
-            f"other, or data_format={order!r}.",
-            stacklevel=3,
-        )
     return shape

@@ -53,7 +53,7 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepared_inputs(model: keras.Model, x: Any) -> Any:
-    """Return an array as a model of one input takes it, also from a list of one array; anything
+    """Return an array as a model of one input takes it, also from a list or dict of one array; anything
     else unchanged."""
     if len(model.inputs) != 1:
         return x
@@ -101,7 +101,9 @@ def is_array(x: Any) -> bool:
 
 
 def _unwrap_single(x: Any, rank: int) -> Any:
-    """Return the array in a list that has only this one, as Keras also accepts it."""
+    """Return the array in a list or dict that has only this one, as Keras also accepts it."""
+    if isinstance(x, dict) and len(x) == 1:
+        return _unwrap_single(next(iter(x.values())), rank)
     if not isinstance(x, (list, tuple)) or len(x) != 1 or not hasattr(x[0], "shape"):
         return x
     is_text = getattr(x[0].dtype, "kind", None) in ("O", "U", "S", "T")
