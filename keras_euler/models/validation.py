@@ -53,8 +53,8 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepared_inputs(model: keras.Model, x: Any) -> Any:
-    """Return an array as a model of one input takes it, also from a list or dict of one array; anything
-    else unchanged."""
+    """Return an array as a model of one input takes it, also from a list or dict of only this
+    array; anything else unchanged."""
     if len(model.inputs) != 1:
         return x
     x = _unwrap_single(x, len(model.input_shape))

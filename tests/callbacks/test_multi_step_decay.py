@@ -49,11 +49,6 @@ def test_fresh_model_that_begins_later():
     assert rates(model(), 6, start=3) == EXPECTED[3:]
 
 
-def test_second_fit_goes_on():
-    trained = model()
-    assert rates(trained, 3) + rates(trained, 6, start=3) == EXPECTED
-
-
 def test_loaded_model_goes_on(tmp_path):
     trained = model()
     rates(trained, 3)
@@ -63,32 +58,6 @@ def test_loaded_model_goes_on(tmp_path):
 
 def test_given_rate_holds_whatever_the_optimizer_has():
     assert rates(model(17.0), 6, start=3, learning_rate=1.0) == EXPECTED[3:]
-
-
-class Stop(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("order", [0, 1])
-def test_resume_by_backup_and_restore(order, tmp_path):
-    def resumable(trained, *more):
-        decay = MultiStepDecay((2, 4), 0.5)
-        callbacks = [decay, keras.callbacks.BackupAndRestore(tmp_path)]
-        return trained.fit(
-            X, Y, epochs=6, verbose=0, callbacks=[*callbacks[:: 1 - 2 * order], *more]
-        )
-
-    with pytest.raises(KeyboardInterrupt):
-        resumable(model(), Stop())
-    assert resumable(model()).history["learning_rate"] == EXPECTED[3:]
-
-
-def test_loss_scaling_optimizer(tmp_path):
-    trained = model(dtype="mixed_float16")
-    trained.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0)), "mse")
-    assert rates(trained, 6) == EXPECTED
 
 
 BAD = [

@@ -1,0 +1,91 @@
+"""What every callback inherits. Add new ones to `CALLBACKS`."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, callbacks
+from tests import dense
+
+CALLBACKS = {
+    "gradients": lambda folder: GradientLogger(folder / "g.csv", flush=3),
+    "gradients per epoch": lambda folder: GradientLogger(folder / "g.csv", per="epoch"),
+    "weights": lambda folder: WeightLogger(folder / "w.csv", flush=3),
+    "decay": lambda folder: MultiStepDecay((1, 3), 0.5),
+}
+EVERY = pytest.mark.parametrize("make", CALLBACKS.values(), ids=CALLBACKS)
+
+
+class Stop(keras.callbacks.Callback):
+    """A callback that kills the process at the beginning of an epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def network(**settings):
+    return dense.network(GradientRecorder(keras.optimizers.SGD(0.125)), **settings)
+
+
+def train(model, *own, epochs=4, start=0):
+    return model.fit(
+        dense.X, dense.Y, 8, epochs, 0, list(own), initial_epoch=start, shuffle=False
+    ).history
+
+
+def written(folder, model):
+    """Return what a training leaves: weights, rate and files."""
+    files = [path.read_text() for path in sorted(folder.glob("*.csv"))]
+    return [w.tolist() for w in dense.weights(model)], float(model.optimizer.learning_rate), files
+
+
+def test_every_public_callback_is_in_the_list(tmp_path):
+    made = {type(make(tmp_path)).__name__ for make in CALLBACKS.values()}
+    assert made == {name for name in callbacks.__all__ if name[0].isupper()}
+
+
+@EVERY
+@pytest.mark.parametrize("order", [1, -1])
+def test_resume_by_backup_and_restore_equals_an_uninterrupted_run(make, order, tmp_path):
+    def run(folder, *more):
+        folder.mkdir(exist_ok=True)
+        model, backup = network(), keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        train(model, *[make(folder), backup][::order], *more)
+        return written(folder, model)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "resumed", Stop())
+    assert run(tmp_path / "resumed") == whole
+
+
+@EVERY
+def test_a_second_fit_goes_on(make, tmp_path):
+    found = []
+    for parts in ((4,), (1, 4)):
+        folder, model, start = tmp_path / str(len(parts)), network(), 0
+        folder.mkdir()
+        for end in parts:
+            train(model, make(folder), epochs=end, start=start)
+            start = end
+        found.append(written(folder, model))
+    assert found[0] == found[1]
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains_as_without_the_callback_but_for_the_rate(make, dtype, tmp_path):
+    plain, model = network(dtype=dtype), network(dtype=dtype)
+    rate = keras.callbacks.LearningRateScheduler(
+        lambda epoch, _: (
+            0.125
+            * 0.5
+            ** sum([epoch >= 1, epoch >= 3] if isinstance(make(tmp_path), MultiStepDecay) else [])
+        )
+    )
+    train(plain, rate)
+    logs = train(model, make(tmp_path))
+    for one, other in zip(dense.weights(plain), dense.weights(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert {len(values) for values in logs.values()} == {4} and len(logs) > 1
