@@ -101,11 +101,16 @@ except ImportError:
 # Variables without a cast to the dtype of the layer that is called, and the state of Keras' global
 # random numbers. The fallbacks cast, and know none.
 try:
-    from keras.src.backend.common.global_state import get_global_attribute
-    from keras.src.backend.common.variables import AutocastScope
+    from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
+    @contextlib.contextmanager
     def uncast():
-        return AutocastScope(None)
+        scope = get_global_attribute("autocast_scope")
+        set_global_attribute("autocast_scope", None)
+        try:
+            yield
+        finally:
+            set_global_attribute("autocast_scope", scope)
 
     def global_seed():
         generator = get_global_attribute("global_seed_generator")

@@ -12,11 +12,11 @@ from keras_euler._backend.keras_private import global_seed, uncast
 
 
 class Inside(keras.layers.Layer):
-    """Call a function as Keras calls a layer: dtype and `training` reach the layers within, also in
-    the backward pass."""
+    """Call a function as Keras calls a layer: `training` reaches the layers within, also in the
+    backward pass."""
 
     def __init__(self, function, dtype):
-        super().__init__(dtype=dtype)
+        super().__init__(dtype=dtype, autocast=False)
         self.function, self.built = function, True
 
     def call(self, x, training=None):
@@ -33,7 +33,8 @@ def rematerialize(block, function, x):
         x: The tensor.
     """
     inside, backend = Inside(function, block.dtype_policy), keras.backend.backend()
-    variables = block.variables + (global_seed() if backend != "jax" else [])
+    variables = block.variables + block.metrics_variables
+    variables += global_seed() if backend != "jax" else []
     # TensorFlow would read a variable again, after it was assigned.
     read = keras.ops.copy if backend == "tensorflow" else keras.ops.convert_to_tensor
     with uncast():

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_euler._backend import Direct
+from keras_euler._backend import Direct, all_layers
 from keras_euler._checks import check_choice
 from keras_euler._types import Array, Shape
 from keras_euler.datasets.text import check_ids
@@ -40,7 +40,7 @@ class EulerModel(Direct, keras.Model):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        for layer in self.layers:  # `compile` scales the loss by the policy of the model
+        for layer in all_layers(self):  # `compile` scales the loss by the policy of the model
             if layer.dtype_policy.name == "mixed_float16":
                 self.dtype_policy = layer.dtype_policy
 

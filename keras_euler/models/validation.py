@@ -41,7 +41,8 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
             arguments["x"] = prepared_inputs(model, arguments["x"])
         if "y" in arguments:
             arguments["y"] = checked_labels(model, arguments["y"])
-        if is_array(weights := arguments.get("sample_weight")):
+        weights = arguments.get("sample_weight")
+        if len(model.outputs) == 1 and is_array(weights):
             arguments["sample_weight"] = as_array("sample_weight", weights)
         if isinstance(data := arguments.get("validation_data"), (tuple, list)):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -73,6 +74,8 @@ def checked_labels(model: keras.Model, y: Any) -> Any:
     classes."""
     if len(model.outputs) != 1:
         return y
+    if isinstance(y, dict) and len(y) == 1:
+        return {name: checked_labels(model, value) for name, value in y.items()}
     y = _unwrap_single(y, 1)
     if not is_array(y):
         return y

@@ -23,7 +23,7 @@ from keras_euler.surgery.graph import (
     tensors,
     walk,
 )
-from keras_euler.surgery.rematerialized import RematerializedBlock, block_inputs
+from keras_euler.surgery.rematerialized import Made, as_block, blocks_of
 from keras_euler.surgery.residual_connections import (
     Residual,
     is_addition,
@@ -59,8 +59,9 @@ def eulerize(
         verbose: Whether to print what was changed and what was left alone.
         remat: Whether a block keeps only its input for the backward pass and computes its inside
             again there: less memory, more time. Each block becomes an inner model, `sum_block` for
-            an addition `sum`, so files of the model's weights do not fit. A block of which another
-            part of the graph uses an inner tensor stays as it is.
+            an addition `sum`, so files of the model's weights do not fit. A block stays as it is if
+            its inside, or a layer with weights, is used elsewhere in the graph; and in use if its
+            input has a mask.
 
     Returns:
         A functional `keras.Model`, not compiled.
@@ -129,15 +130,15 @@ class _Euler:
         own, graph = [], functional(model)
         names = {operation.name for operation in graph.operations}
         used = {name for name in names if prefix + name in self.kept}  # in the copy as they are
-        blocks = iter(block_inputs(graph)) if self.remat else itertools.repeat(([], None))
+        blocks = iter(blocks_of(graph)) if self.remat else itertools.repeat(([], None, []))
         copied: dict[int, keras.KerasTensor] = {}  # id of a tensor of `graph` -> that of the copy
+        made: list[Made] = []
 
-        def free_name(name: str) -> str:
+        def free_name(name: str, is_new: bool = False) -> str:
             """Return the name of an addition for its first call, and new ones for the others."""
             candidates = (f"{name}_call{i}" for i in itertools.count(2))
-            free = (
-                name if name not in used else next(c for c in candidates if c not in names | used)
-            )
+            is_free = name not in (names | used if is_new else used)
+            free = name if is_free else next(c for c in candidates if c not in names | used)
             used.add(free)
             return free
 
@@ -151,13 +152,22 @@ class _Euler:
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             inputs = tensors((args, kwargs))
-            originals, source = next(blocks)
+            originals, source, within = next(blocks)
             copied.update(zip(originals, inputs, strict=False))
-            if not is_addition(operation, inputs):
-                return operation(*args, **kwargs)
-            residual, h = next(self.residuals)
-            if residual.shortcut is None:
-                return operation(*args, **kwargs)
+            residual, h = next(self.residuals) if is_addition(operation, inputs) else (None, 0.0)
+            if residual is not None and residual.shortcut is not None:
+                operation, args, kwargs = step(operation, residual, h, inputs), (inputs,), {}
+                if source is not None:
+                    added = operation, args, kwargs, None
+                    name = free_name(f"{operation.name}_block", is_new=True)
+                    x = copied[source]
+                    operation = as_block([*(made[i] for i in within), added], x, name)
+                    args = (x,)
+            outputs = operation(*args, **kwargs)
+            made.append((operation, args, kwargs, outputs))
+            return outputs
+
+        def step(operation: Any, residual: Residual, h: float, inputs: Any) -> EulerizedAdd:
             name = free_name(residual.name.removeprefix(prefix).partition("#")[0])
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
@@ -167,16 +177,11 @@ class _Euler:
                 if is_layer
                 else keras.backend.result_type(*(x.dtype for x in inputs))
             )
-            branch = 1 - residual.shortcut
+            branch = 1 if residual.shortcut == 0 else 0
             loss = operation.activity_regularizer if is_layer else None
-            step = EulerizedAdd(
+            return EulerizedAdd(
                 h, branch, is_layer, name=name, dtype=dtype, activity_regularizer=loss
             )
-            y = step(inputs)
-            if source is None:
-                return y
-            x = copied[source]
-            return RematerializedBlock(x, y, name=f"{name}_block")(x)
 
         euler = walk(graph, call, layer)
         for old in own:

@@ -1,13 +1,14 @@
 """Blocks of a graph as models that compute their inside again in the backward pass."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from keras_euler import _backend
 from keras_euler.models.euler_model import EulerModel
-from keras_euler.surgery.graph import Call, calls
+from keras_euler.surgery.graph import Call, calls, rebuilt, tensors
 from keras_euler.surgery.residual_connections import Lineage, is_addition
 
 
@@ -27,42 +28,77 @@ class RematerializedBlock(EulerModel):
     True
     """
 
+    add_loss = keras.layers.Layer.add_loss  # which a functional model refuses
+
     def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
         if not training or mask is not None or kwargs or not keras.ops.is_tensor(inputs):
             return super().call(inputs, training=training, mask=mask, **kwargs)
         return _backend.rematerialize(self, super().call, inputs)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None: the calls inside have set the mask of the output."""
 
-def block_inputs(graph: keras.Model) -> list[tuple[list[int], int | None]]:
-    """Find the additions of a graph that end a block: all that they depend on is computed from one
-    tensor, and nothing in between is used elsewhere.
+
+# A call in a copied graph: operation, arguments, keyword arguments, outputs.
+Made = tuple[keras.Operation, tuple[Any, ...], dict[str, Any], Any]
+
+
+def blocks_of(graph: keras.Model) -> list[tuple[list[int], int | None, list[int]]]:
+    """Find the blocks of a graph: all that an addition depends on is computed from one tensor,
+    nothing in between is used elsewhere, and no layer with a state is called elsewhere.
 
     Returns:
-        List of one pair per call, in the order of the graph: the ids of its inputs, and the id of
-        that tensor, or None if no block ends there.
+        List of one tuple per call, in the order of the graph: the ids of its inputs; the id of that
+        tensor if a block ends there, else None; and the numbers of the other calls of the block.
     """
     graph_calls, outputs = calls(graph)
-    lineage, users = Lineage(), defaultdict(set)  # id of a tensor -> numbers of calls
+    lineage, found = Lineage(), []
     makers = {id(tensor): i for i, call in enumerate(graph_calls) for tensor in call.outputs}
+    users = defaultdict(set)  # id of a tensor or operation -> numbers of calls
     for i, call in enumerate(graph_calls):
-        lineage.add(call)
-        for tensor in call.inputs:
-            users[id(tensor)].add(i)
+        for used in (*call.inputs, call.operation):
+            users[id(used)].add(i)
     for tensor in outputs:
         users[id(tensor)].add(len(graph_calls))
 
-    def block_input(i: int, call: Call) -> int | None:
-        if not is_addition(call.operation, call.inputs):
-            return None
-        source, inside = lineage.block(call.inputs)
-        if not all(tensor in makers for tensor in inside):
-            return None
-        within = {makers[tensor] for tensor in inside}
+    def is_block(i: int, source: int | None, inside: frozenset[int], within: list[int]) -> bool:
         used = {id(tensor) for j in within for tensor in graph_calls[j].inputs}
-        users_of_all = set().union(*(users[id(t)] for j in within for t in graph_calls[j].outputs))
-        is_closed = used <= inside | {source} and users_of_all <= within | {i}
-        return source if is_closed else None
+        own = [id(tensor) for j in within for tensor in graph_calls[j].outputs]
+        own += [id(graph_calls[j].operation) for j in within if _has_state(graph_calls[j])]
+        is_closed = inside <= makers.keys() and used <= inside | {source}
+        return is_closed and all(users[each] <= {*within, i} for each in own)
 
-    return [
-        (list(map(id, call.inputs)), block_input(i, call)) for i, call in enumerate(graph_calls)
-    ]
+    for i, call in enumerate(graph_calls):
+        lineage.add(call)
+        source, within = None, []
+        if is_addition(call.operation, call.inputs):
+            source, inside = lineage.block(call.inputs)
+            within = sorted({makers[tensor] for tensor in inside if tensor in makers})
+            source = source if is_block(i, source, inside, within) else None
+        found.append((list(map(id, call.inputs)), source, within))
+    return found
+
+
+def _has_state(call: Call) -> bool:
+    return bool(getattr(call.operation, "variables", None))
+
+
+def as_block(made: Sequence[Made], x: keras.KerasTensor, name: str) -> RematerializedBlock:
+    """Return calls, the last one without outputs, as a block of the tensor `x`."""
+    inputs = outputs = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+    replaced: dict[int, Any] = {id(x): inputs}
+    copies: dict[int, Any] = {}  # of layers without a state, which may be called elsewhere too
+
+    def current(tensor: Any) -> Any:
+        return replaced.get(id(tensor), tensor)
+
+    for operation, args, kwargs, before in made:
+        args, kwargs = keras.tree.map_structure(current, (args, kwargs))
+        if isinstance(operation, keras.layers.Layer) and not operation.variables:
+            copy = copies.get(id(operation)) or rebuilt(operation, operation.get_config())
+            copies[id(operation)] = operation = copy
+        outputs = operation(*args, **kwargs)
+        replaced.update(zip(map(id, tensors(before)), tensors(outputs), strict=False))
+    block = RematerializedBlock(inputs, outputs, name=name)
+    block.dtype_policy = operation.dtype_policy
+    return block

@@ -110,5 +110,7 @@ def test_several_inputs_and_outputs_are_those_of_keras(make, rng):
     data = make(list(rng.normal(size=(2, 8, 4))))
     targets = make([np.zeros(8), np.ones((8, 4))])
     model.fit(data, targets, validation_data=(data, targets), batch_size=4, verbose=0)
+    weights = make([np.zeros(8), np.zeros(8)])
+    assert model.evaluate(data, targets, sample_weight=weights, verbose=0)[0] == 0
     shapes = [output.shape for output in keras.tree.flatten(model.predict(data))]
     assert shapes == [(8, 4), (8, 4)]

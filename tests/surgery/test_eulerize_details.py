@@ -126,17 +126,23 @@ def test_euler_steps_are_not_mentioned_and_found_within_models(capsys):
 
 
 def tiny_resnet(dtype="float32"):
-    """A projection, an identity with dropout, and a block whose inside is also an output."""
-    layers = keras.layers
-    inputs = x = keras.Input((8, 8, 3))
-    for i, width in enumerate((4, 4, 4)):
-        f = layers.Conv2D(width, 3, padding="same", dtype=dtype, name=f"conv{i}")(x)
-        f = inner = layers.BatchNormalization(dtype=dtype, name=f"norm{i}")(f)
-        f = layers.Dropout(0.5, seed=i, dtype=dtype, name=f"dropout{i}")(f)
-        x = x if i else layers.Conv2D(width, 1, dtype=dtype, name="projection")(x)
-        x = layers.Activation("relu", dtype=dtype)(layers.Add(dtype=dtype, name=f"sum{i}")([x, f]))
+    """A projection, an identity with dropout, a block whose inside is also an output, and one that
+    shares a layer with others; a ReLU and a loss are in each."""
+    inputs = x = inside = keras.Input((8, 8, 3))
+    relu, shared = layers.ReLU(dtype=dtype), layers.Dense(4, dtype=dtype)
+    loss = "l2" if dtype == "float32" else None  # TensorFlow cannot add one in half precision
+    x = shared(layers.Conv2D(4, 1, dtype=dtype)(x))
+    for i in range(4):
+        f = layers.Conv2D(
+            4, 3, padding="same", activity_regularizer=loss, dtype=dtype, name=f"conv{i}"
+        )(relu(x))
+        f = layers.BatchNormalization(dtype=dtype, name=f"norm{i}")(f)
+        inside = f if i == 2 else inside
+        f = shared(f) if i == 3 else layers.Dropout(0.5, seed=i, dtype=dtype)(f)
+        x = x if i else layers.Conv2D(4, 1, dtype=dtype, name="projection")(x)
+        x = relu(layers.Add(dtype=dtype, name=f"sum{i}")([x, f]))
     pooled = layers.GlobalAveragePooling2D(dtype="float32")
-    return keras.Model(inputs, [pooled(x), pooled(inner)])
+    return keras.Model(inputs, [pooled(x), pooled(inside)])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
