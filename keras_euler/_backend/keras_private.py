@@ -116,7 +116,12 @@ try:
         generator = get_global_attribute("global_seed_generator")
         return [] if generator is None else [generator.state]
 except ImportError:
-    uncast, global_seed = contextlib.nullcontext, list
+
+    def uncast():
+        return contextlib.nullcontext()
+
+    def global_seed():
+        return []
 
 
 # Attributes of a layer of torch and of a variable, read at each call of a layer. `kernel` and
