@@ -145,9 +145,7 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
         callbacks.append(keras.callbacks.SwapEMAWeights())  # tests the averaged weights
     loggers = _loggers(settings, folder)
     with scope():
-        model = recipe.build_model(settings)  # before the data: it checks its arguments
-        if settings.h == "fixup":
-            initialize_fixup(model, settings.seed)
+        model = build(recipe, settings)  # before the data: it checks its arguments
     train, test = prepare_data(recipe, settings, execution, data)
     with scope():
         model = compile_model(model, settings, execution.jit, len(train[1]))
@@ -183,6 +181,14 @@ def train(recipe, settings, execution, data=None, after_epoch=None):
             checkpoint_steps=execution.checkpoint_steps,
             verbose=execution.verbose,
         )
+
+
+def build(recipe, settings):
+    """Return the model of a run with its initial weights, after the global seed was set."""
+    model = recipe.build_model(settings)
+    if settings.h == "fixup":
+        initialize_fixup(model, settings.seed)
+    return model
 
 
 def prepare_data(recipe, settings, execution, data=None):

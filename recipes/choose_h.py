@@ -5,6 +5,9 @@
     python recipes/choose_h.py --depths 20 56 110 --data-dir DATA
     python recipes/choose_h.py --dataset ag_news --depths 17 49 --data-dir DATA
 
+    # the rules of the literature beside each other: growth of signal and gradient
+    python recipes/choose_h.py --rules --depths 110 --norm none --data-dir DATA
+
 Nothing is trained: `keras_euler.suggest_h` builds each network with the same initial weights and
 takes the gradients of one batch. The flags of cifar10.py and ag_news.py apply too: --data-dir,
 --backend, --seed, --norm, --initializer, ... The folder gets suggestions.json and suggestions.png.
@@ -18,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
+from _paper import STEP_RULES
 from _plan import RECIPES, family_of
-from _run import check_together, subset
+from _rules import RULES
+from _run import build, check_together, subset
 from _settings import COUNT, POSITIVE, Execution, identity, setting
 
 DEPTHS = {"cifar10": (20, 56, 110), "ag_news": (9, 17, 29, 49)}
@@ -41,6 +46,7 @@ class ChoiceOptions:
     )
     limit: float = setting(10.0, "largest accepted growth of the gradients", parse=POSITIVE)
     examples: int = setting(64, "number of examples in the batch", parse=COUNT)
+    rules: bool = setting(False, "compare the rules of the literature, and suggest nothing")
 
 
 def main(argv=None):
@@ -74,19 +80,30 @@ def main(argv=None):
             | _cli.results_settings(options)
             | {"backend": execution.backend}
         )
-        _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
+        if not options.rules:
+            _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
         x, y = subset(
             recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples"
         )
+        if options.rules:
+            growths = {
+                f"depth {depth}": rule_growths(recipe, network, x)
+                for depth, network in networks.items()
+            }
+            folder.mkdir(parents=True, exist_ok=True)
+            summary = {"settings": used, "growths": growths}
+            training.RunFolder(folder).write_json("rules.json", summary)
+            print(f"wrote {folder}")
+            return
         suggestions = {}
         for depth, network in networks.items():
             training.raise_pending_interrupt()
 
-            def build(h, network=network):
+            def network_of(h, network=network):
                 return recipe.build_model(dataclasses.replace(network, h=h))
 
             suggestion = keras_euler.suggest_h(
-                build, x, y, options.candidates, options.limit, seed=settings.seed
+                network_of, x, y, options.candidates, options.limit, seed=settings.seed
             )
             suggestions[f"depth {depth}"] = suggestion
             print(f"\n=== depth {depth}\n{suggestion}", flush=True)
@@ -102,6 +119,25 @@ def main(argv=None):
         training.RunFolder(folder).write_json("suggestions.json", summary)
         _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(suggestions))
         print(f"wrote {folder}")
+
+
+def rule_growths(recipe, network, x):
+    """Return how much the signal and its gradient grow over the blocks with each rule, as ratios of
+    root mean squares, and print it."""
+    import keras
+
+    from keras_euler import analysis
+
+    growths = {}
+    for rule in (*STEP_RULES, *RULES):
+        keras.utils.set_random_seed(network.seed)
+        found = analysis.signal(build(recipe, dataclasses.replace(network, h=rule)), x)
+        forward, backward = found.signal[-1] / found.signal[0], found.gradient[[0, -1]]
+        # None: the last layer starts at zero, and so do all gradients before it.
+        back = math.sqrt(backward[0] / backward[1]) if backward[1] else None
+        growths[str(rule)] = {"signal": math.sqrt(forward), "gradient": back}
+        print(f"depth {network.depth}, {rule}: {growths[str(rule)]}", flush=True)
+    return growths
 
 
 def as_json(suggestion):

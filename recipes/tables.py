@@ -21,6 +21,7 @@ import _measured
 import _paper
 import zoo
 from _measured import markdown
+from _rules import RULES
 from _settings import Execution
 from _trials import read_trials
 
@@ -200,6 +201,17 @@ def growths():
     )
 
 
+def rules():
+    """How much signal and gradient grow over the blocks at the start, with each rule."""
+    norms = [read(f"rule_growths_{norm}_torch.json")["growths"] for norm in ("batch", "none")]
+    rows = []
+    for rule in norms[0]["depth 110"]:
+        found = [growths["depth 110"][rule] for growths in norms]
+        numbers = [each[what] for each in found for what in ("signal", "gradient")]
+        rows.append(("h = " * (rule not in RULES) + rule, *numbers))
+    return markdown("rule | batch norm: signal | gradient | no norm: signal | gradient", rows)
+
+
 def advice():
     """Trainings at the advised h."""
     runs, grouped = read("advice_h_torch.json")["runs"], {}
@@ -316,6 +328,7 @@ TABLES = {
     "dynamics quick": lambda: dynamics(DYNAMICS[1]),
     "trainings": trainings,
     "growths": growths,
+    "rules": rules,
     "advice": advice,
     "robustness": robustness,
     "propositions": propositions,

@@ -37,6 +37,14 @@ def test_suggests_an_h_for_each_depth_and_writes_table_and_figure(tmp_path, caps
     assert (tmp_path / "suggestions.png").stat().st_size > 5_000
 
 
+def test_rules_are_compared_by_their_growth(tmp_path, capsys):
+    flags = ["--rules", "--depths", "8", "--examples", "8", "--out", str(tmp_path)]
+    choose_h.main(["--quick", *BACKEND, *flags])
+    growths = json.loads((tmp_path / "rules.json").read_text())["growths"]["depth 8"]
+    assert growths["1.0"]["gradient"] > growths["0.1"]["gradient"] > 0
+    assert growths["fixup"]["gradient"] is None and "rezero" in capsys.readouterr().out
+
+
 def test_bad_arguments_are_one_sentence(tmp_path, capsys):
     for flags, message in (
         (["--depths", "9"], "must be 6n + 2"),
