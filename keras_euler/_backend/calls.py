@@ -12,7 +12,7 @@ import threading
 import keras
 
 from keras_euler._backend.keras_private import is_plain_call, run_graph, takes_training
-from keras_euler._backend.kernels import match_layouts
+from keras_euler._backend.kernels import keep_freed_memory, match_layouts
 
 
 class _Local(threading.local):
@@ -40,9 +40,24 @@ class Direct:
             direct.update_statistics()
             _local.direct = outer
 
+    @property
+    def weights(self):
+        return vars(self).get("_weights_of_step") or super().weights
+
+    def train_step(self, *args, **kwargs):
+        if keras.backend.backend() != "torch":
+            return super().train_step(*args, **kwargs)
+        vars(self)["_weights_of_step"] = super().weights  # Keras collects them three times
+        try:
+            return super().train_step(*args, **kwargs)
+        finally:
+            del vars(self)["_weights_of_step"]
+
     def make_train_function(self, force=False):
-        if keras.backend.backend() == "torch" and self.optimizer is not None:
-            match_layouts(self.optimizer.variables, self.trainable_variables)
+        if keras.backend.backend() == "torch":
+            keep_freed_memory()
+            if self.optimizer is not None:
+                match_layouts(self.optimizer.variables, self.trainable_variables)
         return super().make_train_function(force)
 
 
