@@ -61,6 +61,7 @@ def test_names_say_where_a_variable_is():
     assert len(set(paths)) == len(paths)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "shape"),
     [

@@ -20,18 +20,20 @@ PARAMETERS = {
 WITHOUT_NORM = {9: 7_000_100, 49: 12_585_636}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("depth", PARAMETERS)
 def test_parameters_are_the_authors(depth):
     assert count(keras_euler.EulerVDCNN(depth)) == PARAMETERS[depth]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("depth", WITHOUT_NORM)
 def test_parameters_without_norm(depth):
     assert count(keras_euler.EulerVDCNN(depth, norm=None)) == WITHOUT_NORM[depth]
 
 
 @pytest.mark.parametrize("head_pooling", ["max", "k_max"])
-@pytest.mark.parametrize("length", [64, 65, 100, 128, 333])
+@pytest.mark.parametrize("length", [64, 65, 333])
 def test_any_length_is_the_formula(length, head_pooling, rng):
     """This covers odd lengths and heads with overlapping windows."""
     model = vdcnn(sequence_length=length, head_pooling=head_pooling)

@@ -65,6 +65,7 @@ def test_kernels_and_biases_start_as_in_pytorch(network):
         assert 0.4 * bound < np.abs(bias).max() <= bound * (1 + 1e-6), layer
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "initializer",
     [
@@ -103,6 +104,7 @@ def test_batch_norm_has_the_papers_constants_everywhere(network):
     assert {(norm.momentum, norm.epsilon) for norm in norms} == {(0.9, 1e-5)}
 
 
+@pytest.mark.once
 def test_h_reaches_every_block(network):
     num_blocks = BLOCKS[network]
     for h, expected in (
@@ -122,6 +124,7 @@ def test_zero_gamma_starts_every_block_as_its_shortcut(network, rng):
     np.testing.assert_allclose(ARRAY(block(x)), x)
 
 
+@pytest.mark.once
 def test_drop_path_grows_linearly_to_the_last_block(network):
     """Huang et al. (2016): block l of L drops its branch with the rate p l / L."""
     model = NETWORKS[network](drop_path=0.5)

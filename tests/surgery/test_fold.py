@@ -88,6 +88,7 @@ def test_the_model_itself_is_not_changed(rng):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), before[variable.path])
 
 
+@pytest.mark.once
 def test_resnet_made_euler(rng):
     """A model with convolutions, norms and `EulerAdd`s in its graph."""
 
