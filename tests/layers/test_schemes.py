@@ -144,31 +144,3 @@ def test_drop_path_drops_whole_steps_of_examples_in_training_only(scheme, rng):
     assert (ARRAY(block(x, training=True)) != y).any()
     again = EulerResidual(linear(A), 0.5, scheme=scheme, drop_path=0.25, seed=1)
     np.testing.assert_array_equal(ARRAY(again(x, training=True)), y)
-
-
-BAD = [
-    (
-        dict(scheme="midpoint"),
-        ValueError,
-        "`scheme` must be one of 'euler', 'heun', 'rk4'. Received: scheme='midpoint'.",
-    ),
-    (
-        dict(skip=-1),
-        ValueError,
-        "`skip` must be a finite number >= 0. Received: skip=-1. Use skip=1.0",
-    ),
-    (dict(skip="1"), TypeError, "Received: skip='1'"),
-    (dict(drop_path=1.0), ValueError, "`drop_path` must be below 1. Received: drop_path=1.0."),
-    (
-        dict(drop_path=-0.1),
-        ValueError,
-        "`drop_path` must be a finite number >= 0. Received: drop_path=-0.1. It must be below 1.",
-    ),
-]
-
-
-@pytest.mark.once
-@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
-def test_bad_arguments_get_a_clear_error(arguments, error, message):
-    with pytest.raises(error, match=message):
-        EulerResidual(keras.layers.Dense(3), **arguments)

@@ -130,8 +130,3 @@ BAD = [
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
         make()
-
-
-def test_nothing_recorded_is_an_empty_array():
-    iterations, norms = GradientRecorder("sgd").recent()
-    assert len(iterations) == len(norms) == 0
