@@ -9,6 +9,7 @@ from pathlib import Path
 
 import _cells
 import _claims
+import _depth_law
 import _paper
 import pandas as pd
 from _plan import ROLES, is_log, paper_plan
@@ -166,6 +167,8 @@ def section(measured, figures, command=None):
     table = measured.cells()
     if table:
         text.append(table_of(measured, table))
+    if measured.settings["study"] == "depth-law":
+        text += _depth_law.sentences(measured, lambda h: label("h", h))
     parts = _claims.judge(measured.settings, table)
     if parts:
         text.append(f"The paper: {_paper.CLAIMS[measured.settings['study']]}")

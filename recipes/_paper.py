@@ -23,6 +23,7 @@ IMAGE_H = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0
 TEXT_H = IMAGE_H[:9]
 STEP_RULES = (*PAPER_H, "1/sqrt(L)", "1/L")
 RULE_RATES = (0.03, 0.1, 0.3)
+LAW_RATES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.8)
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,12 @@ STUDIES = {
     # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at
     # depth 20, heun at 32 and euler at 56: 30, 28 and 27 calls of a branch in a step.
     ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES)),
-    # Whether the best learning rate at depth 20 is also that of depth 110.
-    ("transfer", "cifar10"): Study(
+    # With which power of the depth the best learning rate goes.
+    ("depth-law", "cifar10"): Study(
         "none",
-        ("learning_rate", LEARNING_RATES),
-        line=("depth", (20, 110)),
-        fixed={"h": "1/sqrt(L)"},
+        ("learning_rate", LAW_RATES),
+        line=("depth", (20, 56, 110, 218)),
+        panel=("h", ("1/sqrt(L)", 0.1)),
     ),
     ("drop-path", "cifar10"): Study(
         "none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))
@@ -152,7 +153,7 @@ SCALED_STUDIES = {
     },
     ("initialization", "cifar10"): {"axis": ("depth", (56,))},
     ("scheme", "cifar10"): {},
-    ("transfer", "cifar10"): {"axis": ("learning_rate", (0.03, 0.1, 0.3, 0.8))},
+    ("depth-law", "cifar10"): {},
     ("drop-path", "cifar10"): {"axis": ("depth", (56,))},
     ("skip", "cifar10"): {"axis": ("depth", (56,))},
     ("rules", "cifar10"): {},

@@ -174,7 +174,7 @@ def test_every_study_is_one_of_known_settings(name, dataset):
     assert plan.varied == {"seed": (7,), **dict(roles)}
     scaled = plan_of(name, "--dataset", dataset, "--scaled")
     assert scaled.base.train_size == 10_000 and (name, dataset) in SCALED_STUDIES
-    assert math.prod(map(len, scaled.varied.values())) in range(15, 121)
+    assert math.prod(map(len, scaled.varied.values())) in range(15, 281)
 
 
 BAD = [
