@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, safe for colour-blind readers. Its first two are close to the paper's red
 # (h = 1) and blue (h = 0.1).
 PAPER_H = (1.0, 0.1)
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (
+    *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    "#888888",  # not of the palette: a study has eight rules
+)
 
 
 def new_figure(**kwargs: Any) -> "Figure":
