@@ -116,7 +116,7 @@ class Rows:
 def without_numbers(names: str) -> str:
     """Return names of layers without the numbers that Keras gives them anew in each process: layers
     are the same by position."""
-    return re.sub(r"_\d+\b", "", names)
+    return re.sub(r"_\d+(?=_max\b|\b)", "", names)
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> bytes:

@@ -41,16 +41,21 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
             arguments["x"] = prepared_inputs(model, arguments["x"])
         if "y" in arguments:
             arguments["y"] = checked_labels(model, arguments["y"])
-        weights = arguments.get("sample_weight")
-        if len(model.outputs) == 1 and is_array(weights):
-            arguments["sample_weight"] = as_array("sample_weight", weights)
+        if "sample_weight" in arguments:
+            arguments["sample_weight"] = _prepared_weights(model, arguments["sample_weight"])
         if isinstance(data := arguments.get("validation_data"), (tuple, list)):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             x, y = prepared_inputs(model, x), checked_labels(model, y)
-            arguments["validation_data"] = (x, y, sample_weight)[: len(data)]
+            weights = _prepared_weights(model, sample_weight)
+            arguments["validation_data"] = (x, y, weights)[: len(data)]
         return method(*bound.args, **bound.kwargs)
 
     return validating
+
+
+def _prepared_weights(model: keras.Model, weights: Any) -> Any:
+    is_single = len(model.outputs) == 1 and is_array(weights)
+    return as_array("sample_weight", weights) if is_single else weights
 
 
 def prepared_inputs(model: keras.Model, x: Any) -> Any:
@@ -141,7 +146,7 @@ def check_class_names(
         raise ValueError(
             f"`class_names` must be different. Received: {repeated[0]!r} more than once."
         )
-    return names
+    return tuple(map(str, names))
 
 
 KEEP_VALUES = ("Activation", "Dropout", "Flatten", "Identity", "Reshape")

@@ -101,7 +101,8 @@ def validated_data(name: str, data: Any) -> Any:
         raise TypeError(f"{expected} Received: {type(data).__name__}.")
     while len(data) > 1 and data[-1] is None:
         data = data[:-1]
-    arrays = keras.tree.map_structure(_array, tuple(data))
+    # Keras itself makes tuples of lists: TensorFlow takes a list for one tensor.
+    arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_array, tuple(data)))
     lengths = {array.shape[0] if array.ndim else None for array in keras.tree.flatten(arrays)}
     if len(lengths) != 1 or None in lengths:
         raise ValueError(f"{expected} Received: arrays of {sorted(map(str, lengths))} examples.")

@@ -226,7 +226,8 @@ def _measurements(logs: Config, model: keras.Model) -> Row:
     logs = {n: np.asarray(value).item() for n, value in logs.items() if np.size(value) == 1}
     row = {"learning_rate": logs.pop("learning_rate", None)}
     if row["learning_rate"] is None:
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        with contextlib.suppress(AttributeError):  # a MultiOptimizer has several
+            row["learning_rate"] = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     tested = {f"test_{name[4:]}": value for name, value in logs.items() if name.startswith("val_")}
     logged = {name: value for name, value in logs.items() if name in OTHER_LOGS}
     trained = {

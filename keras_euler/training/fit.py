@@ -13,6 +13,7 @@ import keras
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
+from keras_euler.models.validation import prepared_inputs
 from keras_euler.training.batches import (
     ShuffledBatches,
     ShuffledDataset,
@@ -144,8 +145,8 @@ def fit(
     ):
         if value is not None:
             check_integer(name, value, 1)
-    batches = _training_batches(train, batch_size)
-    test = None if test is None else validated_data("test", test)
+    batches = _training_batches(_prepared(model, train), batch_size)
+    test = None if test is None else validated_data("test", _prepared(model, test))
     _check_divisible("train", batches, batch_size)
     _check_divisible("test", test, test_batch_size or batch_size or 256)
     keep_compiled_programs()
@@ -207,6 +208,13 @@ def fit(
     return TrainingResult(run.path, finished.state["history"], cast(Config, run.result()), True)
 
 
+def _prepared(model: keras.Model, data: Any) -> Any:
+    """Return data whose inputs are checked, and strings encoded, as by the model's own `fit`."""
+    if not isinstance(data, (tuple, list)) or not data or not hasattr(model, "prepare_inputs"):
+        return data
+    return (prepared_inputs(model, data[0]), *data[1:])
+
+
 def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:
     train = validated_data("train", train)
     if isinstance(train, keras.utils.PyDataset):
@@ -266,7 +274,9 @@ def _config(
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
     if settings is None:
-        optimizer = json.loads(json.dumps(model.optimizer.get_config(), default=str))
+        optimizer = model.optimizer.get_config()
+        # Objects by their class: their text has an address, which differs at every start.
+        optimizer = json.loads(json.dumps(optimizer, default=lambda value: type(value).__name__))
         settings = {"optimizer": type(model.optimizer).__name__, **_without_names(optimizer)}
     if not isinstance(settings, Mapping):
         raise TypeError(

@@ -55,6 +55,13 @@ def test_own_log_is_begun_anew(tmp_path, name):
     assert path.read_text() == "iteration,layer,total\n"
 
 
+def test_own_log_is_known_by_position_whatever_numbers_keras_gives_the_layers(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("epoch,dense_3,total,dense_3_max,total_max\n0,1,1,2,2\n")
+    rows = Rows(path, ["epoch", "dense_12", "total", "dense_12_max", "total_max"], 1)
+    assert rows.continues and rows.last == 0
+
+
 def test_file_that_was_taken_away_or_changed(tmp_path):
     path = tmp_path / "rows.csv"
     rows = Rows(path, ["iteration", "a"], 0)

@@ -38,9 +38,8 @@ def test_inputs_labels_and_weights_in_any_container_train_as_arrays_do(build, ma
     for x, y, sample_weight in (arrays, [make(list(items)) for items in arrays]):
         model.set_weights(start)
         compiled(model, None)
-        fit = model.fit(
-            x, y, sample_weight=sample_weight, validation_split=0.5, shuffle=False, verbose=0
-        )
+        data = dict(validation_data=(x, y, sample_weight), sample_weight=sample_weight)
+        fit = model.fit(x, y, **data, shuffle=False, verbose=0)
         losses.append(
             [*fit.history["loss"], *fit.history["val_loss"], model.evaluate(x, y, verbose=0)]
         )

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+import keras_euler
 from keras_euler import training
+from tests.models.networks import vdcnn
 from tests.training.test_fit import TEST, TRAIN, Killed, X, killed_after, make, state, without_times
 
 BACKEND = keras.backend.backend()
@@ -111,3 +113,20 @@ def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
             verbose=0,
         )
     assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_several_optimizers_lists_of_inputs_and_strings_train_as_in_fit(tmp_path, rng):
+    adam = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"a/.*": keras.optimizers.Adam()})
+    inputs = [keras.Input((2,)), keras.Input((2,))]
+    outputs = keras.layers.Dense(1, name="a")(keras.layers.Add()(inputs))
+    x, y = list(rng.normal(size=(2, 8, 2))), np.ones((8, 1))
+    for optimizer in (keras.optimizers.MultiOptimizer(adam), "sgd"):
+        model = keras.Model(inputs, outputs)
+        model.compile(optimizer, "mse")
+        folder = tmp_path / model.optimizer.name
+        result = training.fit(model, (x, y), (x, y), folder, epochs=1, batch_size=4, verbose=0)
+        assert np.isfinite(result.history[0]["test_loss"])
+    texts = keras_euler.CharacterClassifier(vdcnn())
+    texts.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data = (np.array(["a text", "another"], object), np.array([0, 1]))
+    training.fit(texts, data, None, tmp_path / "texts", epochs=1, batch_size=2, verbose=0)
