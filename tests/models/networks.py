@@ -5,6 +5,7 @@ import math
 
 import keras
 import numpy as np
+import pytest
 
 import keras_euler
 from tests import oracle
@@ -24,6 +25,12 @@ BUILDS = {
     "heun": {"scheme": "heun", "h": 0.5},
     "heun, damped": {"scheme": "heun", "skip": 0.9, "preactivation": True},
 }
+# On TensorFlow and JAX, which compile, those that have a layer or a step of their own.
+ON_ALL_BACKENDS = ("plain", "no norm", "group", "option A", "preactivation", "heun")
+EVERY_BUILD = pytest.mark.parametrize(
+    "build",
+    [pytest.param(n, marks=[] if n in ON_ALL_BACKENDS else pytest.mark.once) for n in BUILDS],
+)
 
 
 def resnet(**arguments):

@@ -9,7 +9,17 @@ import pytest
 
 import keras_euler
 from keras_euler.layers import BatchNormalization
-from tests.models.networks import ARRAY, BLOCKS, BUILDS, NETWORKS, ORACLES, arrays, inputs, scramble
+from tests.models.networks import (
+    ARRAY,
+    BLOCKS,
+    BUILDS,
+    EVERY_BUILD,
+    NETWORKS,
+    ORACLES,
+    arrays,
+    inputs,
+    scramble,
+)
 
 DEPTHS = {"resnet": 8, "vdcnn": 9}
 
@@ -19,9 +29,10 @@ def network(request):
     return request.param
 
 
-@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
+@EVERY_BUILD
 def test_forward_pass_is_the_formula(network, build, rng):
     """This compares inference, training mode, and the moving statistics after training."""
+    build = BUILDS[build]
     model = NETWORKS[network](**build)
     weights, x = scramble(model, rng), inputs(model, rng)
     for training in (False, True):

@@ -6,7 +6,7 @@ import pytest
 
 import keras_euler
 from keras_euler import fold
-from tests.models.networks import BUILDS, NETWORKS, inputs, scramble
+from tests.models.networks import BUILDS, EVERY_BUILD, NETWORKS, inputs, scramble
 
 NORMS = keras.layers.BatchNormalization
 
@@ -21,7 +21,7 @@ def assert_same_outputs(model, folded, x, atol=1e-4):
     assert np.abs(expected).max() > 0.01
 
 
-@pytest.mark.parametrize("build", BUILDS)
+@EVERY_BUILD
 @pytest.mark.parametrize("network", NETWORKS)
 def test_outputs_are_the_same(network, build, rng):
     model = NETWORKS[network](**BUILDS[build])

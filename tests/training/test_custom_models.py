@@ -116,7 +116,9 @@ def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
 
 
 def test_several_optimizers_lists_of_inputs_and_strings_train_as_in_fit(tmp_path, rng):
-    adam = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"a/.*": keras.optimizers.Adam()})
+    adam = keras.optimizers.OptimizerMap(
+        keras.optimizers.SGD(0.1), {"a/.*": keras.optimizers.Adam()}
+    )
     inputs = [keras.Input((2,)), keras.Input((2,))]
     outputs = keras.layers.Dense(1, name="a")(keras.layers.Add()(inputs))
     x, y = list(rng.normal(size=(2, 8, 2))), np.ones((8, 1))
