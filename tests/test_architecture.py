@@ -2,7 +2,6 @@
 are annotated and documented."""
 
 import ast
-import graphlib
 import importlib
 import inspect
 import pkgutil
@@ -94,15 +93,6 @@ def test_imports_go_downward():
     assert wrong == []
 
 
-def test_folders_do_not_import_in_a_circle():
-    graph = {folder: set() for folder in LEVEL}
-    for path in IN_FOLDERS:
-        graph[folder_of(path)] |= {parts[0] for parts, _ in imports_of(path) if parts} - {
-            folder_of(path)
-        }
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
-
-
 def test_private_names_of_another_folder_are_not_used():
     found = {relative(path): list(private_names(path, folder_of(path))) for path in IN_FOLDERS}
     assert {path: names for path, names in found.items() if names} == {}
@@ -159,20 +149,3 @@ def test_public_names_are_documented_with_an_example(subpackage):
         elif callable(member):
             assert ">>> " in documentation, f"{name} has no example"
             assert inspect.getmodule(member).__name__.startswith("keras_euler."), name
-
-
-def test_a_wrong_import_is_found(tmp_path):
-    """The checks also search functions, and names that are reached by an attribute."""
-    path = tmp_path / "wrong.py"
-    path.write_text(
-        "from keras_euler import plots, _backend\n"
-        "import keras_euler.models._secret\n"
-        "def f():\n"
-        "    from keras_euler.plots._figure import COLOURS\n"
-        "    return plots._figure.COLOURS, _backend.relu, _backend._hidden, "
-        "keras_euler.__version__\n"
-    )
-    assert set(private_names(path, "layers")) == {
-        "models._secret", "plots._figure.COLOURS", "plots._figure", "_backend._hidden"
-    }  # fmt: skip
-    assert set(private_names(path, "plots")) == {"models._secret", "_backend._hidden"}

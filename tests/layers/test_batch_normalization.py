@@ -61,18 +61,6 @@ def test_moving_statistics_are_the_biased_ones_at_momentum_0_9(rng):
     )  # not n / (n - 1) of it
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision(policy, rng):
-    x = rng.normal(5, 2, size=(64, 3)).astype("float32")
-    layer = BatchNormalization(dtype=policy)
-    y = layer(x, training=True)
-    assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
-    np.testing.assert_allclose(
-        ARRAY(keras.ops.cast(y, "float32")), (x - x.mean(0)) / x.std(0), atol=0.05
-    )
-    assert {weight.dtype for weight in layer.weights} == {"float32"}
-
-
 def test_a_last_batch_of_one_trains_at_one_pixel(rng):
     """Three stages leave one pixel of a 4 x 4 image; Keras normalizes one value per channel to
     zero, and so to beta."""

@@ -25,18 +25,6 @@ def ids(rng):
     )
 
 
-@pytest.mark.parametrize(
-    ("layer", "training"),
-    [
-        (RandomCharacters(0.0), True),
-        (RandomCharacters(0, "always"), False),
-        (RandomCharacters(1.0), False),
-    ],
-)
-def test_noise_that_is_off_is_an_exact_no_op(layer, training, ids):
-    np.testing.assert_array_equal(ARRAY(layer(ids, training=training)), ids)
-
-
 @pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(("when", "training"), [("training", True), ("always", False)])
 def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(
