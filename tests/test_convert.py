@@ -178,12 +178,6 @@ BAD = [
         "'mystery' has no place in the model: its name is not understood. Leave it out",
     ),
     (
-        lambda arrays: (
-            {f"features.{name}": array for name, array in arrays.items()} | {"head.w": np.ones(1)}
-        ),
-        "'head.w' has no place in the model: its name is not understood.*'layer1.0.conv1.weight'",
-    ),
-    (
         plus("linear.weight", (100, 64)),
         r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)",
     ),
