@@ -45,10 +45,9 @@ def test_the_input_is_left_as_it_was_where_the_activation_takes_its_memory(h, rn
         np.testing.assert_array_equal(untouched, x)
 
 
-@pytest.mark.parametrize("h", [0, 0.0, np.float32(0)])
-def test_h_zero_returns_the_shortcut(h, rng):
+def test_h_zero_returns_the_shortcut(rng):
     x = rng.normal(size=(5, 3)).astype("float32")
-    np.testing.assert_array_equal(ARRAY(EulerResidual(dense(), h=h)(x)), x)
+    np.testing.assert_array_equal(ARRAY(EulerResidual(dense(), h=0)(x)), x)
 
 
 @pytest.mark.parametrize(("trainable_h", "data_format", "shape"), [
