@@ -73,7 +73,7 @@ def test_a_second_fit_goes_on(make, tmp_path):
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("make", list(CALLBACKS.values())[:3], ids=list(CALLBACKS)[:3])
+@pytest.mark.parametrize("make", list(CALLBACKS.values())[:3])
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_loggers_leave_training_in_mixed_precision_as_it_is(make, dtype, tmp_path):
     plain, model = network(dtype=dtype), network(dtype=dtype)
