@@ -80,7 +80,9 @@ def main(argv=None):
             | _cli.results_settings(options)
             | {"backend": execution.backend}
         )
-        if not options.rules:
+        if options.rules:
+            _cli.refuse_to_replace(folder / "rules.json", used)
+        else:
             _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
         x, y = subset(
             recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples"
@@ -136,7 +138,11 @@ def rule_growths(recipe, network, x):
         # None: the last layer starts at zero, and so do all gradients before it.
         back = math.sqrt(backward[0] / backward[1]) if backward[1] else None
         growths[str(rule)] = {"signal": math.sqrt(forward), "gradient": back}
-        print(f"depth {network.depth}, {rule}: {growths[str(rule)]}", flush=True)
+        shown = "0" if back is None else f"{back:.3g}"
+        print(
+            f"depth {network.depth}, {rule}: signal {math.sqrt(forward):.3g}, gradient {shown}",
+            flush=True,
+        )
     return growths
 
 

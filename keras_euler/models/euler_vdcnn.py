@@ -234,7 +234,7 @@ def head(
     layers = [
         _head_pool(head_pooling, positions, make.data_format, make.dtype),
         # Flatten by positions in both data formats; torch flattens by channels (see
-        # convert/state_dict.py).
+        # convert.py).
         keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
     ]
     for i in (1, 2):
