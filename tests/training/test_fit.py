@@ -2,12 +2,6 @@
 
 import json
 import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,7 +9,6 @@ import pytest
 
 from keras_euler import MultiStepDecay, training
 
-ROOT = Path(__file__).parents[2]
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(48, 4)).astype("float32"), rng.integers(0, 3, 48)
 TRAIN, TEST = (X, Y), (X[:16], Y[:16])
@@ -339,31 +332,3 @@ def test_another_run_is_refused_with_the_difference(tmp_path):
         model, train = make(change.pop("optimizer", "adam")), change.pop("train", TRAIN)
         with pytest.raises(ValueError, match=difference):
             training.fit(model, train, TEST, tmp_path, **{**shared, **change})
-
-
-EXAMPLE = ROOT / "tests" / "training" / "user_script.py"
-
-
-@pytest.mark.once
-def test_script_of_a_user_survives_kills(tmp_path):
-    """A custom script, killed at random moments, ends with the numbers of an
-    uninterrupted run."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(EXAMPLE)]
-    done = subprocess.run(
-        [*command, tmp_path / "whole"], env=environment, capture_output=True, text=True, check=True
-    )
-    history = tmp_path / "killed" / "history.csv"
-    for lines in (2, 4):
-        with subprocess.Popen(
-            [*command, tmp_path / "killed"], env=environment, stdout=subprocess.DEVNULL
-        ) as process:
-            while process.poll() is None and not (
-                history.exists() and len(history.read_text().splitlines()) >= lines
-            ):
-                time.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-    again = subprocess.run(
-        [*command, tmp_path / "killed"], env=environment, capture_output=True, text=True, check=True
-    )
-    assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]

@@ -20,7 +20,7 @@ rng = np.random.default_rng(0)
 x = rng.normal(size=(500, 4)).astype("float32")
 y = x[:, :3].argmax(axis=1)
 
-result = training.fit(
-    model, (x[:400], y[:400]), (x[400:], y[400:]), sys.argv[1], epochs=6, batch_size=20, verbose=2
-)
+train, test = (x[:400], y[:400]), (x[400:], y[400:])
+how = dict(epochs=6, batch_size=20, verbose=2, checkpoint_steps=3)
+result = training.fit(model, train, test, sys.argv[1], **how)
 print(result.summary["best_test_accuracy"], result.summary["last_train_loss"])
