@@ -12,23 +12,18 @@ class Calls:
         function: Function of the first column and a dict of the other columns: name -> float.
 
     Attributes:
-        last: The first number of the last row, or None.
-        continues: Whether earlier training was logged.
+        last: The first number of the last row, 0 without rows, or None in a new log.
     """
 
     def __init__(self, function: StepFunction) -> None:
         self.function = function
         self.last: int | None = None
-        self.continues = False
 
     def begin(self, columns: list[str], start: int | None) -> None:
         """Begin with the row `start`; None or 0 means that nothing was logged before."""
         self._names = columns[1:]
-        self.continues = bool(start)
-        if start:  # rows that an interrupt left unread are still due
-            self.last = start - 1 if self.last is None else min(self.last, start - 1)
-        else:
-            self.last = None
+        # Rows that an interrupt left unread are still due.
+        self.last = min(start - 1, start if self.last is None else self.last) if start else None
 
     def append(self, rows: list[list[float]]) -> None:
         """Call the function once per row, a list of numbers."""

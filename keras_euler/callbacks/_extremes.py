@@ -28,43 +28,23 @@ class Extremes:
 
     def check(self, names: list[str], iterations: Array, norms: Array) -> None:
         """Warn if norms `(iterations, names)` are out of range."""
-        if self.explode is not None:
-            self._warn(
-                "explode",
-                f"above explode={self.explode:g}",
-                names,
-                iterations,
-                norms,
-                ~(norms <= self.explode),
+        bounds = (("explode", "above", self.explode), ("vanish", "below", self.vanish))
+        for kind, side, bound in bounds:
+            if bound is None:
+                continue
+            is_out = ~(norms <= bound) if kind == "explode" else (norms > 0) & (norms < bound)
+            found = [i for i in np.flatnonzero(is_out.any(axis=0)) if names[i] not in self._named]
+            if not found:
+                continue
+            self._named |= {names[i] for i in found}
+            first, *others = found
+            row = is_out[:, first].argmax()
+            norm, more = norms[row, first], len(others)
+            warnings.warn(
+                f"The gradients of {names[first]}"
+                f"{f' and {more} other layer' * (more > 0)}{'s' * (more > 1)} {kind}: norm "
+                f"{norm:.3g} at iteration {iterations[row]}, "
+                f"{f'{side} {kind}={bound:g}' if math.isfinite(norm) else 'which is not finite'}. "
+                f"Pass {kind}=None to GradientLogger for no warning.",
+                stacklevel=2,
             )
-        if self.vanish is not None:
-            is_small = (norms > 0) & (norms < self.vanish)
-            self._warn(
-                "vanish", f"below vanish={self.vanish:g}", names, iterations, norms, is_small
-            )
-
-    def _warn(
-        self,
-        kind: str,
-        bound: str,
-        names: list[str],
-        iterations: Array,
-        norms: Array,
-        is_found: Array,
-    ) -> None:
-        found = [i for i in np.flatnonzero(is_found.any(axis=0)) if names[i] not in self._named]
-        if not found:
-            return
-        self._named |= {names[i] for i in found}
-        row = int(is_found[:, found[0]].argmax())
-        norm = norms[row, found[0]]
-        others = {1: "", 2: " and 1 other layer"}.get(
-            len(found), f" and {len(found) - 1} other layers"
-        )
-        warnings.warn(
-            f"The gradients of {names[found[0]]}{others} {kind}: norm {norm:.3g} at iteration "
-            f"{iterations[row]}, "
-            f"{bound if math.isfinite(norm) else 'which is not finite'}. Pass {kind}=None to "
-            f"GradientLogger for no warning.",
-            stacklevel=2,
-        )

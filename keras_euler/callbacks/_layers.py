@@ -4,7 +4,7 @@ import difflib
 import fnmatch
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -72,22 +72,21 @@ class Layers:
                 name for item in selection for name in _matches(item, list(indices), with_kernel)
             }
         self.names = [name for name in indices if name in selected]
-        self._indices = [indices[name] for name in self.names]
-        self._sizes = np.array([math.prod(variable.shape) for variable in variables], "float64")
+        groups = [*(indices[name] for name in self.names), list(range(len(variables)))]
+        self._order, self._starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
+        sizes = [math.prod(variable.shape) for variable in variables]
+        self._sizes = np.array(sizes, "float64")[self._order]
 
-    def norms(self, norms: Iterable[float]) -> list[float]:
+    def norms(self, norms: Array) -> Array:
         """L2 norms of the selected layers, and the total over all variables.
 
         Args:
-            norms: Norm of each variable.
+            norms: Array `(..., variables)`: norm of each variable.
 
         Returns:
-            List of floats, one per name, and the total.
+            Array `(..., names + 1)`.
         """
-        norms = [float(norm) for norm in norms]
-        return [math.hypot(*(norms[i] for i in indices)) for indices in self._indices] + [
-            math.hypot(*norms)
-        ]
+        return np.sqrt(self._sums(np.asarray(norms, "float64")[..., self._order] ** 2))
 
     def moments(self, moments: Array) -> Array:
         """Mean, standard deviation and share of zeros of the selected layers, and of all variables
@@ -104,21 +103,20 @@ class Layers:
             Array `(..., columns)`: one column per name and the total for the mean, then for the
             others.
         """
-        groups = [*self._indices, list(range(len(self._sizes)))]
-        order, starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
-        sizes, values = self._sizes[order], np.asarray(moments, "float64")[..., order]
-        mean, stddev, zeros = values[..., 0, :], values[..., 1, :], values[..., 2, :]
-
-        def average(numbers: Array) -> Array:
-            return np.add.reduceat(sizes * numbers, starts, axis=-1) / np.add.reduceat(
-                sizes, starts
-            )
-
+        values = np.asarray(moments, "float64")[..., self._order]
+        mean, stddev, zeros = np.moveaxis(values, -2, 0)
         with np.errstate(invalid="ignore", over="ignore"):  # gradients that are not finite
-            means = average(mean)
-            deviations = mean - np.repeat(means, np.diff([*starts, len(order)]), axis=-1)
-            variances = average(stddev**2 + deviations**2)
-        return np.concatenate([means, np.sqrt(variances), average(zeros)], axis=-1)
+            means = self._averages(mean)
+            lengths = np.diff([*self._starts, len(self._order)])
+            deviations = mean - np.repeat(means, lengths, axis=-1)
+            variances = self._averages(stddev**2 + deviations**2)
+        return np.concatenate([means, np.sqrt(variances), self._averages(zeros)], axis=-1)
+
+    def _averages(self, values: Array) -> Array:
+        return self._sums(self._sizes * values) / self._sums(self._sizes)
+
+    def _sums(self, values: Array) -> Array:
+        return np.add.reduceat(values, self._starts, axis=-1)
 
 
 def _owners(layer: keras.layers.Layer, prefix: str = "") -> dict[int, tuple[str, int]]:

@@ -1,7 +1,5 @@
 """The base class of the loggers of norms: when to write rows, and where to."""
 
-import os
-
 import keras
 
 from keras_euler._backend import all_layers
@@ -15,17 +13,20 @@ PERIODS = ("iteration", "epoch")
 
 
 class NormLogger(keras.callbacks.Callback):
-    """Write norms by layer to a CSV file or pass them to a function. Abstract: a subclass measures
-    and reads the norms.
+    """Write norms by layer to a CSV file or pass them to a function.
 
     Norms are read at the **beginning** of the next step: with a hook at the end of a step, Keras
     would wait for the device every time.
 
-    Attributes:
-        totals: Names of the numbers that a subclass adds to the logs of an epoch.
-    """
+    A subclass has `moments`, whether columns with mean, standard deviation and share of zeros
+    follow, and the methods
 
-    totals: tuple[str, ...] = ()
+    - `last_iteration()`: number of the last iteration before this training, or 0;
+    - `begin(variables)`: prepare to read the norms of these variables; the file is open;
+    - `between_steps()`: read or write norms before a step;
+    - `end_epoch(epoch)`: write the remaining rows, and return totals for the logs, name -> float;
+    - `save_epoch()`: write the rows so far, and return what the rest of the epoch needs of them.
+    """
 
     def __init__(
         self,
@@ -35,15 +36,8 @@ class NormLogger(keras.callbacks.Callback):
         flush: int = 100,
     ) -> None:
         super().__init__()
-        if not callable(output) and (
-            not isinstance(output, (str, os.PathLike)) or not os.fspath(output)
-        ):
-            raise TypeError(
-                f"`output` must be the path of a file to write, or a function of step and norms. "
-                f"Received: output={output!r}."
-            )
         self.output = output
-        self._receiver = Calls(output) if callable(output) else os.fspath(output)
+        self._rows: Rows | Calls = Calls(output) if callable(output) else Rows(output)
         self.layers = layers
         self.per = check_choice("per", per, PERIODS)
         self.flush = check_integer("flush", flush, 1)
@@ -60,7 +54,7 @@ class NormLogger(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Config | None = None) -> None:
         if self._open():
-            self.between_steps(batch)
+            self.between_steps()
 
     def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
         totals = self.end_epoch(epoch) if self._open() else {}
@@ -75,16 +69,10 @@ class NormLogger(keras.callbacks.Callback):
         if not self._is_open and self._is_built():
             variables = self.logged_variables(self.model.trainable_variables)
             self._layers = Layers(self.model, variables, self.layers)
-            self._rows = self._begin_rows([self.per, *self.columns()])
+            self._rows.begin([self.per, *self.columns()], self._start)
             self._is_open = True
             self.begin(variables)
         return self._is_open
-
-    def _begin_rows(self, columns: list[str]) -> Rows | Calls:
-        if not isinstance(self._receiver, Calls):
-            return Rows(self._receiver, columns, self._start)
-        self._receiver.begin(columns, self._start)
-        return self._receiver
 
     def _is_built(self) -> bool:
         if innermost(self.model.optimizer).built:  # it knows all trainable variables
@@ -96,11 +84,6 @@ class NormLogger(keras.callbacks.Callback):
         nothing."""
         Layers(model, model.trainable_variables, self.layers)
 
-    def save_epoch(self) -> Config:
-        """Write the rows so far, and return what the rest of the epoch needs of them, as a
-        JSON-serializable dict."""
-        return {}
-
     def restore_epoch(self, saved: Config) -> None:
         """Go on in the middle of an epoch with the result of `save_epoch`; the epoch has begun."""
 
@@ -111,29 +94,7 @@ class NormLogger(keras.callbacks.Callback):
     def columns(self) -> list[str]:
         """Names of the columns after the first."""
         names = [*self._layers.names, "total"]
-        return names + [
-            f"{name}/{moment}" for moment in MOMENTS for name in names if self.logs_moments()
-        ]
-
-    def logs_moments(self) -> bool:
-        """Whether columns with mean, standard deviation and share of zeros follow the norms."""
-        raise NotImplementedError
-
-    def last_iteration(self) -> int:
-        """Number of the last iteration before this training, or 0."""
-        raise NotImplementedError
-
-    def begin(self, variables: list[keras.Variable]) -> None:
-        """Prepare to read the norms of `variables`; the file is open."""
-        raise NotImplementedError
-
-    def between_steps(self, batch: int) -> None:
-        """Read or write norms before step `batch` of the epoch."""
-        raise NotImplementedError
-
-    def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Write the remaining rows and return the totals of the epoch, a dict of name -> float."""
-        raise NotImplementedError
+        return names + [f"{name}/{moment}" for moment in MOMENTS for name in names if self.moments]
 
 
 def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

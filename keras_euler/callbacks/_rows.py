@@ -3,9 +3,10 @@
 import contextlib
 import csv
 import io
+import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_euler._types import PathLike
@@ -19,35 +20,38 @@ class Rows:
 
     Args:
         path: The file. Missing folders are created.
-        columns: Names of the columns.
-        start: Keep rows whose first number is smaller, and cut off the others. 0 or None starts a
-            new file.
 
     Attributes:
-        last: The first number of the last row, or None.
-        continues: Whether the file existed and is continued.
-
-    Raises:
-        ValueError: The file has other columns.
-        OSError: The file cannot be written.
+        last: The first number of the last row, 0 without rows, or None in a new file.
     """
 
-    def __init__(self, path: PathLike, columns: list[str], start: int | None) -> None:
+    def __init__(self, path: PathLike) -> None:
         # absolute, before the program changes its working directory
         self.path = Path(path).expanduser().absolute()
-        self.last: int | None = None
-        self.continues = False
+
+    def begin(self, columns: list[str], start: int | None) -> None:
+        """Begin with the row `start`.
+
+        Args:
+            columns: Names of the columns.
+            start: Keep rows whose first number is smaller, and cut off the others. 0 or None starts
+                a new file.
+
+        Raises:
+            ValueError: The file has other columns.
+            OSError: The file cannot be written.
+        """
         self._header = _lines([columns])
-        with self._naming_the_file():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            exists = self.path.is_file() and self.path.stat().st_size
-            if exists:
-                self._check_is_log()
-            if exists and start:
-                self._continue(start)
-            else:
-                self.path.write_bytes(self._header)
-            self._size = self.path.stat().st_size
+        self.last: int | None = None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        exists = self.path.is_file() and self.path.stat().st_size
+        if exists:
+            self._check_is_log()
+        if exists and start:
+            self._continue(start)
+        else:
+            self.path.write_bytes(self._header)
+        self._size = self.path.stat().st_size
 
     def append(self, rows: list[list[float]]) -> None:
         """Append rows, lists of numbers."""
@@ -56,61 +60,45 @@ class Rows:
         data = _lines(
             [[f"{cell:.7g}" if isinstance(cell, float) else cell for cell in row] for row in rows]
         )
-        with self._naming_the_file():
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size != self._size:
-                warnings.warn(
-                    f"{self.path} was changed between two rows of this log. Pass each log a path "
-                    f"of its own.",
-                    stacklevel=2,
-                )
-            self._write(data if self.path.exists() else self._header + data)
-            self._size = self.path.stat().st_size
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size != self._size:
+            warnings.warn(
+                f"{self.path} was changed between two rows of this log. Pass each log a path "
+                f"of its own.",
+                stacklevel=2,
+            )
+        try:
+            with open(self.path, "ab") as file:
+                file.write(data if size else self._header + data)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, size)
+            error.filename = str(self.path)
+            raise
+        self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
-
-    def _write(self, data: bytes) -> None:
-        with open(self.path, "ab", buffering=0) as file:
-            size = file.tell() if file.seekable() else None
-            try:
-                written = file.write(data)
-                while written < len(data):
-                    written += file.write(data[written:])
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(size)
-                raise
 
     def _check_is_log(self) -> None:
         with open(self.path, "rb") as file:
-            first = file.readline(2 * len(self._header) + 100)
-        if without_numbers(first.decode(errors="replace")) != without_numbers(
-            self._header.decode()
-        ):
+            first = file.readline(2 * len(self._header) + 100).decode(errors="replace")
+        if without_numbers(first) != without_numbers(self._header.decode()):
             raise ValueError(
                 f"{self.path} has other columns than this log: it is another file or another "
                 f"model's log, and was not changed. "
-                f"Received: a file that starts with {first[:40].decode(errors='replace')!r}. "
+                f"Received: a file that starts with {first[:40]!r}. "
                 f"Delete it, or pass another path."
             )
 
     def _continue(self, start: int) -> None:
-        self.continues = True
+        self.last = 0
         with open(self.path, "rb+") as file:
-            file.readline()
-            end = file.tell()
+            end = len(file.readline())
             for line in file:
                 number = line.partition(b",")[0]
-                if not line.endswith(b"\n") or not number.isdigit() or int(number) >= start:
+                if not line.endswith(b"\n") or int(number) >= start:
                     break
                 self.last, end = int(number), end + len(line)
             file.truncate(end)
-
-    @contextlib.contextmanager
-    def _naming_the_file(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
 
 def without_numbers(names: str) -> str:

@@ -8,7 +8,6 @@ from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._extremes import Extremes
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger
-from keras_euler.callbacks._rows import without_numbers
 from keras_euler.optimizers import GradientRecorder
 
 
@@ -80,8 +79,6 @@ class GradientLogger(NormLogger):
     2 {'dense': 5.0, 'total': 5.0}
     """
 
-    totals = ("gradient_norm", "gradient_norm_max")
-
     def __init__(
         self,
         output: PathLike | StepFunction,
@@ -113,7 +110,7 @@ class GradientLogger(NormLogger):
                 f"steps_per_execution={model.steps_per_execution}. "
                 f"Use GradientRecorder(optimizer, capacity={model.steps_per_execution}) or more."
             )
-        self._recorder = recorder
+        self._recorder, self.moments = recorder, recorder.moments
 
     def columns(self) -> list[str]:
         """Names of the columns after the first."""
@@ -128,88 +125,56 @@ class GradientLogger(NormLogger):
     def last_iteration(self) -> int:
         return self._recorder.num_recorded
 
-    def logs_moments(self) -> bool:
-        return self._recorder.moments
-
     def begin(self, variables: list[keras.Variable]) -> None:
-        self._clear_epoch()
         self._extremes.begin()
         self._read_to = self.last_iteration() if self._start else 0
-        if self.per == "iteration" and self._rows.continues:
-            self._read_to = min(self._read_to, self._rows.last or 0)
+        if self.per == "iteration" and self._rows.last is not None:
+            self._read_to = min(self._read_to, self._rows.last)
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
-        self._last_batch: int | None = None
-        self._unread = 0
+        self._unread = self._count = 0
+        self._sum, self._maximum = np.zeros(()), np.array(-np.inf)
 
-    def between_steps(self, batch: int) -> None:
-        steps = (
-            0 if self._last_batch is None else batch - self._last_batch
-        )  # of the last call of the training function
-        self._last_batch = batch
-        self._unread += steps
-        if self._unread and self._unread + max(steps, 1) > min(self.flush, self._recorder.capacity):
+    def between_steps(self) -> None:
+        steps = self._model.steps_per_execution  # on JAX `model` would copy all state back
+        if self._unread and self._unread + steps > min(self.flush, self._recorder.capacity):
             self._read()
+        self._unread += steps
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         self._read()
         if not self._count:  # the loss scaling of mixed_float16 skipped every step
             return {}
-        means, maxima = self._sum / self._count, self._maximum
-        self._clear_epoch()
+        means, total = self._sum / self._count, len(self._layers.names)
         if self.per == "epoch":
-            self._rows.append([[epoch, *means, *maxima]])
-        total = len(self._layers.names)
-        return dict(zip(self.totals, (float(means[total]), float(maxima[total])), strict=True))
+            self._rows.append([[epoch, *means, *self._maximum]])
+        return {
+            "gradient_norm": float(means[total]),
+            "gradient_norm_max": float(self._maximum[total]),
+        }
 
     def save_epoch(self) -> Config:
         self._read()
-        return {
-            "columns": self.columns(),
-            "count": self._count,
-            "sum": self._sum.tolist(),
-            "maximum": self._maximum.tolist(),
-        }
+        return {"_count": self._count, "_sum": self._sum, "_maximum": self._maximum}
 
     def restore_epoch(self, saved: Config) -> None:
-        columns = without_numbers(str(saved.get("columns")))
-        # Else this logger is new, and knows the rest of the epoch.
-        if columns == without_numbers(str(self.columns())):
-            self._count, self._sum, self._maximum = (
-                saved["count"],
-                np.array(saved["sum"]),
-                np.array(saved["maximum"]),
-            )
+        self.__dict__.update(saved)
         self._read_to = self.last_iteration()
-
-    def _clear_epoch(self) -> None:
-        self._count, self._sum, self._maximum = 0, np.zeros(()), np.array(-np.inf)
 
     def _read(self) -> None:
         self.model  # noqa: B018 (on JAX this copies the training state back to the variables)
         iterations, norms = self._recorder.recent(after=self._read_to)
-        rows = np.array([self._layers.norms(row[:-1]) for row in norms]).reshape(
-            len(norms), len(self._layers.names) + 1
-        )
+        rows = self._layers.norms(norms[:, :-1])
         self._extremes.check(self._layers.names, iterations, rows[:, :-1])
-        if self.logs_moments():
-            rows = np.concatenate(
-                [rows, self._layers.moments(self._recorder.recent_moments(after=self._read_to)[1])],
-                axis=1,
-            )
+        if self.moments:
+            _, moments = self._recorder.recent_moments(after=self._read_to)
+            rows = np.concatenate([rows, self._layers.moments(moments)], axis=1)
         for row in rows:
-            self._count, self._sum, self._maximum = (
-                self._count + 1,
-                self._sum + row,
-                np.maximum(self._maximum, row),
-            )
+            self._count, self._sum = self._count + 1, self._sum + row
+            self._maximum = np.maximum(self._maximum, row)
         if self.per == "iteration":
-            self._rows.append(
-                [
-                    [int(number), *map(float, row)]
-                    for number, row in zip(iterations, rows, strict=True)
-                ]
-            )
+            pairs = zip(iterations.tolist(), rows.tolist(), strict=True)
+            self._rows.append([[number, *row] for number, row in pairs])
         self._read_to = self._recorder.num_recorded
         self._unread = 0

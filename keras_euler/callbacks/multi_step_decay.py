@@ -8,7 +8,7 @@ from keras_euler._checks import check_integer, check_number
 from keras_euler._types import Config
 
 
-class MultiStepDecay(keras.callbacks.Callback):
+class MultiStepDecay(keras.callbacks.LearningRateScheduler):
     """Multiply the learning rate by `factor` at each milestone.
 
     `rate(epoch) = base * factor ** #{m in milestones: m <= epoch}`, with epochs counted from 0.
@@ -31,9 +31,9 @@ class MultiStepDecay(keras.callbacks.Callback):
         base: The base rate of this training, or None before it.
 
     Raises:
-        ValueError: Milestones do not increase or are negative, or the factor or rate is invalid; at
-            `fit`, the optimizer has a `LearningRateSchedule`.
-        TypeError: An argument is not a number.
+        ValueError: Milestones do not increase or are negative, or the factor or rate is invalid.
+        TypeError: An argument is not a number; at `fit`, the optimizer has a
+            `LearningRateSchedule`.
 
     Example:
 
@@ -48,7 +48,7 @@ class MultiStepDecay(keras.callbacks.Callback):
         factor: float = 0.1,
         learning_rate: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(self.rate)
         if not isinstance(milestones, (list, tuple)):
             raise TypeError(
                 f"`milestones` must be a list of epoch numbers. Received: "
@@ -63,45 +63,26 @@ class MultiStepDecay(keras.callbacks.Callback):
         self.learning_rate = (
             None if learning_rate is None else check_number("learning_rate", learning_rate, 0)
         )
-        self._base = self.learning_rate
-        self.base: float | None = None  # public: `training.fit` restores such numbers
-        self._has_trained = False
+        self.base = self.learning_rate
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
-        if self._base is None:
+        if self.base is None:
             raise ValueError(
                 "The base rate is unknown before `fit`. Pass `learning_rate` to MultiStepDecay."
             )
-        return self._base * self._decay(epoch)
+        return self.base * self._decay(epoch)
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        if not isinstance(model.optimizer.learning_rate, keras.Variable):
-            raise ValueError(
-                "MultiStepDecay needs an optimizer whose learning rate is a number. "
-                f"Received: {type(model.optimizer).__name__} with a LearningRateSchedule. "
-                "Compile with a number as learning_rate, or leave the callback out."
-            )
-        if self.learning_rate is None:
-            self.base = None
-            self._base = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-            self._has_trained = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) > 0
+        self.base = self.learning_rate
+        self._rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        self._has_trained = bool(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
-        if self._has_trained and self._base is not None:
-            # The rate of the optimizer is rounded to float32, so that a quotient would differ in
-            # the last bits.
-            self._base = (
-                self._base / (self._decay(epoch - 1) or 1.0) if self.base is None else self.base
-            )
-            self._has_trained = False
-        self.base = self._base
-        self.model.optimizer.learning_rate = self.rate(epoch)
-
-    def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
-        if logs is not None:
-            logs["learning_rate"] = self.rate(epoch)
+        if self.base is None:
+            self.base = self._rate / ((self._has_trained and self._decay(epoch - 1)) or 1.0)
+        super().on_epoch_begin(epoch, logs)
 
     def _decay(self, epoch: int) -> float:
         return self.factor ** sum(milestone <= epoch for milestone in self.milestones)

@@ -57,8 +57,6 @@ class WeightLogger(NormLogger):
     1,1,1
     """
 
-    totals = ("weight_norm",)
-
     def __init__(
         self,
         output: PathLike | StepFunction,
@@ -69,64 +67,41 @@ class WeightLogger(NormLogger):
     ) -> None:
         super().__init__(output, layers, per, flush)
         self.moments = check_choice("moments", moments, (False, True))
-        self._reading: list[int] = []
 
     def last_iteration(self) -> int:
-        optimizer = self.model.optimizer
-        if optimizer is None:
-            raise ValueError(
-                "WeightLogger needs an optimizer, whose updates it counts. Received: "
-                "optimizer=None. Pass one to `compile`."
-            )
-        self._iterations = batches_seen(innermost(optimizer))
+        self._iterations = batches_seen(innermost(self.model.optimizer))
         return int(ops.convert_to_numpy(self._iterations))
 
-    def logs_moments(self) -> bool:
-        return self.moments
-
     def begin(self, variables: list[keras.Variable]) -> None:
-        reading = [*map(id, variables), id(self._iterations)]
-        if reading != self._reading:  # a second `fit` uses the function that the first has compiled
-            self._reading, self._read = (
-                reading,
-                norm_reader(self._model, variables, self._iterations, self.moments),
-            )
+        self._read = norm_reader(self._model, variables, self._iterations, self.moments)
         self._pending: list[tuple[Tensor, ...]] = []
 
-    def between_steps(self, batch: int) -> None:
+    def between_steps(self) -> None:
         if self.per == "iteration":
-            self._measure()
+            self._pending.append(self._read())
             if len(self._pending) >= self.flush:
                 self._write()
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        self._measure()
+        self._pending.append(self._read())
         row = self._write()
         if self.per == "epoch":
             self._rows.append([[epoch, *row]])
-        return {self.totals[0]: row[len(self._layers.names)]}
+        return {"weight_norm": row[len(self._layers.names)]}
 
     def save_epoch(self) -> Config:
         if self._pending:
             self._write()
         return {}
 
-    def _measure(self) -> None:
-        self._pending.append(self._read())
-
     def _write(self) -> list[float]:
         """Read the pending norms, write those that the file lacks, and return the last row."""
         rows: list[list[float]] = []
         for iteration, norms, *moments in self._pending:
-            number, row = (
-                int(ops.convert_to_numpy(iteration)),
-                self._layers.norms(ops.convert_to_numpy(norms)),
-            )
-            row += [
-                float(value)
-                for array in moments
-                for value in self._layers.moments(ops.convert_to_numpy(array))
-            ]
+            number = int(ops.convert_to_numpy(iteration))
+            row = self._layers.norms(ops.convert_to_numpy(norms)).tolist()
+            for array in moments:
+                row += self._layers.moments(ops.convert_to_numpy(array)).tolist()
             last = rows[-1][0] if rows else self._rows.last
             if last is None or number > last:
                 rows.append([number, *row])

@@ -71,11 +71,6 @@ class GradientRecorder(OuterOptimizer):
         paths: Sequence[str] | None = None,
     ) -> None:
         super().__init__(inner_optimizer, name, paths)
-        if isinstance(self.inner_optimizer, GradientRecorder):
-            raise ValueError(
-                "`inner_optimizer` must be the optimizer that trains. Received: another "
-                "GradientRecorder."
-            )
         self.capacity = check_integer("capacity", capacity, 1)
         self.moments = check_choice("moments", moments, (False, True))
 
@@ -93,25 +88,17 @@ class GradientRecorder(OuterOptimizer):
         self._maximum = self.add_variable((width,), name="maximum", **settings)
         super().build(variables)
 
-    def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
-        """Record the norms of `grads` and apply them with the inner optimizer."""
-        self._record(grads, variables or self._trainable_variables)
-        self.inner_optimizer.apply(grads, variables)
-
-    def _record(self, grads: list[Tensor], variables: list[keras.Variable]) -> None:
+    def _record(self, grads: Sequence[Tensor], variables: list[keras.Variable]) -> None:
         gradient_of = dict(zip(map(self._var_key, variables), grads, strict=True))
         grads = [gradient_of.get(self._var_key(variable)) for variable in self._trainable_variables]
         grads = sum_over_replicas(grads)
-        norms = ops.cast(l2_norms(grads), self._ring.dtype)
-        if self.loss_scale_factor is not None:
-            norms = norms / self.loss_scale_factor
+        scale = self.loss_scale_factor or 1.0
+        norms = ops.cast(l2_norms(grads), self._ring.dtype) / scale
         norms = ops.append(norms, ops.sqrt(ops.sum(ops.square(norms))))
         row = norms
         if self.moments:
             means, stddevs, zeros = ops.unstack(ops.cast(moments(grads), self._ring.dtype))
-            if self.loss_scale_factor is not None:
-                means, stddevs = means / self.loss_scale_factor, stddevs / self.loss_scale_factor
-            row = ops.concatenate([norms, means, stddevs, zeros])
+            row = ops.concatenate([norms, means / scale, stddevs / scale, zeros])
         # A mask, because indexing by a changing number makes torch wait for the device. Both sides
         # are int32 by name: the default dtype of integers depends on `floatx`, and TensorFlow
         # compares only equal dtypes.
@@ -175,12 +162,8 @@ class GradientRecorder(OuterOptimizer):
     def _recent(self, after: int) -> tuple[Array, Array]:
         """Return numbers and rows of the iterations in the ring buffer."""
         last = self.num_recorded
-        iterations = np.arange(max(after, last - self.capacity) + 1, last + 1)
-        if not len(iterations):
-            return iterations, np.zeros(
-                (0, len(self.paths) + 3 * self.moments * (len(self.paths) - 1)), "float32"
-            )
-        return iterations, ops.convert_to_numpy(self._ring)[(iterations - 1) % self.capacity]
+        iterations = np.arange(max(after, last - self.capacity), last)
+        return iterations + 1, ops.convert_to_numpy(self._ring)[iterations % self.capacity]
 
     def statistics(self) -> dict[str, dict[str, float]]:
         """Mean and maximum of the norms over all recorded iterations.

@@ -98,11 +98,6 @@ class LearningRateMultiplier(OuterOptimizer):
         self._multiplier_of = dict(zip(keys, factors, strict=True))
         super().build(variables)
 
-    def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
-        """Apply the gradients with the inner optimizer, which updates variables of equal
-        multipliers together."""
-        self.inner_optimizer.apply(grads, variables)
-
     def _groups(
         self, grads: list[Tensor], variables: list[keras.Variable], learning_rate: Tensor
     ) -> Iterator[tuple[list[Tensor], list[keras.Variable], Tensor]]:

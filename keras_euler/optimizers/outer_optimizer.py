@@ -24,7 +24,7 @@ class OuterOptimizer(keras.optimizers.Optimizer):
 
     Raises:
         TypeError: `inner_optimizer` is not an optimizer.
-        ValueError: `inner_optimizer` is a `LossScaleOptimizer`.
+        ValueError: `inner_optimizer` is a `LossScaleOptimizer` or of the same class.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class OuterOptimizer(keras.optimizers.Optimizer):
             raise TypeError(
                 "`inner_optimizer` must be a Keras optimizer or its name. Received: None."
             )
-        if isinstance(inner_optimizer, keras.optimizers.LossScaleOptimizer):
+        if isinstance(inner_optimizer, (keras.optimizers.LossScaleOptimizer, type(self))):
             raise ValueError(
                 "`inner_optimizer` must be the optimizer that trains, without loss scaling around "
-                "it. "
+                f"it and no other {type(self).__name__}. "
                 f"Received: {type(inner_optimizer).__name__}. "
                 f"Use LossScaleOptimizer({type(self).__name__}(optimizer)), which `compile` also "
                 f"makes under mixed_float16."
@@ -62,30 +62,18 @@ class OuterOptimizer(keras.optimizers.Optimizer):
             self._paths = tuple(variable.path for variable in variables)
 
     def apply(
-        self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None
+        self, grads: Sequence[Tensor], trainable_variables: Iterable[keras.Variable] | None = None
     ) -> None:
         """Update the variables with their gradients. Variables are needed unless the optimizer is
         built."""
-        grads = list(grads)
-        if not grads:
-            return
-        variables = None if trainable_variables is None else list(trainable_variables)
-        if variables is not None and not self.built:
-            with keras.name_scope(self.name):
-                self.build(variables)
-        self._step(grads, variables)
+        variables = list(trainable_variables or self._trainable_variables)
+        if not self.built:
+            self.build(variables)
+        self._record(grads, variables)
+        self.inner_optimizer.apply(grads, variables)
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor, keras.Variable]]) -> Any:
-        """Update variables with their gradients, given as pairs; return the number of
-        iterations."""
-        grads, variables = zip(*grads_and_vars, strict=True)
-        self.apply(grads, variables)
-        return self.iterations
-
-    def _step(self, grads: list[Tensor], variables: list[keras.Variable] | None) -> None:
-        """What `apply` does for at least one gradient. Variables are None where they are those of
-        `build`."""
-        raise NotImplementedError
+    def _record(self, grads: Sequence[Tensor], variables: list[keras.Variable]) -> None:
+        """What is done with the gradients before they are applied."""
 
     def exclude_from_weight_decay(
         self, var_list: list[keras.Variable] | None = None, var_names: list[str] | None = None

@@ -5,7 +5,7 @@ import itertools
 import os
 import random
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import distributed.utils_comm
 import keras
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed
 
-from keras_euler.studies.point_folder import Objective, Outcome, Runner, fail, run_point
+from keras_euler.studies.point_folder import Outcome, fail
 from keras_euler.studies.points import Point
 
 THREADS = (
@@ -32,47 +32,42 @@ POLICY = {
 
 
 def on_cluster(
-    client: Client, objective: Objective, folder_of: Callable[[Point], Path], taken: Iterable[str]
-) -> Runner:
-    """Return a function that runs points on the workers of a Dask client.
+    client: Client,
+    compute: Callable[[Point, Path], Outcome],
+    folder_of: Callable[[Point], Path],
+    points: Iterator[Point],
+    limit: Callable[[], int] | None,
+) -> Iterator[tuple[Point, Outcome]]:
+    """Run points on the workers of a Dask client.
 
     Dask hands the point of a dead worker to another one. A point whose workers died again and again
     is recorded as failed.
     """
+    running: dict[str, Point] = {}
+    done = as_completed()
 
-    def run(
-        points: Iterator[Point], limit: Callable[[], int] | None = None
-    ) -> Iterator[tuple[Point, Outcome]]:
-        running: dict[str, Point] = {}
-        done = as_completed()
+    def submit() -> None:
+        number = None if limit is None else max(0, limit() - len(running))
+        for point in itertools.islice(points, number):
+            # As bytes, so that the scheduler needs neither the objective nor its modules.
+            task = cloudpickle.dumps((compute, point, folder_of(point)))
+            future = client.submit(run_apart, task, pure=False)
+            running[future.key] = point
+            done.add(future)
 
-        def submit() -> None:
-            number = None if limit is None else max(0, limit() - len(running))
-            for point in itertools.islice(points, number):
-                # As bytes, so that the scheduler needs neither the objective nor its modules.
-                task = cloudpickle.dumps((objective, point, folder_of(point), taken))
-                future = client.submit(run_apart, task, pure=False)
-                running[future.key] = point
-                done.add(future)
-
+    submit()
+    for future in done:
+        point = running.pop(future.key)
+        try:
+            outcome = future.result()
+        except KilledWorker as error:
+            outcome = fail(folder_of(point), error)
+        except CancelledError as error:
+            raise ConnectionError(
+                "The connection to the scheduler was lost. Run the same command again to resume."
+            ) from error
+        yield point, outcome
         submit()
-        for future in done:
-            point = running.pop(future.key)
-            try:
-                outcome = future.result()
-            except KilledWorker:
-                error = RuntimeError("the workers that ran it died again and again")
-                fail(folder_of(point), error)
-                outcome = {"state": "failed", "error": str(error)}
-            except CancelledError as error:
-                raise ConnectionError(
-                    "The connection to the scheduler was lost. Run the same command again to "
-                    "resume."
-                ) from error
-            yield point, outcome
-            submit()
-
-    return run
 
 
 def run_apart(task: bytes) -> Outcome:
@@ -83,12 +78,11 @@ def run_apart(task: bytes) -> Outcome:
     """
     for module in (dask.sizeof, distributed.utils_comm):
         setattr(module, "random", random.Random())  # noqa: B010
-    objective, point, folder, taken = cloudpickle.loads(task)
+    compute, point, folder = cloudpickle.loads(task)
     try:
-        return run_point(objective, point, folder, taken)
+        return compute(point, folder)
     except (SystemExit, KeyboardInterrupt) as error:  # Dask would wait for the point forever
-        fail(folder, error)
-        return {"state": "failed", "error": repr(error)}
+        return fail(folder, error)
 
 
 @contextlib.contextmanager
@@ -99,7 +93,7 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     """
     if cluster is not None:
         with Client(cluster) as client:
-            if not num_workers(client):
+            if not client.nthreads():
                 print(f"waiting for workers of {client.scheduler.address}", flush=True)
                 client.wait_for_workers(1)
             yield client
@@ -107,6 +101,13 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     own = {**dict.fromkeys(THREADS, threads), **SHARED_GPU}
     own["KERAS_BACKEND"] = keras.backend.backend()
+    options = dict(
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=None,  # Dask would kill a training that needs more than its share
+        dashboard_address=None,
+        silence_logs="CRITICAL",
+    )
     own = {name: value for name, value in own.items() if name not in os.environ}
     os.environ.update(own)
     options = dict(
@@ -124,11 +125,6 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     finally:
         for name in own:
             os.environ.pop(name, None)
-
-
-def num_workers(client: Client) -> int:
-    """Return how many workers a cluster has now."""
-    return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 class IgnoreInterrupts(WorkerPlugin):

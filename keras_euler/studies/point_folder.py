@@ -9,7 +9,7 @@ import errno
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,10 @@ import keras
 import numpy as np
 
 from keras_euler.studies.points import COLUMNS, Point
-from keras_euler.training.run_folder import FolderInUse, is_locked, locked, write_atomically
+from keras_euler.training.run_folder import FolderInUse, is_locked, locked, write_json
 
 Objective = Callable[[Point, Path], float | Mapping[str, Any]]
 Outcome = dict[str, Any]  # `state`, `value`, `error` and `seconds` of a point
-# A function of points and of how many may run at a time now (None: any number). It asks for the
-# next point when a worker is free.
-Runner = Callable[[Iterator[Point], Callable[[], int] | None], Iterator[tuple[Point, Outcome]]]
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RESULT, ERROR, POINT = "result.json", "error.json", "point.json"
 
@@ -74,10 +71,11 @@ def _run(objective: Objective, point: Point, folder: Path, taken: Iterable[str])
         fail(folder, error)
 
 
-def fail(folder: Path, error: BaseException) -> None:
-    """Record the error of a point that was begun."""
+def fail(folder: Path, error: BaseException) -> Outcome:
+    """Record the error of a point that was begun, and return the outcome."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
     write_json(folder / ERROR, {"error": reason})
+    return {"state": "failed", "error": reason}
 
 
 def read_point(folder: Path) -> tuple[Point, Outcome]:
@@ -88,11 +86,6 @@ def read_point(folder: Path) -> tuple[Point, Outcome]:
         with contextlib.suppress(FileNotFoundError):
             return point, {"state": state, **json.loads((folder / file).read_text())}
     return point, {"state": "running" if is_locked(folder) else "interrupted"}
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Write a value to a JSON file, atomically."""
-    write_atomically(file, lambda path: path.write_text(json.dumps(value, indent=1) + "\n"))
 
 
 def validated_result(result: float | Mapping[str, Any], taken: Iterable[str]) -> dict[str, Any]:

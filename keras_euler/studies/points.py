@@ -26,8 +26,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
         **values: A sequence of values for each setting: numbers, strings, booleans or None.
 
     Returns:
-        List of points. If a setting has integers and floats, all become floats, so that 1 and 1.0
-        are the same point.
+        List of points. 1 and 1.0 are the same point.
 
     Raises:
         ValueError: A setting has no values, one value twice, or the name of a column of results.
@@ -37,7 +36,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
     Example:
 
     >>> grid(seed=[7, 8], h=[1, 0.1])
-    [{'seed': 7, 'h': 1.0}, {'seed': 7, 'h': 0.1}, {'seed': 8, 'h': 1.0}, {'seed': 8, 'h': 0.1}]
+    [{'seed': 7, 'h': 1}, {'seed': 7, 'h': 0.1}, {'seed': 8, 'h': 1}, {'seed': 8, 'h': 0.1}]
     """
     for name, candidates in values.items():
         if isinstance(candidates, str) or not isinstance(candidates, Iterable):
@@ -45,7 +44,10 @@ def grid(**values: Sequence[Any]) -> list[Point]:
                 f"`{name}` must be a sequence of values. Received: {name}={candidates!r}. Pass "
                 f"[{candidates!r}]."
             )
-    columns = {name: _column(name, list(candidates)) for name, candidates in values.items()}
+    columns = {
+        name: [_validated(name, value) for value in candidates]
+        for name, candidates in values.items()
+    }
     for name, column in columns.items():
         if len({key({name: value}) for value in column}) < len(column):
             raise ValueError(f"`{name}` has a value twice. Received: {column}.")
@@ -95,29 +97,24 @@ class Search:
 
 
 def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
-    """Return points with one type per setting, or raise.
+    """Return different points as dicts of plain Python values, or raise.
 
     Raises:
         ValueError: There are no points, or they have different settings.
         TypeError: They are not dicts of numbers, strings, booleans and None.
     """
-    points = list(points) if isinstance(points, Iterable) else points
-    if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
+    points = list(points) if isinstance(points, Iterable) else [points]
+    if not all(isinstance(point, Mapping) for point in points):
         raise TypeError(
             f"`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. "
             f"Received: points={points!r}."
         )
     if not points:
         raise ValueError("`points` must have at least one point. Received: points=[].")
-    for point in points:
-        if set(point) != set(points[0]):
-            raise ValueError(
-                f"All points must have the same settings. Received: {sorted(points[0])} and "
-                f"{sorted(point)}."
-            )
-    columns = {name: _column(name, [point[name] for point in points]) for name in points[0]}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return list({key(point): point for point in rows or [{}]}.values())
+    if any(set(point) != set(points[0]) for point in points):
+        raise ValueError(f"All points must have the same settings. Received: points={points!r}.")
+    valid = [{n: _validated(n, value) for n, value in point.items()} for point in points]
+    return list({key(point): point for point in valid}.values())
 
 
 def key(point: Mapping[str, Any]) -> str:
@@ -145,22 +142,15 @@ def _canonical(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _column(name: str, values: list[Any]) -> list[Any]:
-    """Return the values of a setting, all as floats if one is a float, or raise."""
+def _validated(name: str, value: Any) -> Any:
+    """Return a value of a setting, or raise."""
     if name in COLUMNS:
         raise ValueError(f"A setting must not be called {name!r}: results have a column `{name}`.")
-    if not values:
-        raise ValueError(f"`{name}` must have at least one value. Received: none.")
-    values = [value.item() if isinstance(value, np.generic) else value for value in values]
-    for value in values:
-        if not isinstance(value, (int, float, str, bool, type(None))):
-            raise TypeError(
-                f"`{name}` must have numbers, strings, booleans or None as values. Received: "
-                f"{value!r}."
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
-    numbers = {type(value) for value in values} == {int, float}
-    if numbers and all(abs(value) <= 2**53 for value in values):  # exact as floats
-        return [float(value) for value in values]
-    return values
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, (int, float, str, type(None))):
+        raise TypeError(
+            f"`{name}` must have numbers, strings, booleans or None as values. Received: {value!r}."
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`{name}` must have finite values. Received: {value!r}.")
+    return value

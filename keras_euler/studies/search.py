@@ -45,14 +45,11 @@ class Proposals:
     def __iter__(self) -> Iterator[Point]:
         search = self.search
         domain = optuna.distributions.FloatDistribution(search.low, search.high, log=search.low > 0)
-        for i in range(self.num_left):
-            if i < len(self._begun):
-                number, params = self._begun[i].number, self._begun[i].params
-            else:
-                trial = self.study.ask({search.name: domain})
-                number, params = trial.number, trial.params
-            point = {**search.fixed, **params}
-            self._numbers.setdefault(key(point), []).append(number)
+        begun = iter(self._begun)
+        for _ in range(self.num_left):
+            trial = next(begun, None) or self.study.ask({search.name: domain})
+            point = {**search.fixed, **trial.params}
+            self._numbers.setdefault(key(point), []).append(trial.number)
             yield point
 
     def tell(self, point: Point, outcome: Outcome) -> None:

@@ -1,9 +1,10 @@
 """Run a grid or a search in a folder, in this process or on a Dask cluster."""
 
 import contextlib
+import functools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +15,19 @@ from keras_euler.studies.point_folder import (
     RESULT,
     Objective,
     Outcome,
-    Runner,
     read_point,
     run_point,
     validated_result,
-    write_json,
 )
 from keras_euler.studies.points import COLUMNS, Point, Search, folder_name, key, validated_points
 from keras_euler.studies.progress import Progress
-from keras_euler.training.interrupts import (
-    Interruptible,
-    raise_pending_interrupt,
-    terminate_as_interrupt,
-)
-from keras_euler.training.run_folder import FolderInUse, locked
+from keras_euler.training.interrupts import Interruptible, raise_pending_interrupt
+from keras_euler.training.run_folder import FolderInUse, differences, locked, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Runner = Callable[..., Iterator[tuple[Point, Outcome]]]
 WAIT = 5  # seconds until a point of another process is looked at again
 
 
@@ -111,7 +107,6 @@ def run(
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     folder_of = lambda point: study / "points" / folder_name(point)  # noqa: E731
     settings = dict(settings or {})
-    taken = {*COLUMNS, *settings}
     for name in settings:
         given = points.fixed if isinstance(points, Search) else points[0]
         if name in given or name in COLUMNS:
@@ -119,23 +114,42 @@ def run(
                 f"`settings` must not have {name!r}, which is a setting of the points or a column "
                 f"of the results."
             )
-    with Interruptible(), terminate_as_interrupt(), contextlib.ExitStack() as stack:
+    with Interruptible(), contextlib.ExitStack() as stack:
+        compute = functools.partial(run_point, objective, taken={*COLUMNS, *settings})
+        number: Callable[[], int] = lambda: 1  # noqa: E731
+        runner: Runner = lambda points, limit: ((p, compute(p, folder_of(p))) for p in points)  # noqa: E731
         if cluster is not None or workers > 1:
-            from keras_euler.studies.cluster import dask_client, num_workers, on_cluster
+            from keras_euler.studies.cluster import dask_client, on_cluster
 
             client = stack.enter_context(dask_client(workers, cluster))
-            number = lambda: num_workers(client)  # noqa: E731
+            number = lambda: len(client.nthreads())  # noqa: E731
+            runner = functools.partial(on_cluster, client, compute, folder_of)
             if cluster is not None:
                 say(f"{number()} workers now, dashboard: {client.dashboard_link}")
-            runner = on_cluster(client, objective, folder_of, taken)
-        else:
-            runner, number = in_this_process(objective, folder_of, taken), lambda: 1
         _own(study, settings)
+        limit, tell = None, lambda *_: None
         if isinstance(points, Search):
-            return _table([folder_of(p) for p in _search(points, study, runner, number, say)])
-        _take(known, points, settings, folder_of, say)
-        _grid(points, folder_of, runner, number, say)
-        return _table([folder_of(point) for point in points])
+            from keras_euler.studies.search import Proposals, storage_errors
+
+            stack.enter_context(locked(study))
+            stack.enter_context(storage_errors(study))
+            proposals = Proposals(points, study)
+            limit, tell, todo = number, proposals.tell, iter(proposals)
+            total, left = points.num_trials, proposals.num_left
+        else:
+            _take(known, points, settings, folder_of, say)
+            unfinished = [point for point in points if not (folder_of(point) / RESULT).exists()]
+            todo, total, left = iter(unfinished), len(points), len(unfinished)
+        progress = Progress(total, total - left, number)
+        say(f"{total} points, {left} to run")
+
+        def finish(point: Point, outcome: Outcome) -> None:
+            tell(point, outcome)
+            say(progress.line(point, outcome))
+
+        _run_all(todo, limit, runner, finish, say)
+        done = proposals.points() if isinstance(points, Search) else points
+        return _table([folder_of(point) for point in done])
 
 
 def results(folder: PathLike) -> "pd.DataFrame":
@@ -171,32 +185,22 @@ def results(folder: PathLike) -> "pd.DataFrame":
 def _table(folders: Sequence[Path]) -> "pd.DataFrame":
     import pandas as pd
 
-    points, outcomes = zip(*map(read_point, folders), strict=True) if folders else ((), ())
-    names = list(dict.fromkeys(name for point in points for name in point))
-    rows = [
-        {**dict.fromkeys((*names, *COLUMNS)), **outcome, **point}
-        for point, outcome in zip(points, outcomes, strict=True)
-    ]
+    read = [read_point(folder) for folder in folders]
+    names = [name for point, _ in read for name in point]
+    rows = [{**dict.fromkeys((*names, *COLUMNS)), **outcome, **point} for point, outcome in read]
     return pd.DataFrame(rows, columns=None if rows else COLUMNS)
 
 
 def _own(study: Path, settings: Mapping[str, Any]) -> None:
     """Create the folder of a study, or check that it has the same settings."""
-    from filelock import FileLock
-
     study.mkdir(parents=True, exist_ok=True)
-    file, settings = study / "study.json", json.loads(json.dumps(settings))
-    with FileLock(study / ".study.lock"):
-        if not file.exists():
-            if any(path.name != ".study.lock" for path in study.iterdir()):
-                raise ValueError(f"{study} is not empty and holds no study. Pass another folder.")
-            write_json(file, settings)
-        stored = json.loads(file.read_text())
-    difference = [
-        f"{name}: {stored.get(name)!r} stored, {settings.get(name)!r} now"
-        for name in sorted({*stored, *settings})
-        if json.dumps(stored.get(name)) != json.dumps(settings.get(name))  # NaN differs from NaN
-    ]
+    file = study / "study.json"
+    is_empty = all(path.name[0] == "." for path in study.iterdir())
+    if not file.exists():  # after the listing: another process may be creating the study
+        if not is_empty:
+            raise ValueError(f"{study} is not empty and holds no study. Pass another folder.")
+        write_json(file, settings)
+    difference = differences(json.loads(file.read_text()), json.loads(json.dumps(settings)))
     if difference:
         raise ValueError(
             f"{study} holds a study of other settings ({'; '.join(difference)}). Pass another "
@@ -232,56 +236,6 @@ def _take(
                 write_json(folder_of(point) / RESULT, result)
                 num_taken += 1
     say(f"{num_taken} of {len(points)} points taken from the table")
-
-
-def in_this_process(
-    objective: Objective, folder_of: Callable[[Point], Path], taken: Iterable[str]
-) -> Runner:
-    """Return a function that runs points one after the other."""
-
-    def run(
-        points: Iterator[Point], limit: Callable[[], int] | None = None
-    ) -> Iterator[tuple[Point, Outcome]]:
-        for point in points:
-            yield point, run_point(objective, point, folder_of(point), taken)
-
-    return run
-
-
-def _grid(
-    points: list[Point],
-    folder_of: Callable[[Point], Path],
-    runner: Runner,
-    num_workers: Callable[[], int],
-    say: Callable[[str], None],
-) -> None:
-    left = [point for point in points if not (folder_of(point) / RESULT).exists()]
-    progress = Progress(len(points), len(points) - len(left), num_workers)
-    say(f"{len(points)} points, {len(left)} to run")
-    _run_all(iter(left), None, runner, lambda *done: say(progress.line(*done)), say)
-
-
-def _search(
-    search: Search,
-    study: Path,
-    runner: Runner,
-    num_workers: Callable[[], int],
-    say: Callable[[str], None],
-) -> list[Point]:
-    from keras_euler.studies.search import Proposals, storage_errors
-
-    with locked(study), storage_errors(study):
-        proposals = Proposals(search, study)
-        num_done = search.num_trials - proposals.num_left
-        progress = Progress(search.num_trials, num_done, num_workers)
-        say(f"{search.num_trials} trials, {proposals.num_left} to run")
-
-        def tell(point: Point, outcome: Outcome) -> None:
-            proposals.tell(point, outcome)
-            say(progress.line(point, outcome))
-
-        _run_all(iter(proposals), num_workers, runner, tell, say)
-        return proposals.points()
 
 
 def _run_all(

@@ -4,12 +4,7 @@
 from keras_euler.training.batches import fingerprint
 from keras_euler.training.devices import data_parallel, device_name, num_replicas, package_versions
 from keras_euler.training.fit import fit
-from keras_euler.training.interrupts import (
-    Interruptible,
-    RaiseDropped,
-    raise_pending_interrupt,
-    terminate_as_interrupt,
-)
+from keras_euler.training.interrupts import Interruptible, RaiseDropped, raise_pending_interrupt
 from keras_euler.training.result import TrainingResult
 from keras_euler.training.run_folder import FolderInUse, RunFolder, write_atomically
 
@@ -26,6 +21,5 @@ __all__ = [
     "num_replicas",
     "package_versions",
     "raise_pending_interrupt",
-    "terminate_as_interrupt",
     "write_atomically",
 ]

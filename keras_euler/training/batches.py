@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_euler._checks import check_integer
 from keras_euler._types import Array, Config
 
 
@@ -14,7 +15,7 @@ class ShuffledBatches(keras.utils.PyDataset):
     """Batches of arrays, with the examples in the order of `shuffle`.
 
     Args:
-        arrays: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or
+        data: Tuple `(x, y)` or `(x, y, sample_weight)`; each an array of n rows, or a list or
             dict of such arrays.
         batch_size: Examples per batch; the last batch has the rest.
 
@@ -24,10 +25,10 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     start = 0
 
-    def __init__(self, arrays: tuple[Any, ...], batch_size: int) -> None:
+    def __init__(self, data: Any, batch_size: int) -> None:
         super().__init__()
-        self.arrays, self.batch_size = arrays, batch_size
-        self.order = np.arange(num_examples(arrays))
+        self.data, self.batch_size = data, batch_size
+        self.order = np.arange(len(keras.tree.flatten(data)[0]))
 
     def shuffle(self, rng: np.random.Generator) -> None:
         self.order = rng.permutation(len(self.order))
@@ -38,49 +39,40 @@ class ShuffledBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Any:
         index += self.start
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return keras.tree.map_structure(lambda array: array[rows], self.arrays)
+        return keras.tree.map_structure(lambda array: array[rows], self.data)
 
 
-class ShuffledDataset(keras.utils.PyDataset):
+class ShuffledDataset(ShuffledBatches):
     """The batches of another PyDataset, in the order of `shuffle`, from number `start` on.
 
     If the data set has several workers, as many threads prepare the next batches. Keras' own
     workers keep batches of the order before, and pass them on in the next epoch.
     """
 
-    start = 0
-
-    def __init__(self, dataset: keras.utils.PyDataset) -> None:
-        super().__init__()
-        self.dataset = dataset
-        self.order = np.arange(dataset.num_batches)
-        self._threads = ThreadPoolExecutor(dataset.workers) if dataset.workers > 1 else None
+    def __init__(self, data: keras.utils.PyDataset) -> None:
+        super().__init__(np.arange(data.num_batches), 1)
+        self.data = data
+        self._threads = ThreadPoolExecutor(data.workers) if data.workers > 1 else None
         self._ahead: dict[int, Future[Any]] = {}  # number of a batch -> the batch
 
-    def shuffle(self, rng: np.random.Generator) -> None:
-        self.order = rng.permutation(len(self.order))
-
-    def __len__(self) -> int:
-        return len(self.order) - self.start
-
     def __getitem__(self, index: int) -> Any:
-        first, *others = self.order[self.start + index :][: self.dataset.max_queue_size].tolist()
+        first, *others = self.order[self.start + index :][: self.data.max_queue_size].tolist()
         if self._threads is None:
-            return self.dataset[first]
+            return self.data[first]
         for number in (first, *others):
             if number not in self._ahead:
-                self._ahead[number] = self._threads.submit(self.dataset.__getitem__, number)
+                self._ahead[number] = self._threads.submit(self.data.__getitem__, number)
         return self._ahead.pop(first).result()
 
     def on_epoch_begin(self) -> None:
-        self.dataset.on_epoch_begin()
+        self.data.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        self.dataset.on_epoch_end()
+        self.data.on_epoch_end()
 
 
-def validated_data(name: str, data: Any) -> Any:
-    """Return data as a PyDataset, or as a tuple of structures of NumPy arrays of the same length.
+def as_batches(name: str, data: Any, batch_size: int | None) -> ShuffledBatches:
+    """Return arrays or a PyDataset as batches in an order that can be set.
 
     Raises:
         TypeError: The data are neither.
@@ -92,7 +84,7 @@ def validated_data(name: str, data: Any) -> Any:
                 f"`{name}` must have a known number of batches, at least 1. Received: "
                 f"{data.num_batches}."
             )
-        return data
+        return ShuffledDataset(data)
     expected = (
         f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a "
         f"keras.utils.PyDataset."
@@ -103,16 +95,12 @@ def validated_data(name: str, data: Any) -> Any:
         data = data[:-1]
     # Keras itself makes tuples of lists: TensorFlow takes a list for one tensor.
     arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_array, tuple(data)))
-    lengths = {array.shape[0] if array.ndim else None for array in keras.tree.flatten(arrays)}
-    if len(lengths) != 1 or None in lengths:
-        raise ValueError(f"{expected} Received: arrays of {sorted(map(str, lengths))} examples.")
+    lengths = {len(array) for array in keras.tree.flatten(arrays)}
+    if len(lengths) != 1:
+        raise ValueError(f"{expected} Received: arrays of {sorted(lengths)} examples.")
     if lengths == {0}:
         raise ValueError(f"`{name}` must have at least one example. Received: none.")
-    return arrays
-
-
-def num_examples(arrays: Any) -> int:
-    return len(keras.tree.flatten(arrays)[0])
+    return ShuffledBatches(arrays, check_integer("batch_size", batch_size, 1))
 
 
 def fingerprint(data: Any) -> Config:
@@ -139,9 +127,7 @@ def fingerprint(data: Any) -> Config:
 def _checksum(array: Array) -> int:
     if array.dtype.kind in "OT":  # strings
         return zlib.crc32("\0".join(map(str, array.ravel())).encode())
-    return zlib.crc32(
-        np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-    )  # as bytes: a buffer has no bfloat16, no dates
+    return zlib.crc32(array.tobytes())
 
 
 def _array(value: Any) -> Array:

@@ -4,15 +4,16 @@ import contextlib
 import os
 import platform
 import random
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_euler._checks import check_integer
-from keras_euler._types import Array
 from keras_euler._version import __version__
 
 
@@ -45,13 +46,11 @@ def device_name() -> str:
 
 def cpu_name() -> str:
     """Return the model name of the CPU if the system provides it, else its architecture."""
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(
-                line.split(":")[1].strip() for line in lines if line.startswith("model name")
-            )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
 
 
 def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]:
@@ -84,18 +83,24 @@ def data_parallel(num_devices: int) -> Callable[[], AbstractContextManager[Any]]
         raise ValueError(
             "Keras has no data parallelism on torch. Use the backend jax or tensorflow."
         )
-    if keras.backend.backend() == "jax":
+    is_jax = keras.backend.backend() == "jax"
+    if is_jax:
         names = keras.distribution.list_devices()
-        _check_available(num_devices, names)
-        return keras.distribution.DataParallel(devices=names[:num_devices]).scope
-    import tensorflow as tf
+    else:
+        import tensorflow as tf
 
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    if kind == "CPU":
-        parts = [tf.config.LogicalDeviceConfiguration()] * num_devices
-        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
-    names = [device.name for device in tf.config.list_logical_devices(kind)]
-    _check_available(num_devices, names)
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        if kind == "CPU":
+            parts = [tf.config.LogicalDeviceConfiguration()] * num_devices
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            tf.config.set_logical_device_configuration(cpu, parts)
+        names = [device.name for device in tf.config.list_logical_devices(kind)]
+    if num_devices > len(names):
+        raise ValueError(
+            f"{num_devices} devices are needed, but {len(names)} are available: {', '.join(names)}."
+        )
+    if is_jax:
+        return keras.distribution.DataParallel(devices=names[:num_devices]).scope
     return tf.distribute.MirroredStrategy(names[:num_devices]).scope
 
 
@@ -134,39 +139,29 @@ def check_one_process() -> None:
         )
 
 
-def random_states() -> list[Array]:
-    """Return the states of the backend's global random generators: on torch that of the CPU and of
-    each GPU, else none."""
-    if keras.backend.backend() != "torch":
-        return []
-    import torch
-
-    return [state.numpy() for state in (torch.get_rng_state(), *torch.cuda.get_rng_state_all())]
-
-
-def restore_random_states(states: list[Array]) -> None:
-    """Restore the result of `random_states`; a GPU that is missing now is left out."""
-    if states:
+def random_states() -> list[Any]:
+    """Return the states of the global random generators: of Python, of NumPy, and on torch of the
+    CPU and of each GPU."""
+    states: list[Any] = [random.getstate(), np.random.get_state()]
+    if keras.backend.backend() == "torch":
         import torch
 
-        torch.set_rng_state(torch.from_numpy(states[0]))
-        torch.cuda.set_rng_state_all(
-            list(map(torch.from_numpy, states[1 : 1 + torch.cuda.device_count()]))
-        )
+        devices = (torch.get_rng_state(), *torch.cuda.get_rng_state_all())
+        states += [state.numpy() for state in devices]
+    return states
 
 
-def generator_states() -> list[Any]:
-    """Return the states of the global generators of Python and of NumPy, as JSON-serializable
-    values."""
-    name, keys, *others = np.random.get_state(legacy=True)
-    return [random.getstate(), [name, np.asarray(keys).tolist(), *others]]
+def restore_random_states(states: list[Any]) -> None:
+    """Restore the result of `random_states`; a GPU that is missing now is left out."""
+    python, numpy, *devices = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    if devices:
+        import torch
 
-
-def restore_generator_states(states: list[Any]) -> None:
-    """Restore the result of `generator_states`."""
-    (version, numbers, gauss), (name, keys, *others) = states
-    random.setstate((version, tuple(numbers), gauss))
-    np.random.set_state((name, np.array(keys, "uint32"), *others))
+        cpu, *gpus = map(torch.from_numpy, devices)
+        torch.set_rng_state(cpu)
+        torch.cuda.set_rng_state_all(gpus[: torch.cuda.device_count()])
 
 
 def keep_compiled_programs() -> None:
@@ -176,11 +171,9 @@ def keep_compiled_programs() -> None:
         import jax
 
         if jax.config.jax_compilation_cache_dir is None:
-            home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-            folder = os.path.join(os.path.abspath(home), "jax_compilation_cache")
-            jax.config.update("jax_compilation_cache_dir", folder)
-            if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            home = os.path.abspath(os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras")))
+            jax.config.update("jax_compilation_cache_dir", f"{home}/jax_compilation_cache")
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def package_versions() -> dict[str, str]:
@@ -199,10 +192,3 @@ def package_versions() -> dict[str, str]:
         "numpy": np.__version__,
         backend: __import__(backend).__version__,
     }
-
-
-def _check_available(num_devices: int, names: list[str]) -> None:
-    if num_devices > len(names):
-        raise ValueError(
-            f"{num_devices} devices are needed, but {len(names)} are available: {', '.join(names)}."
-        )

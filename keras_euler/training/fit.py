@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -12,15 +11,9 @@ import keras
 
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
-from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.models.validation import prepared_inputs
-from keras_euler.training.batches import (
-    ShuffledBatches,
-    ShuffledDataset,
-    fingerprint,
-    validated_data,
-)
-from keras_euler.training.checkpoint import ResumableCallbacks, has_diverged, restore
+from keras_euler.training.batches import ShuffledBatches, as_batches, fingerprint
+from keras_euler.training.checkpoint import ResumableCallbacks, restore
 from keras_euler.training.devices import (
     check_one_process,
     device_name,
@@ -30,7 +23,7 @@ from keras_euler.training.devices import (
 )
 from keras_euler.training.interrupts import Interruptible
 from keras_euler.training.result import TrainingResult, write_result
-from keras_euler.training.run_folder import Row, RunFolder, Saved
+from keras_euler.training.run_folder import Row, RunFolder
 
 
 def fit(
@@ -127,9 +120,7 @@ def fit(
         )
     check_one_process()
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
-    callbacks = (
-        [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
-    )
+    callbacks = keras.tree.flatten(callbacks or ())
     if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
         raise TypeError(f"`callbacks` must be Keras callbacks. Received: callbacks={callbacks!r}.")
     if after_epoch is not None and not callable(after_epoch):
@@ -137,33 +128,38 @@ def fit(
             f"`after_epoch` must be a function of the history. Received: "
             f"after_epoch={after_epoch!r}."
         )
-    if not isinstance(folder, (str, os.PathLike)):
-        raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
-    for name, value in (
-        ("test_batch_size", test_batch_size),
-        ("checkpoint_steps", checkpoint_steps),
-    ):
-        if value is not None:
-            check_integer(name, value, 1)
-    batches = _training_batches(_prepared(model, train), batch_size)
-    test = None if test is None else validated_data("test", _prepared(model, test))
-    _check_divisible("train", batches, batch_size)
-    _check_divisible("test", test, test_batch_size or batch_size or 256)
+    if checkpoint_steps is not None:
+        check_integer("checkpoint_steps", checkpoint_steps, 1)
+    if isinstance(train, keras.utils.PyDataset) and batch_size is not None:
+        raise ValueError(
+            f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave it out."
+        )
+    batches = _batches("train", model, train, batch_size)
+    if test_batch_size is None:
+        test_batch_size = batch_size or 256
+    check_integer("test_batch_size", test_batch_size, 1)
+    tests = None if test is None else _batches("test", model, test, test_batch_size)
     keep_compiled_programs()
-    _build(model, batches)
-    for callback in callbacks:
-        if isinstance(callback, (GradientLogger, WeightLogger)):
-            callback.check(model)
+    if not model.built:
+        model(keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0]))
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     run = RunFolder(folder)
-    config = _config(model, batches, test, epochs, seed, settings)
+    config = _config(model, batches, tests, epochs, seed, settings)
     run.check(config)
     if run.result() is None:
         with run.owned(config), Interruptible():
             if run.result() is None:  # another process may just have finished it
                 saved = run.load()
                 if saved:
-                    _restore(saved, model, batches)
-                    _say_where(saved, epochs, batches, verbose)
+                    step, done = saved["step"], len(saved["history"])
+                    # TensorFlow builds metrics in the first step.
+                    if step and len(model.metrics_variables) != len(saved["metrics"]):
+                        model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batches[0]))
+                    restore(saved, model)
+                    if verbose:
+                        within = f", step {step} of {batches.num_batches}" if step else ""
+                        print(f"Resuming after epoch {done} of {epochs}{within}")
                 ours = ResumableCallbacks(
                     callbacks,
                     run,
@@ -178,9 +174,7 @@ def fit(
                     steps=batches.num_batches,
                     model=model,
                 )
-                done = len(ours.rows)
-                is_over = done >= epochs or has_diverged(ours.rows)
-                if is_over or (saved and saved.state["stopped"]):
+                if saved and (done >= epochs or saved["stopped"]):
                     _finalize(model)
                 else:
                     with warnings.catch_warnings():
@@ -190,11 +184,9 @@ def fit(
                             batches,
                             # Keras would shuffle the batches again, by a global generator.
                             shuffle=False,
-                            validation_data=_test_batches(
-                                test, test_batch_size or batch_size or 256
-                            ),
+                            validation_data=tests,
                             epochs=epochs,
-                            initial_epoch=done,
+                            initial_epoch=len(ours.rows),
                             verbose=verbose,
                             callbacks=ours,
                         )
@@ -202,71 +194,31 @@ def fit(
                 return TrainingResult(run.path, ours.rows, result, saved is not None)
     if verbose:
         print(f"The run in {run.path} is finished. Its result is returned.")
-    finished = cast(Saved, run.load())
+    finished = cast(Config, run.load())
     restore(finished, model)
     _finalize(model)
-    return TrainingResult(run.path, finished.state["history"], cast(Config, run.result()), True)
+    return TrainingResult(run.path, finished["history"], cast(Config, run.result()), True)
 
 
-def _prepared(model: keras.Model, data: Any) -> Any:
-    """Return data whose inputs are checked, and strings encoded, as by the model's own `fit`."""
-    if not isinstance(data, (tuple, list)) or not data or not hasattr(model, "prepare_inputs"):
-        return data
-    return (prepared_inputs(model, data[0]), *data[1:])
-
-
-def _training_batches(train: Any, batch_size: int | None) -> ShuffledBatches | ShuffledDataset:
-    train = validated_data("train", train)
-    if isinstance(train, keras.utils.PyDataset):
-        if batch_size is not None:
-            raise ValueError(
-                f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave "
-                f"it out."
-            )
-        return ShuffledDataset(train)
-    return ShuffledBatches(train, check_integer("batch_size", batch_size, 1))
-
-
-def _check_divisible(name: str, data: Any, batch_size: int | None) -> None:
-    """Raise a ValueError unless the devices can divide every batch of arrays equally."""
-    replicas = num_replicas()
-    arrays = data.arrays if isinstance(data, ShuffledBatches) else data
-    if replicas == 1 or batch_size is None or not isinstance(arrays, tuple):
-        return
-    size = len(keras.tree.flatten(arrays)[0])
-    if batch_size % replicas or size % batch_size % replicas:
+def _batches(name: str, model: keras.Model, data: Any, batch_size: int | None) -> ShuffledBatches:
+    """Return data as batches; inputs are checked, and strings encoded, as by the model's `fit`."""
+    if isinstance(data, (tuple, list)) and data and hasattr(model, "prepare_inputs"):
+        data = (prepared_inputs(model, data[0]), *data[1:])
+    batches = as_batches(name, data, batch_size)
+    replicas, size, batch_size = num_replicas(), len(batches.order), batches.batch_size
+    is_arrays = isinstance(batches.data, tuple)
+    if is_arrays and (batch_size % replicas or size % batch_size % replicas):
         raise ValueError(
             f"With {replicas} devices, the batches of `{name}`, also the last one, must be "
             f"multiples of {replicas}. Received: {size} examples in batches of {batch_size}."
         )
-
-
-def _test_batches(test: Any, batch_size: int) -> Any:
-    if test is None or isinstance(test, keras.utils.PyDataset):
-        return test
-    return ShuffledBatches(test, check_integer("test_batch_size", batch_size, 1))
-
-
-def _build(model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
-    """Build the model on one batch and the optimizer, unless they are built: a checkpoint needs all
-    variables."""
-    if not model.built:
-        x = keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0])
-        try:
-            model(x)
-        except NotImplementedError as error:
-            raise ValueError(
-                "`model` must be built, or have a `call` that builds it from a batch. Received: "
-                "neither."
-            ) from error
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    return batches
 
 
 def _config(
     model: keras.Model,
-    batches: ShuffledBatches | ShuffledDataset,
-    test: Any,
+    train: ShuffledBatches,
+    test: ShuffledBatches | None,
     epochs: int,
     seed: int,
     settings: Any,
@@ -274,10 +226,14 @@ def _config(
     if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
         settings = dataclasses.asdict(settings)
     if settings is None:
-        optimizer = model.optimizer.get_config()
-        # Objects by their class: their text has an address, which differs at every start.
-        optimizer = json.loads(json.dumps(optimizer, default=lambda value: type(value).__name__))
-        settings = {"optimizer": type(model.optimizer).__name__, **_without_names(optimizer)}
+        # Objects by their class: their text has an address, which differs at every start. Without
+        # names, which Keras numbers anew for each model.
+        text = json.dumps(model.optimizer.get_config(), default=lambda value: type(value).__name__)
+        names = ("name", "paths")
+        optimizer = json.loads(
+            text, object_hook=lambda part: {n: v for n, v in part.items() if n not in names}
+        )
+        settings = {"optimizer": type(model.optimizer).__name__, **optimizer}
     if not isinstance(settings, Mapping):
         raise TypeError(
             f"`settings` must be a dataclass or a dict. Received: {type(settings).__name__}."
@@ -288,11 +244,13 @@ def _config(
         "backend": keras.backend.backend(),
         "replicas": num_replicas(),
     }
-    own |= {"batch_size": batches.batch_size} if isinstance(batches, ShuffledBatches) else {}
-    train = batches.arrays if isinstance(batches, ShuffledBatches) else batches.dataset
+    own |= {"batch_size": train.batch_size} if isinstance(train.data, tuple) else {}
     config = {
         "settings": {**settings, **own},
-        "data": {"train": fingerprint(train), "test": None if test is None else fingerprint(test)},
+        "data": {
+            "train": fingerprint(train.data),
+            "test": None if test is None else fingerprint(test.data),
+        },
         "versions": package_versions(),
         "device": device_name(),
         "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
@@ -305,31 +263,7 @@ def _config(
         ) from error
 
 
-def _without_names(config: Any) -> Any:
-    """Return a configuration without names, which Keras numbers anew for each model."""
-    if not isinstance(config, dict):
-        return config
-    names = ("name", "paths")
-    return {key: _without_names(value) for key, value in config.items() if key not in names}
-
-
 def _finalize(model: keras.Model) -> None:
     """Do what Keras' `fit` does at its end: an optimizer with averages puts them in place of the
     weights."""
     model.optimizer.finalize_variable_values(model.trainable_weights)
-
-
-def _restore(saved: Saved, model: keras.Model, batches: ShuffledBatches | ShuffledDataset) -> None:
-    """Assign a checkpoint to the model. TensorFlow builds metrics in the first step."""
-    if saved.state["step"] and len(model.metrics_variables) != len(saved.metrics):
-        model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batches[0]))
-    restore(saved, model)
-
-
-def _say_where(
-    saved: Saved, epochs: int, batches: ShuffledBatches | ShuffledDataset, verbose: int | str
-) -> None:
-    if verbose:
-        step = saved.state["step"]
-        within = f", step {step} of {batches.num_batches}" if step else ""
-        print(f"Resuming after epoch {len(saved.state['history'])} of {epochs}{within}")

@@ -5,11 +5,9 @@ callback. An interrupt is therefore recorded, and raised again at the next point
 stop.
 """
 
-import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -74,33 +72,6 @@ def record_interrupt(*_: object) -> None:
     """Signal handler: record an interrupt and raise it."""
     Interruptible.interrupted = True
     raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as interrupts in the context, so that a worker requeues its trial
-    before it ends.
-
-    Example:
-
-    >>> with terminate_as_interrupt():
-    ...     print("working")
-    working
-    """
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    handlers = {number: signal.getsignal(number) for number in wanted}
-    try:
-        for number, handler in handlers.items():
-            if handler is not signal.SIG_IGN:  # nohup ignores SIGHUP
-                signal.signal(number, record_interrupt)
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if (
-            signal.getsignal(signal.SIGINT) is not record_interrupt
-        ):  # no Interruptible remains to raise it
-            Interruptible.interrupted = False
 
 
 class RaiseDropped(keras.callbacks.Callback):

@@ -51,55 +51,33 @@ def write_result(
             run.write("model.keras", model.save)
         except OSError:
             raise
-        except (
-            Exception
-        ) as error:  # layers that Keras cannot serialize; the checkpoint has the state
+        except Exception as error:  # layers that Keras cannot serialize; the checkpoint has all
             print(f"note: no model.keras. {' '.join(str(error).split())[:300]}")
     try:
         from keras_euler.plots import training_curves
 
-        h = run.config().get("settings", {}).get("h")
-        label = f"h = {h:g}" if isinstance(h, (int, float)) else ""
-        run.write("curves.png", training_curves({label: rows}, title=_title(run)).savefig)
+        run.write("curves.png", training_curves({"": rows}, title=run.path.name).savefig)
     except ImportError as error:
         print(f"note: no curves.png. {error}")
-    summary = {"diverged": diverged, "epochs": len(rows), **_best_and_last(rows, monitor)}
-    summary |= {"seconds": sum(row["seconds"] for row in rows)}
+    last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
+    monitor = monitor or next(
+        name for name in ("test_accuracy", "test_loss", "train_loss") if name in last
+    )
+    sign = -1 if monitor.endswith(("loss", "error")) else 1
+    best = max(
+        rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf
+    )
+    summary = {
+        "diverged": diverged,
+        "epochs": len(rows),
+        f"best_{monitor}": best[monitor],
+        "best_epoch": best["epoch"],
+        **{f"last_{name}": value for name, value in last.items()},
+        "seconds": sum(row["seconds"] for row in rows),
+    }
     finite = {
         name: None if isinstance(v, float) and not math.isfinite(v) else v
         for name, v in summary.items()
     }
     run.write_json("result.json", finite)  # JSON has no NaN
     return finite
-
-
-def _title(run: RunFolder) -> str:
-    """Return the settings that tell runs apart, as far as the run has them, or the name of its
-    folder."""
-    settings = run.config().get("settings", {})
-    is_number = isinstance(settings.get("h"), (int, float))
-    known = [
-        f"h = {settings[name]:g}" if name == "h" and is_number else f"{name} {settings[name]}"
-        for name in ("dataset", "depth", "h")
-        if name in settings
-    ]
-    known = [text.removeprefix("dataset ") for text in known]
-    return ", ".join(known) or run.path.name
-
-
-def _best_and_last(rows: list[Row], monitor: str | None) -> dict[str, float]:
-    last = {name: value for name, value in rows[-1].items() if name.startswith(("train_", "test_"))}
-    monitor = monitor or next(
-        name for name in ("test_accuracy", "test_loss", "train_loss") if name in last
-    )
-    if monitor not in last:
-        raise ValueError(
-            f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}."
-        )
-    sign = -1 if monitor.endswith(("loss", "error")) else 1
-    best = max(
-        rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf
-    )
-    return {f"best_{monitor}": best[monitor], "best_epoch": best["epoch"]} | {
-        f"last_{n}": v for n, v in last.items()
-    }

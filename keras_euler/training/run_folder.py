@@ -7,8 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +15,11 @@ import numpy as np
 
 from keras_euler._checks import install_command
 from keras_euler._types import Array, Config, PathLike
+from keras_euler.training.packing import packed, unpacked
 
 TEMPORARY = re.compile(r"\.\d+\.[\w-]+\.(json|npz|csv|keras|png)")  # files of a killed writer
 LOCK = ".lock"
 Row = dict[str, Any]  # the measurements of an epoch
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint.
-
-    Attributes:
-        state: JSON-serializable dict: `history`, `step` (steps done in the epoch after it),
-            `seconds`, `stopped`, `generators`, `callbacks` and `loggers`.
-        variables: Values of the variables of model and optimizers.
-        metrics: Values of those of the metrics, within an epoch.
-        random: States of the backend's random generators.
-        of_callbacks: Arrays of the callbacks.
-    """
-
-    state: Config
-    variables: list[Array]
-    metrics: list[Array] = field(default_factory=list)
-    random: list[Array] = field(default_factory=list)
-    of_callbacks: list[Array] = field(default_factory=list)
-
-    def is_within(self, epoch: int) -> bool:
-        """Return whether the run goes on in the middle of this epoch."""
-        return bool(self.state["step"]) and len(self.state["history"]) == epoch
-
-
-ARRAYS = ("variables", "metrics", "random", "of_callbacks")
 
 
 class FolderInUse(OSError):
@@ -89,6 +62,20 @@ def write_atomically(file: PathLike, save: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_json(file: PathLike, value: object) -> None:
+    """Write a value to a JSON file, atomically."""
+    write_atomically(file, lambda path: path.write_text(json.dumps(value, indent=2) + "\n"))
+
+
+def differences(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Name the settings in which two runs differ."""
+    return [
+        f"{name}: {stored.get(name)!r} stored, {current.get(name)!r} now"
+        for name in sorted({*stored, *current})
+        if json.dumps(stored.get(name)) != json.dumps(current.get(name))  # NaN differs from NaN
+    ]
 
 
 class RunFolder:
@@ -138,28 +125,20 @@ class RunFolder:
         nothing."""
         stored, current = self.config(), json.loads(json.dumps(config))
         if not stored:
-            is_own = lambda path: path.name == LOCK or TEMPORARY.fullmatch(path.name)  # noqa: E731
-            if self.path.exists() and (
-                not self.path.is_dir() or not all(map(is_own, self.path.iterdir()))
+            if self.path.exists() and not (
+                self.path.is_dir() and all(path.name[0] == "." for path in self.path.iterdir())
             ):
                 raise ValueError(
                     f"{self.path} is not an empty folder and holds no config.json. "
                     "Pass another folder."
                 )
             return
-        difference = [
-            f"{name}: {before.get(name)!r} stored, {after.get(name)!r} now"
-            for before, after in ((stored[part], current[part]) for part in ("settings", "data"))
-            for name in sorted({*before, *after})
-            if json.dumps(before.get(name)) != json.dumps(after.get(name))  # NaN differs from NaN
-        ]
+        difference = [d for p in ("settings", "data") for d in differences(stored[p], current[p])]
         if difference:
-            hint = "Pass another folder, or the old settings to resume that run."
-            if stored["settings"].get("epochs") != current["settings"].get("epochs"):
-                hint += " A run has a fixed number of epochs, on which its schedules depend."
             raise ValueError(
                 f"The folder {self.path} holds a run of another configuration "
-                f"({'; '.join(difference)}). {hint}"
+                f"({'; '.join(difference)}). Pass another folder, or the old settings to resume "
+                f"that run. A run has a fixed number of epochs, on which its schedules depend."
             )
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:
@@ -168,7 +147,7 @@ class RunFolder:
 
     def write_json(self, name: str, value: object) -> None:
         """Write a value to a JSON file of the folder."""
-        self.write(name, lambda path: path.write_text(json.dumps(value, indent=2) + "\n"))
+        write_json(self.path / name, value)
 
     def write_history(self, rows: list[Row]) -> None:
         """Write `history.csv`: one row per epoch, one column per measurement."""
@@ -179,24 +158,19 @@ class RunFolder:
         writer.writerows(rows)
         self.write("history.csv", lambda path: path.write_text(text.getvalue()))
 
-    def save(self, saved: Saved) -> None:
-        """Write the checkpoint."""
-        arrays = {f"{n}{i}": array for n in ARRAYS for i, array in enumerate(getattr(saved, n))}
-        state = np.array(json.dumps(saved.state))
-        self.write(self.checkpoint.name, lambda path: np.savez(path, state=state, **arrays))
+    def save(self, checkpoint: Config) -> None:
+        """Write a checkpoint, a nested dict of arrays and what JSON has."""
+        arrays: list[Array] = []
+        state = np.array(json.dumps(packed(checkpoint, arrays)))
+        self.write(self.checkpoint.name, lambda path: np.savez(path, *arrays, state=state))
 
-    def load(self) -> Saved | None:
+    def load(self) -> Config | None:
         """Return the checkpoint, or None without one.
 
         Raises:
             ValueError: The file is damaged.
         """
         return self._read(self.checkpoint.name, _load, "Delete it to start over")
-
-    def history(self) -> list[Row]:
-        """Return the rows of the checkpoint: one dict of measurements per epoch."""
-        saved = self.load()
-        return saved.state["history"] if saved else []
 
     def config(self) -> Config:
         """Return the configuration of the run, or an empty dict without a run."""
@@ -260,10 +234,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _load(file: Path) -> Saved:
+def _load(file: Path) -> Config:
     with open(file, "rb") as opened, np.load(opened) as saved:
-        parts = {
-            name: [saved[f"{name}{i}"] for i in range(sum(key.startswith(name) for key in saved))]
-            for name in ARRAYS
-        }
-        return Saved(json.loads(str(saved["state"])), **parts)
+        arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+        return unpacked(json.loads(str(saved["state"])), arrays)

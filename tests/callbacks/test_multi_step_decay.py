@@ -90,5 +90,5 @@ def test_rate_is_unknown_before_fit():
 
 
 def test_schedule_in_the_optimizer_is_an_error():
-    with pytest.raises(ValueError, match="LearningRateSchedule"):
+    with pytest.raises(TypeError, match="LearningRateSchedule"):
         rates(model(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)), 1)

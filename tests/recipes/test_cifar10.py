@@ -192,7 +192,7 @@ def test_averaged_weights_are_tested_saved_and_resumed(data, tmp_path, monkeypat
     assert run_one_epoch(cifar10, monkeypatch, *flags, "--out", part) == 130
     assert run_here(cifar10, *flags, "--out", part) == 0
     one, other = (training.RunFolder(folder).load() for folder in (whole, part))
-    assert without_times(one.state["history"]) == without_times(other.state["history"])
+    assert without_times(one["history"]) == without_times(other["history"])
     models = [keras.models.load_model(folder / "model.keras") for folder in (whole, part)]
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)

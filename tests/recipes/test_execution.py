@@ -59,8 +59,8 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
     assert saved == [2, 2]  # once in each epoch of four steps
     assert "Resuming after epoch 1 of 2, step 2 of 4" in capsys.readouterr().out
     one, other = (training.RunFolder(folder).load() for folder in (whole, killed))
-    assert without_times(one.state["history"]) == without_times(other.state["history"])
-    for ours, theirs in zip(one.variables, other.variables, strict=True):
+    assert without_times(one["history"]) == without_times(other["history"])
+    for ours, theirs in zip(one["variables"], other["variables"], strict=True):
         np.testing.assert_array_equal(ours, theirs)
     for name in ("gradients.csv", "weights.csv"):
         assert (whole / name).read_text() == (killed / name).read_text()

@@ -191,7 +191,7 @@ def run(
 def step_of(folder):
     """Return the number of steps within an epoch that the checkpoint of a run has."""
     saved = training.RunFolder(folder).load()
-    return saved.state["step"] if saved else 0
+    return saved["step"] if saved else 0
 
 
 def assert_equal_runs(found, expected):
