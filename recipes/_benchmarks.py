@@ -1,29 +1,21 @@
 """Tables of the benchmark, from the JSON files of recipes/benchmark/run.py."""
 
-from _measured import formatted, markdown
+from _markdown import formatted, markdown
 
 
 def steps(files):
     """Step times of the benchmark, ours beside networks written by hand."""
-    rows = []
-    for found in files:
-        for before, row in zip([None, *found["results"]], found["results"], strict=False):
-            which = (
-                f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
-            )
-            span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
-            times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
-            ratios = ", ".join(
-                f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()
-            )
-            rows.append(
-                (
-                    which,
-                    f"{row['contestant']}, {row['backend']}",
-                    *times,
-                    ratios or compared(row, before),
-                )
-            )
+    rows, before = [], None
+    for row in (row for found in files for row in found["results"]):
+        which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
+        span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
+        ratios = [f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()]
+        if {"speedup", "share_percent", "slowdown"} & set(row):  # the second of a pair
+            ratios = [f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"]
+        times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
+        program = f"{row['contestant']}, {row['backend']}"
+        rows.append((which, program, *times, ", ".join(ratios)))
+        before = row
     return markdown(
         "network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows
     )
@@ -32,26 +24,37 @@ def steps(files):
 def host(files):
     """Processor times of steps on one thread."""
     rows = []
-    for measured in files:
-        for row in measured["results"]:
-            ratios = (row.get("ratios", {}).get(name) for name in ("PyTorch channels_last", "JAX"))
-            size, batch = measured["settings"]["image_size"], measured["settings"]["batch_size"]
-            setting = f"depth {row['depth']}, {size} x {size} pixels, batch {batch}"
-            program = f"{row['contestant']}, {row['backend']}"
-            rows.append(
-                (setting, program, row["cpu_ms_min"], row["cpu_ms"], row["peak_memory_mb"], *ratios)
+    for row in (row for found in files for row in found["results"]):
+        size, ratios = row["image_size"], row.get("ratios", {})
+        rows.append(
+            (
+                f"depth {row['depth']}, {size} x {size} pixels, batch {row['batch_size']}",
+                f"{row['contestant']}, {row['backend']}",
+                *(row[name] for name in ("cpu_ms_min", "cpu_ms", "peak_memory_mb")),
+                *(ratios.get(name) for name in ("PyTorch channels_last", "JAX")),
             )
+        )
     return markdown(
         "setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX",
         rows,
     )
 
 
-def compared(row, before):
-    """The processor time of the second of two contestants as a multiple of the first one's, which
-    is in the row before."""
-    return (
-        f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"
-        if {"speedup", "share_percent", "slowdown"} & set(row)
-        else None
-    )
+def draw(found):
+    """Return the figure of the least processor time of a step against the depth, a line for each
+    contestant."""
+    from keras_euler import plots
+
+    figure = plots.new_figure(figsize=(7, 4.5))
+    axes, lines = figure.subplots(), {}
+    for row in found["results"]:
+        name = f"{row['contestant']}, {row['backend']}"
+        lines.setdefault(name, []).append((row["depth"], row["cpu_ms_min"]))
+    for (name, points), colour in zip(lines.items(), plots.COLOURS[2:] * 2, strict=False):
+        style = "o-" if name.startswith("keras_euler") else "s--"
+        axes.plot(*zip(*points, strict=True), style, color=colour, label=name)
+    axes.set(xlabel="depth", ylabel="processor time of a step (ms)", xscale="log", yscale="log")
+    axes.set_xticks(depths := sorted({row["depth"] for row in found["results"]}), depths)
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize="small")
+    return plots.finished(figure)

@@ -19,13 +19,14 @@ learning rates, p is that of the mean over all rates above 0.1. What medians sho
 0.05 is shown by median only.
 """
 
+import itertools
+import math
 from collections import Counter
 from typing import NamedTuple
 
 from _cells import Paired, above_all, first_half, mean
-from _paper import BEST_H, SCALED, STUDIES
+from _paper import BEST_H
 from _plan import paper_plan
-from _settings import identity
 
 LEAST_SEEDS = 3
 SIGNIFICANT = 0.05
@@ -56,11 +57,10 @@ def summary(parts):
     """Summarize the verdicts on the parts of a claim."""
     counts = Counter(part.verdict for part in parts)
     if len(counts) == 1:
-        return next(iter(counts))
+        return parts[0].verdict
     words = ("shown", "by median only", "not shown", "not yet measured")
-    listed = [f"{counts[word]} {word}" for word in words if word in counts]
-    number, first = listed[0].split(" ", 1) if listed else ("", "not yet measured")
-    return ", ".join([f"{number} of {len(parts)} parts {first}", *listed[1:]]) if number else first
+    first, *others = (f"{counts[word]} {word}" for word in words if word in counts)
+    return ", ".join([first.replace(" ", f" of {len(parts)} parts ", 1), *others])
 
 
 def judge(settings, table):
@@ -76,167 +76,133 @@ def judge(settings, table):
     if reasons:
         return [Part("the whole claim", None, reason="; ".join(reasons))]
     cells = {key: cell for key, cell in table.items() if cell.n >= LEAST_SEEDS}
-    return JUDGES[settings["study"]](cells)
+    return JUDGES[settings["study"]](cells) or [Part("the whole claim", None)]
 
 
 def why_not(settings):
-    """Return why a study cannot be judged by the paper's claim, as a list of sentences."""
-    name, family = settings["study"], settings["recipe"]
-    study, reasons = STUDIES[name, family], []
-    for role, setting in (("line", study.line[0]), ("axis", study.axis[0])):
-        if settings[role] != setting:
-            reasons.append(f"this study varies {settings[role]}, the claim is about {setting}")
-    plots = (None, "depth") if name in BY_DEPTH else (None,)
-    if settings.get("panel") not in plots:
-        reasons.append(f"its plots are of {settings['panel']}, of which the claim says nothing")
-    if settings["dataset"] == "synthetic":
-        reasons.append("synthetic data say nothing about the paper's")
-    plan = paper_plan(name, family)
-    scaled = SCALED[family] if settings["scaled"] else {}
-    for setting, paper in identity(plan.base, plan.execution).items():
-        value = settings.get(setting, paper)
-        expected = scaled.get(setting, paper)
-        judged = isinstance(paper, (str, bool)) and setting not in ("dataset", "dtype", "jit")
-        if judged and setting not in plan.varied and value not in (paper, expected):
-            reasons.append(f"it has {setting} {value}, the paper {paper}")
-    return reasons
-
-
-def _pairs(cells):
-    """Return `{(panel, axis): (cell of h = 1, cell of h = 0.1)}` where both are measured."""
-    keys = sorted(
-        {(panel, axis) for panel, _, axis in cells}, key=lambda key: (key[0] or 0, key[1])
-    )
-    found = {key: tuple(cells.get((key[0], h, key[1])) for h in (ORDINARY, SMALL)) for key in keys}
-    return {key: pair for key, pair in found.items() if None not in pair}
+    """Return why a study cannot be judged by the paper's claim, as a list of strings."""
+    paper = {"panel": "depth" if settings["study"] == "noise" else None}
+    paper |= paper_plan(settings["study"], settings["recipe"], settings["scaled"]).shared()
+    return [
+        f"{name} {value} ({paper[name]})"
+        for name, value in settings.items()
+        if isinstance(value, (str, bool))
+        and name not in ("backend", "dtype", "jit")
+        and value != paper.get(name)
+    ]
 
 
 def _by_panel(cells):
-    """Return `{panel: ("depth 44: ", {axis: pair})}`; one empty panel where nothing is measured."""
+    """Return `{"depth 44: ": {axis: (cell of h = 1, cell of h = 0.1)}}` where both are measured."""
     found = {}
-    for (panel, axis), pair in _pairs(cells).items():
-        found.setdefault(panel, {})[axis] = pair
-    return {
-        panel: ("" if panel is None else f"depth {panel}: ", row)
-        for panel, row in (found or {None: {}}).items()
-    }
+    for (panel, line, x), one in cells.items():
+        small = cells.get((panel, SMALL, x))
+        if line == ORDINARY and small:
+            found.setdefault("" if panel is None else f"depth {panel}: ", {})[x] = one, small
+    return found or {"": {}}
+
+
+def _above(text, cell, other):
+    return Part(text, cell.is_above(other), cell.p_above(other))
 
 
 def _depth(cells):
-    pairs = {depth: pair for (_, depth), pair in _pairs(cells).items()}
-    if len(pairs) < 2:
-        return [Part("accuracy falls with depth for h = 1 and rises or holds for h = 0.1", None)]
-    one, small = zip(*pairs.values(), strict=True)
-    deepest = f"at depth {max(pairs)} h = 0.1"
-    falls = f"accuracy falls from depth {min(pairs)} to {max(pairs)} for h = 1"
-    dropped = any(shallow.is_above(deep) for i, deep in enumerate(small) for shallow in small[:i])
+    (row,) = _by_panel(cells).values()
+    if len(row) < 2:
+        return []
+    one, small = zip(*row.values(), strict=True)
+    deepest = f"at depth {max(row)} h = 0.1"
+    falls = f"accuracy falls from depth {min(row)} to {max(row)} for h = 1"
+    dropped = any(cell.is_above(deeper) for cell, deeper in itertools.combinations(small, 2))
     return [
-        Part(falls, one[0].is_above(one[-1]), one[0].p_above(one[-1])),
+        _above(falls, one[0], one[-1]),
         Part("it rises or holds for h = 0.1", not dropped),
-        Part(f"{deepest} is better", small[-1].is_above(one[-1]), small[-1].p_above(one[-1])),
+        _above(f"{deepest} is better", small[-1], one[-1]),
         Part(f"{deepest} spreads less", small[-1].spread < THINNER * one[-1].spread),
     ]
 
 
 def _learning_rate(cells):
     parts = []
-    for panel, (where, row) in _by_panel(cells).items():
-        large = {rate: pair for rate, pair in row.items() if rate > 0.1}
-        text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
+    for where, row in _by_panel(cells).items():
+        large = [pair for rate, pair in row.items() if rate > 0.1]
         if large:
-            tolerated = [
+            tolerated = any(
                 not small.failed.any() and (one.failed.any() or small.is_above(one))
-                for one, small in large.values()
-            ]
-            one, small = map(mean, zip(*large.values(), strict=True))
-            parts.append(Part(text, any(tolerated), small.p_above(one)))
-        else:
-            parts.append(Part(text, None))
-        text = f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1"
-        both = [cells.get((panel, SMALL, rate)) for rate in (0.1, 0.3)]
-        if None in both:
-            parts.append(Part(text, None))
-        else:
-            slow, fast = map(first_half, both)
-            parts.append(Part(text, fast.is_above(slow), fast.p_above(slow)))
+                for one, small in large
+            )
+            one, small = map(mean, zip(*large, strict=True))
+            text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
+            parts.append(Part(text, tolerated, small.p_above(one)))
+        if {0.1, 0.3} <= set(row):
+            text = f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1"
+            parts.append(_above(text, *(first_half(row[rate][1]) for rate in (0.3, 0.1))))
     return parts
 
 
-def _fails_and_trains(row, name, text):
+def _fails_and_trains(row, text):
     return [
-        Part(
-            f"{text} ({name} {value:g})",
-            bool(one.failed.any() and small.trains),
-            small.p_above(one),
-        )
+        Part(f"{text} {value:g})", bool(one.failed.any() and small.trains), small.p_above(one))
         for value, (one, small) in row.items()
-    ] or [Part(text, None)]
+    ]
 
 
 def _no_norm(cells):
-    row = {depth: pair for (_, depth), pair in _pairs(cells).items()}
+    (row,) = _by_panel(cells).values()
     deep = {depth: row[depth] for depth in row if depth in (110, max(row))}
-    text = "without norm h = 1 fails for some seeds and h = 0.1 trains"
-    return _fails_and_trains(deep, "depth", text)
+    text = "without norm h = 1 fails for some seeds and h = 0.1 trains (depth"
+    return _fails_and_trains(deep, text)
 
 
 def _adam(cells):
     parts = []
-    for where, row in _by_panel(cells).values():
+    for where, row in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.3}
-        text = f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains"
-        parts += _fails_and_trains(large, "rate", text)
+        text = f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains (rate"
+        parts += _fails_and_trains(large, text)
     return parts
 
 
 def _noise(cells):
     parts = []
-    for where, row in _by_panel(cells).values():
+    for where, row in _by_panel(cells).items():
         for level, (one, small) in row.items():
             if level > 0:
                 text = f"{where}trained on noise {level:g}, h = 0.1 is better"
-                parts.append(Part(text, small.is_above(one), small.p_above(one)))
+                parts.append(_above(text, small, one))
                 parts.append(Part(f"{where}and steadier", small.spread < THINNER * one.spread))
-    return parts or [Part("trained on noise, h = 0.1 is better and steadier", None)]
+    return parts
 
 
 def _h(cells):
-    parts = []
-    for depth in sorted({line for _, line, _ in cells}):
+    parts, depths = [], sorted({line for _, line, _ in cells})
+    for depth in depths:
         parts += _h_at(depth, {h: cell for (_, line, h), cell in cells.items() if line == depth})
-    measured = {line for _, line, _ in cells}
-    named = TEXT_DEPTHS if measured & set(TEXT_DEPTHS) else IMAGE_DEPTHS
-    missing = [depth for depth in named if measured and depth not in measured]
-    parts += [Part(f"depth {depth}: the best h", None) for depth in missing]
-    return parts or [Part("the best h is near 0.1 for deep networks", None)]
+    named = TEXT_DEPTHS if set(depths) & set(TEXT_DEPTHS) else IMAGE_DEPTHS
+    return parts + [Part(f"depth {d}: the best h", None) for d in named if d not in depths]
 
 
 def _h_at(depth, by_h):
     """Return the parts of the claim about h at one depth."""
     parts, best = [], max(by_h.values(), key=lambda cell: cell.median)
-    if depth in BEST_H:
-        low, high = BEST_H[depth]
-        inside = [cell for h, cell in by_h.items() if low <= h <= high]
+    low, high = BEST_H.get(depth, (0, 0))
+    inside = [cell for h, cell in by_h.items() if low <= h <= high]
+    if inside and min(by_h) < low and max(by_h) > high:
         outside = [cell for h, cell in by_h.items() if not low <= h <= high]
         text = f"depth {depth}: the best h is between {low:g} and {high:g}, better than any other"
-        if inside and min(by_h) < low and max(by_h) > high:
-            shown = any(all(cell.is_above(other) for other in outside) for cell in inside)
-            parts.append(Part(text, shown, above_all(inside, outside)))
-        else:
-            parts.append(Part(text, None))
+        shown = any(all(cell.is_above(other) for other in outside) for cell in inside)
+        parts.append(Part(text, shown, above_all(inside, outside)))
     smallest, larger = by_h.get(0.001), [cell for h, cell in by_h.items() if h > 0.001]
-    worse = f"depth {depth}: h = 0.001 is worse than the best"
-    steady = f"depth {depth}: h = 0.001 does not spread more than the best"
     if smallest and larger:
-        parts.append(Part(worse, best.is_above(smallest), above_all(larger, [smallest])))
-        parts.append(Part(steady, smallest.spread <= best.spread))
-    else:
-        parts += [Part(worse, None), Part(steady, None)]
-    if depth in (*TEXT_DEPTHS, 110):
-        limit = 0.8 if depth in TEXT_DEPTHS else 5
-        failed = [has for h, cell in by_h.items() if h >= limit for has in cell.failed]
+        text = f"depth {depth}: h = 0.001 is worse than the best"
+        parts.append(Part(text, best.is_above(smallest), above_all(larger, [smallest])))
+        text = f"depth {depth}: h = 0.001 does not spread more than the best"
+        parts.append(Part(text, smallest.spread <= best.spread))
+    limit = 0.8 if depth in TEXT_DEPTHS else 5
+    failed = [has for h, cell in by_h.items() if h >= limit for has in cell.failed]
+    if failed and depth in (*TEXT_DEPTHS, 110):
         text = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
-        parts.append(Part(text, 2 * sum(failed) >= len(failed) if failed else None))
+        parts.append(Part(text, 2 * sum(failed) >= len(failed)))
     return parts
 
 
@@ -250,22 +216,16 @@ def judge_dynamics(runs):
         "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean "
         "weight norm of h = 0.1"
     )
-    by_seed = {}
-    for row in runs:
-        by_seed.setdefault(row["seed"], {})[float(row["h"])] = row
-    pairs = [
-        (rows[ORDINARY], rows[SMALL]) for rows in by_seed.values() if {ORDINARY, SMALL} <= set(rows)
-    ]
+    rows = {(row["seed"], float(row["h"])): row for row in runs}
     exploded = [
-        one[name] is None  # no number any more
-        or (small[name] is not None and one[name] > factor * small[name])
-        for one, small in pairs
+        (one[name] or math.inf) > factor * (rows[seed, SMALL][name] or math.inf)  # None: no number
+        for (seed, h), one in rows.items()
+        if h == ORDINARY and (seed, SMALL) in rows
         for name, factor in (("largest_gradient", 10), ("mean_weight", 2))
     ]
     return Part(text, all(exploded) if exploded else None)
 
 
-BY_DEPTH = ("learning-rate", "adam", "noise")  # judged plot by plot
 JUDGES = {
     "depth": _depth,
     "learning-rate": _learning_rate,

@@ -23,6 +23,8 @@ IMAGE_H = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0
 TEXT_H = IMAGE_H[:9]
 STEP_RULES = (*PAPER_H, "1/sqrt(L)", "1/L")
 RULE_RATES = (0.03, 0.1, 0.3)
+OURS = "Not of the paper"
+FOUR_DEPTHS, DEPTH_56 = {"axis": ("depth", (20, 56, 110, 218))}, {"axis": ("depth", (56,))}
 LAW_RATES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.8)
 
 
@@ -32,12 +34,13 @@ class Study:
     line, axis value and seed.
 
     Attributes:
-        figures: Numbers of the paper's figures; `"none"` for a study that is not of the paper.
+        figures: The paper's figures, or `OURS`.
         axis: Horizontal axis: a pair of a setting and its values.
         line: Lines: a pair of a setting and its values, with one colour each.
         panel: Plots: a pair of a setting and its values, with one plot each; or None.
         fixed: Settings that differ from the recipe's defaults.
         our_choice: Whether the values of the axis are not from the paper.
+        scaled: Changes under `--scaled`: other and fewer values, and depth 110 instead of 218.
     """
 
     figures: str
@@ -46,64 +49,110 @@ class Study:
     panel: tuple | None = None
     fixed: dict = field(default_factory=dict)
     our_choice: bool = False
+    scaled: dict = field(default_factory=dict)
 
 
+# Depth 218 without a norm and rate 0.3 on texts were added when the other values had been measured.
 STUDIES = {
-    ("depth", "cifar10"): Study("3", ("depth", IMAGE_DEPTHS)),
-    ("depth", "ag_news"): Study("3", ("depth", TEXT_DEPTHS)),
+    ("depth", "cifar10"): Study("Figure 3", ("depth", IMAGE_DEPTHS), scaled=FOUR_DEPTHS),
+    ("no-norm", "cifar10"): Study(
+        "Figure 5", ("depth", IMAGE_DEPTHS), fixed={"norm": "none"}, scaled=FOUR_DEPTHS
+    ),
     ("learning-rate", "cifar10"): Study(
-        "4, 12 and 13",
+        "Figures 4, 12 and 13",
         ("learning_rate", LEARNING_RATES),
         panel=("depth", (44, 110, 218)),
         our_choice=True,
+        scaled={"axis": ("learning_rate", (0.1, 0.3, 0.8)), "panel": ("depth", (110,))},
     ),
-    ("learning-rate", "ag_news"): Study(
-        "14", ("learning_rate", LEARNING_RATES), panel=("depth", (29, 49)), our_choice=True
-    ),
-    ("no-norm", "cifar10"): Study("5", ("depth", IMAGE_DEPTHS), fixed={"norm": "none"}),
-    ("no-norm", "ag_news"): Study("5", ("depth", TEXT_DEPTHS), fixed={"norm": "none"}),
     ("adam", "cifar10"): Study(
-        "6 and 15",
+        "Figures 6 and 15",
         ("learning_rate", ADAM_RATES),
         panel=("depth", (44, 110, 218)),
         fixed={"optimizer": "adam"},
         our_choice=True,
+        scaled={"axis": ("learning_rate", (0.001, 0.1, 0.5)), "panel": ("depth", (110,))},
     ),
-    ("noise", "cifar10"): Study("8", ("noise", IMAGE_NOISE), fixed={"depth": 218}, our_choice=True),
-    ("noise", "ag_news"): Study(
-        "8", ("noise", TEXT_NOISE), fixed={"depth": 49, "learning_rate": 0.01}, our_choice=True
+    ("noise", "cifar10"): Study(
+        "Figure 8",
+        ("noise", IMAGE_NOISE),
+        fixed={"depth": 218},
+        our_choice=True,
+        scaled={"axis": ("noise", (0.0, 0.3, 1.0)), "fixed": {"depth": 110}},
     ),
-    ("h", "cifar10"): Study("9", ("h", IMAGE_H), line=("depth", (20, 110, 218)), our_choice=True),
-    ("h", "ag_news"): Study("9", ("h", TEXT_H), line=("depth", (17, 49)), our_choice=True),
+    ("h", "cifar10"): Study(
+        "Figure 9",
+        ("h", IMAGE_H),
+        line=("depth", (20, 110, 218)),
+        our_choice=True,
+        scaled={
+            "axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)),
+            "line": ("depth", (20, 110)),
+        },
+    ),
     ("initialization", "cifar10"): Study(
-        "16", ("depth", (20, 44, 110, 218)), panel=("initializer", INITIALIZERS), our_choice=True
+        "Figure 16",
+        ("depth", (20, 44, 110, 218)),
+        panel=("initializer", INITIALIZERS),
+        our_choice=True,
+        scaled=DEPTH_56,
     ),
-    # Not of the paper. A row has equal parameters. One training costs about the same with rk4 at
-    # depth 20, heun at 32 and euler at 56: 30, 28 and 27 calls of a branch in a step.
-    ("scheme", "cifar10"): Study("none", ("depth", (20, 32, 56)), line=("scheme", SCHEMES)),
+    # A row has equal parameters. One training costs about the same with rk4 at depth 20, heun at 32
+    # and euler at 56: 30, 28 and 27 calls of a branch in a step.
+    ("scheme", "cifar10"): Study(OURS, ("depth", (20, 32, 56)), line=("scheme", SCHEMES)),
     # With which power of the depth the best learning rate goes.
     ("depth-law", "cifar10"): Study(
-        "none",
+        OURS,
         ("learning_rate", LAW_RATES),
         line=("depth", (20, 56, 110, 218)),
         panel=("h", ("1/sqrt(L)", 0.1)),
     ),
     ("drop-path", "cifar10"): Study(
-        "none", ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5))
+        OURS, ("depth", (20, 56, 110)), line=("drop_path", (0.0, 0.2, 0.5)), scaled=DEPTH_56
     ),
-    ("skip", "cifar10"): Study("none", ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9))),
+    ("skip", "cifar10"): Study(
+        OURS, ("depth", (20, 56, 110)), line=("skip", (1.0, 0.98, 0.9)), scaled=DEPTH_56
+    ),
     # `suggest_h` advises 1/sqrt(L) at depth 110, with and without a norm.
     ("rules", "cifar10"): Study(
-        "none",
+        OURS,
         ("learning_rate", RULE_RATES),
         line=("h", (*STEP_RULES, "rezero", "layerscale")),
         fixed={"depth": 110},
     ),
     ("rules-no-norm", "cifar10"): Study(
-        "none",
+        OURS,
         ("learning_rate", RULE_RATES),
         line=("h", (*STEP_RULES, *RULES)),
         fixed={"depth": 110, "norm": "none"},
+    ),
+    ("depth", "ag_news"): Study("Figure 3", ("depth", TEXT_DEPTHS)),
+    ("no-norm", "ag_news"): Study(
+        "Figure 5",
+        ("depth", TEXT_DEPTHS),
+        fixed={"norm": "none"},
+        scaled={"axis": ("depth", (9, 49))},
+    ),
+    ("learning-rate", "ag_news"): Study(
+        "Figure 14",
+        ("learning_rate", LEARNING_RATES),
+        panel=("depth", (29, 49)),
+        our_choice=True,
+        scaled={"axis": ("learning_rate", (0.01, 0.03, 0.1, 0.3)), "panel": ("depth", (49,))},
+    ),
+    ("noise", "ag_news"): Study(
+        "Figure 8",
+        ("noise", TEXT_NOISE),
+        fixed={"depth": 49, "learning_rate": 0.01},
+        our_choice=True,
+        scaled={"axis": ("noise", (0.0, 0.1, 0.3, 0.5))},
+    ),
+    ("h", "ag_news"): Study(
+        "Figure 9",
+        ("h", TEXT_H),
+        line=("depth", (17, 49)),
+        our_choice=True,
+        scaled={"axis": ("h", (0.001, 0.1, 0.3, 0.5, 1.0))},
     ),
 }
 
@@ -134,38 +183,6 @@ SCALED = {
         "epochs": 4,
         "learning_rate": 0.01,
     },
-}
-
-# Changes of the studies under `--scaled`: other and fewer values, and depth 110 instead of 218.
-# Depth 218 without a norm and rate 0.3 on texts were added when the other values had been measured.
-SCALED_STUDIES = {
-    ("depth", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
-    ("no-norm", "cifar10"): {"axis": ("depth", (20, 56, 110, 218))},
-    ("learning-rate", "cifar10"): {
-        "axis": ("learning_rate", (0.1, 0.3, 0.8)),
-        "panel": ("depth", (110,)),
-    },
-    ("adam", "cifar10"): {"axis": ("learning_rate", (0.001, 0.1, 0.5)), "panel": ("depth", (110,))},
-    ("noise", "cifar10"): {"axis": ("noise", (0.0, 0.3, 1.0)), "fixed": {"depth": 110}},
-    ("h", "cifar10"): {
-        "axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)),
-        "line": ("depth", (20, 110)),
-    },
-    ("initialization", "cifar10"): {"axis": ("depth", (56,))},
-    ("scheme", "cifar10"): {},
-    ("depth-law", "cifar10"): {},
-    ("drop-path", "cifar10"): {"axis": ("depth", (56,))},
-    ("skip", "cifar10"): {"axis": ("depth", (56,))},
-    ("rules", "cifar10"): {},
-    ("rules-no-norm", "cifar10"): {},
-    ("depth", "ag_news"): {},
-    ("no-norm", "ag_news"): {"axis": ("depth", (9, 49))},
-    ("learning-rate", "ag_news"): {
-        "axis": ("learning_rate", (0.01, 0.03, 0.1, 0.3)),
-        "panel": ("depth", (49,)),
-    },
-    ("noise", "ag_news"): {"axis": ("noise", (0.0, 0.1, 0.3, 0.5))},
-    ("h", "ag_news"): {"axis": ("h", (0.001, 0.1, 0.3, 0.5, 1.0))},
 }
 
 # For each depth the interval in which the paper finds the best h.

@@ -1,14 +1,13 @@
 """Frozen dataclasses of what a run computes and how it is carried out.
 
 Flags, config.json, the identity of a run, the grid of a study and the columns of trials.csv are
-derived from their fields. A flag's `parse` knows what the command line alone knows; the package
-checks the rest.
+derived from their fields. The package checks the values.
 """
 
 import argparse
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from _rules import RULES
@@ -17,18 +16,31 @@ BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
 SCHEMES = ("euler", "heun", "rk4")
+NETWORK, TRAINING, DATA, LOGS = "the network", "training", "data", "logs"
+MACHINE, RUN = "the machine", "the run"
 
 
-def setting(default, help, **metadata):
+def setting(default, help, group="options", parse=None, **kwargs):
     """Make a dataclass field that becomes a flag.
 
     Args:
         default: Value without the flag.
         help: Text for `--help`.
-        **metadata: Any of `group`, `choices`, `parse` (function of an argument), `many` (number of
-            arguments, `"*"` or `"+"`) and `metavar`.
+        group: Title of the flag's group in `--help`.
+        parse: Function of an argument. Default: the type of `default`, or `str`.
+        **kwargs: Further arguments of `ArgumentParser.add_argument`.
     """
-    return field(default=default, metadata={"help": help, **metadata})
+    if isinstance(default, bool):
+        kwargs["action"] = argparse.BooleanOptionalAction
+    else:
+        kwargs["type"] = parse or (str if default is None else type(default))
+        help += " (default: %(default)s)" * (default not in (None, ()))
+    return field(default=default, metadata={"group": group, "help": help, **kwargs})
+
+
+def like(name, default, **kwargs):
+    """Make a field like that of `Settings`, with another default."""
+    return field(default=default, metadata=Settings.__dataclass_fields__[name].metadata | kwargs)
 
 
 def flag(name):
@@ -36,31 +48,11 @@ def flag(name):
     return f"--{name.replace('_', '-')}"
 
 
-def checked(kind, words, holds):
-    """Return a function that parses an argument, and rejects it in words unless it holds."""
-
-    def parse(text):
-        value = kind(text)
-        if not holds(value):
-            raise argparse.ArgumentTypeError(f"must be {words}. Received: {text}.")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
-
-
-COUNT = checked(int, "at least 1", lambda n: n >= 1)
-SEED = checked(int, "from 0 to 2147483647", lambda n: 0 <= n < 2**31)
-POSITIVE = checked(float, "a finite number above 0", lambda x: 0 < x < float("inf"))
-NOT_NEGATIVE = checked(float, "a finite number >= 0", lambda x: 0 <= x < float("inf"))
-FRACTION = checked(float, "from 0 to 1", lambda x: 0 <= x <= 1)
-EXISTING = checked(Path, "an existing file or folder", lambda path: path.expanduser().exists())
-
-
-def new_file(suffix):
-    """Return a parser of the path of a file to write."""
-    is_file = lambda path: path.suffix == suffix and not path.is_dir()  # noqa: E731
-    return checked(Path, f"a file *{suffix}", is_file)
+def existing(text):
+    """Parse the path of a file or folder, which must exist."""
+    if not Path(text).expanduser().exists():
+        raise argparse.ArgumentTypeError(f"must be an existing file or folder. Received: {text}.")
+    return Path(text)
 
 
 def step_factor(text):
@@ -77,134 +69,101 @@ def layer(text):
     return int(text) if text.isdecimal() else text
 
 
-NETWORK, TRAINING, DATA, LOGS = "the network", "training", "data", "logs"
-MACHINE, RUN = "the machine", "the run"
-NETWORK_ARGUMENTS = (
-    *("depth", "h", "norm", "shortcut", "preactivation", "trainable_h", "zero_gamma", "scheme"),
-    *("skip", "drop_path", "widths"),
-)
-
-
 @dataclass(frozen=True)
 class Settings:
-    """Everything that determines what a training run computes. Abstract: images and texts have
-    subclasses."""
+    """Everything that determines what a training run computes. Images and texts have subclasses.
+    The defaults are the paper's for images."""
 
-    depth: int = setting(0, "number of layers with weights", group=NETWORK)
+    depth: int = setting(110, "number of layers with weights", NETWORK)
     h: object = setting(
         0.1,
         f"step factor: a number, 1/sqrt(L), 1/L, one number per block with commas, or a rule of "
         f"the literature: {', '.join(RULES)}",
-        group=NETWORK,
-        parse=step_factor,
+        NETWORK,
+        step_factor,
     )
     norm: str = setting(
-        "batch", "normalization", group=NETWORK, choices=("batch", "group", "layer", "none")
+        "batch", "normalization", NETWORK, choices=("batch", "group", "layer", "none")
     )
     initializer: str = setting(
-        "torch", "initial values of the kernels", group=NETWORK, choices=INITIALIZERS
+        "torch", "initial values of the kernels", NETWORK, choices=INITIALIZERS
     )
     shortcut: str = setting(
         "projection",
         "shortcut where the width changes: He et al.'s option B or A",
-        group=NETWORK,
+        NETWORK,
         choices=("projection", "padding"),
     )
-    preactivation: bool = setting(
-        False, "normalization and ReLU before the convolutions", group=NETWORK
-    )
+    preactivation: bool = setting(False, "normalization and ReLU before the convolutions", NETWORK)
     trainable_h: str = setting(
-        "none",
-        "train h, starting from its value",
-        group=NETWORK,
-        choices=("none", "scalar", "channel"),
+        "none", "train h, starting from its value", NETWORK, choices=("none", "scalar", "channel")
     )
-    zero_gamma: bool = setting(False, "start the branch's last gamma at zero", group=NETWORK)
+    zero_gamma: bool = setting(False, "start the branch's last gamma at zero", NETWORK)
     scheme: str = setting(
-        "euler", "method of the step in blocks that keep the shape", group=NETWORK, choices=SCHEMES
+        "euler", "method of the step in blocks that keep the shape", NETWORK, choices=SCHEMES
     )
-    skip: float = setting(1.0, "factor of the shortcut", group=NETWORK)
+    skip: float = setting(1.0, "factor of the shortcut", NETWORK)
     drop_path: float = setting(
-        0.0, "rate of stochastic depth at the last block, growing linearly", group=NETWORK
+        0.0, "rate of stochastic depth at the last block, growing linearly", NETWORK
     )
-    widths: tuple = setting((), "filters of each stage", group=NETWORK)
-    epochs: int = setting(0, "epochs", group=TRAINING)
-    batch_size: int = setting(0, "examples per step", group=TRAINING)
-    optimizer: str = setting("sgd", "optimizer", group=TRAINING, choices=("sgd", "adam"))
-    learning_rate: float = setting(0.1, "base learning rate", group=TRAINING, parse=POSITIVE)
-    momentum: float = setting(0.9, "momentum of sgd", group=TRAINING, parse=FRACTION)
-    nesterov: bool = setting(False, "Nesterov's momentum", group=TRAINING)
+    widths: tuple = setting((16, 32, 64), "filters of each stage", NETWORK, int, nargs="+")
+    epochs: int = setting(80, "epochs", TRAINING)
+    batch_size: int = setting(128, "examples per step", TRAINING)
+    optimizer: str = setting("sgd", "optimizer", TRAINING, choices=("sgd", "adam"))
+    learning_rate: float = setting(0.1, "base learning rate", TRAINING)
+    momentum: float = setting(0.9, "momentum of sgd", TRAINING)
+    nesterov: bool = setting(False, "Nesterov's momentum", TRAINING)
     weight_decay: float = setting(
-        0.0,
-        "decoupled weight decay of kernels, not of norms, biases and h",
-        group=TRAINING,
-        parse=NOT_NEGATIVE,
+        0.0, "decoupled weight decay of kernels, not of norms, biases and h", TRAINING
     )
     schedule: str = setting(
         "steps",
         "learning rate: a tenth at each milestone, or a cosine to zero",
-        group=TRAINING,
+        TRAINING,
         choices=("steps", "cosine"),
     )
-    warmup: int = setting(
-        0, "epochs in which the rate of the cosine rises from zero", group=TRAINING
-    )
+    warmup: int = setting(0, "epochs in which the rate of the cosine rises from zero", TRAINING)
     label_smoothing: float = setting(
-        0.0, "share of each label that is spread over all classes", group=TRAINING, parse=FRACTION
+        0.0, "share of each label that is spread over all classes", TRAINING
     )
     ema: float = setting(
         0.0,
         "momentum of a moving average of the weights, which is tested and saved; 0: none",
-        group=TRAINING,
-        parse=checked(float, "from 0 to less than 1", lambda x: 0 <= x < 1),
+        TRAINING,
     )
     milestones: tuple = setting(
-        (),
+        (40, 60),
         "numbers of epochs after which the rate falls to a tenth",
-        group=TRAINING,
-        parse=int,
-        many="*",
+        TRAINING,
+        int,
+        nargs="*",
     )
-    seed: int = setting(7, "seed of everything random", group=TRAINING, parse=SEED)
-    dtype: str = setting("float32", "dtype policy", group=TRAINING, choices=DTYPES)
-    dataset: str = setting("synthetic", "data set", group=DATA)
-    label_noise: float = setting(
-        0.0,
-        "flip this fraction of the training labels to other classes",
-        group=DATA,
-        parse=FRACTION,
-    )
-    train_size: int | None = setting(
-        None, "train on this many examples only", group=DATA, parse=COUNT, metavar="N"
-    )
-    test_size: int | None = setting(
-        None, "test on this many examples only", group=DATA, parse=COUNT, metavar="N"
-    )
+    seed: int = setting(7, "seed of everything random", TRAINING)
+    dtype: str = setting("float32", "dtype policy", TRAINING, choices=DTYPES)
+    dataset: str = setting("cifar10", "data set", DATA, choices=("cifar10", "synthetic"))
+    train_size: int | None = setting(None, "train on this many examples only", DATA, int)
+    test_size: int | None = setting(None, "test on this many examples only", DATA, int)
     log_gradients: tuple | None = setting(
         None,
         "write gradient norms to gradients.csv, of all layers or of those named, such as 2, "
         "stage1_block1/conv1 or 'stage1_*'",
-        group=LOGS,
-        parse=layer,
-        many="*",
+        LOGS,
+        layer,
+        nargs="*",
         metavar="LAYER",
     )
     log_weights: tuple | None = setting(
-        None,
-        "write weight norms to weights.csv",
-        group=LOGS,
-        parse=layer,
-        many="*",
-        metavar="LAYER",
+        None, "write weight norms to weights.csv", LOGS, layer, nargs="*", metavar="LAYER"
     )
     log_per: str = setting(
-        "iteration", "period of a row in these files", group=LOGS, choices=("iteration", "epoch")
+        "iteration", "period of a row in these files", LOGS, choices=("iteration", "epoch")
     )
 
     def network_arguments(self):
         """Return the arguments that all networks share, by their names in the package."""
-        values = {name: getattr(self, name) for name in NETWORK_ARGUMENTS}
-        values["kernel_initializer"] = self.initializer
+        names = [option.name for option in fields(Settings) if option.metadata["group"] == NETWORK]
+        values = {name: getattr(self, name) for name in names}
+        values["kernel_initializer"] = values.pop("initializer")
         values |= RULES.get(self.h, {}) if isinstance(self.h, str) else {}
         return {n: None if v in ("none", "torch") else v for n, v in values.items()}
 
@@ -213,32 +172,13 @@ class Settings:
 class ImageSettings(Settings):
     """The settings of a training of `EulerResNet`; the defaults are the paper's."""
 
-    depth: int = setting(110, "number of layers with weights", group=NETWORK)
-    widths: tuple = setting((16, 32, 64), "filters of each stage", group=NETWORK, parse=int, many=3)
-    epochs: int = setting(80, "epochs", group=TRAINING, parse=COUNT)
-    batch_size: int = setting(128, "examples per step", group=TRAINING, parse=COUNT)
-    milestones: tuple = setting(
-        (40, 60),
-        "numbers of epochs after which the rate falls to a tenth",
-        group=TRAINING,
-        parse=int,
-        many="*",
-    )
-    dataset: str = setting("cifar10", "data set", group=DATA, choices=("cifar10", "synthetic"))
-    image_size: int = setting(
-        32, "average the pixels to N x N", group=DATA, choices=(8, 16, 32), metavar="N"
-    )
-    augmentation: bool = setting(True, "no random crops and flips", group=DATA)
-    noise: float = setting(
-        0.0,
-        "standard deviation of Gaussian noise on normalized pixels",
-        group=DATA,
-        parse=NOT_NEGATIVE,
-    )
+    image_size: int = setting(32, "average the pixels to N x N", DATA, choices=(8, 16, 32))
+    augmentation: bool = setting(True, "random crops and flips", DATA)
+    noise: float = setting(0.0, "standard deviation of Gaussian noise on normalized pixels", DATA)
     noise_mode: str = setting(
         "training",
         "new noise at every step of training; also in testing; or once for each training image",
-        group=DATA,
+        DATA,
         choices=("training", "always", "static"),
     )
 
@@ -247,36 +187,41 @@ class ImageSettings(Settings):
 class TextSettings(Settings):
     """The settings of a training of `EulerVDCNN`; the defaults are the paper's."""
 
-    depth: int = setting(29, "number of layers with weights", group=NETWORK)
-    widths: tuple = setting(
-        (64, 128, 256, 512), "filters of each stage", group=NETWORK, parse=int, many=4
-    )
-    embedding_dim: int = setting(16, "numbers per character", group=NETWORK)
+    depth: int = like("depth", 29)
+    widths: tuple = like("widths", (64, 128, 256, 512))
+    embedding_dim: int = setting(16, "numbers per character", NETWORK)
     head_pooling: str = setting(
         "max",
         "the largest number of each eighth of a channel, or its 8 largest",
-        group=NETWORK,
+        NETWORK,
         choices=("max", "k_max"),
     )
-    dense_units: int = setting(1024, "units of the two hidden dense layers", group=NETWORK)
-    dropout: float = setting(0.0, "rate after each hidden dense layer", group=NETWORK)
-    epochs: int = setting(15, "epochs", group=TRAINING, parse=COUNT)
-    batch_size: int = setting(64, "examples per step", group=TRAINING, parse=COUNT)
-    dataset: str = setting("ag_news", "data set", group=DATA, choices=("ag_news", "synthetic"))
-    sequence_length: int = setting(1024, "characters per text, truncated or padded", group=DATA)
+    dense_units: int = setting(1024, "units of the two hidden dense layers", NETWORK)
+    dropout: float = setting(0.0, "rate after each hidden dense layer", NETWORK)
+    epochs: int = like("epochs", 15)
+    batch_size: int = like("batch_size", 64)
+    milestones: tuple = like("milestones", ())
+    dataset: str = like("dataset", "ag_news", choices=("ag_news", "synthetic"))
+    sequence_length: int = setting(1024, "characters per text, truncated or padded", DATA)
     alphabet: str = setting(
-        "authors", "symbols that have their own id", group=DATA, choices=("authors", "zhang")
+        "authors", "symbols that have their own id", DATA, choices=("authors", "zhang")
     )
-    noise: float = setting(
-        0.0, "fraction of the characters that become random letters", group=DATA, parse=FRACTION
-    )
+    noise: float = setting(0.0, "fraction of the characters that become random letters", DATA)
     noise_mode: str = setting(
         "static",
         "once for each training text, as the authors do; or new at every step of "
         "training; also in testing",
-        group=DATA,
+        DATA,
         choices=("static", "training", "always"),
     )
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of recipes that are no trainings."""
+
+    seed: int = setting(7, "seed")
+    backend: str | None = setting(None, "Keras backend", choices=BACKENDS)
 
 
 @dataclass(frozen=True)
@@ -284,49 +229,32 @@ class Execution:
     """How and where a run is carried out; this does not affect its result."""
 
     data_dir: Path | None = setting(
-        None,
-        "folder or file of the data (default: download them)",
-        parse=EXISTING,
-        group=DATA,
-        metavar="PATH",
+        None, "folder or file of the data (default: download them)", DATA, existing, metavar="PATH"
     )
     backend: str | None = setting(
         None,
         "Keras backend (default: KERAS_BACKEND, else that of keras.json, else the first installed)",
-        parse=str,
-        group=MACHINE,
+        MACHINE,
         choices=BACKENDS,
     )
     jit: str = setting(
         "auto",
         "compile the step: auto is Keras' choice, on uses XLA, or torch.compile on torch "
         "(takes minutes)",
-        group=MACHINE,
+        MACHINE,
         choices=("auto", "on", "off"),
     )
     devices: int = setting(
-        1,
-        "number of GPUs, or virtual CPU devices, for data-parallel training",
-        group=MACHINE,
-        parse=COUNT,
-        metavar="N",
+        1, "number of GPUs, or virtual CPU devices, for data-parallel training", MACHINE
     )
     out: Path | None = setting(
-        None,
-        "run folder (default: runs/ and a name made of the settings)",
-        parse=Path,
-        group=RUN,
-        metavar="FOLDER",
+        None, "run folder (default: runs/ and a name made of the settings)", RUN, Path
     )
     checkpoint_steps: int | None = setting(
-        None,
-        "write a checkpoint every N steps too, not only after each epoch",
-        parse=COUNT,
-        group=RUN,
-        metavar="N",
+        None, "write a checkpoint every N steps too, not only after each epoch", RUN, int
     )
     verbose: int = setting(
-        1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", group=RUN, choices=(0, 1, 2)
+        1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", RUN, choices=(0, 1, 2)
     )
 
 

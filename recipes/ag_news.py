@@ -14,6 +14,8 @@ faster. Repeating the command resumes a killed run and ends with the same number
 gets config.json, history.csv, checkpoint.npz, model.keras (takes strings), curves.png, result.json.
 """
 
+import functools
+
 from _run import Recipe, main
 from _settings import TextSettings
 
@@ -50,19 +52,23 @@ NEXT = {
 }
 
 
+@functools.lru_cache(maxsize=1)
+def read(dataset, data_dir):
+    """Read the texts once for all trials of a study."""
+    from keras_euler import datasets
+
+    synthetic = dataset == "synthetic"
+    return datasets.synthetic.texts() if synthetic else datasets.ag_news.load_data(data_dir)
+
+
 def load_data(settings, data_dir=None):
     """Load the texts as ids of dtype uint8, which take a quarter of the memory of int32."""
-    from keras_euler import corrupt_characters, datasets
+    from keras_euler import corrupt_characters
+    from keras_euler.datasets.text import encode_characters
 
-    splits = (
-        datasets.synthetic.texts()
-        if settings.dataset == "synthetic"
-        else datasets.ag_news.load_data(data_dir)
-    )
-    encode = datasets.text.encode_characters
     train, test = (
-        (encode(texts, settings.sequence_length, settings.alphabet).astype("uint8"), labels)
-        for texts, labels in splits
+        (encode_characters(texts, settings.sequence_length, settings.alphabet).astype("uint8"), y)
+        for texts, y in read(settings.dataset, data_dir)
     )
     if settings.noise_mode == "static":
         train = (corrupt_characters(train[0], settings.noise, settings.seed), train[1])

@@ -24,8 +24,8 @@ import _cli
 from _paper import STEP_RULES
 from _plan import RECIPES, family_of
 from _rules import RULES
-from _run import build, check_together, subset
-from _settings import COUNT, POSITIVE, Execution, identity, setting
+from _run import build, subset
+from _settings import Execution, identity, setting
 
 DEPTHS = {"cifar10": (20, 56, 110), "ag_news": (9, 17, 29, 49)}
 QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
@@ -36,16 +36,13 @@ class ChoiceOptions:
     """The options of this recipe in addition to the flags of a training."""
 
     depths: tuple = setting(
-        (), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, many="+"
+        (), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, nargs="+"
     )
     candidates: tuple = setting(
-        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0),
-        "values of h",
-        parse=POSITIVE,
-        many="+",
+        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", parse=float, nargs="+"
     )
-    limit: float = setting(10.0, "largest accepted growth of the gradients", parse=POSITIVE)
-    examples: int = setting(64, "number of examples in the batch", parse=COUNT)
+    limit: float = setting(10.0, "largest accepted growth of the gradients")
+    examples: int = setting(64, "number of examples in the batch")
     rules: bool = setting(False, "compare the rules of the literature, and suggest nothing")
 
 
@@ -54,78 +51,54 @@ def main(argv=None):
     parser = _cli.command(__doc__)
     family = family_of(parser, argv)
     recipe = RECIPES[family]
-    _cli.add_flags(parser, recipe.settings, ("h", "depth", "dataset"))
-    own, options, execution = _cli.parse(parser, [ChoiceOptions, Execution], argv, quick={})
-    quick = (
-        {**recipe.quick, **({"dataset": "synthetic"} if execution.data_dir is None else {})}
-        if own.quick
-        else {}
+    _, options, settings, execution = _cli.parse(
+        parser,
+        [ChoiceOptions, recipe.settings, Execution],
+        argv,
+        ("h", "depth", "dataset"),
+        family={"depths": DEPTHS[family]},
+        quick={**recipe.quick, "depths": QUICK_DEPTHS[family]},
     )
-    settings = _cli.make(
-        recipe.settings, {**quick, **vars(own), "dataset": quick.get("dataset", family)}
-    )
-    depths = options.depths or (QUICK_DEPTHS if own.quick else DEPTHS)[family]
-    networks = {
-        depth: _cli.make(recipe.settings, {**vars(settings), "depth": depth}) for depth in depths
-    }
-    check_together(parser, settings, execution)
     execution = _cli.choose_backend(parser, execution)
     folder = execution.out or Path("runs") / f"choose_h-{settings.dataset}"
     with _cli.errors_in_one_line(parser):
         import keras_euler
         from keras_euler import plots, training
 
-        used = (
-            identity(settings, execution)
-            | _cli.results_settings(options)
-            | {"backend": execution.backend}
-        )
-        if options.rules:
-            _cli.refuse_to_replace(folder / "rules.json", used)
-        else:
-            _cli.refuse_to_replace(folder / "suggestions.json", used, folder / "suggestions.png")
-        x, y = subset(
-            recipe.load_data(settings, execution.data_dir)[0], options.examples, "--examples"
-        )
-        if options.rules:
-            growths = {
-                f"depth {depth}": rule_growths(recipe, network, x)
-                for depth, network in networks.items()
-            }
-            folder.mkdir(parents=True, exist_ok=True)
-            summary = {"settings": used, "growths": growths}
-            training.RunFolder(folder).write_json("rules.json", summary)
-            print(f"wrote {folder}")
-            return
-        suggestions = {}
-        for depth, network in networks.items():
-            training.raise_pending_interrupt()
-
-            def network_of(h, network=network):
-                return recipe.build_model(dataclasses.replace(network, h=h))
-
-            suggestion = keras_euler.suggest_h(
-                network_of, x, y, options.candidates, options.limit, seed=settings.seed
+        used = identity(settings, execution) | vars(options) | {"backend": execution.backend}
+        file = folder / ("rules.json" if options.rules else "suggestions.json")
+        _cli.refuse_to_replace(file, used)
+        data, _ = recipe.load_data(settings, execution.data_dir)
+        x, y = subset(data, options.examples, "--examples")
+        found = {}
+        for depth in options.depths:
+            network = dataclasses.replace(settings, depth=depth)
+            found[f"depth {depth}"] = (
+                rule_growths(recipe, network, x)
+                if options.rules
+                else keras_euler.suggest_h(
+                    lambda h, network=network: build(recipe, dataclasses.replace(network, h=h)),
+                    x,
+                    y,
+                    options.candidates,
+                    options.limit,
+                    seed=settings.seed,
+                )
             )
-            suggestions[f"depth {depth}"] = suggestion
-            print(f"\n=== depth {depth}\n{suggestion}", flush=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        summary = {
-            "settings": used,
-            "data": training.fingerprint((x, y)),
-            "versions": training.package_versions(),
-            "suggestions": {
-                label: as_json(suggestion) for label, suggestion in suggestions.items()
-            },
-        }
-        training.RunFolder(folder).write_json("suggestions.json", summary)
-        _cli.save_figure(folder / "suggestions.png", lambda: plots.suggestions(suggestions))
+            print(f"\n=== depth {depth}\n{found[f'depth {depth}']}", flush=True)
+        data = training.fingerprint((x, y))
+        if options.rules:
+            _cli.write_results(file, used, data=data, growths=found)
+        else:
+            suggestions = {label: vars(suggestion) for label, suggestion in found.items()}
+            _cli.write_results(file, used, data=data, suggestions=suggestions)
+            plots.suggestions(found).savefig(folder / "suggestions.png")
         print(f"wrote {folder}")
 
 
 def rule_growths(recipe, network, x):
     """Return how much the signal and its gradient grow over the blocks with each rule, as ratios of
-    root mean squares, and print it."""
+    root mean squares."""
     import keras
 
     from keras_euler import analysis
@@ -134,24 +107,13 @@ def rule_growths(recipe, network, x):
     for rule in (*STEP_RULES, *RULES):
         keras.utils.set_random_seed(network.seed)
         found = analysis.signal(build(recipe, dataclasses.replace(network, h=rule)), x)
-        forward, backward = found.signal[-1] / found.signal[0], found.gradient[[0, -1]]
-        # None: the last layer starts at zero, and so do all gradients before it.
-        back = math.sqrt(backward[0] / backward[1]) if backward[1] else None
-        growths[str(rule)] = {"signal": math.sqrt(forward), "gradient": back}
-        shown = "0" if back is None else f"{back:.3g}"
-        print(
-            f"depth {network.depth}, {rule}: signal {math.sqrt(forward):.3g}, gradient {shown}",
-            flush=True,
-        )
+        first, last = found.gradient[[0, -1]]
+        growths[str(rule)] = {
+            "signal": math.sqrt(found.signal[-1] / found.signal[0]),
+            # None: the last layer starts at zero, and so do all gradients before it.
+            "gradient": math.sqrt(first / last) if last else None,
+        }
     return growths
-
-
-def as_json(suggestion):
-    """Return a `Suggestion` as a JSON-serializable dict, with None for infinity."""
-    growths = {
-        h: growth if math.isfinite(growth) else None for h, growth in suggestion.growths.items()
-    }
-    return {**vars(suggestion), "growths": growths}
 
 
 if __name__ == "__main__":

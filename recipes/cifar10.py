@@ -18,6 +18,8 @@ run and ends with the same numbers. The run folder gets config.json, history.csv
 model.keras (takes raw uint8 images), curves.png, result.json.
 """
 
+import functools
+
 from _run import Recipe, main
 from _settings import ImageSettings
 
@@ -54,20 +56,24 @@ NEXT = {
 }
 
 
+@functools.lru_cache(maxsize=1)
+def read(dataset, data_dir):
+    """Read the images once for all trials of a study."""
+    from keras_euler import datasets
+
+    synthetic = dataset == "synthetic"
+    return datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(data_dir)
+
+
 def load_data(settings, data_dir=None):
     """Load the images as uint8, or with static noise as floats in the same units."""
-    from keras_euler import add_gaussian_noise, datasets
+    from keras_euler import add_gaussian_noise
+    from keras_euler.datasets.cifar10 import STDDEV, resize
 
-    splits = (
-        datasets.synthetic.images()
-        if settings.dataset == "synthetic"
-        else datasets.cifar10.load_data(data_dir)
-    )
-    train, test = (
-        (datasets.cifar10.resize(images, settings.image_size), labels) for images, labels in splits
-    )
+    splits = read(settings.dataset, data_dir)
+    train, test = ((resize(images, settings.image_size), labels) for images, labels in splits)
     if settings.noise and settings.noise_mode == "static":
-        stddev = [settings.noise * stddev for stddev in datasets.cifar10.STDDEV]
+        stddev = [settings.noise * stddev for stddev in STDDEV]
         train = (add_gaussian_noise(train[0], stddev, settings.seed), train[1])
     return train, test
 

@@ -15,68 +15,47 @@ from pathlib import Path
 
 import _cli
 import numpy as np
-from _settings import BACKENDS, COUNT, NOT_NEGATIVE, SEED, Execution, checked, new_file, setting
+from _settings import Options, setting
 
 
 @dataclass(frozen=True)
-class RnnOptions:
+class RnnOptions(Options):
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
-    length: int = setting(
-        50,
-        "length of the sequences (with --quick 20)",
-        parse=checked(int, "at least 2", lambda n: n >= 2),
-    )
-    epochs: int = setting(10, "epochs (with --quick 2)", parse=COUNT)
-    train_size: int = setting(2000, "number of training sequences", parse=COUNT)
-    seed: int = setting(7, "seed", parse=SEED)
-    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(
-        Path("runs/euler_rnn.json"), "file of the results", parse=new_file(".json"), metavar="FILE"
-    )
+    length: int = setting(50, "length of the sequences (with --quick 20)")
+    epochs: int = setting(10, "epochs (with --quick 2)")
+    out: Path = setting(Path("runs/euler_rnn.json"), "file of the results")
 
 
 def main(argv=None):
     """Train a recurrent network with each h, print the table."""
-    parser = _cli.command(__doc__)
-    _, options = _cli.parse(parser, [RnnOptions], argv, quick={"length": 20, "epochs": 2})
-    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
-    with _cli.errors_in_one_line(parser):
-        import keras
+    _cli.run_example(__doc__, RnnOptions, measure, argv, {"length": 20, "epochs": 2})
 
-        import keras_euler
-        from keras_euler.training import RaiseDropped
 
-        _cli.refuse_to_replace(options.out, _cli.results_settings(options))
-        train = adding(options.train_size, options.length, options.seed)
-        test = adding(500, options.length, options.seed + 1)
-        print(
-            f"{'h':>6} {'first gradient':>15} {'test error':>11}   ({backend}, length "
-            f"{options.length})"
+def measure(options):
+    """Return the first gradient and the test error with each h."""
+    import keras
+
+    import keras_euler
+
+    train = adding(2000, options.length, options.seed)
+    test = adding(500, options.length, options.seed + 1)
+    results = {}
+    for h in (1.0, 0.1):
+        keras.utils.set_random_seed(options.seed)
+        cell = euler_cell(32, h)
+        model = keras.Sequential(
+            [keras.Input((options.length, 2)), keras.layers.RNN(cell), keras.layers.Dense(1)]
         )
-        results = {}
-        for h in options.h:
-            keras.utils.set_random_seed(options.seed)
-            cell = euler_cell(32, h)
-            layers = [
-                keras.Input((options.length, 2)),
-                keras.layers.RNN(cell),
-                keras.layers.Dense(1),
-            ]
-            model = keras.Sequential(layers)
-            recorder = keras_euler.GradientRecorder(keras.optimizers.Adam(0.003), capacity=10_000)
-            model.compile(recorder, "mean_squared_error")
-            model.fit(
-                *train, batch_size=50, epochs=options.epochs, verbose=0, callbacks=[RaiseDropped()]
-            )
-            _, norms = recorder.recent()
-            first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
-            error = model.evaluate(*test, verbose=0)
-            print(f"{h:6g} {first:15.4g} {error:11.4f}", flush=True)
-            results[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
-        _cli.write_results(options.out, options, results)
-        print(f"wrote {options.out}")
+        recorder = keras_euler.GradientRecorder(keras.optimizers.Adam(0.003), capacity=10_000)
+        model.compile(recorder, "mean_squared_error")
+        model.fit(*train, batch_size=50, epochs=options.epochs, verbose=0)
+        _, norms = recorder.recent()
+        first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
+        error = model.evaluate(*test, verbose=0)
+        results[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
+        print(f"h = {h:g}: {results[f'h = {h:g}']}", flush=True)
+    return results
 
 
 def euler_cell(units, h):

@@ -14,111 +14,70 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
-from _settings import (
-    BACKENDS,
-    COUNT,
-    EXISTING,
-    NOT_NEGATIVE,
-    POSITIVE,
-    SEED,
-    Execution,
-    new_file,
-    setting,
-)
+import cifar10
+from _settings import Options, existing, setting
 
 LAYER = "conv1_conv"
+BATCH = 32
 
 
 @dataclass(frozen=True)
-class EulerizeOptions:
+class EulerizeOptions(Options):
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
-    iterations: int = setting(30, "number of iterations (with --quick 8)", parse=COUNT)
-    batch_size: int = setting(32, "examples per step", parse=COUNT)
-    learning_rate: float = setting(0.1, "learning rate", parse=POSITIVE)
-    seed: int = setting(7, "seed", parse=SEED)
-    data_dir: Path | None = setting(
-        None,
-        "CIFAR-10 (default: download it, or with --quick synthetic images)",
-        parse=EXISTING,
-        metavar="PATH",
-    )
-    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(
-        Path("runs/eulerize_resnet.json"),
-        "file of the results",
-        parse=new_file(".json"),
-        metavar="FILE",
-    )
+    iterations: int = setting(30, "number of iterations (with --quick 8)")
+    dataset: str = setting("cifar10", "data set", choices=("cifar10", "synthetic"))
+    data_dir: Path | None = setting(None, "CIFAR-10 (default: download it)", parse=existing)
+    out: Path = setting(Path("runs/eulerize_resnet.json"), "file of the results")
 
 
 def main(argv=None):
     """Convert the network with each h, train it for some iterations, print a table."""
-    parser = _cli.command(__doc__)
-    own, options = _cli.parse(parser, [EulerizeOptions], argv, quick={"iterations": 8})
-    _cli.choose_backend(parser, Execution(backend=options.backend))
-    with _cli.errors_in_one_line(parser):
-        import keras
+    _cli.run_example(__doc__, EulerizeOptions, measure, argv, {"iterations": 8})
 
-        from keras_euler import datasets, eulerize
-        from keras_euler.training import raise_pending_interrupt
 
-        _cli.refuse_to_replace(options.out, _cli.results_settings(options))
-        synthetic = own.quick and options.data_dir is None
-        (images, labels), _ = (
-            datasets.synthetic.images()
-            if synthetic
-            else datasets.cifar10.load_data(options.data_dir)
+def measure(options):
+    """Return the norms and losses with each h."""
+    import keras
+
+    from keras_euler import eulerize
+    from keras_euler.datasets.cifar10 import MEAN, STDDEV
+
+    size = options.iterations * BATCH
+    x, y = (array[:size] for array in cifar10.read(options.dataset, options.data_dir)[0])
+    x = ((x - MEAN) / STDDEV).astype("float32")
+    keras.utils.set_random_seed(options.seed)
+    resnet = keras.applications.ResNet50(
+        weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
+    )
+    results = {}
+    for h in (1.0, 0.1):
+        start = time.perf_counter()
+        network = eulerize(resnet, h)
+        seconds = time.perf_counter() - start
+        norms, losses = train(network, x, y)
+        results[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
+        print(
+            f"h {h:g} (in {seconds:.1f} s): gradient norm of {LAYER} {norms[0]:.4g}, then "
+            f"{norms[-1]:.4g}; loss {losses[0]:.4g}, then {losses[-1]:.4g}",
+            flush=True,
         )
-        size = options.iterations * options.batch_size
-        x, y = (
-            ((images[:size] - datasets.cifar10.MEAN) / datasets.cifar10.STDDEV).astype("float32"),
-            labels[:size],
-        )
-        keras.utils.set_random_seed(options.seed)
-        shape = dict(input_shape=(32, 32, 3), classes=10)
-        resnet = keras.applications.ResNet50(weights=None, classifier_activation=None, **shape)
-        results = {}
-        for h in options.h:
-            raise_pending_interrupt()
-            start = time.perf_counter()
-            network = eulerize(resnet, h)
-            seconds = time.perf_counter() - start
-            print(f"in {seconds:.1f} s")
-            rows = train(network, x, y, options)
-            for i in sorted({0, 1, len(rows) // 2, len(rows) - 1} & set(range(len(rows)))):
-                norm, loss = rows[i]
-                print(
-                    f"h {h:g}, iteration {i + 1}: gradient norm of {LAYER} {norm:.4g}, loss "
-                    f"{loss:.4g}",
-                    flush=True,
-                )
-            norms, losses = zip(*rows, strict=True)
-            results[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
-        _cli.write_results(options.out, options, results)
-        print(f"wrote {options.out}")
+    return results
 
 
-def train(network, x, y, options):
+def train(network, x, y):
     """Return the gradient norm of the first convolution and the loss for each batch."""
     import keras
 
     import keras_euler
 
-    recorder = keras_euler.GradientRecorder(
-        keras.optimizers.SGD(options.learning_rate, momentum=0.9)
-    )
+    recorder = keras_euler.GradientRecorder(keras.optimizers.SGD(0.1, momentum=0.9))
     network.compile(recorder, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    recorder.build(network.trainable_variables)
+    rows = [slice(start, start + BATCH) for start in range(0, len(y), BATCH)]
+    losses = [float(network.train_on_batch(x[batch], y[batch])) for batch in rows]
+    _, norms = recorder.recent()
     column = recorder.paths.index(network.get_layer(LAYER).kernel.path)
-    losses, norms = [], []
-    for start in range(0, len(y), options.batch_size):
-        rows = slice(start, start + options.batch_size)
-        losses.append(float(network.train_on_batch(x[rows], y[rows])))
-        _, recent = recorder.recent(len(norms))
-        norms.append(float(recent[-1][column]))
-    return list(zip(norms, losses, strict=True))
+    return norms[:, column].tolist(), losses
 
 
 if __name__ == "__main__":

@@ -16,10 +16,8 @@ from pathlib import Path
 
 import _cli
 import _paper
-from _settings import EXISTING, setting
+from _settings import existing, setting
 
-# What the noise on characters is shown on.
-TEXT = "a residual block is one explicit euler step; a small step makes very deep networks robust"
 RULES = """
 A training has failed where it diverged, or where its best test accuracy stayed below 1.5 times
 chance. A claim is judged where each point has at least three seeds. ± is the population standard
@@ -30,20 +28,16 @@ deviation over seeds."""
 class ReportOptions:
     """The options of this recipe."""
 
-    data_dir: Path | None = setting(
-        None, "real images and texts for figure 17", parse=EXISTING, metavar="PATH"
-    )
+    data_dir: Path | None = setting(None, "real images and texts for figure 17", parse=existing)
     data: str | None = setting(
-        None, "what the data set is called here, such as 'CIFAR-10 (JPEG q75)'", parse=str
+        None, "what the data set is called here, such as 'CIFAR-10 (JPEG q75)'"
     )
 
 
 def main(argv=None):
     """Read the folders, write figures and reports into them."""
     parser = _cli.command(__doc__)
-    parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="folders of studies"
-    )
+    parser.add_argument("folders", nargs="+", type=Path, help="folders of studies")
     own, options = _cli.parse(parser, [ReportOptions], argv)
     with _cli.errors_in_one_line(parser):
         import _claims
@@ -53,15 +47,19 @@ def main(argv=None):
         from keras_euler import training
 
         for folder in own.folders:
-            if len(own.folders) > 1 and not (folder / "study.json").exists():
+            if not (folder / "study.json").exists():
                 print(f"{folder}: no study")
                 continue
             measured = _measured.from_folder(folder, options.data)
-            text = [f"# {measured.name}", RULES]
-            text += [_measured.section(measured, _measured.draw(measured, folder))]
+            figures = _measured.draw(measured, folder)
+            study, family = measured.settings["study"], measured.settings["recipe"]
+            if figures and study == "learning-rate":
+                _measured.over_epochs(measured).savefig(folder / "over_epochs.png")
+                figures.append("over_epochs.png")
+            text = [f"# {measured.name}", RULES, _measured.section(measured, figures)]
             text += failures(folder)
-            if measured.settings["study"] == "noise":
-                text += noisy_inputs(measured.settings["recipe"], options.data_dir, folder)
+            if study == "noise" and options.data_dir:
+                text += noisy_inputs(family, options.data_dir, folder)
             report = "\n\n".join(text) + "\n"
             training.write_atomically(folder / "report.md", lambda f, r=report: f.write_text(r))
             write_trials_of(folder)
@@ -75,34 +73,28 @@ def failures(folder):
     from keras_euler import studies
 
     failed = studies.results(folder).query("state == 'failed'")
-    settings = failed.columns[: list(failed).index("state")]
-    return [
-        f"Failed: {', '.join(f'{n} {row[n]}' for n in settings)}: {row['error']}"
-        for row in failed.to_dict("records")
-    ]
+    return [f"Failed: {row}" for row in failed.dropna(axis=1).to_dict("records")]
 
 
 def noisy_inputs(family, data_dir, folder):
     """Return figure 17 as Markdown: the same inputs at every level of noise."""
+    from _markdown import markdown
+
     from keras_euler import corrupt_characters, datasets, plots
 
-    whose = "" if data_dir else " Synthetic, as no --data-dir is given."
-    title = f"## What noisy inputs look like (figure 17)\n\n{whose}"
+    title = "## What noisy inputs look like (figure 17)"
     if family == "cifar10":
-        load = datasets.cifar10.load_data if data_dir else datasets.synthetic.images
-        images = load(*[data_dir] * bool(data_dir))[1][0][:4]
+        images = datasets.cifar10.load_data(data_dir)[1][0][:4]
         figure = plots.noisy_images(images, _paper.IMAGE_NOISE, datasets.cifar10.STDDEV)
         figure.savefig(folder / "noisy_images.png")
         return [title, "![noisy images](noisy_images.png)"]
-    text = datasets.ag_news.load_data(data_dir)[1][0][0] if data_dir else TEXT
+    text = datasets.ag_news.load_data(data_dir)[1][0][0]
     ids = datasets.text.encode_characters([text], len(text))
-    noisy = [
-        datasets.text.decode_characters(corrupt_characters(ids, level, 0))[0].replace("|", " ")
+    rows = [
+        (level, *datasets.text.decode_characters(corrupt_characters(ids, level, 0)))
         for level in _paper.TEXT_NOISE
     ]
-    from _measured import markdown
-
-    return [title, markdown("level | text", zip(_paper.TEXT_NOISE, noisy, strict=True))]
+    return [title, markdown("level | text", rows)]
 
 
 if __name__ == "__main__":

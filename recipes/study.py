@@ -25,81 +25,65 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
-from _paper import STUDIES
-from _plan import RECIPES, SEED, family_of, make_plan
-from _run import check_together, subset
-from _settings import COUNT, EXISTING, Execution, setting
+from _paper import SCALED, STUDIES
+from _plan import RECIPES, family_of, make_plan, paper_study
+from _run import prepare_data
+from _settings import Execution, existing, setting
 
 QUICK_DEPTHS = {"cifar10": (8, 14), "ag_news": (9,)}
-EPILOG = "All other flags are those of cifar10.py or ag_news.py and apply to every trial."
 
 
 @dataclass(frozen=True)
 class StudyOptions:
     """The options of study.py in addition to the flags of a training."""
 
-    seeds: int | None = setting(
-        None, f"number of seeds, from {SEED} on (default: 5; with --quick 2)", parse=COUNT
-    )
-    depths: tuple = setting((), "only these depths", parse=int, many="+")
+    seeds: int = setting(5, "number of seeds, from 7 on; a search has one")
+    depths: tuple = setting((), "only these depths", parse=int, nargs="+")
     axis: tuple = setting(
-        (),
-        "horizontal axis instead of the paper's: a setting and its values",
-        parse=str,
-        many="+",
-        metavar="PART",
+        (), "horizontal axis instead of the paper's: a setting and its values", parse=str, nargs="+"
     )
-    line: tuple = setting((), "lines instead of the paper's", parse=str, many="+", metavar="PART")
-    panel: tuple = setting((), "plots instead of the paper's", parse=str, many="+", metavar="PART")
+    line: tuple = setting((), "lines instead of the paper's", parse=str, nargs="+")
+    panel: tuple = setting((), "plots instead of the paper's", parse=str, nargs="+")
     scaled: bool = setting(
         False, "small images and networks and few epochs, to test each claim at its depth on a CPU"
     )
-    workers: int = setting(1, "processes on this machine; they divide the cores", parse=COUNT)
-    cluster: str | None = setting(
-        None, "run on a Dask cluster, whose scheduler has this address", parse=str, metavar="URL"
-    )
+    workers: int = setting(1, "processes on this machine; they divide the cores")
+    cluster: str | None = setting(None, "run on a Dask cluster, whose scheduler has this address")
     sampler: str = setting(
         "grid", "grid, or a search along the axis by tpe or gp", choices=("grid", "tpe", "gp")
     )
-    trials: int | None = setting(
-        None, "number of trials with tpe and gp (default: 30)", parse=COUNT
-    )
-    import_: Path | None = None
-    study: str = ""
-    dataset: str = ""
-    quick: bool = False
+    trials: int = setting(30, "number of trials with tpe and gp")
 
 
 def main(argv=None):
     """Run the trials of a study."""
-    parser, options, given, execution = parse(argv)
-    plan = make_plan(parser, options, given, execution)
-    check_together(parser, plan.base, execution)
-    search = _search(parser, options, plan)
-    plan = dataclasses.replace(plan, execution=_cli.choose_backend(parser, execution))
-    with _cli.errors_in_one_line(parser, resumes=True):
+    parser, options, plan = parse(argv)
+    plan = dataclasses.replace(plan, execution=_cli.choose_backend(parser, plan.execution))
+    with _cli.errors_in_one_line(parser):
         from _trials import run_trial, write_trials_of
 
         from keras_euler import studies
 
-        points = studies.Search(*search) if search else studies.grid(**plan.varied)
+        folder = plan.execution.out
         try:
             table = studies.run(
                 functools.partial(run_trial, plan),
-                points,
-                execution.out,
+                studies.grid(**plan.varied)
+                if options.sampler == "grid"
+                else _search(options, plan),
+                folder,
                 workers=options.workers,
                 cluster=options.cluster,
                 settings=plan.shared(),
-                known=_known(plan, options.import_),
+                known=_known(plan, options.known),
             )
         finally:
-            write_trials_of(execution.out)
+            write_trials_of(folder)
         done = table[table.state == "complete"]
-        if search and len(done):
-            best, name = done.loc[done.value.idxmax()], search[0]
+        if options.sampler != "grid" and len(done):
+            best, name = done.loc[done.value.idxmax()], plan.roles["axis"][0]
             print(f"best: {name} = {best[name]:.4g}, test accuracy {best.value:.4f}")
-        print(f"Figures and tables: python recipes/report.py {execution.out}")
+        print(f"Figures and tables: python recipes/report.py {folder}")
         if len(done) < len(table):
             sys.exit(
                 f"study.py: trials that failed: {len(table) - len(done)}. The same command "
@@ -108,88 +92,63 @@ def main(argv=None):
 
 
 def parse(argv):
-    """Return the parser, the options of the study, the settings in the command line, and the
-    execution."""
-    parser = _cli.command(__doc__, EPILOG)
-    names = sorted({name for name, _ in STUDIES})
+    """Return the parser, the options of the study, and its plan."""
+    parser = _cli.command(
+        __doc__, "All other flags are those of cifar10.py or ag_news.py and apply to every trial."
+    )
+    family = family_of(parser, argv)
+    recipe, names = RECIPES[family], [name for name, dataset in STUDIES if dataset == family]
     parser.add_argument("study", choices=names, help="what is varied")
-    cls = RECIPES[family_of(parser, argv)].settings
-    _cli.add_flags(parser, StudyOptions, ("study", "dataset", "quick", "import_"))
     parser.add_argument(
-        "--import",
-        dest="import_",
-        type=EXISTING,
-        metavar="FILE",
-        help="take finished trials from a trials.csv",
+        "--import", dest="known", type=existing, help="take finished trials from a trials.csv"
     )
-    _cli.add_flags(parser, cls, ("dataset",))
-    own, execution = _cli.parse(parser, [Execution], argv, quick={})
-    options = _cli.make(StudyOptions, vars(own))
-    if (options.study, options.dataset) not in STUDIES:
-        known = ", ".join(name for name, dataset in STUDIES if dataset == options.dataset)
-        parser.error(f"there is no study {options.study} on {options.dataset}. Choose from {known}")
-    searches = options.sampler != "grid"
-    if searches and (options.seeds not in (None, 1) or options.import_):
-        parser.error("--sampler takes neither --seeds nor --import: it trains each value once")
-    if options.trials and not searches:
-        parser.error("--trials is for a search; see --sampler")
-    seeds = options.seeds or (1 if searches else 2 if options.quick else 5)
-    scaled = "-scaled" if options.scaled else ""
-    searched = f"-{options.sampler}" if searches else ""
-    name = f"{options.study}-{options.dataset}{scaled}{searched}"
-    names_depths = "depth" in [
-        part[0] for part in (options.axis, options.line, options.panel) if part
-    ]
-    is_quick = options.quick and not names_depths
-    depths = options.depths or (QUICK_DEPTHS[options.dataset] if is_quick else ())
-    options = dataclasses.replace(options, seeds=seeds, depths=depths)
-    given = {
-        name: value
-        for name, value in vars(own).items()
-        if name in _cli.field_names(cls) and name != "dataset"
-    }
-    return (
+    quick = {**recipe.quick, "seeds": 2, "depths": QUICK_DEPTHS[family]}
+    options, _, settings, execution = _cli.parse(
         parser,
-        options,
-        given,
-        dataclasses.replace(execution, out=execution.out or Path("runs") / name),
+        [StudyOptions, recipe.settings, Execution],
+        argv,
+        ("dataset",),
+        scaled=SCALED[family],
+        quick=quick,
     )
+    parser.set_defaults(**paper_study(options.study, family, options.scaled).fixed)
+    settings = _cli.make(recipe.settings, vars(parser.parse_args(argv)))
+    name = "-".join(
+        [options.study, family, *["scaled"] * options.scaled]
+        + [options.sampler] * (options.sampler != "grid")
+    )
+    execution = dataclasses.replace(execution, out=execution.out or Path("runs") / name)
+    return parser, options, make_plan(parser, options, settings, execution)
 
 
 def _known(plan, file):
     """Return the trials of a file that were tested on the data of this study, or None."""
     if file is None:
         return None
-    from _trials import checksum, data_settings, load_data, read_trials
+    from _trials import checksum, read_trials
 
     from keras_euler import training
 
     known = read_trials(file).rename(columns={"best_test_accuracy": "value"})
     known = known[known.recipe == plan.family].assign(**plan.description())
-    settings = dataclasses.replace(plan.base, noise=0.0)
-    if set(plan.varied) & {"image_size", "sequence_length", "alphabet", "test_size"}:
-        return known
-    data = load_data(plan.family, data_settings(settings), plan.execution.data_dir)
-    test = training.fingerprint(subset(data[1], settings.test_size, "--test-size"))
-    ours = known.test_data == checksum(test)
+    _, test = prepare_data(plan.recipe, plan.base, plan.execution)
+    ours = known.test_data == checksum(training.fingerprint(test))
     if not ours.all():
         print(f"{(~ours).sum()} trials of {file} were tested on other data")
     return known[ours]
 
 
-def _search(parser, options, plan):
-    """Return the arguments of the search that the options describe, or None for a grid."""
-    if options.sampler == "grid":
-        return None
+def _search(options, plan):
+    """Return the search along the axis that the options describe."""
+    from keras_euler.studies import Search
+
     name, values = plan.roles["axis"]
     others = {other: choices for other, choices in plan.varied.items() if other != name}
     several = [other for other, choices in others.items() if len(choices) > 1]
     if several:
-        parser.error(f"--sampler searches along {name}; choose one value of {', '.join(several)}")
-    if not all(isinstance(value, float) for value in values) or min(values) == max(values):
-        parser.error(f"--sampler searches along numbers. Received: {name} {values}. See --axis")
+        raise ValueError(f"--sampler searches along {name}; choose one value of {several}")
     fixed = {other: choices[0] for other, choices in others.items()}
-    return name, min(values), max(values), options.trials or 30, options.sampler, fixed
+    return Search(name, min(values), max(values), options.trials, options.sampler, fixed)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ or the rows of a study into trials.csv, and run this.
 
 import functools
 import json
+import operator
 import re
-import statistics
 from pathlib import Path
 
 import _benchmarks
@@ -19,9 +19,9 @@ import _claims
 import _cli
 import _measured
 import _paper
+import pandas as pd
 import zoo
-from _measured import markdown
-from _rules import RULES
+from _markdown import markdown
 from _settings import Execution
 from _trials import read_trials
 
@@ -44,8 +44,10 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         texts = {file: rewritten(file.read_text()) for file in FILES}
         for study in studies():
-            _measured.draw(study, RESULTS, ["best"])
+            _measured.draw(study, RESULTS)
         curves().savefig(RESULTS / "trainings_h200.png")
+        host = _benchmarks.draw(read("benchmark_host_cpu.json"))
+        host.savefig(RESULTS / "benchmark_host_cpu.png")
         for file, text in texts.items():
             file.write_text(text)
     print(f"wrote {' and '.join(str(file) for file in FILES)}")
@@ -58,11 +60,6 @@ def rewritten(text):
 
 def read(name):
     """What a file of the results holds."""
-    if not (RESULTS / name).is_file():
-        raise FileNotFoundError(
-            f"{RESULTS / name} is missing. Copy the file of the measurement to this name; see "
-            f"CONTRIBUTING."
-        )
     return json.loads((RESULTS / name).read_text())
 
 
@@ -76,8 +73,7 @@ def studies():
     """Return all studies that trials.csv has trials of."""
     known = read_trials(RESULTS / "trials.csv")
     found = [
-        _measured.from_trials(known, name, family, DATA[family])
-        for name, family in _paper.SCALED_STUDIES
+        _measured.from_trials(known, name, family, DATA[family]) for name, family in _paper.STUDIES
     ]
     return [study for study in found if len(study.trials)]
 
@@ -118,22 +114,14 @@ def study_section(study):
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""
     names = (
-        "first_gradient",
-        "largest_gradient",
-        "last_gradient",
-        "mean_weight",
-        "train_loss",
-        "test_accuracy",
-        "seconds",
+        *("h", "seed", "iterations", "first_gradient", "largest_gradient", "last_gradient"),
+        *("mean_weight", "train_loss", "test_accuracy", "seconds"),
     )
     rows = []
     for found in read_all(pattern):
         settings = found["settings"]
         network = (settings["backend"], settings["depth"], settings.get("scheme", "euler"))
-        rows += [
-            (*network, row["h"], row["seed"], row["iterations"], *(row[name] for name in names))
-            for row in found["runs"]
-        ]
+        rows += [(*network, *(row[name] for name in names)) for row in found["runs"]]
     header = "backend | depth | scheme | h | seed | iterations | first gradient | largest | last"
     return markdown(f"{header} | mean weight | training loss | test accuracy | seconds", rows)
 
@@ -143,19 +131,15 @@ def trainings():
     rows = []
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
-        what, where = (
-            f"{run['data_set']}, {network_of(run)}",
-            f"{settings['backend']}, {run['device']}",
-        )
-        sizes = (
-            data["train"]["examples"],
-            data["test"]["examples"],
-            result["epochs"],
-            settings["learning_rate"],
-        )
-        accuracies = (f"{result[f'{name}_test_accuracy']:.4f}" for name in ("best", "last"))
         rows.append(
-            (what, where, *sizes, *accuracies, result["last_train_loss"], result["seconds"])
+            (
+                f"{run['data_set']}, {network_of(run)}",
+                f"{settings['backend']}, {run['device']}",
+                *(data[split]["examples"] for split in ("train", "test")),
+                *(result["epochs"], settings["learning_rate"]),
+                *(f"{result[f'{name}_test_accuracy']:.4f}" for name in ("best", "last")),
+                *(result["last_train_loss"], result["seconds"]),
+            )
         )
     return markdown(
         "run | where | training examples | test examples | epochs | learning rate | best | last | "
@@ -185,17 +169,11 @@ def curves():
 def growths():
     """How much gradients of untrained networks grow, and the advice."""
     rows = []
-    for name, found in (
-        ("images", read("choose_h_images_torch.json")),
-        ("texts", read("choose_h_texts_torch.json")),
-    ):
-        for depth, advice in found["suggestions"].items():
-            growth = ", ".join(
-                f"{float(h):.3g}: {value:.3g}" for h, value in advice["growths"].items()
-            )
-            rows.append(
-                (name, depth, advice["num_blocks"] ** -0.5, advice["largest"], advice["h"], growth)
-            )
+    for name in ("images", "texts"):
+        for depth, advice in read(f"choose_h_{name}_torch.json")["suggestions"].items():
+            growth = ", ".join(f"{float(h):.3g}: {g:.3g}" for h, g in advice["growths"].items())
+            rule = advice["num_blocks"] ** -0.5
+            rows.append((name, depth, rule, advice["largest"], advice["h"], growth))
     return markdown(
         "data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h", rows
     )
@@ -203,52 +181,44 @@ def growths():
 
 def rules():
     """How much signal and gradient grow over the blocks at the start, with each rule."""
-    norms = [read(f"rule_growths_{norm}_torch.json")["growths"] for norm in ("batch", "none")]
-    rows = []
-    for rule in norms[0]["depth 110"]:
-        found = [growths["depth 110"][rule] for growths in norms]
-        numbers = [each[what] for each in found for what in ("signal", "gradient")]
-        rows.append(("h = " * (rule not in RULES) + rule, *numbers))
+    norms = [
+        read(f"rule_growths_{norm}_torch.json")["growths"]["depth 110"]
+        for norm in ("batch", "none")
+    ]
+    rows = [
+        (
+            _measured.label("h", rule),
+            *(growths[rule][what] for growths in norms for what in ("signal", "gradient")),
+        )
+        for rule in norms[0]
+    ]
     return markdown("rule | batch norm: signal | gradient | no norm: signal | gradient", rows)
 
 
 def advice():
     """Trainings at the advised h."""
-    runs, grouped = read("advice_h_torch.json")["runs"], {}
-    for run in runs:
-        grouped.setdefault((run["depth"], run["h"]), []).append(run["best_test_accuracy"])
-    return markdown(
-        "depth | h | best test accuracy | n",
-        [(*key, spread(best), len(best)) for key, best in grouped.items()],
-    )
+    runs = pd.DataFrame(read("advice_h_torch.json")["runs"])
+    grouped = runs.groupby(["depth", "h"], sort=False).best_test_accuracy
+    rows = [(*key, spread(best), len(best)) for key, best in grouped]
+    return markdown("depth | h | best test accuracy | n", rows)
 
 
 def robustness():
     """Networks of the study of depth on noisy and on attacked images."""
-    found, grouped = read("robustness_scaled_torch.json"), {}
-    for run in found["runs"]:
-        grouped.setdefault((run["depth"], f"{run['h']:g}"), []).append(
-            [*run["noise"].values(), *run["pgd"].values()]
-        )
-    noise, radii = (found["settings"][kind] for kind in ("noise", "pgd"))
-    header = [
-        "depth",
-        "h",
-        "n",
-        "clean",
-        *(f"noise {level:g}" for level in noise),
-        *(f"PGD {radius:g}" for radius in radii),
-    ]
+    runs = pd.json_normalize(read("robustness_scaled_torch.json")["runs"])
+    names = [name for name in runs if name.startswith(("noise.", "pgd."))]
+    header = ["depth", "h", "n", "clean"]
+    header += [name.replace(".", " ", 1).replace("pgd", "PGD") for name in names[1:]]
     rows = [
-        (*key, len(runs), *map(spread, zip(*runs, strict=True)))
-        for key, runs in sorted(grouped.items())
+        (*key, len(group), *(spread(group[name]) for name in names))
+        for key, group in runs.groupby(["depth", "h"])
     ]
     return markdown(" | ".join(header), rows)
 
 
 def spread(values):
     """Median and population standard deviation."""
-    return f"{statistics.median(values):.3f} ± {statistics.pstdev(values):.3f}"
+    return f"{values.median():.3f} ± {values.std(ddof=0):.3f}"
 
 
 def propositions():
@@ -256,54 +226,36 @@ def propositions():
     rows = []
     for when, file in (("untrained", "init"), ("after 200 iterations", "trained")):
         found = read(f"propositions_depth110_{file}_torch.json")
-        for name, gradient in found["gradients"].items():
-            noise = found["noise"][name]
-            h = "h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"
-            ends = (
-                gradient["measured"][-1],
-                gradient["measured"][0],
-                gradient["bound"][0],
-                gradient["W"],
-            )
-            rows.append(
-                (
-                    f"{h}, {when}",
-                    *ends,
-                    noise["measured"][0],
-                    noise["measured"][-1],
-                    noise["bound"][-1],
-                    noise["W"],
-                )
-            )
+        for name in found["gradients"]:
+            row = ["h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"]
+            for kind, first, last in (("gradients", -1, 0), ("noise", 0, -1)):
+                growth = found[kind][name]
+                row += [growth["measured"][first], growth["measured"][last]]
+                row += [growth["bound"][last], growth["W"]]
+            rows.append((f"{row[0]}, {when}", *row[1:]))
     return markdown(
         "network | gradient: output | input | bound | W | noise: input | output | bound | W", rows
     )
 
 
+EXAMPLES = (
+    ("two moons: accuracy on noisy points", "two_moons", "noisy"),
+    ("two moons: accuracy on clean points", "two_moons", "clean"),
+    ("recurrent cell: first gradient", "euler_rnn", "first_gradient"),
+    ("recurrent cell: test error", "euler_rnn", "test_error"),
+    ("ResNet50: first gradient of the first convolution", "eulerize_resnet", "gradient_norm", 0),
+    ("ResNet50: loss after 30 iterations", "eulerize_resnet", "loss", -1),
+)
+
+
 def examples():
     """The toy examples and ResNet50, h = 1 beside h = 0.1."""
-    moons, cell, resnet = (
-        read(f"{name}_torch.json")["results"]
-        for name in ("two_moons", "euler_rnn", "eulerize_resnet")
-    )
-    return markdown(
-        "measured | h = 1 | h = 0.1",
-        [
-            (text, *(value(found[h]) for h in ("h = 1", "h = 0.1")))
-            for text, found, value in (
-                ("two moons: accuracy on noisy points", moons, lambda run: run["noisy"]),
-                ("two moons: accuracy on clean points", moons, lambda run: run["clean"]),
-                ("recurrent cell: first gradient", cell, lambda run: run["first_gradient"]),
-                ("recurrent cell: test error", cell, lambda run: run["test_error"]),
-                (
-                    "ResNet50: first gradient of the first convolution",
-                    resnet,
-                    lambda run: run["gradient_norm"][0],
-                ),
-                ("ResNet50: loss after 30 iterations", resnet, lambda run: run["loss"][-1]),
-            )
-        ],
-    )
+    rows = []
+    for text, name, *keys in EXAMPLES:
+        found = read(f"{name}_torch.json")["results"]
+        values = [functools.reduce(operator.getitem, keys, found[h]) for h in ("h = 1", "h = 0.1")]
+        rows.append((text, *values))
+    return markdown("measured | h = 1 | h = 0.1", rows)
 
 
 def cards():

@@ -17,56 +17,44 @@ from pathlib import Path
 
 import _cli
 import numpy as np
-from _settings import BACKENDS, COUNT, NOT_NEGATIVE, SEED, Execution, new_file, setting
+from _settings import Options, setting
 
-SHOWN = 5  # plots of blocks, in addition to the input
+STEP_FACTORS, BLOCKS, NOISE = (1.0, 0.1), 20, 0.25
+SHOWN = (0, 5, 10, 14, 19)  # blocks
 
 
 @dataclass(frozen=True)
-class MoonsOptions:
+class MoonsOptions(Options):
     """The options of this recipe."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=NOT_NEGATIVE, many="+")
-    blocks: int = setting(20, "residual blocks", parse=COUNT)
-    noise: float = setting(0.25, "standard deviation of the noise", parse=NOT_NEGATIVE)
-    epochs: int = setting(200, "epochs (with --quick 40)", parse=COUNT)
-    seed: int = setting(7, "seed", parse=SEED)
-    backend: str | None = setting(None, "Keras backend", parse=str, choices=BACKENDS)
-    out: Path = setting(
-        Path("runs/two_moons.png"), "file of the figure", parse=new_file(".png"), metavar="FILE"
-    )
+    epochs: int = setting(200, "epochs (with --quick 40)")
+    out: Path = setting(Path("runs/two_moons.json"), "file of the results, beside the figure")
 
 
 def main(argv=None):
     """Train a network for each h, print the accuracies, draw the figure."""
-    parser = _cli.command(__doc__)
-    _, options = _cli.parse(parser, [MoonsOptions], argv, quick={"epochs": 40})
-    backend = _cli.choose_backend(parser, Execution(backend=options.backend)).backend
-    with _cli.errors_in_one_line(parser):
-        import keras
-
-        file = options.out.with_suffix(".json")
-        _cli.refuse_to_replace(file, _cli.results_settings(options), options.out)
-        noisy, clean = (
-            moons(400, options.noise, options.seed + 1),
-            moons(400, 0.0, options.seed + 2),
-        )
-        conditions = f"{backend}, {options.blocks} blocks, noise {options.noise:g}"
-        print(f"{'h':>6} {'noisy test':>11} {'clean test':>11}   ({conditions})")
-        pictures, results = {}, {}
-        for h in options.h:
-            keras.utils.set_random_seed(options.seed)
-            model = train(h, options)
-            accuracy = [model.evaluate(x, y, verbose=0)[1] for x, y in (noisy, clean)]
-            print(f"{h:6g} {accuracy[0]:11.4f} {accuracy[1]:11.4f}", flush=True)
-            pictures[f"h = {h:g}"] = features(model, noisy[0])
-            results[f"h = {h:g}"] = {"noisy": accuracy[0], "clean": accuracy[1]}
-        draw(pictures, noisy[1]).savefig(options.out)
-        _cli.write_results(file, options, results)
-        print(f"wrote {options.out} and {file}")
+    _cli.run_example(__doc__, MoonsOptions, measure, argv, {"epochs": 40})
 
 
-def moons(num_points, noise, seed):
+def measure(options):
+    """Return the accuracies with each h, and draw the figure."""
+    import keras
+
+    noisy, clean = moons(NOISE, options.seed + 1), moons(0.0, options.seed + 2)
+    pictures, results = {}, {}
+    for h in STEP_FACTORS:
+        keras.utils.set_random_seed(options.seed)
+        model = train(h, options)
+        noisy_accuracy, accuracy = (model.evaluate(*data, verbose=0)[1] for data in (noisy, clean))
+        results[f"h = {h:g}"] = {"noisy": noisy_accuracy, "clean": accuracy}
+        print(f"h = {h:g}: {results[f'h = {h:g}']}", flush=True)
+        pictures[f"h = {h:g}"] = features(model, noisy[0])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    draw(pictures, noisy[1]).savefig(options.out.with_suffix(".png"))
+    return results
+
+
+def moons(noise, seed, num_points=400):
     """Make points on two interleaved half circles, and their classes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, num_points)
@@ -81,22 +69,16 @@ def train(h, options):
     import keras
 
     import keras_euler
-    from keras_euler.training import RaiseDropped
 
     layers = [keras.Input((2,))]
-    for n in range(options.blocks):
+    for n in range(BLOCKS):
         branch = [keras.layers.Dense(16, "relu"), keras.layers.Dense(2)]
         layers.append(keras_euler.EulerResidual(branch, h=h, name=f"block{n + 1}"))
     model = keras.Sequential([*layers, keras.layers.Dense(2, name="logits")])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
-    model.fit(
-        *moons(400, options.noise, options.seed),
-        batch_size=100,
-        epochs=options.epochs,
-        verbose=0,
-        callbacks=[RaiseDropped()],
-    )
+    x, y = moons(NOISE, options.seed)
+    model.fit(x, y, batch_size=100, epochs=options.epochs, verbose=0)
     return model
 
 
@@ -104,10 +86,8 @@ def features(model, x):
     """Return a dict of title -> points `(n, 2)`: the input, and the outputs of some blocks."""
     import keras_euler
 
-    outputs = keras_euler.block_features(model).predict(x, verbose=0)
-    names = list(outputs)
-    shown = [names[i] for i in sorted({round(i) for i in np.linspace(0, len(names) - 1, SHOWN)})]
-    return {"input": x, **{name: outputs[name] for name in shown}}
+    outputs = list(keras_euler.block_features(model).predict(x, verbose=0).items())
+    return {"input": x, **dict(outputs[i] for i in SHOWN)}
 
 
 def separable(points, labels, num_directions=360):
@@ -133,11 +113,10 @@ def draw(pictures, labels):
     """Draw one row per h, one column per block and one colour per class."""
     from keras_euler.plots import COLOURS, new_figure
 
-    columns = max(map(len, pictures.values()))
-    figure = new_figure(figsize=(2.1 * columns, 2.3 * len(pictures) + 0.6))
-    grid = figure.subplots(len(pictures), columns, squeeze=False)
+    figure = new_figure(figsize=(12.6, 5.2))
+    grid = figure.subplots(len(STEP_FACTORS), 1 + len(SHOWN))
     for row, (label, blocks) in zip(grid, pictures.items(), strict=True):
-        for axes, (title, points) in zip(row, blocks.items(), strict=False):
+        for axes, (title, points) in zip(row, blocks.items(), strict=True):
             for kind in (0, 1):
                 axes.scatter(
                     *points[labels == kind].T, s=3, c=COLOURS[3 + kind], label=f"class {kind}"

@@ -11,6 +11,7 @@ import keras
 
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
+from keras_euler.callbacks import GradientLogger, WeightLogger
 from keras_euler.models.validation import prepared_inputs
 from keras_euler.training.batches import ShuffledBatches, as_batches, fingerprint
 from keras_euler.training.checkpoint import ResumableCallbacks, restore
@@ -144,6 +145,9 @@ def fit(
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0]))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    for callback in callbacks:
+        if isinstance(callback, (GradientLogger, WeightLogger)):
+            callback.check(model)
     run = RunFolder(folder)
     config = _config(model, batches, tests, epochs, seed, settings)
     run.check(config)

@@ -28,8 +28,9 @@ import tempfile
 import worker
 
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
+import _benchmarks
 import _cli
-from _settings import BACKENDS, COUNT, flag, new_file, setting
+from _settings import BACKENDS, flag, setting
 
 BY_LAYERS = "keras_euler, KERAS_EULER_DIRECT=0"
 OURS, REMAT, AUGMENTED, LOGGED = (
@@ -104,19 +105,19 @@ class Settings:
     """The settings of a measurement. Every field is a flag; None is the network's default."""
 
     network: str = setting("resnet", "images or texts", choices=tuple(DEFAULTS))
-    depth: tuple = setting((), "depths (default: 20 56 110, for vdcnn 9 29)", parse=int, many="+")
+    depth: tuple = setting((), "depths (default: 20 56 110, for vdcnn 9 29)", parse=int, nargs="+")
     sequence_length: int | None = setting(None, "for vdcnn (default: 1024)", parse=int)
     image_size: int | None = setting(
         None, "pixels along a side of an image (default: 32; with --host 8)", parse=int
     )
     h: float = setting(0.1, "step factor")
     batch_size: int | None = setting(
-        None, "examples per step (default: 128, for vdcnn 64)", parse=COUNT
+        None, "examples per step (default: 128, for vdcnn 64)", parse=int
     )
-    steps: int = setting(10, "steps per round", parse=COUNT)
-    rounds: int = setting(5, "rounds per contestant", parse=COUNT)
+    steps: int = setting(10, "steps per round")
+    rounds: int = setting(5, "rounds per contestant")
     backends: tuple = setting(
-        (), "backends (default: the installed ones)", choices=BACKENDS, many="+", parse=str
+        (), "backends (default: the installed ones)", choices=BACKENDS, nargs="+", parse=str
     )
     dtype: str = setting(
         "float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16")
@@ -139,7 +140,7 @@ def parse(argv=None):
     """Return the settings and the path of the JSON file; wrong arguments end the process with
     status 2."""
     parser = _cli.command(__doc__)
-    parser.add_argument("--out", metavar="FILE.json", type=new_file(".json"))
+    parser.add_argument("--out", metavar="FILE.json", type=pathlib.Path)
     own, settings = _cli.parse(parser, [Settings], argv)
     modes = [name for name in (*MODES, "host") if getattr(settings, name)]
     if len(modes) > 1:
@@ -262,40 +263,6 @@ def name_of(result, known):
     )
 
 
-def draw(results, known, path):
-    """Write the figure of the processor time of a step against the depth, the least of all rounds,
-    a line for each contestant."""
-    from keras_euler import plots
-
-    figure = plots.new_figure(figsize=(7, 4.5))
-    axes, names = figure.subplots(), dict.fromkeys(name_of(result, known) for result in results)
-    for name, colour in zip(names, plots.COLOURS[2:] * 2, strict=False):
-        points = [
-            (result["depth"], result["cpu_ms_min"])
-            for result in results
-            if name_of(result, known) == name
-        ]
-        axes.plot(
-            *zip(*points, strict=True),
-            "o-" if name.startswith("keras_euler") else "s--",
-            color=colour,
-            label=name,
-        )
-    axes.set(xlabel="depth", ylabel="processor time of a step (ms)", xscale="log", yscale="log")
-    axes.set_xticks(depths := sorted({result["depth"] for result in results}), depths)
-    low, high = axes.get_ylim()
-    axes.set_yticks(
-        ticks := [
-            n * 10**power for power in range(6) for n in (1, 2, 5) if low <= n * 10**power <= high
-        ],
-        ticks,
-    )
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize="small")
-    axes.set_title("Processor time of a training step against depth", fontsize="medium")
-    plots.finished(figure).savefig(path)
-
-
 def table(results, known):
     """Yield the header and the rows, without empty columns."""
     columns = COLUMNS | {f"/ {name}": (name, ".3f") for name in known.values()}
@@ -338,7 +305,7 @@ def main(argv=None):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps(report, indent=1))
     if out and settings.host:
-        draw(results, references(settings), out.with_suffix(".png"))
+        _benchmarks.draw(report).savefig(out.with_suffix(".png"))
     print(
         f"\n{report['device']}, {report['cores']} cores; Python {report['python']}, "
         f"{report['versions']}"

@@ -87,10 +87,10 @@ def test_a_killed_run_ends_as_an_uninterrupted_one_and_takes_strings(
     [
         (["--depth", "10"], "`depth` must be one of 9, 17, 29, 49, 65, 69. Received: depth=10."),
         (["--sequence-length", "63"], "`sequence_length` must be"),
-        (["--noise", "1.5"], "--noise: must be from 0 to 1. Received: 1.5."),
+        (["--noise", "1.5"], "`rate` must be a finite number >= 0 and <= 1. Received: rate=1.5."),
         (
             ["--noise", "-1", "--noise-mode", "training"],
-            "--noise: must be from 0 to 1. Received: -1.",
+            "`rate` must be a finite number >= 0 and <= 1. Received: rate=-1.0.",
         ),
         (["--dropout", "1"], "`dropout` must be"),
         (["--dense-units", "0"], "`dense_units` must be"),

@@ -48,7 +48,10 @@ def test_rules_are_compared_by_their_growth(tmp_path, capsys):
 def test_bad_arguments_are_one_sentence(tmp_path, capsys):
     for flags, message in (
         (["--depths", "9"], "must be 6n + 2"),
-        (["--candidates", "-1"], "--candidates: must be a finite number above 0. Received: -1."),
+        (
+            ["--candidates", "-1"],
+            "`candidates` must be numbers > 0, at least one. Received: [-1.0].",
+        ),
         (["--depth", "20"], "unrecognized arguments: --depth 20"),
     ):
         with pytest.raises(SystemExit) as end:

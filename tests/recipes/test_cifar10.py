@@ -11,6 +11,7 @@ import cifar10
 import keras
 import numpy as np
 import pytest
+from _settings import Execution
 
 import keras_euler  # noqa: F401  registers the layers of the saved model
 from keras_euler import training
@@ -62,14 +63,14 @@ def test_a_run_writes_what_it_promises(whole, data):
     assert result["best_test_accuracy"] == max(row["test_accuracy"] for row in history(folder))
     assert result["last_test_accuracy"] == history(folder)[-1]["test_accuracy"]
     first, second, *_, last = output.splitlines()
-    assert first == f"backend: {BACKEND} (--backend)"
+    assert first == f"backend: {BACKEND}"
     assert second == (
         "training on 40 examples of cifar10 with 10 classes (chance: 0.10), depth 8, h = 0.1, "
         "78,042 parameters, 4 epochs" + ". The first step compiles." * (BACKEND != "torch")
     )
     best = max(history(folder), key=lambda row: row["test_accuracy"])
     assert (
-        f"best test accuracy   {best['test_accuracy']:.4f} (epoch {best['epoch'] + 1:.0f})"
+        f"best test accuracy   {best['test_accuracy']:.4f} (epoch {best['epoch'] + 1:.0f} of 4)"
         in output
     )
     assert last == f"next: {cifar10.NEXT['cifar10'].format(folder=folder)}"
@@ -197,7 +198,7 @@ def test_averaged_weights_are_tested_saved_and_resumed(data, tmp_path, monkeypat
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
     settings = settings_of(cifar10, *flags[2:])
-    _, (x, y) = _run.prepare_data(cifar10.RECIPE, settings, None, cifar10.load_data(settings, data))
+    _, (x, y) = _run.prepare_data(cifar10.RECIPE, settings, Execution(data_dir=data))
     accuracy = (models[0].predict(x, verbose=0).argmax(-1) == y).mean()
     np.testing.assert_allclose(accuracy, history(whole)[-1]["test_accuracy"], atol=1e-6)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import _cli
 import choose_h
-import euler_method
 import euler_rnn
 import eulerize_resnet
 import evaluate
@@ -21,14 +20,7 @@ BACKEND = ["--backend", keras.backend.backend()]
 CHOICE = ["--quick", "--depths", "8", "--candidates", "0.1", "--examples", "4"]
 # Arguments of a recipe without its output, its file, and a flag that changes the results.
 RESULTS = [
-    (euler_method, [], "runs/euler_method.png", ["--h", "0.5"]),
-    (two_moons, ["--quick", "--epochs", "1", *BACKEND], "runs/two_moons.png", ["--blocks", "3"]),
-    (
-        euler_rnn,
-        ["--epochs", "1", "--length", "3", "--train-size", "50", *BACKEND],
-        "euler_rnn.json",
-        ["--seed", "8"],
-    ),
+    (euler_rnn, ["--epochs", "1", "--length", "3", *BACKEND], "euler_rnn.json", ["--seed", "8"]),
     (choose_h, [*CHOICE, *BACKEND], "", ["--limit", "3"]),
     (
         propositions,
@@ -64,33 +56,20 @@ def test_results_of_other_settings_are_not_replaced(
     assert (
         end.value.code == 2 and "has results of other settings, which are not replaced" in error
     ), error
-    assert f"{other[0][2:]}: " in error and error.endswith("Pass another --out.\n")
+    assert error.endswith("Pass another --out.\n")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == files
 
 
-@pytest.mark.parametrize("module", [two_moons, euler_rnn, eulerize_resnet, euler_method])
+@pytest.mark.parametrize("module", [two_moons, euler_rnn, eulerize_resnet])
 def test_a_file_of_somebody_else_is_not_replaced(module, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     file = Path(f"runs/{module.__name__}.json")
     file.parent.mkdir()
     file.write_text("[1, 2]")
-    backend = [] if module is euler_method else BACKEND
     with pytest.raises(SystemExit) as end:
-        module.main(["--quick", *backend])
-    assert (
-        end.value.code == 2
-        and f"{file} exists and is not replaced: it has no results of this recipe"
-        in capsys.readouterr().err
-    )
+        module.main(["--quick", *BACKEND])
+    assert end.value.code == 2 and f"{file} has results of other" in capsys.readouterr().err
     assert file.read_text() == "[1, 2]"
-
-
-def test_errors_of_the_system_name_the_file_and_no_number(capsys):
-    with pytest.raises(SystemExit) as end, _cli.errors_in_one_line(_cli.command("")):
-        raise OSError(28, "No space left on device", "x.csv")
-    assert end.value.code == 2 and capsys.readouterr().err.endswith(
-        "error: x.csv: No space left on device\n"
-    )
 
 
 def test_what_libraries_write_while_they_are_imported_is_dropped(capfd):
@@ -98,11 +77,3 @@ def test_what_libraries_write_while_they_are_imported_is_dropped(capfd):
         os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on.")
     os.write(2, b"kept")
     assert capfd.readouterr().err == "kept"
-
-
-def test_numbers_and_nouns_agree():
-    assert [_cli.counted(number, "epoch") for number in (0, 1, 2000)] == [
-        "0 epochs",
-        "1 epoch",
-        "2,000 epochs",
-    ]

@@ -36,9 +36,7 @@ def run(*arguments):
 def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsys, monkeypatch):
     assert run("--h", "1.0", "0.1", "--seeds", 1, "--out", tmp_path) == 0
     printed = capsys.readouterr().out
-    assert (
-        "first grad." in printed and "mean weight" in printed and "stage1_block1/conv1" in printed
-    )
+    assert "first_gradient" in printed and "stage1_block1/conv1" in printed
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [(row["h"], row["seed"], row["iterations"]) for row in summary["runs"]] == [
         ("1.0", 1, 3),
@@ -64,9 +62,7 @@ def test_trains_each_h_and_seed_once_and_writes_table_and_figure(tmp_path, capsy
 
 
 BAD = [
-    (["--iterations", "0"], "--iterations: must be at least 1"),
-    (["--seeds", "-1"], "--seeds: must be from 0 to 2147483647. Received: -1."),
-    (["--epochs", "2"], "both set the length"),
+    (["--seeds", "-1"], "Seed must be between 0 and 2**32 - 1"),
     (["--seed=1"], "unrecognized arguments: --seed"),
     (["--seed", "1"], "unrecognized arguments: --seed"),
     (["--h", "-1"], "`h` must be a finite number >= 0"),

@@ -3,7 +3,7 @@
 import csv
 import json
 
-import _measured
+import _markdown
 import pytest
 import tables
 from _plan import RECIPES
@@ -57,6 +57,6 @@ def test_other_text_and_marks_stay_and_numbers_have_three_digits():
         and "old" not in new
     )
     assert [
-        _measured.formatted(value) for value in (0.12345, 12345.6, 1.5e52, 0.0, 7, None, "a")
+        _markdown.formatted(value) for value in (0.12345, 12345.6, 1.5e52, 0.0, 7, None, "a")
     ] == ["0.123", "12,346", "1.5e+52", "0", "7", "", "a"]
     assert json.loads((tables.RESULTS / "advice_h_torch.json").read_text())["runs"]

@@ -29,35 +29,18 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
-    flags = [
-        "--blocks",
-        "4",
-        "--epochs",
-        "30",
-        "--h",
-        "0.1",
-        "--out",
-        str(tmp_path / "moons.png"),
-        *BACKEND,
-    ]
-    two_moons.main(flags)
+    two_moons.main(["--epochs", "30", "--out", str(tmp_path / "moons.json"), *BACKEND])
     assert (tmp_path / "moons.png").stat().st_size > 10_000
-    noisy, clean = map(float, capsys.readouterr().out.splitlines()[2].split()[1:])
-    assert noisy > 0.75 and clean > 0.75
     written = json.loads((tmp_path / "moons.json").read_text())
-    assert written["results"]["h = 0.1"]["noisy"] == pytest.approx(noisy, abs=1e-4)
-    assert written["settings"]["epochs"] == 30
-    for flags in (["--blocks", "0"], ["--out", str(tmp_path / "x.pdf")]):
-        with pytest.raises(SystemExit) as end:
-            two_moons.main([*flags, *BACKEND])
-        assert end.value.code == 2 and flags[0] in capsys.readouterr().err
+    assert min(written["results"]["h = 0.1"].values()) > 0.75
+    assert (
+        written["settings"]["epochs"] == 30 and "h = 0.1: {'noisy': 0." in capsys.readouterr().out
+    )
 
 
 def test_recurrent_network_is_trained(tmp_path, capsys):
     out = ["--out", str(tmp_path / "rnn.json")]
-    euler_rnn.main(
-        ["--quick", "--length", "5", "--train-size", "100", "--h", "0.1", *out, *BACKEND]
-    )
-    assert json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]["test_error"] < 2
-    h, gradient, error = map(float, capsys.readouterr().out.splitlines()[2].split())
-    assert h == 0.1 and gradient > 0 and error < 2
+    euler_rnn.main(["--quick", "--length", "5", *out, *BACKEND])
+    found = json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]
+    assert found["test_error"] < 2 and found["first_gradient"] > 0
+    assert "h = 0.1: {'first_gradient'" in capsys.readouterr().out

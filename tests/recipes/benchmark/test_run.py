@@ -22,11 +22,9 @@ WRONG = [
     (["--depth", "21"], "`depth` must be 6n + 2. Received: depth=21."),
     (["--network", "vdcnn", "--depth", "20"], "`depth` must be one of 9, 17, 29, 49, 65, 69"),
     (["--network", "vdcnn", "--host"], "--host needs --network resnet"),
-    (["--steps", "0"], "--steps: must be at least 1. Received: 0."),
     (["--backends", "theano"], "--backends: invalid choice"),
     (["--augmentation", "--second-start"], "--augmentation and --second-start exclude each other"),
     (["--second-start", "--backends", "torch"], "--second-start needs --backends jax"),
-    (["--out", "folder"], "must be a file *.json"),
 ]
 
 
