@@ -19,6 +19,7 @@ from keras_euler._backend.keras_private import (
     mask_of,
     masked,
     pass_mask,
+    run_graph,
 )
 from keras_euler._backend.kernels import (
     convolution,
@@ -33,24 +34,18 @@ from keras_euler._backend.kernels import (
     store_filters_first,
 )
 from keras_euler._backend.norms import l2_norms, moments, norm_reader, sum_over_replicas
-from keras_euler._backend.remat import rematerialize
-from keras_euler._backend.tensors import (
-    decode_strings,
-    has_value,
-    is_string_tensor,
-    is_tensorflow_graph_tensor,
-    is_tensorflow_tensor,
-)
+from keras_euler._backend.remat import Inside, rematerialize
+from keras_euler._backend.tensors import is_tensorflow_graph_tensor, is_tensorflow_tensor
 
 __all__ = [
     "Direct",
+    "Inside",
     "all_layers",
     "averages_of",
     "batches_seen",
     "call_chain",
     "call_layer",
     "convolution",
-    "decode_strings",
     "float64_array",
     "fused_batch_norm",
     "gradients",
@@ -59,11 +54,9 @@ __all__ = [
     "has_fast_convolution",
     "has_fast_pooling",
     "has_fused_batch_norm",
-    "has_value",
     "inner_layers",
     "is_compiling",
     "is_rematerialized",
-    "is_string_tensor",
     "is_tensorflow_graph_tensor",
     "is_tensorflow_tensor",
     "l2_norms",
@@ -79,6 +72,7 @@ __all__ = [
     "read_torch_file",
     "relu",
     "rematerialize",
+    "run_graph",
     "store_filters_first",
     "sum_over_replicas",
     "update_moving",

@@ -1,6 +1,5 @@
 """The bounds of the paper's two propositions, block by block."""
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -52,13 +51,11 @@ def gradient_bounds(
     >>> gradient_bounds(1.0, h=0.5, W=2.0, num_blocks=3).tolist()
     [8.0, 4.0, 2.0, 1.0]
     """
-    gradient_norm, W = check_number("gradient_norm", gradient_norm, 0), check_number("W", W, 0)
-    num_blocks, dimension = (
-        check_integer("num_blocks", num_blocks, 1),
-        check_integer("dimension", dimension, 1),
-    )
-    factors = dimension**0.5 * _per_block("shortcut_norms", shortcut_norms, num_blocks)
-    factors = factors + _per_block("h", h, num_blocks) * W
+    check_number("gradient_norm", gradient_norm, 0)
+    check_integer("num_blocks", num_blocks, 1)
+    check_integer("dimension", dimension, 1)
+    shortcuts = dimension**0.5 * _per_block("shortcut_norms", shortcut_norms, num_blocks)
+    factors = shortcuts + _per_block("h", h, num_blocks) * check_number("W", W, 0)
     with np.errstate(over="ignore"):  # the result is inf then
         return gradient_norm * np.append(np.cumprod(factors[::-1])[::-1], 1.0)
 
@@ -95,30 +92,22 @@ def noise_bounds(
     >>> noise_bounds(1.0, h=0.5, W=2.0, num_blocks=3).tolist()
     [1.0, 2.0, 3.0, 4.0]
     """
-    bounds, W = [check_number("eps", eps, 0)], check_number("W", W, 0)
-    num_blocks = check_integer("num_blocks", num_blocks, 1)
-    steps, norms = (
-        _per_block("h", h, num_blocks),
-        _per_block("shortcut_norms", shortcut_norms, num_blocks),
-    )
-    for h_n, s_n in zip(steps, norms, strict=True):
-        bounds.append(s_n * bounds[-1] + h_n * W)
+    check_integer("num_blocks", num_blocks, 1)
+    steps = _per_block("h", h, num_blocks) * check_number("W", W, 0)
+    norms = _per_block("shortcut_norms", shortcut_norms, num_blocks)
+    bounds = [check_number("eps", eps, 0)]
+    for s_n, step in zip(norms, steps, strict=True):
+        bounds.append(s_n * bounds[-1] + step)
     return np.array(bounds)
 
 
 def _per_block(name: str, value: Any, num_blocks: int) -> Array:
     """Return one number per block, as an array."""
-    if isinstance(value, numbers.Real):
+    if np.ndim(value) == 0:
         return np.full(num_blocks, check_number(name, value, 0))
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        raise TypeError(
-            f"`{name}` must be a number, or a list of one number per block. Received: "
-            f"{name}={value!r}."
-        )
-    values = [check_number(f"{name}[{i}]", number, 0) for i, number in enumerate(value)]
-    if len(values) != num_blocks:
+    if len(value) != num_blocks:
         raise ValueError(
             f"`{name}` must be a number, or one number for each of the {num_blocks} blocks. "
-            f"Received: {len(values)}."
+            f"Received: {len(value)}."
         )
-    return np.array(values)
+    return np.array([check_number(f"{name}[{i}]", each, 0) for i, each in enumerate(value)])

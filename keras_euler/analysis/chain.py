@@ -8,7 +8,7 @@ import keras
 from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.surgery.graph import functional, is_graph, outer_graph, walk
+from keras_euler.surgery.graph import calls, functional, is_graph, outer_graph
 
 Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
 Steps = list[tuple[keras.layers.Layer, Tensor]]
@@ -32,8 +32,8 @@ class Chain:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self.visit: Visitor = run_layer
-        self.model, found_blocks = self._tapped(outer_graph(model))
+        self.model = outer_graph(model)
+        found_blocks = _blocks_of(self.model)
         residuals = [layer for layer in found_blocks if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
         self.factors = [layer.h for layer in residuals or found_blocks]
@@ -53,59 +53,38 @@ class Chain:
     def run(self, x: Tensor, visit: Visitor, training: bool = False) -> Tensor:
         """Run the model with `visit(layer, x)` in place of each call of an `EulerAdd` or a layer of
         one input; no state changes."""
-        self.visit = visit
-        try:
-            # This keeps the statistics of BatchNormalization, and JAX can trace it.
-            with keras.StatelessScope():
-                return self.model(x, training=training)
-        finally:
-            self.visit = run_layer
-
-    def _tapped(self, graph: keras.Model) -> tuple[keras.Model, list[keras.layers.Layer]]:
-        """Return a copy of the graph with a tap on every layer, and the blocks that it calls, in
-        order."""
-        copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> copy
-        blocks_of: dict[int, list[keras.layers.Layer]] = {}  # id of a copy -> its blocks
-        called: list[keras.layers.Layer] = []  # the blocks of all calls
-
-        def layer(old: keras.layers.Layer) -> keras.layers.Layer:
-            if not isinstance(old, keras.layers.Layer) or isinstance(old, keras.layers.InputLayer):
-                return old
-            if id(old) not in copies:
-                own = [old] if isinstance(old, (EulerAdd, EulerResidual)) else []
-                new, own = (
-                    self._tapped(functional(old)) if is_graph(old) else (_Tap(old, self), own)
-                )
-                copies[id(old)], blocks_of[id(new)] = new, own
-            return copies[id(old)]
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
-            called.extend(blocks_of.get(id(operation), ()))
-            return operation(*args, **kwargs)
+            if is_graph(operation):
+                with _backend.masked(args[0], kwargs.get("mask")):
+                    return _backend.run_graph(functional(operation), args[0], call, training)
+            if isinstance(operation, EulerAdd):
+                return visit(operation, args[0])
+            is_single = len(args) == 1 and not set(kwargs) - {"mask"}
+            if not (is_single and isinstance(operation, keras.layers.Layer)) or isinstance(
+                args[0], (list, tuple, dict)
+            ):
+                return operation(*args, **kwargs)
+            with _backend.masked(args[0], kwargs.get("mask")):  # in a graph it is an argument
+                return visit(operation, args[0])
 
-        return walk(graph, call, layer), called
+        def run(x: Tensor, training: bool) -> Tensor:
+            return _backend.run_graph(self.model, x, call, training)
+
+        # This keeps the statistics of BatchNormalization, and JAX can trace it.
+        with keras.StatelessScope():
+            return _backend.Inside(run, self.model.dtype_policy)(x, training=training)
 
 
-class _Tap(keras.layers.Layer):
-    """Let the visitor of a chain call a layer."""
-
-    def __init__(self, layer: keras.layers.Layer, chain: Chain) -> None:
-        super().__init__(name=f"tap_{layer.name}", dtype=layer.dtype_policy)
-        self.layer, self.chain = layer, chain
-        self.built = True
-
-    def call(self, *args: Any, **kwargs: Any) -> Tensor:
-        if isinstance(self.layer, EulerAdd):
-            return self.chain.visit(self.layer, args[0])
-        if set(kwargs) - {"mask"} or len(args) != 1 or isinstance(args[0], (list, tuple, dict)):
-            return self.layer(*args, **kwargs)
-        with _backend.masked(
-            args[0], kwargs.get("mask")
-        ):  # in a graph the mask of a tensor is an argument
-            return self.chain.visit(self.layer, args[0])
-
-    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> None:
-        return None  # the layer itself has attached it
+def _blocks_of(graph: keras.Model) -> list[keras.layers.Layer]:
+    """Return the blocks of a graph in the order of their calls."""
+    found: list[keras.layers.Layer] = []
+    for call in calls(graph)[0]:
+        if is_graph(call.operation):
+            found += _blocks_of(functional(call.operation))
+        elif isinstance(call.operation, (EulerAdd, EulerResidual)):
+            found.append(call.operation)
+    return found
 
 
 def run_layer(layer: keras.layers.Layer, x: Tensor) -> Tensor:

@@ -4,14 +4,13 @@ propositions."""
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_euler import _backend
 from keras_euler._backend import float64_array
-from keras_euler._checks import check_integer, check_number
+from keras_euler._checks import check_number
 from keras_euler._types import Array, ArrayLike, Loss, Tensor
 from keras_euler.analysis.bounds import gradient_bounds, noise_bounds
 from keras_euler.analysis.chain import Chain, Steps, blocks
@@ -19,13 +18,11 @@ from keras_euler.analysis.gradients import checked_batch, checked_inputs, gradie
 from keras_euler.analysis.spectral import spectral_norm
 from keras_euler.layers import EulerResidual
 
-# Activations I with |I(a) - I(b)| <= |a - b|, as the propositions assume.
-NON_EXPANSIVE = tuple(
-    keras.activations.get(name)
-    for name in (
-        *("linear", "relu", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid"),
-        *("softplus", "softsign"),
-    )
+# Activations I with |I(a) - I(b)| <= |a - b|, as the propositions assume: functions, and ReLU as a
+# layer.
+NON_EXPANSIVE = (
+    *("linear", "relu", "ReLU", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid"),
+    *("softplus", "softsign"),
 )
 
 
@@ -116,16 +113,13 @@ def gradient_growth(
     """
     chain = Chain(model)
     x, y = checked_batch(model, x, y, loss)
-    num_iterations = check_integer("num_iterations", num_iterations, 1)
     measured = np.array([np.linalg.norm(g) for g in gradients(chain, x, y, loss, False)])
     steps, end = blocks(chain, keras.ops.convert_to_tensor(x))
     network = _Blocks(steps, end, num_iterations)
     branches = np.array(
         [spectral_norm(block.increment, x, num_iterations) for block, x in network.blocks]
     )
-    h, shortcuts = network.h * network.after, network.shortcut_norms * network.after
-    bound = gradient_bounds(measured[-1], h, branches.max(), len(branches), shortcuts)
-    return network.growth(measured, bound, branches)
+    return network.growth(measured, branches, functools.partial(gradient_bounds, measured[-1]))
 
 
 def noise_growth(
@@ -177,19 +171,12 @@ def noise_growth(
     noise *= eps / _norms(noise).reshape(-1, *[1] * (x.ndim - 1))
     batches = (keras.ops.convert_to_tensor(batch) for batch in (x, (x + noise).astype(x.dtype)))
     clean, noisy = (_Blocks(*blocks(chain, batch), num_iterations) for batch in batches)
-    pairs = [(a, b) for (_, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)] + [
-        (clean.end, noisy.end)
-    ]
-    measured = np.array([_distance(a, b) for a, b in pairs])
-    changes = []
-    for (block, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True):
-        branch = block.increment
-        changes.append(_distance(branch(a), branch(b)))
-    branches = np.array(changes)
+    pairs = [(F.increment, a, b) for (F, a), (_, b) in zip(clean.blocks, noisy.blocks, strict=True)]
+    ends = [(a, b) for _, a, b in pairs] + [(clean.end, noisy.end)]
+    measured = np.array([_distances(a, b).max() for a, b in ends])
+    branches = np.array([_distances(branch(a), branch(b)).max() for branch, a, b in pairs])
     clean.widen(noisy)
-    h, shortcuts = clean.h * clean.after, clean.shortcut_norms * clean.after
-    bound = noise_bounds(measured[0], h, branches.max(), len(branches), shortcuts)
-    return clean.growth(measured, bound, branches)
+    return clean.growth(measured, branches, functools.partial(noise_bounds, measured[0]))
 
 
 def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
@@ -204,7 +191,6 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
         x: Batch of inputs.
 
     Raises:
-        TypeError: `model` is not a Keras model.
         ValueError: `x` is empty or not finite.
 
     Example:
@@ -216,8 +202,6 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
     >>> bool(keras.ops.any(model.get_layer("stem_norm").moving_mean != 0))
     True
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     x = checked_inputs(model, x)
     layers = [
         layer
@@ -242,41 +226,18 @@ class _Blocks:
         self.steps, self.end = steps, end
         self.blocks = [(layer, x) for layer, x in steps if isinstance(layer, EulerResidual)]
         for block, _ in self.blocks:
-            if not _is_non_expansive(block.activation):
-                name = getattr(
-                    block.activation,
-                    "name",
-                    getattr(block.activation, "__name__", block.activation),
-                )
+            activation = getattr(block.activation, "activation", block.activation)
+            name = getattr(activation, "__name__", type(activation).__name__)
+            if name not in NON_EXPANSIVE:
                 raise ValueError(
                     "The propositions need blocks whose activation does not expand distances, "
-                    "such as relu or None. "
-                    f"Received: {block.name!r} with activation={name!r}."
+                    f"such as relu or None. Received: {block.name!r} with activation={name!r}."
                 )
         self.norms = [
             1.0 if function is None else spectral_norm(function, x, num_iterations)
             for function, x in self._passed()
         ]
         self.h = np.array([_largest_h(layer) for layer, _ in self.blocks])
-
-    @property
-    def shortcut_norms(self) -> Array:
-        """Norms of the shortcuts, an array `(D,)`."""
-        pairs = zip(self.steps, self.norms, strict=True)
-        return np.array(
-            [layer.skip * norm for (layer, _), norm in pairs if isinstance(layer, EulerResidual)]
-        )
-
-    @property
-    def after(self) -> Array:
-        """Norms of all layers between a block and the next one, an array `(D,)`."""
-        norms = []
-        for (layer, _), norm in zip(self.steps, self.norms, strict=True):
-            if isinstance(layer, EulerResidual):
-                norms.append(1.0)
-            else:
-                norms[-1] *= norm
-        return np.array(norms)
 
     def widen(self, other: "_Blocks") -> None:
         """Raise the norms to the largest growth of the distance between these inputs and those of
@@ -287,45 +248,40 @@ class _Blocks:
         pairs = zip(self._passed(), other._passed(), strict=True)
         for i, ((function, a), (_, b)) in enumerate(pairs):
             if function is not None:
-                before = np.maximum(_norms(float64_array(b) - float64_array(a)), 1e-30)
-                after = _norms(float64_array(function(b)) - float64_array(function(a)))
+                before = np.maximum(_distances(a, b), 1e-30)
+                after = _distances(function(a), function(b))
                 self.norms[i] = max(self.norms[i], float((after / before).max()))
 
     def _passed(self) -> Iterator[tuple[Callable[[Tensor], Tensor] | None, Tensor]]:
         """Yield for each step the function on the path beside the branches, None for the identity,
         and its input."""
         for layer, x in self.steps:
-            if not isinstance(layer, EulerResidual):
-                yield layer, x
+            if isinstance(layer, EulerResidual):
+                chain = functools.partial(_backend.call_chain, layer.shortcut, training=None)
+                yield chain if layer.shortcut else None, x
             else:
-                yield None if layer.shortcut is None else _chained(layer.shortcut), x
+                yield layer, x
 
-    def growth(self, measured: Array, bound: Array, branches: Array) -> Growth:
+    def growth(
+        self, measured: Array, branches: Array, bounds: Callable[[Array, float, int, Array], Array]
+    ) -> Growth:
+        """Return the measurement beside `bounds(h, W, num_blocks, shortcut_norms)`."""
+        shortcuts, after = [], []  # of a block; of all layers between it and the next one
+        for (layer, _), norm in zip(self.steps, self.norms, strict=True):
+            if isinstance(layer, EulerResidual):
+                shortcuts.append(layer.skip * norm)
+                after.append(1.0)
+            else:
+                after[-1] *= norm
+        norms, W = np.multiply(shortcuts, after), float(branches.max())
+        bound = bounds(self.h * after, W, len(branches), norms)
         ends = [*(x for _, x in self.blocks[1:]), self.end]
         steps = [
-            float(np.mean(_norms(float64_array(y) - float64_array(x))))
-            if tuple(x.shape) == tuple(y.shape)
-            else np.nan
+            float(np.mean(_distances(x, y))) if tuple(x.shape) == tuple(y.shape) else np.nan
             for (_, x), y in zip(self.blocks, ends, strict=True)
         ]
         names = [layer.name for layer, _ in self.blocks]
-        norms = self.shortcut_norms * self.after
-        return Growth(
-            names, measured, bound, float(branches.max()), self.h, norms, branches, np.array(steps)
-        )
-
-
-def _chained(layers: list[keras.layers.Layer]) -> Callable[[Tensor], Tensor]:
-    """Return a function that calls layers in order."""
-    return lambda x: functools.reduce(lambda x, layer: layer(x), layers, x)
-
-
-def _is_non_expansive(activation: Any) -> bool:
-    if isinstance(activation, keras.layers.Activation):
-        activation = activation.activation
-    if isinstance(activation, keras.layers.ReLU):
-        return activation.negative_slope <= 1 and not activation.threshold
-    return activation in NON_EXPANSIVE
+        return Growth(names, measured, bound, W, self.h, norms, branches, np.array(steps))
 
 
 def _largest_h(block: EulerResidual) -> float:
@@ -339,6 +295,6 @@ def _norms(array: Array) -> Array:
     return np.linalg.norm(array.reshape(len(array), -1), axis=1)
 
 
-def _distance(a: Tensor, b: Tensor) -> float:
-    """Return the largest distance between the examples of two batches."""
-    return float(_norms(float64_array(a) - float64_array(b)).max())
+def _distances(a: Tensor, b: Tensor) -> Array:
+    """Return the distance of each example of a batch from that of another."""
+    return _norms(float64_array(a) - float64_array(b))

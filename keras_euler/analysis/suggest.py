@@ -157,45 +157,31 @@ def suggest_h(
             f"`candidates` must be numbers > 0, at least one. Received: {sorted(remaining)}."
         )
     growths: dict[float, float] = {}
-    factors: dict[float, list[float]] = {}
-    rule = 0.0
+    built: dict[tuple[float, ...], float] = {}  # step factors of the blocks -> h
     while remaining:
         h = remaining.pop()
         keras.utils.set_random_seed(seed)
         model = build(h)
-        factors[h] = Chain(model).factors
+        factors = tuple(Chain(model).factors)
+        first, same = next(iter(built), factors), built.setdefault(factors, h)
+        if len(factors) != len(first):
+            raise ValueError(
+                f"`build` must make networks of the same number of blocks for every h. Received: "
+                f"{len(first)} with h = {built[first]:.3g}, {len(factors)} with h = {h:.3g}."
+            )
+        if same != h:
+            raise ValueError(
+                f"`build` must pass h on to the network: with h = {same:.3g} and h = {h:.3g} all "
+                f"its blocks have {sorted(set(factors))}. Write lambda h: EulerResNet(110, h)."
+            )
         norms = gradient_norms(model, x, y, loss, training=True)
         growth = float(norms[0] / norms[-1]) if norms[-1] else np.inf
         growths[h] = np.inf if np.isnan(growth) else growth
-        if not rule:
-            num_blocks = len(factors[h])
-            rule = num_blocks**-0.5
-            remaining |= {rule} - set(growths)
-        _check_depends_on_h(factors)
+        rule = len(first) ** -0.5
+        remaining |= {rule} - set(growths)
     growths = dict(sorted(growths.items()))
     within = [h for h, growth in growths.items() if growth <= limit]
     # If growth rises with h, this is the smaller of the two. If not, an h with exploding gradients
     # is still not suggested.
     h = max((h for h in within if h <= rule), default=min(within or growths))
-    return Suggestion(h, max(within, default=None), growths, limit, num_blocks)
-
-
-def _check_depends_on_h(factors: dict[float, list[float]]) -> None:
-    """Raise unless the networks have the same number of blocks with each h, and different
-    factors."""
-    (first, *others), h = factors.values(), list(factors)
-    for i, blocks in enumerate(others, 1):
-        if len(blocks) != len(first):
-            counts = f"{len(first)} with h = {h[0]:.3g}, {len(blocks)} with h = {h[i]:.3g}"
-            raise ValueError(
-                f"`build` must make networks of the same number of blocks for every h. Received: "
-                f"{counts}."
-            )
-    for i, blocks in enumerate(factors.values()):
-        same = [h[j] for j, other in enumerate(factors.values()) if j < i and other == blocks]
-        if same:
-            raise ValueError(
-                f"`build` must pass h on to the network: with h = {same[0]:.3g} and h = "
-                f"{h[i]:.3g} all its blocks have "
-                f"{sorted(set(blocks))}. Write it as lambda h: EulerResNet(110, h)."
-            )
+    return Suggestion(h, max(within, default=None), growths, limit, len(first))

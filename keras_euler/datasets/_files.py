@@ -2,14 +2,13 @@
 Datasets."""
 
 import contextlib
-import importlib.util
 import json
 import os
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,36 +56,25 @@ def decoding(file: object, expected: str) -> Iterator[None]:
 def checked(source: object, x: Array, y: Array) -> tuple[Array, Array]:
     """Return CIFAR images and labels, or raise unless they are uint8 `(n, 32, 32, 3)` and one class
     in 0..9 per image."""
-    if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or not len(x):
+    y = y[:, 0] if y.shape[1:] == (1,) else y
+    if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or not len(x) or y.shape != x.shape[:1]:
         raise ValueError(
-            f"{source}: images must be uint8 (n, 32, 32, 3), n > 0. Received: {x.dtype} {x.shape}."
+            f"{source} must hold uint8 images (n, 32, 32, 3) and n labels. Received: {x.dtype} "
+            f"{x.shape} and {y.shape}."
         )
-    if y.dtype.kind not in "iu" or y.shape not in ((len(x),), (len(x), 1)):
-        raise ValueError(
-            f"{source}: labels must be {len(x):,} integers. Received: {y.dtype} {y.shape}."
-        )
-    if y.min() < 0 or y.max() > 9:
+    if not np.isin(y, range(10)).all():
         raise ValueError(f"{source}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
-    return np.array(x), y.reshape(-1).astype("int64")
-
-
-def has_tfds() -> bool:
-    """Return whether TensorFlow Datasets is installed."""
-    return importlib.util.find_spec("tensorflow_datasets") is not None
+    return np.array(x), y.astype("int64")
 
 
 def find_prepared(path: Path, name: str) -> Path | None:
     """Return the version folder of a prepared data set: `path`, or the newest in it or in its
     folder `name`; or None."""
-    for folders in ([path], path.glob("[0-9]*"), path.glob(f"{name}/[0-9]*")):
-        prepared = [folder for folder in folders if (folder / "dataset_info.json").is_file()]
+    for pattern in ("", "[0-9]*/", f"{name}/[0-9]*/"):
+        prepared = [info.parent for info in path.glob(f"{pattern}dataset_info.json")]
         if prepared:
-            return max(prepared, key=_version)
+            return max(prepared, key=lambda folder: [*map(int, re.findall(r"\d+", folder.name))])
     return None
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else -1 for part in folder.resolve().name.split("."))
 
 
 def read_prepared(
@@ -121,21 +109,16 @@ def read_prepared(
         if not Path(builder.data_dir).exists() and not urllib.request.getproxies():
             socket.getaddrinfo(HOSTS[name], 443)  # without a network it would retry for minutes
         builder.download_and_prepare()
-        return _read(tfds, builder, features, splits)
-    with decoding(folder, "a prepared TensorFlow Datasets folder"):
-        stored = json.loads((folder / "dataset_info.json").read_text("utf-8"))["name"]
-        if stored == name:
-            return _read(tfds, tfds.builder_from_directory(folder), features, splits)
-    raise ValueError(f"{folder} must hold the data set {name}. Received: {stored!r}.")
-
-
-def _read(
-    tfds: Any, builder: Any, features: Sequence[str], splits: Sequence[str]
-) -> list[list[Array]]:
-    # A cache would keep a second copy in memory, and the data are read only once.
-    config = tfds.ReadConfig(try_autocache=False)
-    read = [builder.as_dataset(split=name, batch_size=-1, read_config=config) for name in splits]
-    return [[tensors[feature].numpy() for feature in features] for tensors in read]
+    with decoding(folder or name, "a prepared TensorFlow Datasets folder"):
+        if folder is not None:
+            stored = json.loads((folder / "dataset_info.json").read_text("utf-8"))["name"]
+            if stored != name:
+                raise ValueError(f"it must hold the data set {name}. Received: {stored!r}.")
+            builder = tfds.builder_from_directory(folder)
+        # A cache would keep a second copy in memory, and the data are read only once.
+        config = tfds.ReadConfig(try_autocache=False)
+        read = [builder.as_dataset(split=n, batch_size=-1, read_config=config) for n in splits]
+        return [[tensors[feature].numpy() for feature in features] for tensors in read]
 
 
 def no_download(name: str, error: Exception) -> OSError:

@@ -19,7 +19,6 @@ _HINT = (
     f"with {' and '.join(_CSV_NAMES)}."
 )
 _CLASSES = ("1", "2", "3", "4")  # in the files
-_HEADER = ["class index", "title", "description"]  # of the copy on Kaggle
 
 
 def load_data(data_dir: PathLike | None = None) -> Splits:
@@ -63,7 +62,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     """
     if data_dir is None:
         try:
-            return _from_tfds("the download", None)
+            return _from_tfds(None)
         except ImportError:
             raise
         except Exception as error:  # it raises a plain Exception without a network
@@ -71,7 +70,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     path = _files.existing_path(data_dir, _HINT)
     prepared = _files.find_prepared(path, _TFDS_NAME)
     if prepared:
-        return _from_tfds(prepared, prepared)
+        return _from_tfds(prepared)
     for folder in (path, path / "ag_news_csv"):
         if any((folder / name).is_file() for name in _CSV_NAMES):
             train, test = (_read_csv(folder / name) for name in _CSV_NAMES)
@@ -80,9 +79,8 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
 
 
 def _as_arrays(titles: Sequence[str], descriptions: Sequence[str], y: Array) -> tuple[Array, Array]:
-    x = np.empty(len(y), object)
-    x[:] = [f"{one} {other} ".lower() for one, other in zip(titles, descriptions, strict=True)]
-    return x, y.astype("int64")
+    x = [f"{one} {other} ".lower() for one, other in zip(titles, descriptions, strict=True)]
+    return np.array(x, object), y.astype("int64")
 
 
 def _read_csv(path: Path) -> tuple[Array, Array]:
@@ -90,27 +88,22 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
     with path.open(encoding="utf-8-sig", newline="") as stream:  # some files begin with a mark
         rows = csv.reader(stream, strict=True, skipinitialspace=True)
         try:
-            for row in rows:
-                is_header = [name.strip().lower() for name in row] == _HEADER
-                if not is_header and row not in ([], [""]):
-                    label, title, description = row
+            for label, title, description in filter(None, rows):
+                if label != "Class Index":  # in the header of the copy on Kaggle
                     found.append((title, description, _CLASSES.index(label)))
+            titles, descriptions, labels = zip(*found, strict=True)
         except (ValueError, csv.Error) as error:
             raise ValueError(
                 f"{path}, line {rows.line_num}: expected UTF-8 and rows of class (1 to 4), title "
                 f"and description, quoted. Received: {error}."
             ) from error
-    if not found:
-        raise ValueError(f"{path} has no rows.")
-    titles, descriptions, labels = zip(*found, strict=True)
     return _as_arrays(titles, descriptions, np.array(labels))
 
 
-def _from_tfds(source: object, folder: Path | None) -> Splits:
+def _from_tfds(folder: Path | None) -> Splits:
     splits = []
     for *columns, labels in _files.read_prepared(folder, _TFDS_NAME, _FEATURES):
-        with _files.decoding(source, "texts in UTF-8"):
-            titles, descriptions = ([text.decode() for text in texts] for texts in columns)
+        titles, descriptions = ([text.decode() for text in texts] for texts in columns)
         splits.append(_as_arrays(titles, descriptions, labels))
     train, test = splits
     return train, test

@@ -77,9 +77,11 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
     """
     if data_dir is None:
         try:
-            if _files.has_tfds():
-                return _splits("the download", _files.read_prepared(None, "cifar10", _FEATURES))
-            return _splits("keras.datasets.cifar10", keras.datasets.cifar10.load_data())
+            try:
+                splits = _files.read_prepared(None, "cifar10", _FEATURES)
+            except ImportError:
+                splits = keras.datasets.cifar10.load_data()
+            return _splits("the download", splits)
         except Exception as error:  # both raise a plain Exception without a network
             raise _files.no_download("CIFAR-10", error) from error
     path = _files.existing_path(data_dir, _HINT)
@@ -88,7 +90,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         with (
             _files.decoding(path, f"an .npz file of the arrays {', '.join(_NPZ_NAMES)}"),
             path.open("rb") as stream,
-            np.load(stream, allow_pickle=False) as archive,
+            np.load(stream) as archive,
         ):
             arrays = [archive[name] for name in _NPZ_NAMES]
         return _splits(path, (arrays[:2], arrays[2:]))
@@ -128,7 +130,7 @@ def resize(images: Array, size: int) -> Array:
     >>> resize(images, 2)[0, :, :, 0].tolist()
     [[2, 0], [0, 0]]
     """
-    if check_integer("size", size, 1) > SIZE or SIZE % size:
+    if SIZE % check_integer("size", size, 1):
         raise ValueError(
             f"`size` must divide {SIZE}. Received: size={size}. Pass 1, 2, 4, 8, 16 or 32."
         )

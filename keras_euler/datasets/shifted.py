@@ -51,59 +51,32 @@ def find(data_dir: PathLike) -> dict[str, Callable[[], tuple[Array, Array]]]:
     """
     path = _files.existing_path(data_dir, _HINT)
     readers: dict[str, Callable[[], tuple[Array, Array]]] = {}
-    if (path / "labels.npy").is_file():
-        for file in sorted(path.glob("*.npy")):
-            if file.name != "labels.npy" and not file.name.startswith("cifar10.1"):
-                for severity in range(1, 6):
-                    read = functools.partial(_read_severity, file, path / "labels.npy", severity)
-                    readers[f"{file.stem} {severity}"] = read
+    for file in sorted(path.glob("*.npy")) if (path / "labels.npy").is_file() else []:
+        if not file.name.startswith(("labels", "cifar10.1")):
+            for i in range(5):
+                read = functools.partial(_read, file, path / "labels.npy", i)
+                readers[f"{file.stem} {i + 1}"] = read
     for file in sorted(path.glob("cifar10.1_v*_data.npy")):
         labels = file.with_name(file.name.replace("_data", "_labels"))
-        readers[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(
-            _read_pair, file, labels
-        )
-    for info in sorted(
-        [
-            *path.glob("cifar10_corrupted/*/*/dataset_info.json"),
-            *path.glob("cifar10_1/*/*/dataset_info.json"),
-        ]
-    ):
-        readers[_name(info)] = functools.partial(_read_prepared, info.parent)
+        readers[f"CIFAR-10.1 {file.name.split('_')[1]}"] = functools.partial(_read, file, labels)
+    for name, prefix in (("cifar10_1", "CIFAR-10.1 "), ("cifar10_corrupted", "")):
+        for info in sorted(path.glob(f"{name}/*/*/dataset_info.json")):
+            title = prefix + re.sub(r"_(\d)$", r" \1", info.parts[-3])
+            readers[title] = functools.partial(_read_prepared, info.parent, name)
     if not readers:
         raise _files.unknown_layout(path, "CIFAR-10-C or CIFAR-10.1", _HINT)
     return readers
 
 
-def _name(info: Path) -> str:
-    config = info.parent.parent.name
-    if info.parent.parent.parent.name == "cifar10_1":
-        return f"CIFAR-10.1 {config}"
-    return re.sub(r"_(\d)$", r" \1", config)
+def _read(file: Path, labels: Path, severity: int | None = None) -> tuple[Array, Array]:
+    with _files.decoding(file, f"NumPy arrays, with {labels.name}"):
+        arrays = [np.load(each, mmap_mode="r") for each in (file, labels)]
+        if severity is not None:
+            arrays = [np.split(array, 5)[severity] for array in arrays]
+    x, y = arrays
+    return _files.checked(file, x, y)
 
 
-def _read_severity(file: Path, labels: Path, severity: int) -> tuple[Array, Array]:
-    x, y = _load(file), _load(labels)
-    if len(x) != len(y) or len(x) % 5:
-        raise ValueError(
-            f"{file} must hold five severities, with as many images as {labels} has labels. "
-            f"Received: {len(x)}, {len(y)}."
-        )
-    size = len(x) // 5
-    rows = slice((severity - 1) * size, severity * size)
-    return _files.checked(file, x[rows], y[rows])
-
-
-def _read_pair(file: Path, labels: Path) -> tuple[Array, Array]:
-    return _files.checked(file, _load(file), _load(labels))
-
-
-def _read_prepared(folder: Path) -> tuple[Array, Array]:
-    name = folder.parts[-3]
+def _read_prepared(folder: Path, name: str) -> tuple[Array, Array]:
     ((x, y),) = _files.read_prepared(folder, name, ("image", "label"), ("test",))
     return _files.checked(folder, x, y)
-
-
-def _load(file: Path) -> Array:
-    with _files.decoding(file, "a NumPy array"):
-        array: Array = np.load(file, mmap_mode="r", allow_pickle=False)
-    return array

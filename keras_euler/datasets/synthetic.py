@@ -134,9 +134,8 @@ def texts(
     splits = []
     for name, num, rng in (("num_train", num_train, train_rng), ("num_test", num_test, test_rng)):
         y = _labels(rng, check_integer(name, num, 1), num_classes)
-        x = np.empty(num, object)
-        x[:] = [_sentence(rng, common, keywords, label) for label in y]
-        splits.append((x, y))
+        x = [_sentence(rng, common, keywords, label) for label in y]
+        splits.append((np.array(x, object), y))
     train, test = splits
     return train, test
 

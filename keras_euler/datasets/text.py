@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from keras_euler._checks import as_array, check_integer, check_number, is_array_like
+from keras_euler._checks import as_array, check_integer, check_number
 from keras_euler._types import Array, ArrayLike, Texts
 
 AUTHORS = (
@@ -167,7 +167,7 @@ def check_ids(
     >>> check_ids([[3, 1, 0]], vocabulary_size=4).shape
     (1, 3)
     """
-    ids = as_array("ids", ids) if is_array_like(ids) else np.asarray(ids)
+    ids = as_array("ids", ids)
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on "
@@ -180,11 +180,9 @@ def check_ids(
     top = np.inf if vocabulary_size is None else vocabulary_size - 1
     if ids.size and (ids.min() < 0 or ids.max() > top):
         row, column = np.argwhere((ids < 0) | (ids > top))[0]
-        bound = "at least 0" if vocabulary_size is None else f"in 0..{top}"
         raise ValueError(
-            f"Ids must be {bound}. Received: the id {ids[row, column]} at row {row}, position "
+            f"Ids must be in 0..{top}. Received: the id {ids[row, column]} at row {row}, position "
             f"{column}."
-            + ("" if vocabulary_size is None else f" `vocabulary_size` is {vocabulary_size}.")
         )
     return ids
 
@@ -204,22 +202,8 @@ def check_texts(texts: Texts) -> list[str]:
     >>> check_texts(np.array([["a text"], ["another"]]))
     ['a text', 'another']
     """
-    is_single = isinstance(texts, (str, bytes)) or (
-        isinstance(texts, np.ndarray) and texts.ndim == 0
-    )
-    if is_single or not hasattr(texts, "__len__"):
-        raise TypeError(
-            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one "
-            f"text in a list."
-        )
-    if not is_array_like(texts):
-        raise TypeError(
-            f"`texts` must be a list or an array of strings. Received: {type(texts).__name__}."
-        )
-    array = as_array("texts", texts)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    strings: list[str] = array.tolist()
+    array = np.atleast_1d(as_array("texts", texts))
+    strings: list[str] = (array[:, 0] if array.shape[1:] == (1,) else array).tolist()
     for i, text in enumerate(strings):
         if not isinstance(text, str):
             raise TypeError(f"`texts` must be strings. Received: {text!r} at position {i}.")

@@ -132,7 +132,7 @@ def EulerVDCNN(
     >>> model.predict(np.full((1, 64), 70))
     Traceback (most recent call last):
         ...
-    ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0. ...
+    ValueError: Ids must be in 0..69. Received: the id 70 at row 0, position 0.
     """
     arguments = dict(locals())
     blocks = blocks_per_stage(depth)

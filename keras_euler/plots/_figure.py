@@ -65,23 +65,16 @@ def colours_of(labels: Collection[str]) -> dict[str, str]:
     >>> colours_of(["h = 0.1", "h = 1"]) == {"h = 0.1": COLOURS[1], "h = 1": COLOURS[0]}
     True
     """
-    found = {label: re.search(r"\bh = (\d+(?:\.\d+)?)", label) for label in labels}
-    steps = {label: float(step[1]) for label, step in found.items() if step}
-    colours: dict[str, str] = {}
-    for label, step in steps.items():
-        if step in PAPER_H and COLOURS[PAPER_H.index(step)] not in colours.values():
-            colours[label] = COLOURS[PAPER_H.index(step)]
+    steps = {label: re.search(r"\bh = (\d+(?:\.\d+)?)", label) for label in labels}
+    first = {float(step[1]): label for label, step in reversed(steps.items()) if step}
+    pinned = {first.get(h): colour for h, colour in zip(PAPER_H, COLOURS, strict=False)}
     remaining = itertools.cycle(COLOURS[len(PAPER_H) :])
-    return {label: colours.get(label) or next(remaining) for label in labels}
+    return {label: pinned.get(label) or next(remaining) for label in labels}
 
 
 def whole_ticks(axes: "Axes") -> None:
     """Let the ticks of the x axis be whole numbers, also where it holds one or two of them."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(
-        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-    )
+    axes.locator_params("x", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
 
 
 def plain_ticks(axis: "Axis") -> None:
@@ -94,6 +87,16 @@ def plain_ticks(axis: "Axis") -> None:
     low, high = axis.get_view_interval()
     if high < 100 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+
+
+def add_legend(figure: "Figure", loc: Any) -> None:
+    """Add a legend of the labels of all plots, each once, those of failed trainings last."""
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = {label: handle for pair in found for handle, label in zip(*pair, strict=True)}
+    labels = sorted(handles, key=lambda label: label.endswith(", failed"))
+    figure.legend(
+        [handles[label] for label in labels], labels, frameon=False, fontsize="small", loc=loc
+    )
 
 
 def finished(figure: "Figure") -> "Figure":

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
 MAX_NAMED = 20  # classes whose names fit on an axis
 
 
@@ -44,7 +43,6 @@ def evaluation(
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: `confusion` is not square.
 
     Example:
 
@@ -53,8 +51,6 @@ def evaluation(
     2
     """
     confusion = np.asarray(confusion)
-    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ValueError(f"`confusion` must be square. Received: the shape {confusion.shape}.")
     panels = 1 + bool(noise) + bool(attacked) + bool(shifted)
     figure = new_figure(figsize=(5 * panels, 4.2))
     grid = iter(figure.subplots(1, panels, squeeze=False)[0])
@@ -101,6 +97,8 @@ def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] |
 def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
     """Draw one line over the severities per corruption, and a level for each test set without
     severities."""
+    from cycler import cycler
+
     lines: dict[str, dict[int, float]] = {}
     for name, accuracy in shifted.items():
         kind, _, severity = name.rpartition(" ")
@@ -108,18 +106,10 @@ def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
             lines.setdefault(kind, {})[int(severity)] = accuracy
         else:
             axes.axhline(accuracy, linestyle="--", linewidth=1, color="black", label=name)
-    for i, (kind, points) in enumerate(lines.items()):
-        style = STYLES[i // len(COLOURS) % len(STYLES)]
-        marker = MARKERS[i // len(COLOURS) % len(MARKERS)]
-        axes.plot(
-            list(points),
-            list(points.values()),
-            style,
-            marker=marker,
-            markersize=4,
-            color=COLOURS[i % len(COLOURS)],
-            label=kind,
-        )
+    lines_and_markers = cycler(linestyle=("-", "--", ":")) + cycler(marker=("o", "s", "^"))
+    axes.set_prop_cycle(lines_and_markers * cycler(color=COLOURS))
+    for kind, points in lines.items():
+        axes.plot(list(points), list(points.values()), markersize=4, label=kind)
     axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
     axes.legend(
         frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4

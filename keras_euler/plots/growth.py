@@ -26,8 +26,6 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: There are no runs.
-        TypeError: `runs` is not a dict.
 
     Example:
 
@@ -37,16 +35,14 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     >>> [line.get_linestyle() for line in figure.axes[1].get_lines()[:2]]
     ['-', '--']
     """
-    _check_runs(runs, "Growth")
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
     colours = colours_of(runs)
     top = ROOM * max(growth.measured.max() for growth in runs.values())
     for label, growth in runs.items():
         colour, bound = colours[label], growth.bound
-        label += f" (0 at {(growth.measured == 0).sum()} of {len(growth.measured)})" * bool(
-            (growth.measured == 0).any()
-        )
+        if zeros := (growth.measured == 0).sum():
+            label += f" (0 at {zeros} of {len(growth.measured)})"
         for axes in panels:
             axes.plot(growth.measured, "-", color=colour, label=label)
         largest = f", up to {bound.max():.0e}" * bool(bound.max() > top)
@@ -82,8 +78,6 @@ def signals(runs: dict[str, "Signal"]) -> "Figure":
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: There are no runs.
-        TypeError: `runs` is not a dict.
 
     Example:
 
@@ -92,7 +86,6 @@ def signals(runs: dict[str, "Signal"]) -> "Figure":
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['mean square of the signal', 'mean square of its gradient']
     """
-    _check_runs(runs, "Signal")
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
     for label, colour in colours_of(runs).items():
@@ -121,8 +114,6 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: There are no runs.
-        TypeError: `runs` is not a dict.
 
     Example:
 
@@ -133,35 +124,20 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     >>> figure.axes[0].get_xlabel()
     'h'
     """
-    _check_runs(runs, "Suggestion")
     figure = new_figure(figsize=(6.5, 4))
     axes = figure.subplots()
     colours = colours_of(runs)
-    for label, suggestion in runs.items():
-        colour = colours[label]
+    for label, found in runs.items():
+        colour, h = colours[label], found.h
         axes.plot(
-            list(suggestion.growths),
-            list(suggestion.growths.values()),
+            *zip(*found.growths.items(), strict=True),
             ".-",
             color=colour,
-            label=f"{label}: h = {suggestion.h:.2g}",
+            label=f"{label}: h = {h:.2g}",
         )
-        axes.plot(
-            [suggestion.h],
-            [suggestion.growths[suggestion.h]],
-            "o",
-            color=colour,
-            markersize=10,
-            fillstyle="none",
-        )
-        if suggestion.h != suggestion.rule:
-            axes.plot(
-                [suggestion.rule],
-                [suggestion.growths[suggestion.rule]],
-                "x",
-                color=colour,
-                markersize=8,
-            )
+        axes.plot(h, found.growths[h], "o", color=colour, markersize=10, fillstyle="none")
+        if h != found.rule:
+            axes.plot(found.rule, found.growths[found.rule], "x", color=colour, markersize=8)
     axes.plot([], [], "o", color="black", markersize=8, fillstyle="none", label="suggestion")
     if any(suggestion.h != suggestion.rule for suggestion in runs.values()):
         axes.plot([], [], "x", color="black", markersize=8, label="1/sqrt(L)")
@@ -175,13 +151,3 @@ def suggestions(runs: dict[str, "Suggestion"]) -> "Figure":
     axes.legend(frameon=False, fontsize="small")
     axes.set_title("Growth of the gradients against h", fontsize="medium")
     return finished(figure)
-
-
-def _check_runs(runs: object, kind: str) -> None:
-    if not isinstance(runs, dict):
-        raise TypeError(
-            f"`runs` must be a dict of label -> {kind}, such as {{'h = 0.1': ...}}. Received: "
-            f"{type(runs).__name__}."
-        )
-    if not runs:
-        raise ValueError("`runs` must hold at least one run. Received none.")

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import Array
-from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ticks, whole_ticks
+from keras_euler.plots._figure import (
+    add_legend,
+    colours_of,
+    finished,
+    new_figure,
+    plain_ticks,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,35 +59,29 @@ def accuracies(
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['depth']
     """
-    if not any(points for lines in panels.values() for points in lines.values()):
+    cells = [cell for lines in panels.values() for x in lines.values() for cell in x.items()]
+    if not cells:
         raise ValueError("`panels` must hold at least one measurement. Received none.")
     from matplotlib.transforms import ScaledTranslation
 
     figure, grid = _grid(len(panels), 3.6, 3.4)
-    names = sorted(
-        {
-            x
-            for lines in panels.values()
-            for points in lines.values()
-            for x in points
-            if isinstance(x, str)
-        }
-    )
+    names = sorted({x for x, _ in cells if isinstance(x, str)})
     place = {name: i for i, name in enumerate(names)}
-    colours = colours_of(list(dict.fromkeys(label for lines in panels.values() for label in lines)))
+    colours = colours_of(dict.fromkeys(label for lines in panels.values() for label in lines))
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for i, (label, points) in enumerate(lines.items()):
             xs, colour = sorted(points), colours[label]
             values = [[accuracy for accuracy, _ in points[x]] for x in xs]
-            spread = [statistics.pstdev(v) for v in values]
-            style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "capsize": 3}
-            style["linestyle"] = "none" if names else "-"
             bars = axes.errorbar(
                 [place.get(x, x) for x in xs],
-                [statistics.median(v) for v in values],
-                spread,
+                list(map(statistics.median, values)),
+                list(map(statistics.pstdev, values)),
                 label=label,
-                **style,
+                color=colour,
+                marker="o",
+                markersize=4,
+                capsize=3,
+                linestyle="none" if names else "-",
             )
             # Bars of several labels stand side by side.
             beside = axes.transData + ScaledTranslation(
@@ -93,17 +94,22 @@ def accuracies(
             for x in xs:
                 failed = [accuracy for accuracy, has_failed in points[x] if has_failed]
                 if failed:
-                    here, style = (
-                        [place.get(x, x)] * len(failed),
-                        {"color": colour, "transform": beside},
+                    here = place.get(x, x)
+                    axes.plot(
+                        [here] * len(failed),
+                        failed,
+                        "x",
+                        markersize=8,
+                        label=f"{label}, failed",
+                        color=colour,
+                        transform=beside,
                     )
-                    axes.plot(here, failed, "x", markersize=8, label=f"{label}, failed", **style)
-                    above = axes.get_xaxis_transform(), "offset points"
                     axes.annotate(
                         f"{len(failed)}/{len(points[x])}",
-                        (here[0], 1),
+                        (here, 1),
                         (0, 2 + 8 * i),
-                        *above,
+                        axes.get_xaxis_transform(),
+                        "offset points",
                         color=colour,
                         size="x-small",
                         ha="center",
@@ -126,27 +132,13 @@ def accuracies(
                 axes.set_xticks(places, [f"{x:g}" for x in places])
                 axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")
-    measured = [
-        values
-        for lines in panels.values()
-        for points in lines.values()
-        for values in points.values()
-    ]
     low, high = grid[0].get_ylim()
-    lowest = min(accuracy for values in measured for accuracy, _ in values)
+    lowest = min(accuracy for _, values in cells for accuracy, _ in values)
     grid[0].set_ylim(max(0, min(low, lowest - (high - low) / 20)), min(1, high))
-    drawn = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    drawn = dict(sorted(drawn.items(), key=lambda item: item[0].endswith(", failed")))
-    figure.legend(
-        drawn.values(), drawn.keys(), frameon=False, fontsize="small", loc="outside right center"
-    )
+    add_legend(figure, "outside right center")
     first = (
         "Medians; bars are standard deviations over seeds."
-        if any(len(values) > 1 for values in measured)
+        if any(len(values) > 1 for _, values in cells)
         else "One seed."
     )
     counts = "Above: trainings that failed." if any(axes.texts for axes in grid) else ""

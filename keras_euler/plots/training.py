@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from keras_euler._types import PathLike
 from keras_euler.callbacks import read_log
-from keras_euler.plots._figure import colours_of, finished, new_figure, plain_ticks, whole_ticks
+from keras_euler.plots._figure import (
+    add_legend,
+    colours_of,
+    finished,
+    new_figure,
+    plain_ticks,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +51,6 @@ def training_curves(
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: A history is empty or lacks a column.
 
     Example:
 
@@ -53,11 +59,6 @@ def training_curves(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['loss', 'accuracy']
     """
-    if not isinstance(histories, dict) or not histories:
-        raise ValueError(
-            f"`histories` must be a dict of label -> history.csv or rows. Received: "
-            f"histories={histories!r}."
-        )
     runs = {label: _rows(history) for label, history in histories.items()}
     metric = metric or _metric_of(next(iter(runs.values()))[0])
     names = ["loss", metric] if metric else ["loss"]
@@ -118,7 +119,6 @@ def gradient_dynamics(
     Raises:
         ImportError: matplotlib is missing.
         ValueError: There are no runs, or a log is empty, damaged or lacks a column.
-        TypeError: `runs` has another type.
 
     Example:
 
@@ -129,13 +129,16 @@ def gradient_dynamics(
     ['weight norm', 'gradient norm']
     """
     logs = {
-        label: [tuple(map(_columns, pair)) for pair in pairs]
-        for label, pairs in _checked_runs(runs).items()
+        label: [
+            [read_log(log) if isinstance(log, (str, os.PathLike)) else log for log in pair]
+            for pair in pairs
+        ]
+        for label, pairs in runs.items()
     }
     pairs = [pair for pairs in logs.values() for pair in pairs]
     kinds = [i for i in range(2) if any(pair[i] is not None for pair in pairs)]
     if not kinds:
-        raise ValueError("`runs` must hold at least one log. Received none.")
+        raise ValueError("`runs` must hold at least one run with a log. Received none.")
     layers = _chosen(
         layers, next(columns for pair in pairs if (columns := pair[kinds[0]]) is not None)
     )
@@ -149,7 +152,17 @@ def gradient_dynamics(
                 f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
             )
             for row, kind in zip(grid, kinds, strict=True):
-                _draw(row, pair[kind], layers, label_of_seed, style)
+                if (columns := pair[kind]) is None:
+                    continue
+                x_name = next(iter(columns))
+                x = [value + (x_name == "epoch") for value in columns[x_name]]  # counted from 1
+                for axes, layer in zip(row, layers, strict=True):
+                    if layer not in columns:
+                        known = ", ".join(columns)
+                        raise ValueError(f"A log has no column {layer!r}. It has {known}.")
+                    positive = [v if 0 < v < math.inf else math.nan for v in columns[layer]]
+                    axes.plot(x, positive, label=label_of_seed, **style)
+                    axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(layer, fontsize="medium")
     for axes in grid.flat:
@@ -160,44 +173,8 @@ def gradient_dynamics(
     for row, kind in zip(grid, kinds, strict=True):
         row[0].set_ylabel(("weight norm", "gradient norm")[kind])
     figure.suptitle(title, fontsize="medium")
-    drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
-    handles = {label: handle for legend in drawn for handle, label in zip(*legend, strict=True)}
-    figure.legend(
-        handles.values(), handles.keys(), frameon=False, fontsize="small", loc="outside right upper"
-    )
+    add_legend(figure, "outside right upper")
     return finished(figure)
-
-
-def _draw(
-    row: Any, columns: Columns | None, layers: Sequence[str], label: str, style: dict[str, Any]
-) -> None:
-    """Draw one line per layer, each in its plot."""
-    if columns is None:
-        return
-    x_name, *_ = columns
-    for axes, layer in zip(row, layers, strict=True):
-        if layer not in columns:
-            raise ValueError(f"A log has no column {layer!r}. It has {', '.join(columns)}.")
-        positive = [value if 0 < value < math.inf else math.nan for value in columns[layer]]
-        x = (
-            [value + 1 for value in columns[x_name]] if x_name == "epoch" else columns[x_name]
-        )  # epochs are counted from 1
-        axes.plot(x, positive, label=label, **style)
-        axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
-
-
-def _checked_runs(runs: Any) -> Any:
-    pairs = [pair for pairs in runs.values() for pair in pairs] if isinstance(runs, dict) else None
-    if pairs is None or not all(
-        isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs
-    ):
-        raise TypeError(
-            "`runs` must be a dict of label -> list of pairs (weights, gradients), such as "
-            f"{{'h = 0.1': [('weights.csv', 'gradients.csv')]}}. Received: runs={runs!r}."
-        )
-    if not pairs:
-        raise ValueError("`runs` must hold at least one run. Received none.")
-    return runs
 
 
 def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
@@ -215,24 +192,10 @@ def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
     return list(dict.fromkeys(selected))
 
 
-def _columns(log: Log) -> Columns | None:
-    """Read a CSV file as a dict of name -> list of floats; return a dict or None unchanged."""
-    return read_log(log) if isinstance(log, (str, os.PathLike)) else log
-
-
 def _rows(history: Any) -> list[dict[str, float]]:
     if isinstance(history, (str, Path)):
         with open(history, newline="") as file:
             history = list(csv.DictReader(file))
-    if not isinstance(history, (list, tuple)) or not history:
-        raise ValueError(
-            f"A history must be a list of at least one row, each a dict. Received: {history!r}."
-        )
-    missing = {"epoch", "train_loss"} - set(history[0])
-    if missing:
-        raise ValueError(
-            f"A history lacks the columns {sorted(missing)}. Received: {sorted(history[0])}."
-        )
     return [
         {name: float(value) if value not in ("", None) else math.nan for name, value in row.items()}
         for row in history

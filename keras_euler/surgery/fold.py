@@ -1,5 +1,6 @@
 """Fold batch norm, h and ReLU into the preceding convolutions, for inference."""
 
+import functools
 import math
 from collections import Counter
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_euler._types import Array, Tensor
+from keras_euler._backend import float64_array
+from keras_euler._types import Array
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.euler_model import EulerModel
@@ -94,6 +96,7 @@ class _Folding:
         activated: Ids of the layers into which a ReLU is folded.
         gone: Ids of the folded batch norms and ReLUs.
         scaled: Ids of the `EulerAdd`s whose h is folded.
+        copies: Pairs of a layer with a state of its own and its copy, which is filled once built.
         in_training: Ids of the operations that the graph calls with `training=True`.
     """
 
@@ -102,27 +105,22 @@ class _Folding:
         self.activated: set[int] = set()
         self.gone: set[int] = set()
         self.scaled: set[int] = set()
+        self.copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
         graph_calls, outputs = calls(graph)
         self.in_training = {id(call.operation) for call in graph_calls if call.training}
-        blocks = {
-            id(call.operation): call.operation
-            for call in graph_calls
-            if isinstance(call.operation, EulerResidual)
-        }
+        operations = {call.operation for call in graph_calls}
+        blocks = [layer for layer in operations if isinstance(layer, EulerResidual)]
+        chains = [chain for block in blocks for chain in (block.branch, block.shortcut or [])]
         self.uses = Counter(id(call.operation) for call in graph_calls)
-        self.uses.update(
-            id(layer)
-            for block in blocks.values()
-            for layer in [*block.branch, *(block.shortcut or [])]
-        )
+        self.uses.update(id(layer) for chain in chains for layer in chain)
         consumers = Counter(id(tensor) for call in graph_calls for tensor in call.inputs)
         consumers.update(map(id, outputs))
-        for block in blocks.values():
+        for block in blocks:
             if id(block) not in self.in_training:
-                self._fold_residual(block)
-        linear: dict[
-            int, keras.layers.Layer
-        ] = {}  # id of a tensor with one consumer -> the linear layer that gives it
+                functools.reduce(self._last_linear, block.shortcut or [], None)
+                self._fold_h(functools.reduce(self._last_linear, block.branch, None), block.add)
+        # id of a tensor with one consumer -> the linear layer that gives it
+        linear: dict[int, keras.layers.Layer] = {}
         for call in graph_calls:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
@@ -135,39 +133,32 @@ class _Folding:
 
     def copy(self, graph: keras.Model) -> keras.Model:
         """Return the folded copy of the graph, with its weights."""
-        copies, passed = {}, set()  # id of a layer -> it and its copy; ids of the copies to skip
+        copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> its copy
 
         def layer(old: Any) -> Any:
             if not isinstance(old, keras.layers.Layer):
                 return old
-            if id(old) not in copies:
-                copies[id(old)] = old, self._copied(old)
-                passed.update([id(copies[id(old)][1])] if id(old) in self.gone else [])
-            return copies[id(old)][1]
+            if id(old) not in copies and id(old) not in self.gone:
+                copies[id(old)] = self._copied(old)
+            return copies.get(id(old))
 
-        def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-            if id(operation) in passed:
+        def call(operation: keras.Operation | None, *args: Any, **kwargs: Any) -> Any:
+            if operation is None:
                 return keras.tree.flatten((args, kwargs))[0]
             return operation(*args, **kwargs)
 
         folded = walk(graph, call, layer)
-        for old, new in copies.values():
-            if not is_graph(old) and id(old) not in self.gone:
-                self._fill(old, new)
+        for old, new in self.copies:
+            if id(old) in self.arrays:
+                new.set_weights(self.arrays[id(old)])
+            elif id(old) not in self.scaled:
+                copy_state(old, new)
         return folded
-
-    def _fold_residual(self, block: EulerResidual) -> None:
-        for chain in (block.branch, block.shortcut or []):
-            last = None
-            for layer in chain:
-                last = self._last_linear(last, layer)
-            if chain is block.branch:
-                self._fold_h(last, block.add)
 
     def _fold_h(self, layer: keras.layers.Layer | None, add: EulerAdd) -> None:
         """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is
         one."""
-        h = add.h if add.trainable_h is None else _numpy(add.step_factor)
+        h = add.h if add.trainable_h is None else float64_array(add.step_factor)
         fits = np.ndim(h) == 0 or (
             1 if add.data_format == "channels_first" else -1
         ) == _channel_axis(layer)
@@ -221,37 +212,18 @@ class _Folding:
             config["activation"] = "relu"
         if id(layer) in self.arrays:
             config["use_bias"] = True
-        elif id(layer) in self.scaled:
+        if id(layer.add if isinstance(layer, EulerResidual) else layer) in self.scaled:
             config.update(h=1.0, trainable_h=None)
-        elif isinstance(layer, EulerResidual):
-            if id(layer.add) in self.scaled:
-                config.update(h=1.0, trainable_h=None)
+        if isinstance(layer, EulerResidual):
             for name in ("branch", "shortcut"):
-                if config[name] is not None:
-                    kept = self._kept(getattr(layer, name))
-                    config[name] = [
-                        keras.saving.serialize_keras_object(self._copied(inner, False))
-                        for inner in kept
-                    ] or None
-        return rebuilt(layer, config)
-
-    def _fill(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
-        """Copy or fold the weights of a layer into its built copy."""
-        if isinstance(old, EulerResidual):
-            for name in ("branch", "shortcut"):
-                for source, target in zip(
-                    self._kept(getattr(old, name) or []), getattr(new, name) or [], strict=True
-                ):
-                    self._fill(source, target)
-            if id(old.add) not in self.scaled:
-                copy_state(old.add, new.add)
-        elif id(old) in self.arrays:
-            new.set_weights(self.arrays[id(old)])
-        elif id(old) not in self.scaled:
-            copy_state(old, new)
-
-    def _kept(self, chain: list[keras.layers.Layer]) -> list[keras.layers.Layer]:
-        return [layer for layer in chain if id(layer) not in self.gone]
+                kept = [each for each in getattr(layer, name) or [] if id(each) not in self.gone]
+                config[name] = [self._copied(each, False) for each in kept] or None
+            copy = type(layer)(**config)
+            self.copies.append((layer.add, copy.add))
+        else:
+            copy = rebuilt(layer, config)
+            self.copies.append((layer, copy))
+        return copy
 
 
 def _is_relu(layer: keras.layers.Layer) -> bool:
@@ -272,15 +244,15 @@ def _normalized_axis(norm: keras.layers.BatchNormalization) -> int:
 
 def _affine(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:
     """Return the scale and shift of a batch norm in inference."""
-    gamma = 1.0 if norm.gamma is None else _numpy(norm.gamma)
-    beta = 0.0 if norm.beta is None else _numpy(norm.beta)
-    scale = gamma / np.sqrt(_numpy(norm.moving_variance) + norm.epsilon)
-    return scale, beta - scale * _numpy(norm.moving_mean)
+    gamma = 1.0 if norm.gamma is None else float64_array(norm.gamma)
+    beta = 0.0 if norm.beta is None else float64_array(norm.beta)
+    scale = gamma / np.sqrt(float64_array(norm.moving_variance) + norm.epsilon)
+    return scale, beta - scale * float64_array(norm.moving_mean)
 
 
 def _arrays(layer: keras.layers.Layer) -> tuple[Array, Array]:
-    kernel = _numpy(layer.kernel)
-    return kernel, _numpy(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
+    kernel = float64_array(layer.kernel)
+    return kernel, float64_array(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
 
 
 def num_filters(layer: keras.layers.Layer) -> int:
@@ -292,7 +264,3 @@ def _filters(layer: keras.layers.Layer) -> tuple[int, ...]:
     """Return the number of filters as the last axes of the kernel; depthwise ones have several per
     input channel."""
     return layer.kernel.shape[-2:] if isinstance(layer, DEPTHWISE) else layer.kernel.shape[-1:]
-
-
-def _numpy(variable: Tensor) -> Array:
-    return keras.ops.convert_to_numpy(variable).astype("float64")

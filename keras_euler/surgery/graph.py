@@ -92,10 +92,7 @@ def is_of_keras(operation: object) -> bool:
 
 
 def walk(
-    graph: keras.Model,
-    call: Callable[..., Any],
-    layer: Callable[[Any], Any] = lambda layer: layer,
-    inputs: Any = None,
+    graph: keras.Model, call: Callable[..., Any], layer: Callable[[Any], Any] = lambda layer: layer
 ) -> keras.Model:
     """Copy a functional model, with each call replaced by `call(operation, *args, **kwargs)`.
 
@@ -104,21 +101,10 @@ def walk(
         call: Function that is called instead of each operation, in the order of the graph; it
             returns symbolic tensors.
         layer: Function from each layer to the layer to use. Default: the same layer, so that
-            weights are shared.
-        inputs: Symbolic input tensors, in the structure of `graph.input`. Default: new ones of the
-            same names.
+            weights are shared. The input tensors are always shared.
     """
-    if inputs is None:
-        layers = {
-            id(layer.output): layer
-            for layer in graph.layers
-            if isinstance(layer, keras.layers.InputLayer)
-        }
-        inputs = keras.tree.map_structure(
-            lambda tensor: _same_input(tensor, layers[id(tensor)]), graph.input
-        )
     return keras.models.clone_model(
-        graph, input_tensors=inputs, clone_function=layer, call_function=call
+        graph, input_tensors=graph.input, clone_function=layer, call_function=call
     )
 
 
@@ -141,20 +127,10 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
 
 
 def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
-    """Return a new layer of the class of `layer`, without its weights.
-
-    Raises:
-        ValueError: The configuration does not give the layer back.
-    """
+    """Return a new layer of the class of `layer`, without its weights."""
     # The code of a Lambda is from this process.
     options = {"safe_mode": False} if isinstance(layer, keras.layers.Lambda) else {}
-    try:
-        return type(layer).from_config(config, **options)
-    except Exception as error:
-        raise ValueError(
-            f"The layer {layer.name!r} cannot be copied from its configuration: {error}. "
-            f"Give {type(layer).__name__} a get_config of all its arguments."
-        ) from error
+    return type(layer).from_config(config, **options)
 
 
 def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
@@ -171,11 +147,6 @@ def copy_state(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
             if hasattr(source, "save_assets"):
                 source.save_assets(folder)
                 target.load_assets(folder)
-
-
-def _same_input(tensor: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
-    settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=layer.optional)
-    return keras.Input(batch_shape=tensor.shape, name=layer.name, **settings)
 
 
 def tensors(structure: Any) -> list[keras.KerasTensor]:

@@ -58,7 +58,7 @@ def residual_connections(
         List of `Residual`, in the order of the graph.
 
     Raises:
-        TypeError: `model` is not a Keras model, or `shortcuts` is not a dict.
+        TypeError: `model` is not a Keras model.
         ValueError: The model is subclassed, `shortcuts` has an unknown name, or an addition is
             ambiguous; the message names it.
 
@@ -69,17 +69,8 @@ def residual_connections(
     >>> [(residual.name, residual.shortcut) for residual in residual_connections(keras.Model(x, y))]
     [('sum', 1)]
     """
-    if not isinstance(shortcuts, (dict, type(None))):
-        raise TypeError(
-            f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: "
-            f"shortcuts={shortcuts!r}."
-        )
-    shortcuts = dict(shortcuts or {})
-    wrong = {
-        name: choice
-        for name, choice in shortcuts.items()
-        if choice not in (0, 1, None) or choice is True
-    }
+    shortcuts = shortcuts or {}
+    wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None)}
     if wrong:
         raise ValueError(f"`shortcuts` must say 0, 1 or None for each addition. Received: {wrong}.")
     residuals: list[Residual] = []
@@ -206,10 +197,7 @@ class Lineage:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))
 
     def _num_weighted(self, tensors: Iterable[int]) -> int:
-        operations = {
-            id(self.calls[tensor].operation): self.calls[tensor].operation for tensor in tensors
-        }
-        return sum(map(_num_weighted_layers, operations.values()))
+        return sum(map(_num_weighted_layers, {self.calls[tensor].operation for tensor in tensors}))
 
 
 def _num_weighted_layers(operation: keras.Operation) -> int:
