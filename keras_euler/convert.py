@@ -1,8 +1,9 @@
 """Read PyTorch checkpoints and load them into a model of the same network."""
 
+import os
 import pickle
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +16,25 @@ from keras_euler.models.euler_vdcnn import POSITIONS
 
 __all__ = ["load_torch_state_dict", "read_state_dict"]
 
-# (pattern of the PyTorch name, name of the layer here) for images, as in the authors' code and the
-# common CIFAR ResNets.
-IMAGE_LAYERS = (
-    (r"(?:stack|layer)(\d+)\.(\d+)\.conv([12])", r"stage{0}_block{1}/conv{2}"),
-    (r"(?:stack|layer)(\d+)\.(\d+)\.bn([12])", r"stage{0}_block{1}/norm{2}"),
-    (
-        r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.0",
-        r"stage{0}_block{1}/shortcut_conv",
-    ),
-    (
-        r"(?:stack|layer)(\d+)\.(\d+)\.(?:shortcut|downsample)\.1",
-        r"stage{0}_block{1}/shortcut_norm",
-    ),
-    (r"conv1", r"stem_conv"),
-    (r"bn1", r"stem_norm"),
-    (r"linear|fc", r"logits"),
-)
-# The same for texts, as in the authors' code. `layers.{i}` counts the stem, the blocks and the
-# poolings between the stages.
-TEXT_LAYERS = (
-    (r"embed", r"embedding"),
-    (r"layers\.(\d+)", r"{0}"),
-    (r"layers\.(\d+)\.conv([12])", r"{0}/conv{1}"),
-    (r"layers\.(\d+)\.bn([12])", r"{0}/norm{1}"),
-    (r"layers\.(\d+)\.downsample(?:\.0)?", r"{0}/shortcut_conv"),
-    (r"layers\.(\d+)\.downsample\.1", r"{0}/shortcut_norm"),
-    (r"fc_layers\.0", r"dense1"),
-    (r"fc_layers\.2", r"dense2"),
-    (r"fc_layers\.4", r"logits"),
-)
+# Names of layers as in the authors' code and the common CIFAR ResNets -> names here.
+LAYERS = {
+    **{"conv1": "stem_conv", "bn1": "stem_norm", "linear": "logits", "fc": "logits"},
+    **{"embed": "embedding", "layers.0": "stem_conv"},
+    **{"fc_layers.0": "dense1", "fc_layers.2": "dense2", "fc_layers.4": "logits"},
+}
+# The same within a block.
+PARTS = {
+    **{"conv1": "conv1", "bn1": "norm1", "conv2": "conv2", "bn2": "norm2"},
+    **{"shortcut.0": "shortcut_conv", "shortcut.1": "shortcut_norm"},
+    **{"downsample.0": "shortcut_conv", "downsample.1": "shortcut_norm"},
+    "downsample": "shortcut_conv",  # without a norm
+}
 NORM_ARRAYS = {
     "weight": "gamma",
     "bias": "beta",
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
-WEIGHT_ARRAYS = {"weight": "kernel", "bias": "bias"}
-EMBEDDING_ARRAYS = {"weight": "embeddings"}
 # Counters of batch norm and of torch's AveragedModel, which have no counterpart.
 IGNORED = ("num_batches_tracked", "n_averaged")
 # Names under which training scripts put the arrays.
@@ -90,36 +72,24 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
     ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_...
     """
     state_dict = _unwrapped(state_dict)
-    if not hasattr(state_dict, "items"):
-        raise TypeError(
-            f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}."
-        )
-    names_of_layers = {layer.name for layer in getattr(model, "layers", ())}
+    names_of_layers = [layer.name for layer in getattr(model, "layers", ())]
     if "stem_conv" not in names_of_layers:
         raise TypeError(
             f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}."
         )
-    for name in state_dict:
-        if not isinstance(name, str):
-            raise TypeError(f"The names in `state_dict` must be strings. Received: {name!r}.")
-    inner = [name for name, value in state_dict.items() if isinstance(value, Mapping)]
-    if inner:
-        raise ValueError(
-            f"`state_dict` holds a dict under {', '.join(map(repr, inner))}. Pass the dict of the "
-            f"arrays, such as checkpoint[{inner[0]!r}]."
-        )
+    places, example = [], "layer1.0.conv1.weight"
+    if "embedding" in names_of_layers:
+        places = [name for name in names_of_layers if re.match("stem_conv|stage", name)]
+        example = "layers.1.conv1.weight"
     names = [name for name in state_dict if not name.endswith(IGNORED)]
-    path_of: Callable[[str], str | None]
-    if "embedding" not in names_of_layers:
-        path_of, example = _image_path, "layer1.0.conv1.weight"
-    else:
-        path_of, example = _text_path(model), "layers.1.conv1.weight"
-    prefix = _shared_prefix(names, path_of)
+    prefix = "".join(os.path.commonprefix(names).rpartition(".")[:2])
+    if any(_path(name, places) for name in names):
+        prefix = ""
     variables = {variable.path: variable for variable in model.weights}
     values: dict[str, Array] = {}
     sources: dict[str, str] = {}
     for name in names:
-        tensor, path = state_dict[name], path_of(name.removeprefix(prefix))
+        path, tensor = _path(name.removeprefix(prefix), places), state_dict[name]
         if path is None:
             raise ValueError(
                 f"The checkpoint's array {name!r} has no place in the model: its name is not "
@@ -135,23 +105,14 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
             raise ValueError(
                 f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}."
             )
-        value, expected = _keras_layout(path, _numpy(name, tensor)), tuple(variables[path].shape)
-        if value.ndim == len(expected) and value.shape[:-2] != expected[:-2]:
-            theirs, ours = (" x ".join(map(str, s[:-2])) for s in (value.shape, expected))
-            raise ValueError(
-                f"The checkpoint's array {name!r} has kernels of {theirs}, and {path} of the model "
-                f"has {ours}. It is of another architecture."
-            )
-        if value.shape != expected:
+        if hasattr(tensor, "detach"):
+            tensor = tensor.detach().float().cpu().numpy()
+        value = _keras_layout(path, np.asarray(tensor, "float32"))
+        if value.shape != (expected := tuple(variables[path].shape)):
             raise ValueError(
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
                 f"but the model's has {expected}. Build the model with the checkpoint's widths "
                 f"and num_classes."
-            )
-        if path == "embedding/embeddings" and value[0].any():
-            raise ValueError(
-                f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding "
-                f"(torch: padding_idx=0)."
             )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
@@ -223,79 +184,29 @@ def _unwrapped(checkpoint: Any) -> Any:
     return checkpoint
 
 
-def _shared_prefix(names: list[str], path_of: Callable[[str], str | None]) -> str:
-    """Return the shortest prefix of whole words without which most names are understood."""
-    counts = {"": 0}
-    for name in names:
-        words = name.split(".")
-        for number in range(len(words)):
-            prefix = "".join(f"{word}." for word in words[:number])
-            counts[prefix] = counts.get(prefix, 0) + bool(path_of(name.removeprefix(prefix)))
-    return min(counts, key=lambda prefix: (-counts[prefix], len(prefix)))
+def _path(name: str, places: Sequence[str]) -> str | None:
+    """Translate `stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that is not
+    understood.
 
-
-def _image_path(name: str) -> str | None:
-    """Translate `module.stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that
-    is not understood."""
-
-    def numbers(groups: Sequence[str]) -> list[Any]:
-        return [
-            int(group) + (i == 1) for i, group in enumerate(groups)
-        ]  # PyTorch counts blocks from 0
-
-    return _path(name, IMAGE_LAYERS, numbers)
-
-
-def _text_path(model: keras.Model) -> Callable[[str], str | None]:
-    """Return the function that translates `layers.1.bn2.weight` to `stage1_block1/norm2/gamma` for
-    this depth."""
-    places = [layer.name for layer in model.layers if re.match("stem_conv|stage", layer.name)]
-
-    def names(groups: Sequence[str]) -> list[Any] | None:
-        place, *rest = groups or ["0"]
-        return [places[int(place)], *rest] if int(place) < len(places) else None
-
-    return lambda name: _path(name, TEXT_LAYERS, names)
-
-
-def _path(
-    name: str,
-    layers: Sequence[tuple[str, str]],
-    resolve: Callable[[Sequence[str]], list[Any] | None],
-) -> str | None:
-    layer, _, array = re.sub(r"^((_orig_mod|module)\.)+", "", name).rpartition(".")
-    for pattern, template in layers:
-        match = re.fullmatch(pattern, layer)
-        if match:
-            values = resolve(match.groups())
-            if values is None:
-                return None
-            path = template.format(*values)
-            arrays = (
-                NORM_ARRAYS
-                if "norm" in path
-                else EMBEDDING_ARRAYS
-                if path == "embedding"
-                else WEIGHT_ARRAYS
-            )
-            return f"{path}/{arrays[array]}" if array in arrays else None
-    return None
-
-
-def _numpy(name: str, tensor: Any) -> Array:
-    try:
-        if hasattr(tensor, "detach"):
-            tensor = tensor.detach().cpu()
-            tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-        value = np.asarray(tensor)
-    except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantized, meta
-        raise ValueError(f"The checkpoint's {name!r} cannot be read: {error}.") from error
-    if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
-        raise ValueError(
-            f"The checkpoint's {name!r} is not an array of real numbers. Received: "
-            f"{type(tensor).__name__} of {value.dtype}."
-        )
-    return value.astype("float32")
+    Args:
+        name: The name of an array in PyTorch.
+        places: For texts, the layers that `layers.{i}` counts: the stem, the blocks and the
+            poolings between the stages. Empty for images.
+    """
+    layer, _, array = name.rpartition(".")
+    path = LAYERS.get(layer)
+    pattern = r"layers\.(\d+)\.(.+)" if places else r"(?:stack|layer)(\d+)\.(\d+)\.(.+)"
+    if match := re.fullmatch(pattern, layer):
+        first, *second, part = match.groups()
+        block = dict(enumerate(places)).get(int(first), layer)
+        if second:  # PyTorch counts blocks from 0
+            block = f"stage{first}_block{int(second[0]) + 1}"
+        path = f"{block}/{PARTS[part]}" if part in PARTS else None
+    if path is None:
+        return None
+    kernel = "embeddings" if path == "embedding" else "kernel"
+    arrays = NORM_ARRAYS if "norm" in path else {"weight": kernel, "bias": "bias"}
+    return f"{path}/{arrays[array]}" if array in arrays else None
 
 
 def _keras_layout(path: str, value: Array) -> Array:
