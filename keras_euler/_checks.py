@@ -17,37 +17,25 @@ FLOAT32_MAX = float(np.finfo("float32").max)
 def check_number(
     name: str,
     value: Any,
-    minimum: float | None = None,
-    maximum: float | None = None,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
     hint: str = "",
+    kind: type = numbers.Real,
 ) -> float:
     """Return `value` as a float, or raise unless it is finite and within the inclusive bounds."""
-    bounds = "".join(
-        (
-            f" >= {minimum}" if minimum is not None else "",
-            " and" if minimum is not None and maximum is not None else "",
-            f" <= {maximum}" if maximum is not None else "",
-        )
-    )
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if (
-        not is_number
-        or not math.isfinite(value)
-        or (minimum is not None and value < minimum)
-        or (maximum is not None and value > maximum)
-    ):
-        error = ValueError if is_number else TypeError
-        raise error(_message(f"`{name}` must be a finite number{bounds}.", name, value, hint))
+    is_kind = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_kind or not math.isfinite(value) or not minimum <= value <= maximum:
+        wanted = "a finite number" if kind is numbers.Real else "an integer"
+        limits = ((">=", minimum), ("<=", maximum))
+        bounds = " and".join(f" {sign} {limit}" for sign, limit in limits if math.isfinite(limit))
+        error = ValueError if is_kind else TypeError
+        raise error(_message(f"`{name}` must be {wanted}{bounds}.", name, value, hint))
     return float(value)
 
 
-def check_integer(name: str, value: Any, minimum: int | None = None, hint: str = "") -> int:
+def check_integer(name: str, value: Any, minimum: float = -math.inf, hint: str = "") -> int:
     """Return `value` as an int, or raise unless it is an integer of at least `minimum`."""
-    bound = f" >= {minimum}" if minimum is not None else ""
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or (minimum is not None and value < minimum):
-        error = ValueError if is_integer else TypeError
-        raise error(_message(f"`{name}` must be an integer{bound}.", name, value, hint))
+    check_number(name, value, minimum, hint=hint, kind=numbers.Integral)
     return int(value)
 
 
@@ -63,14 +51,7 @@ def check_step_factor(value: Any, name: str = "h") -> float:
     """Return a step factor as a float, or raise unless it is finite and >= 0."""
     h = check_number(name, value, 0, hint="Use h=1.0 for the ordinary ResNet.")
     if h > FLOAT32_MAX:  # which the compiled step would read as infinity
-        raise ValueError(
-            _message(
-                f"`{name}` must be at most {FLOAT32_MAX:.3g}.",
-                name,
-                value,
-                "Use h=0.1 for a deep network.",
-            )
-        )
+        raise ValueError(f"`{name}` must be at most {FLOAT32_MAX:.3g}. Received: {name}={value!r}.")
     return h
 
 
@@ -165,4 +146,4 @@ def install_command(extra: str) -> str:
 
 
 def _message(problem: str, name: str, value: object, hint: str) -> str:
-    return f"{problem} Received: {name}={value!r}." + (f" {hint}" if hint else "")
+    return f"{problem} Received: {name}={value!r}. {hint}".rstrip()
