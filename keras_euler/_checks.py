@@ -6,12 +6,14 @@ from collections.abc import Iterable, KeysView, Mapping, ValuesView
 from pathlib import Path
 from typing import Any, TypeVar
 
+import keras
 import numpy as np
 
 from keras_euler._types import Array
 
 Choice = TypeVar("Choice")
 FLOAT32_MAX = float(np.finfo("float32").max)
+DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def check_number(
@@ -45,6 +47,12 @@ def check_choice(name: str, value: Choice, choices: Iterable[object], hint: str 
         return value
     listed = ", ".join(repr(choice) for choice in choices)
     raise ValueError(_message(f"`{name}` must be one of {listed}.", name, value, hint))
+
+
+def check_data_format(data_format: str | None) -> str:
+    """Return a data format, by default Keras' own setting, or raise if it is unknown."""
+    data_format = data_format or keras.config.image_data_format()
+    return check_choice("data_format", data_format, DATA_FORMATS)
 
 
 def check_step_factor(value: Any, name: str = "h") -> float:

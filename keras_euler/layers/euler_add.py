@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._checks import check_choice, check_number, check_rate, check_step_factor
+from keras_euler._checks import check_choice, check_data_format, check_number, check_rate, check_step_factor
 from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")
@@ -71,8 +71,7 @@ class EulerAdd(keras.layers.Layer):
         super().__init__(**kwargs)
         self.h = check_step_factor(h)
         self.trainable_h = check_choice("trainable_h", trainable_h, TRAINABLE_H)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.data_format = check_data_format(data_format)
         self.skip = check_number("skip", skip, 0, hint="Use skip=1.0 for the ordinary shortcut.")
         self.drop_path = check_rate("drop_path", drop_path)
         self.seed = seed

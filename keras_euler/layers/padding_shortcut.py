@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._checks import check_choice, check_integer
+from keras_euler._checks import check_data_format, check_integer
 from keras_euler._types import Config, Shape, Tensor
 
 
@@ -45,8 +45,7 @@ class PaddingShortcut(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = check_integer("filters", filters, 1)
         self.strides = check_integer("strides", strides, 1)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.data_format = check_data_format(data_format)
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]

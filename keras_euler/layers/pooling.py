@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_euler import _backend
-from keras_euler._checks import check_choice, check_integer
+from keras_euler._checks import check_data_format, check_integer
 from keras_euler._types import Config, Shape, Tensor
 
 
@@ -39,8 +39,7 @@ class HalvingMaxPooling1D(keras.layers.Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.data_format = check_data_format(data_format)
 
     def call(self, inputs: Tensor) -> Tensor:
         axis = 1 if self.data_format == "channels_last" else 2
@@ -95,8 +94,7 @@ class KMaxPooling1D(keras.layers.Layer):
     def __init__(self, k: int = 8, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.k = check_integer("k", k, 1)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.data_format = check_data_format(data_format)
 
     def build(self, input_shape: Shape) -> None:
         length = input_shape[1 if self.data_format == "channels_last" else 2]

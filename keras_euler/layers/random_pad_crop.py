@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._checks import check_choice, check_integer
+from keras_euler._checks import check_data_format, check_integer
 from keras_euler._types import Config, Shape, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
@@ -56,8 +56,7 @@ class RandomPadCrop(RandomLayer):
     ) -> None:
         super().__init__(seed, **kwargs)
         self.padding = check_integer("padding", padding, 0)
-        self.data_format = keras.config.image_data_format() if data_format is None else data_format
-        check_choice("data_format", self.data_format, ("channels_last", "channels_first"))
+        self.data_format = check_data_format(data_format)
 
     def build(self, input_shape: Shape) -> None:
         image_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)

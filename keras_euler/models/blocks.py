@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_euler._checks import check_choice, check_integer, check_rate
+from keras_euler._checks import check_choice, check_data_format, check_integer, check_rate
 from keras_euler._types import Activation, Config, DType, Initializer, LayerOrLayers, StepFactor
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 from keras_euler.models.step_factor import step_factors
@@ -17,7 +17,6 @@ from keras_euler.models.step_factor import step_factors
 GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
 SHORTCUTS = ("projection", "padding")
-DATA_FORMATS = ("channels_last", "channels_first")
 EPSILON = 1e-5
 CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
@@ -48,8 +47,7 @@ class LayerMaker:
         self.norm = check_choice("norm", norm, NORMS)
         self.use_bias = use_bias or norm is None
         self.kernel_initializer = kernel_initializer and keras.initializers.get(kernel_initializer)
-        data_format = data_format or keras.config.image_data_format()
-        self.data_format = check_choice("data_format", data_format, DATA_FORMATS)
+        self.data_format = check_data_format(data_format)
         self.dtype = keras.dtype_policies.get(dtype)
         self.num_kernels = 0
 
