@@ -179,44 +179,17 @@ def relu(x):
     return keras.ops.relu(x)
 
 
-def has_fast_pooling():
-    """Return whether `halving_max_pool` is available: on torch, where Keras would change the layout
-    for all later layers."""
-    return keras.backend.backend() == "torch"
-
-
-def halving_max_pool(x, axis):
+def halving_max_pool(x):
     """Max pooling over 3 positions in steps of 2, padded by one on both sides; equivalent to the
-    slices of `HalvingMaxPooling1D`.
+    slices of `HalvingMaxPooling1D`, on torch. Keras would change the layout for all later layers.
 
     Args:
-        x: Tensor of rank 3.
-        axis: Axis of the positions: 1, with channels last, or 2.
+        x: Tensor `(batch, positions, channels)`.
 
     Returns:
         Tensor of rank 3, with half the positions.
     """
     import torch
 
-    if axis == 2:
-        return torch.nn.functional.max_pool1d(x, 3, 2, 1)
     rows = x[:, None].permute(0, 3, 1, 2)  # as images of one row, see `convolution`
     return torch.nn.functional.max_pool2d(rows, (1, 3), (1, 2), (0, 1)).permute(0, 2, 3, 1)[:, 0]
-
-
-def largest(x, k):
-    """Return the positions of the `k` largest numbers along the last axis; of equal ones the first,
-    unlike torch's top-k.
-
-    Args:
-        x: Tensor `(..., n)`.
-        k: An integer, at most n.
-
-    Returns:
-        Integer tensor `(..., k)`.
-    """
-    if keras.backend.backend() != "torch":
-        return keras.ops.top_k(x, k)[1]
-    import torch
-
-    return torch.sort(x, dim=-1, descending=True, stable=True).indices[..., :k]

@@ -1,6 +1,7 @@
 """Poolings of the text network that Keras lacks: padded on both sides, and the k largest in their
 order."""
 
+import functools
 from typing import Any
 
 import keras
@@ -40,26 +41,21 @@ class HalvingMaxPooling1D(keras.layers.Layer):
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = check_data_format(data_format)
+        self.axis = 1 if self.data_format == "channels_last" else 2
 
     def call(self, inputs: Tensor) -> Tensor:
-        axis = 1 if self.data_format == "channels_last" else 2
-        if _backend.has_fast_pooling():
-            return _backend.halving_max_pool(inputs, axis)
-        padded = ops.pad(
-            inputs,
-            [(1, 1) if i == axis else (0, 0) for i in range(3)],
-            constant_values=-float("inf"),
-        )
-        length = inputs.shape[axis] or ops.shape(inputs)[axis]
-        end = 2 * ((length + 1) // 2)
+        if keras.backend.backend() == "torch" and self.axis == 1:
+            return _backend.halving_max_pool(inputs)
+        padding = [(1, 1) if i == self.axis else (0, 0) for i in range(3)]
+        padded = ops.pad(inputs, padding, constant_values=-float("inf"))
         # Three slices of every second position are much faster on a CPU than a sliding window.
-        parts = [(slice(None),) * axis + (slice(start, end + start, 2),) for start in range(3)]
-        return ops.maximum(ops.maximum(padded[parts[0]], padded[parts[1]]), padded[parts[2]])
+        before = (slice(None),) * self.axis
+        slices = (slice(None, -2, 2), slice(1, -1, 2), slice(2, None, 2))
+        return functools.reduce(ops.maximum, [padded[*before, each] for each in slices])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = list(input_shape)
-        axis = 1 if self.data_format == "channels_last" else 2
-        shape[axis] = None if shape[axis] is None else -(-shape[axis] // 2)
+        shape[self.axis] = None if shape[self.axis] is None else -(-shape[self.axis] // 2)
         return tuple(shape)
 
     def get_config(self) -> Config:
@@ -95,9 +91,10 @@ class KMaxPooling1D(keras.layers.Layer):
         super().__init__(**kwargs)
         self.k = check_integer("k", k, 1)
         self.data_format = check_data_format(data_format)
+        self.axis = 1 if self.data_format == "channels_last" else 2
 
     def build(self, input_shape: Shape) -> None:
-        length = input_shape[1 if self.data_format == "channels_last" else 2]
+        length = input_shape[self.axis]
         if length is not None and length < self.k:
             raise ValueError(
                 f"KMaxPooling1D needs at least k={self.k} positions. Received the input shape "
@@ -105,16 +102,14 @@ class KMaxPooling1D(keras.layers.Layer):
             )
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = (
-            ops.transpose(inputs, (0, 2, 1)) if self.data_format == "channels_last" else inputs
-        )  # (batch, channels, length)
-        positions = ops.sort(_backend.largest(x, self.k), axis=-1)
-        largest = ops.take_along_axis(x, positions, axis=-1)  # (batch, channels, k)
-        return ops.transpose(largest, (0, 2, 1)) if self.data_format == "channels_last" else largest
+        x = ops.moveaxis(inputs, self.axis, -1)  # (batch, channels, length)
+        # The sort is stable: of equal numbers the first come first.
+        positions = ops.sort(ops.argsort(-x, axis=-1)[..., : self.k], axis=-1)
+        return ops.moveaxis(ops.take_along_axis(x, positions, axis=-1), -1, self.axis)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = list(input_shape)
-        shape[1 if self.data_format == "channels_last" else 2] = self.k
+        shape[self.axis] = self.k
         return tuple(shape)
 
     def get_config(self) -> Config:
