@@ -4,6 +4,8 @@ Images are (batch, channels, height, width) here, a view of the memory that Kera
 has, and a sequence is an image of one row: torch is slow with sequences in channels_last.
 """
 
+import functools
+
 import keras
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -18,6 +20,13 @@ from keras_euler._backend.keras_private import (
     takes_training,
     value_of,
 )
+from keras_euler._backend.kernels import (
+    convolve_images,
+    from_images,
+    normalize_images,
+    relu,
+    to_images,
+)
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 NO_DTYPE = 0
@@ -25,10 +34,10 @@ RELU = keras.activations.relu
 ACTIVATIONS = (keras.activations.linear, RELU, None)  # of a convolution that is called directly
 
 
-def to_images(x):
+def as_images(x):
     """Return a tensor in channels_last as images, those that it is a view of if it has them."""
     images = getattr(x, "_images", None)
-    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2) if images is None else images
+    return to_images(x) if images is None else images
 
 
 def are_images(x, num_pixels=1):
@@ -41,45 +50,31 @@ def are_images(x, num_pixels=1):
     return len(shape) in (3, 4) and channels > 1 and has_pixels and x.is_contiguous()
 
 
-def from_images(images, rank):
+def view_of(images, rank):
     """Return a view of images as a tensor in channels_last."""
-    x = images.permute(0, 2, 3, 1)
-    x = x if rank == 4 else x[:, 0]
+    x = from_images(images, rank)
     x._images = images  # so that the next block has no view of a view
     return x
 
 
 def convolve(call, layer, x, training):
     values = layer.__dict__
-    if not values["_is_fast"] or values["lora_enabled"]:
-        return None
     activation = values["activation"]
-    if activation not in ACTIVATIONS:
+    if not values["_is_fast"] or values["lora_enabled"] or activation not in ACTIVATIONS:
         return None
-    kernel, strides, zeros = call.tensor_of(values[KERNEL]), values["strides"], values["_zeros"]
-    if kernel.ndim == 3:
-        kernel, strides, zeros = kernel[None], (1, *strides), (0, *zeros)
     bias = call.tensor_of(values["bias"]) if values["use_bias"] else None
-    y = torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, zeros)
+    kernel = call.tensor_of(values[KERNEL])
+    y = convolve_images(x, kernel, bias, values["strides"], values["_zeros"])
     return relu(y) if activation is RELU else y
 
 
 def normalize(call, layer, x, training):
     values = layer.__dict__
-    uses_batch = bool(training and values[TRAINABLE])
-    if not values["_is_plain"] or values["axis"] != -1:
+    uses_batch, size = bool(training and values[TRAINABLE]), x.numel() // x.shape[1]
+    if not values["_is_plain"] or values["axis"] != -1 or (uses_batch and size < 2):
         return None
-    if uses_batch and (size := x.numel() // x.shape[1]) < 2:
-        return None
-    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-    gamma, beta = value_of(values["gamma"]), value_of(values["beta"])
-    mean, variance = value_of(values["moving_mean"]), value_of(values["moving_variance"])
-    if gamma.dtype is not dtype:
-        gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
-    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
-        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    epsilon = values["epsilon"]
-    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, call.cudnn)
+    arrays = [value_of(values[name]) for name in ("gamma", "beta", "moving_mean", "moving_variance")]
+    y, mean, variance = normalize_images(x, arrays, values["epsilon"], uses_batch)
     if uses_batch:
         momentum = values["momentum"]
         call.update_moving(values["moving_mean"], mean, momentum, 1.0)
@@ -91,22 +86,16 @@ def activate(call, layer, x, training):
     return torch.relu(x) if layer.activation is RELU else None
 
 
-def relu(x):
-    """ReLU that may overwrite `x`, which the caller must own."""
-    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
-
-
 # By the attribute `direct` of a class of ours, or by a class of Keras.
 OF_IMAGES = {"convolve": convolve, "normalize": normalize, keras.layers.Activation: activate}
 
 
-class _Kinds(dict):
-    """What stands for a class of layers in `OF_IMAGES`; None for a class of other packages."""
-
-    def __missing__(self, cls):
-        is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
-        self[cls] = vars(cls).get("direct") or (cls if is_of_keras else None)
-        return self[cls]
+@functools.cache
+def kind_of(cls):
+    """Return what stands for a class of layers in `OF_IMAGES`; None for a class of other
+    packages."""
+    is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
+    return vars(cls).get("direct") or (cls if is_of_keras else None)
 
 
 class DirectCall:
@@ -114,14 +103,13 @@ class DirectCall:
     by a function of `OF_IMAGES` or else by their `call`."""
 
     def __init__(self):
-        self.scope, self.cudnn = autocast_dtype(), torch.backends.cudnn.enabled
+        self.scope = autocast_dtype()
         self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
-        self.kinds = _Kinds()
         self.dtypes = {}  # id of a policy -> dtype of the tensors and variables of its layers
 
     def __call__(self, layer, x, training):
         """Return the outputs of a layer, or None where Keras would do more than call it."""
-        kind = self.kinds[type(layer)]
+        kind = kind_of(type(layer))
         if kind is None:
             return None
         tensors, dtype = x if type(x) is list else (x,), self.dtype(layer)
@@ -132,9 +120,9 @@ class DirectCall:
                 return self.rematerialized(layer, x)
             return self.residual(layer, x, training)
         if kind in OF_IMAGES and are_images(x):
-            y = OF_IMAGES[kind](self, layer, to_images(x), training)
+            y = OF_IMAGES[kind](self, layer, as_images(x), training)
             if y is not None:
-                return from_images(y, x.ndim)
+                return view_of(y, x.ndim)
         return layer.call(x, training=training) if takes_training(layer) else layer.call(x)
 
     def dtype(self, layer):
@@ -157,23 +145,23 @@ class DirectCall:
         is_euler = block.scheme == "euler" and add.data_format == "channels_last"
         if not (is_euler and are_images(x, num_pixels)):
             return block.direct_call(x, training)
-        images = to_images(x)
+        images = as_images(x)
         f = self.chain(block.branch, images, rank, training)
         s = self.chain(block.shortcut, images, rank, training) if block.shortcut else images
         changes_shortcut = add.skip != 1 or add.trainable_h == "channel"
         if changes_shortcut or add.drop_path or self.dtype(add) is not f.dtype:
-            y = call_layer(add, [from_images(s, rank), from_images(f, rank)], training=training)
+            y = call_layer(add, [view_of(s, rank), view_of(f, rank)], training=training)
             return block.activated(y, training)
         y = add.step(s, f)
         if block.activation is RELU:
-            return from_images(relu(y), rank)
-        return block.activated(from_images(y, rank), training)
+            return view_of(relu(y), rank)
+        return block.activated(view_of(y, rank), training)
 
     def rematerialized(self, block, x):
         """Return the output of a block in training that is computed again in the backward pass;
         None if it has more state than moving statistics."""
         layers = [*block.branch, *(block.shortcut or [])]
-        is_simple = all(self.kinds[type(layer)] in OF_IMAGES for layer in layers)
+        is_simple = all(kind_of(type(layer)) in OF_IMAGES for layer in layers)
         if not is_simple or block.num_stages > 1 or block.drop_path or self.scope is not None:
             return None
         first = [self]  # whose statistics are updated
@@ -189,12 +177,12 @@ class DirectCall:
     def chain(self, layers, x, rank, training):
         """Call layers in order with images."""
         for layer in layers:
-            function, y = OF_IMAGES.get(self.kinds[type(layer)]), None
+            function, y = OF_IMAGES.get(kind_of(type(layer))), None
             if function is not None and x.dtype is self.dtype(layer):
                 y = function(self, layer, x, training)
             if y is None:
-                y = call_layer(layer, from_images(x, rank), training=training)
-                y = to_images(y)
+                y = call_layer(layer, view_of(x, rank), training=training)
+                y = as_images(y)
             x = y
         return x
 

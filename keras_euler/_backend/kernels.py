@@ -40,38 +40,43 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
         were used. The variance is biased, as in Keras; that of the kernels is unbiased, n / (n - 1)
         times as large.
     """
-    if keras.backend.backend() == "tensorflow":
-        return _fused_of_tensorflow(x, gamma, beta, epsilon)
-    import torch
-
-    if x.ndim == 3 and axis in (-1, 2):  # as images of one row: torch is slow with sequences
+    if len(x.shape) == 3 and axis in (-1, 2):  # as images of one row
         arguments = (gamma, beta, mean, variance, -1, epsilon, uses_batch)
         y, mean, variance = fused_batch_norm(x[:, None], *arguments)
         return y[:, 0], mean, variance
-    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+    if keras.backend.backend() == "tensorflow":
+        return _fused_of_tensorflow(x, gamma, beta, epsilon)
     if not x.is_floating_point():
-        x = x.to(dtype)
-    if gamma.dtype is not dtype:
-        gamma, beta, mean, variance = (v.to(dtype) for v in (gamma, beta, mean, variance))
+        x = x.float()
     axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
     x = x.movedim(axis, 1)
-    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
-        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    is_enabled = torch.backends.cudnn.enabled
-    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, is_enabled)
+    y, mean, variance = normalize_images(x, (gamma, beta, mean, variance), epsilon, uses_batch)
     if uses_batch:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)
     return y.movedim(1, axis), mean, variance
 
 
+def normalize_images(x, arrays, epsilon, uses_batch):
+    """Apply torch's batch norm over axis 1; return the output and the statistics that were used,
+    those of the batch unbiased. `arrays` are gamma, beta, mean and variance."""
+    import torch
+
+    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+    if arrays[0].dtype is not dtype:
+        arrays = [array.to(dtype) for array in arrays]
+    gamma, beta, mean, variance = arrays
+    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    is_enabled = torch.backends.cudnn.enabled
+    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, is_enabled)
+    return y, mean, variance
+
+
 def _fused_of_tensorflow(x, gamma, beta, epsilon):
-    """Apply batch norm with the statistics of images or sequences with channels last."""
+    """Apply batch norm with the statistics of images with channels last."""
     import tensorflow as tf
 
-    if len(x.shape) == 3:
-        y, mean, variance = _fused_of_tensorflow(x[:, None], gamma, beta, epsilon)
-        return y[:, 0], mean, variance
     none = tf.zeros((0,), "float32")
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x,
@@ -88,47 +93,54 @@ def _fused_of_tensorflow(x, gamma, beta, epsilon):
     return y, mean, variance * (tf.maximum(size - 1, 1) / size)
 
 
-def has_fast_convolution():
-    """Return whether `convolution` is available: on torch, where Keras copies images twice between
-    two memory layouts."""
-    return keras.backend.backend() == "torch"
-
-
 def is_compiling():
     """Return whether torch compiles the calls, which fails with views of images of any size."""
-    if keras.backend.backend() != "torch":
-        return False
     import torch
 
     return torch.compiler.is_compiling()
 
 
+def to_images(x):
+    """Return a tensor of torch in channels_last as a view of images (batch, channels, height,
+    width), a sequence as images of one row: only images have the memory format channels_last."""
+    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2)
+
+
+def from_images(images, rank):
+    """Return a view of images as a tensor in channels_last."""
+    x = images.permute(0, 2, 3, 1)
+    return x if rank == 4 else x[:, 0]
+
+
 def convolution(x, kernel, bias, strides, padding):
-    """Convolve images or sequences in channels_last and add the bias; equivalent to
-    `keras.ops.conv` and an addition.
+    """Convolve images or sequences in channels_last and add the bias, on torch, where Keras copies
+    images twice between two memory layouts; equivalent to `keras.ops.conv` and an addition.
 
     Args:
         x: Tensor `(batch, height, width, channels)`, or `(batch, length, channels)`.
-        kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
-        bias: Tensor `(filters,)`, or None.
-        strides: Integers, one per spatial axis.
-        padding: Integers, one per spatial axis: zeros on **both** sides.
+        kernel, bias, strides, padding: As for `convolve_images`.
 
     Returns:
         Tensor `(batch, height', width', filters)`, or `(batch, length', filters)`.
     """
+    return from_images(convolve_images(to_images(x), kernel, bias, strides, padding), x.ndim)
+
+
+def convolve_images(x, kernel, bias, strides, padding):
+    """Convolve the images of `to_images` and add the bias.
+
+    Args:
+        x: Tensor `(batch, channels, height, width)`.
+        kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
+        bias: Tensor `(filters,)`, or None.
+        strides: Integers, one per spatial axis.
+        padding: Integers, one per spatial axis: zeros on **both** sides.
+    """
     import torch
 
-    if (
-        x.ndim == 3
-    ):  # as images of one row: torch has the memory format channels_last only for images
-        return convolution(x[:, None], kernel[None], bias, (1, *strides), (0, *padding))[:, 0]
-
-    # A permuted view of channels_last images has torch's memory format channels_last.
-    y = torch.nn.functional.conv2d(
-        x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding
-    )
-    return y.permute(0, 2, 3, 1)
+    if kernel.ndim == 3:
+        kernel, strides, padding = kernel[None], (1, *strides), (0, *padding)
+    return torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, padding)
 
 
 def store_filters_first(kernel):
@@ -171,12 +183,11 @@ def relu(x):
 
     On torch without gradients it works in place: new memory costs more than the ReLU.
     """
-    if keras.backend.backend() == "torch":
-        import torch
+    if keras.backend.backend() != "torch":
+        return keras.ops.relu(x)
+    import torch
 
-        if not torch.is_grad_enabled():
-            return torch.relu_(x)
-    return keras.ops.relu(x)
+    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
 
 
 def halving_max_pool(x):
@@ -191,5 +202,4 @@ def halving_max_pool(x):
     """
     import torch
 
-    rows = x[:, None].permute(0, 3, 1, 2)  # as images of one row, see `convolution`
-    return torch.nn.functional.max_pool2d(rows, (1, 3), (1, 2), (0, 1)).permute(0, 2, 3, 1)[:, 0]
+    return from_images(torch.max_pool2d(to_images(x), (1, 3), (1, 2), (0, 1)), 3)

@@ -12,16 +12,14 @@ class _WithoutCopies(Mixin):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
+        is_on_torch = keras.backend.backend() == "torch" and self.data_format == "channels_last"
         # With an even kernel or strides, "same" pads one side more than the other.
         is_odd = all(size % 2 for size in self.kernel_size)
         pads_equally = self.padding == "same" and is_odd and set(self.strides) == {1}
         is_plain = self.groups == 1 and set(self.dilation_rate) == {1}
-        is_plain &= self.data_format == "channels_last" and (
-            pads_equally or self.padding == "valid"
-        )
         self._zeros = tuple(size // 2 * pads_equally for size in self.kernel_size)
-        self._is_fast = is_plain and _backend.has_fast_convolution()
-        if self.data_format == "channels_last" and _backend.has_fast_convolution():
+        self._is_fast = is_on_torch and is_plain and (pads_equally or self.padding == "valid")
+        if is_on_torch:
             for kernel in self.weights[:1]:
                 _backend.store_filters_first(kernel)
 
