@@ -29,7 +29,6 @@ from keras_euler._backend.kernels import (
 )
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
-NO_DTYPE = 0
 RELU = keras.activations.relu
 ACTIVATIONS = (keras.activations.linear, RELU, None)  # of a convolution that is called directly
 
@@ -105,7 +104,7 @@ class DirectCall:
     def __init__(self):
         self.scope = autocast_dtype()
         self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
-        self.dtypes = {}  # id of a policy -> dtype of the tensors and variables of its layers
+        self.dtypes = {id(None): False}  # id of a policy -> dtype of the tensors and variables of its layers
 
     def __call__(self, layer, x, training):
         """Return the outputs of a layer, or None where Keras would do more than call it."""
@@ -127,15 +126,12 @@ class DirectCall:
 
     def dtype(self, layer):
         """Return the dtype of the tensors with which calling a layer does no more than its `call`,
-        or a value that is no dtype."""
+        or False."""
         policy = policy_of(layer)
-        if policy is None:
-            return NO_DTYPE
         if id(policy) not in self.dtypes:
-            name = policy.compute_dtype
-            is_plain = name == (self.scope or policy.variable_dtype)
+            is_plain = policy.compute_dtype == (self.scope or policy.variable_dtype)
             is_plain = is_plain and policy.quantization_mode is None
-            self.dtypes[id(policy)] = DTYPES.get(name, NO_DTYPE) if is_plain else NO_DTYPE
+            self.dtypes[id(policy)] = is_plain and DTYPES.get(policy.compute_dtype, False)
         return self.dtypes[id(policy)]
 
     def residual(self, block, x, training):
@@ -148,11 +144,10 @@ class DirectCall:
         images = as_images(x)
         f = self.chain(block.branch, images, rank, training)
         s = self.chain(block.shortcut, images, rank, training) if block.shortcut else images
-        changes_shortcut = add.skip != 1 or add.trainable_h == "channel"
-        if changes_shortcut or add.drop_path or self.dtype(add) is not f.dtype:
+        if add.trainable_h == "channel" or self.dtype(add) is not f.dtype:
             y = call_layer(add, [view_of(s, rank), view_of(f, rank)], training=training)
             return block.activated(y, training)
-        y = add.step(s, f)
+        y = add.call([s, f], training)
         if block.activation is RELU:
             return view_of(relu(y), rank)
         return block.activated(view_of(y, rank), training)
