@@ -10,6 +10,7 @@ from keras_euler._checks import check_choice, check_data_format, check_number, c
 from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")
+ARGUMENTS = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -133,16 +134,11 @@ class EulerAdd(keras.layers.Layer):
         return _shapes_of_pair(input_shape)[0]
 
     def get_config(self) -> Config:
-        names = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in ARGUMENTS}}
 
 
 def _shapes_of_pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
-    if (
-        not isinstance(input_shape, (list, tuple))
-        or len(input_shape) != 2
-        or isinstance(input_shape[0], int)
-    ):
+    if len(input_shape) != 2 or not isinstance(input_shape[0], (list, tuple)):
         raise ValueError(
             f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}."
         )

@@ -7,7 +7,7 @@ import keras
 from keras_euler import _backend
 from keras_euler._checks import check_choice
 from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
-from keras_euler.layers.euler_add import EulerAdd
+from keras_euler.layers.euler_add import ARGUMENTS, EulerAdd
 from keras_euler.layers.schemes import SCHEMES, Scheme, increment
 
 
@@ -215,31 +215,28 @@ class EulerResidual(keras.layers.Layer):
         return tuple(shape)
 
     def get_config(self) -> Config:
-        names = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
-        added = {name: getattr(self.add, name) for name in names}
+        added = self.add.get_config()
+        arguments = {name: added[name] for name in ARGUMENTS}
+        initial = EulerAdd(**arguments, name="add", dtype=self.dtype_policy).get_config()
+        changed = {name: value for name, value in added.items() if value != initial.get(name)}
         config = {
+            **super().get_config(),
+            **arguments,
             "branch": _serialized(self.branch),
-            "shortcut": None if self.shortcut is None else _serialized(self.shortcut),
+            "shortcut": self.shortcut and _serialized(self.shortcut),
             "activation": keras.activations.serialize(self.activation),
             "scheme": self.scheme,
             "remat": self.remat,
-            **added,
         }
-        initial = EulerAdd(**added, name="add", dtype=self.dtype_policy).get_config()
-        changed = {
-            name: value
-            for name, value in self.add.get_config().items()
-            if (name, value) not in initial.items()
-        }
-        return {**super().get_config(), **config, **({"add": changed} if changed else {})}
+        return {**config, "add": changed} if changed else config
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        config = dict(config)
-        for name in ("branch", "shortcut"):
-            if config[name] is not None:
-                config[name] = [_deserialized(layer) for layer in config[name]]
-        return cls(**config)
+        layers = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("branch", "shortcut")
+        }
+        return cls(**{**config, **layers})
 
 
 def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
@@ -259,7 +256,3 @@ def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
         if set(config.get("build_config") or ()) == {"input_shape"}:
             del config["build_config"]
     return configs
-
-
-def _deserialized(config: Config) -> keras.layers.Layer:
-    return keras.saving.deserialize_keras_object(config)
