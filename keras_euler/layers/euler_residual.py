@@ -8,7 +8,7 @@ from keras_euler import _backend
 from keras_euler._checks import check_choice
 from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
 from keras_euler.layers.euler_add import ARGUMENTS, EulerAdd
-from keras_euler.layers.schemes import SCHEMES, Scheme, increment
+from keras_euler.layers.schemes import SCHEMES, Scheme, weighted_sum
 
 
 @keras.saving.register_keras_serializable(package="keras_euler")
@@ -137,7 +137,7 @@ class EulerResidual(keras.layers.Layer):
     @property
     def num_stages(self) -> int:
         """The number of times that a step computes the branch."""
-        return len(self._tableau.b)
+        return len(self._tableau[1])
 
     @property
     def _tableau(self) -> Scheme:
@@ -177,9 +177,20 @@ class EulerResidual(keras.layers.Layer):
     def increment(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Return what the step multiplies by h: `F(x)` with Euler's method, else the weighted sum
         of the stages."""
-        # `training` by name: the context of Keras is gone when torch computes the block again.
-        branch = lambda x: _backend.call_chain(self.branch, x, training)  # noqa: E731
-        return increment(self._tableau, branch, self.add.step, x)
+        rows, weights = self._tableau
+        stages: list[Tensor] = []  # k_i = F(x + h sum_j a_ij k_j)
+        for row in rows:
+            stage = x
+            if stages:
+                stage = self.add.step(x, weighted_sum(row, stages))
+                _backend.pass_mask(x, stage)
+            # `training` by name: the context of Keras is gone when torch computes the block again.
+            stages.append(_backend.call_chain(self.branch, stage, training))
+        if len(stages) == 1:
+            return stages[0]
+        f = weighted_sum(weights, stages)
+        _backend.pass_mask(stages[0], f)
+        return f
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         """The mask of the output for symbolic inputs; None for others, whose mask `call`
