@@ -51,6 +51,10 @@ class LayerMaker:
         self.dtype = keras.dtype_policies.get(dtype)
         self.num_kernels = 0
 
+    def layer(self, kind: Callable[..., keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
+        """Make a layer with the data format and the dtype of the network."""
+        return kind(*args, data_format=self.data_format, dtype=self.dtype, **kwargs)
+
     def convolution(
         self,
         channels: int,
@@ -63,12 +67,10 @@ class LayerMaker:
         """Make a convolution from `channels` to `filters` that pads size // 2 zeros on **both**
         sides, as PyTorch does."""
         pad = []
-        if (
-            strides > 1 and size > 1
-        ):  # Keras' "same" would pad one side only: same shape, other numbers
-            settings = dict(data_format=self.data_format, dtype=self.dtype, name=f"{name}_padding")
-            pad = [ZERO_PADDING[self.rank](size // 2, **settings)]
-        convolution = CONVOLUTION[self.rank](
+        if strides > 1 and size > 1:  # Keras' "same" would pad one side only
+            pad = [self.layer(ZERO_PADDING[self.rank], size // 2, name=f"{name}_padding")]
+        convolution = self.layer(
+            CONVOLUTION[self.rank],
             filters,
             size,
             strides=strides,
@@ -76,8 +78,6 @@ class LayerMaker:
             use_bias=self.use_bias if use_bias is None else use_bias,
             kernel_initializer=self.initializer(),
             bias_initializer=bias_initializer(channels * size**self.rank),
-            data_format=self.data_format,
-            dtype=self.dtype,
             name=name,
         )
         return [*pad, convolution]
@@ -244,12 +244,11 @@ def residual_block(
         branch = [*norm1, *make.relu("relu1"), *conv1, *norm2, *make.relu("relu2"), *conv2]
     else:
         branch = [*conv1, *norm1, *make.relu("relu1"), *conv2, *norm2]
-    return EulerResidual(
+    return make.layer(
+        EulerResidual,
         branch,
         shortcut=_shortcut(make, channels, filters, strides, shortcut, preactivation),
         activation=None if preactivation else "relu",
-        data_format=make.data_format,
-        dtype=make.dtype,
         name=name,
         **step,
     )
@@ -261,9 +260,7 @@ def _shortcut(
     if channels == filters and strides == 1:
         return None
     if shortcut == "padding":
-        return PaddingShortcut(
-            filters, strides, make.data_format, dtype=make.dtype, name="shortcut_padding"
-        )
+        return make.layer(PaddingShortcut, filters, strides, name="shortcut_padding")
     convolution = make.convolution(
         channels, filters, 1, strides, use_bias=False, name="shortcut_conv"
     )

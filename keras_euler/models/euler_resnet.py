@@ -145,8 +145,7 @@ def EulerResNet(
         remat=remat,
     )
     if pooling:
-        settings = dict(data_format=make.data_format, dtype=make.dtype, name="pool")
-        layers.append(POOLINGS[pooling](**settings))
+        layers.append(make.layer(POOLINGS[pooling], name="pool"))
     if include_top:
         layers += make.logits(widths[-1], num_classes, classifier_activation)
     name = name or f"euler_resnet_{depth}"

@@ -162,9 +162,7 @@ def EulerVDCNN(
         h,
         strides=1,
         drop_path=drop_path,
-        between=lambda stage: HalvingMaxPooling1D(
-            make.data_format, dtype=make.dtype, name=f"{stage}_pool"
-        ),
+        between=lambda stage: make.layer(HalvingMaxPooling1D, name=f"{stage}_pool"),
         shortcut=shortcut,
         preactivation=preactivation,
         trainable_h=trainable_h,
@@ -185,8 +183,7 @@ def EulerVDCNN(
             classifier_activation=classifier_activation,
         )
     elif pooling:
-        settings = dict(data_format=make.data_format, dtype=make.dtype, name="pool")
-        layers.append(POOLINGS[pooling](**settings))
+        layers.append(make.layer(POOLINGS[pooling], name="pool"))
     name = name or f"euler_vdcnn_{depth}"
     ids = keras.Input((sequence_length,), dtype="int32", name="ids")
     model = chain(ids, layers, name, trainable)
@@ -231,11 +228,16 @@ def head(
     dense_units = check_integer("dense_units", dense_units, 1)
     dropout = check_rate("dropout", dropout)
     units = POSITIONS * width
+    pool, size = KMaxPooling1D, POSITIONS
+    if head_pooling == "max":
+        pool = keras.layers.AdaptiveMaxPooling1D
+        if positions % POSITIONS == 0:  # the usual case; faster than the general layer
+            pool, size = keras.layers.MaxPooling1D, positions // POSITIONS
     layers = [
-        _head_pool(head_pooling, positions, make.data_format, make.dtype),
+        make.layer(pool, size, name="head_pool"),
         # Flatten by positions in both data formats; torch flattens by channels (see
         # convert.py).
-        keras.layers.Flatten(make.data_format, dtype=make.dtype, name="flatten"),
+        make.layer(keras.layers.Flatten, name="flatten"),
     ]
     for i in (1, 2):
         layers.append(make.dense(units, dense_units, activation="relu", name=f"dense{i}"))
@@ -243,14 +245,3 @@ def head(
             layers.append(keras.layers.Dropout(dropout, dtype=make.dtype, name=f"dropout{i}"))
         units = dense_units
     return [*layers, *make.logits(units, num_classes, classifier_activation)]
-
-
-def _head_pool(
-    head_pooling: str, positions: int, data_format: str, dtype: DType
-) -> keras.layers.Layer:
-    settings = dict(data_format=data_format, dtype=dtype, name="head_pool")
-    if head_pooling == "k_max":
-        return KMaxPooling1D(POSITIONS, **settings)
-    if positions % POSITIONS == 0:  # the usual case; faster than the general layer
-        return keras.layers.MaxPooling1D(positions // POSITIONS, **settings)
-    return keras.layers.AdaptiveMaxPooling1D(POSITIONS, **settings)
