@@ -17,6 +17,8 @@ from keras_euler.models.step_factor import step_factors
 GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
 SHORTCUTS = ("projection", "padding")
+# Arguments of a network that its blocks share.
+BLOCK_ARGUMENTS = "shortcut preactivation trainable_h zero_gamma scheme skip remat".split()
 EPSILON = 1e-5
 CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}
@@ -152,11 +154,9 @@ def residual_stages(
     make: LayerMaker,
     blocks_per_stage: Sequence[int],
     widths: Sequence[int],
-    h: StepFactor,
+    arguments: Config,
     strides: int,
-    drop_path: float,
     between: Callable[[str], keras.layers.Layer] | None = None,
-    **block: Any,
 ) -> list[keras.layers.Layer]:
     """Make the layers of all stages, in order, and with preactivation a final norm and activation.
 
@@ -164,16 +164,15 @@ def residual_stages(
         make: A `LayerMaker`.
         blocks_per_stage: Number of blocks of each stage.
         widths: Filters of each stage; the input has as many channels as the first.
-        h: As for the networks.
+        arguments: Dict of the network's arguments. `drop_path` is the rate of the last block, which
+            grows linearly with the number of the block (Huang et al. 2016).
         strides: Strides of the first block of every stage but the first.
-        drop_path: Rate of the last block, which grows linearly with the number of the block (Huang
-            et al. 2016).
         between: Function from a stage's name to a layer between it and the next stage, or None.
-        **block: Arguments of `residual_block` that all blocks share.
     """
     num_blocks = sum(blocks_per_stage)
-    drop_path = check_rate("drop_path", drop_path)
-    next_h = iter(step_factors(h, num_blocks))
+    drop_path = check_rate("drop_path", arguments["drop_path"])
+    block = {name: arguments[name] for name in BLOCK_ARGUMENTS}
+    next_h = iter(step_factors(arguments["h"], num_blocks))
     next_rate = iter([drop_path * n / num_blocks for n in range(1, num_blocks + 1)])
     channels, layers = widths[0], []
     for stage, (filters, blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):

@@ -1,16 +1,16 @@
 """The functional model that networks, `eulerize`, `fold` and `block_features` return."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 
 from keras_euler._backend import Direct, all_layers
-from keras_euler._checks import check_choice
-from keras_euler._types import Array, Shape
+from keras_euler._types import Array, Config, Shape
 from keras_euler.datasets.text import check_ids
 from keras_euler.layers import CharacterEmbedding
 from keras_euler.models.validation import check_numbers, validates_inputs
+from keras_euler.models.weights import load_weights
 
 
 @validates_inputs
@@ -54,12 +54,18 @@ class EulerModel(Direct, keras.Model):
 
 
 def chain(
-    inputs: keras.KerasTensor, layers: Iterable[keras.layers.Layer], name: str, trainable: bool
+    inputs: keras.KerasTensor,
+    layers: Iterable[keras.layers.Layer],
+    name: str,
+    network: Callable[..., keras.Model],
+    arguments: Config,
 ) -> EulerModel:
-    """Return the model of layers that are called in order."""
+    """Return the model of layers that are called in order, as the arguments of a network say."""
     outputs = inputs
     for layer in layers:
         outputs = layer(outputs)
     model = EulerModel(inputs, outputs, name=name)
-    model.trainable = check_choice("trainable", trainable, (True, False))
+    model.trainable = arguments["trainable"]
+    if arguments["weights"] is not None:
+        load_weights(model, network, arguments)
     return model

@@ -9,7 +9,6 @@ from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Activation, DType, Initializer, PathLike, Shape, StepFactor
 from keras_euler.models.blocks import LayerMaker, checked_widths, residual_stages
 from keras_euler.models.euler_model import EulerModel, chain
-from keras_euler.models.weights import load_weights
 
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling2D,
@@ -129,30 +128,13 @@ def EulerResNet(
     layers = make.convolution(channels, widths[0], 3, name="stem_conv")
     if not preactivation:
         layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
-    layers += residual_stages(
-        make,
-        [blocks] * 3,
-        widths,
-        h,
-        strides=2,
-        drop_path=drop_path,
-        shortcut=shortcut,
-        preactivation=preactivation,
-        trainable_h=trainable_h,
-        zero_gamma=zero_gamma,
-        scheme=scheme,
-        skip=skip,
-        remat=remat,
-    )
+    layers += residual_stages(make, [blocks] * 3, widths, arguments, strides=2)
     if pooling:
         layers.append(make.layer(POOLINGS[pooling], name="pool"))
     if include_top:
         layers += make.logits(widths[-1], num_classes, classifier_activation)
-    name = name or f"euler_resnet_{depth}"
-    model = chain(keras.Input(shape, name="images"), layers, name, trainable)
-    if weights is not None:
-        load_weights(model, EulerResNet, arguments)
-    return model
+    images = keras.Input(shape, name="images")
+    return chain(images, layers, name or f"euler_resnet_{depth}", EulerResNet, arguments)
 
 
 def blocks_per_stage(depth: int) -> int:

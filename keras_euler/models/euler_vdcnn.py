@@ -9,7 +9,6 @@ from keras_euler._types import Activation, DType, Initializer, PathLike, StepFac
 from keras_euler.layers import CharacterEmbedding, HalvingMaxPooling1D, KMaxPooling1D
 from keras_euler.models.blocks import LayerMaker, checked_widths, residual_stages
 from keras_euler.models.euler_model import EulerModel, chain
-from keras_euler.models.weights import load_weights
 
 # Blocks of each stage. The authors call the last two depths 64 and 68.
 BLOCKS = {
@@ -155,22 +154,8 @@ def EulerVDCNN(
     if make.data_format == "channels_first":
         layers.append(keras.layers.Permute((2, 1), dtype=make.dtype, name="to_channels_first"))
     layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no activation
-    layers += residual_stages(
-        make,
-        blocks,
-        widths,
-        h,
-        strides=1,
-        drop_path=drop_path,
-        between=lambda stage: make.layer(HalvingMaxPooling1D, name=f"{stage}_pool"),
-        shortcut=shortcut,
-        preactivation=preactivation,
-        trainable_h=trainable_h,
-        zero_gamma=zero_gamma,
-        scheme=scheme,
-        skip=skip,
-        remat=remat,
-    )
+    pool = lambda stage: make.layer(HalvingMaxPooling1D, name=f"{stage}_pool")  # noqa: E731
+    layers += residual_stages(make, blocks, widths, arguments, strides=1, between=pool)
     if include_top:
         layers += head(
             make,
@@ -184,12 +169,8 @@ def EulerVDCNN(
         )
     elif pooling:
         layers.append(make.layer(POOLINGS[pooling], name="pool"))
-    name = name or f"euler_vdcnn_{depth}"
     ids = keras.Input((sequence_length,), dtype="int32", name="ids")
-    model = chain(ids, layers, name, trainable)
-    if weights is not None:
-        load_weights(model, EulerVDCNN, arguments)
-    return model
+    return chain(ids, layers, name or f"euler_vdcnn_{depth}", EulerVDCNN, arguments)
 
 
 def blocks_per_stage(depth: int) -> tuple[int, ...]:
