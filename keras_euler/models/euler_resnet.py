@@ -1,6 +1,5 @@
 """The paper's image network at any depth."""
 
-import numbers
 from collections.abc import Sequence
 
 import keras
@@ -121,11 +120,11 @@ def EulerResNet(
     blocks = blocks_per_stage(depth)
     check_choice("include_top", include_top, (True, False))
     check_choice("pooling", pooling, list(POOLINGS)[:2] if include_top else POOLINGS)
-    shape = _image_shape(input_shape, data_format)
     make = LayerMaker(2, norm, False, kernel_initializer, data_format, dtype)
+    is_last = make.data_format == "channels_last"
+    shape = _image_shape(input_shape, is_last)
     widths = checked_widths(widths, norm, 3)
-    channels = shape[-1 if make.data_format == "channels_last" else 0]
-    layers = make.convolution(channels, widths[0], 3, name="stem_conv")
+    layers = make.convolution(shape[-1 if is_last else 0], widths[0], 3, name="stem_conv")
     if not preactivation:
         layers += [*make.normalization("stem_norm"), *make.relu("stem_relu")]
     layers += residual_stages(make, [blocks] * 3, widths, arguments, strides=2)
@@ -138,38 +137,24 @@ def EulerResNet(
 
 
 def blocks_per_stage(depth: int) -> int:
-    hint = "Use 6n + 2: 8, 14, 20, ..., 56, ..., 110, ..., 218."
-    depth = check_integer("depth", depth, hint=hint)
-    blocks, rest = divmod(depth - 2, 6)
+    blocks, rest = divmod(check_integer("depth", depth) - 2, 6)
     if blocks < 1 or rest:
         below = max(6 * blocks + 2, 8)
-        nearest = f"{below} or {below + 6}" if depth > 8 else "8"
         raise ValueError(
-            f"`depth` must be 6n + 2. Received: depth={depth}. The nearest: {nearest}."
+            f"`depth` must be 6n + 2. Received: depth={depth}. The nearest: {below} or {below + 6}."
         )
     return blocks
 
 
-def _image_shape(input_shape: Sequence[int | None] | None, data_format: str | None) -> Shape:
-    """Return the shape as a tuple of ints, in the order of `data_format`; None is Keras' own
-    setting."""
-    order = data_format or keras.config.image_data_format()
-    last = order == "channels_last"
+def _image_shape(input_shape: Sequence[int | None] | None, is_last: bool) -> Shape:
+    """Return the shape as a tuple; `is_last` is whether channels come last."""
     if input_shape is None:
-        return (32, 32, 3) if last else (3, 32, 32)
-    axes = "(height, width, channels)" if last else "(channels, height, width)"
-    problem = (
-        f"`input_shape` must be {axes} with data_format={order!r}. Received: "
-        f"input_shape={input_shape!r}."
-    )
-    if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 3:
-        raise ValueError(problem)
-    for size in input_shape:
-        if size is not None and (
-            not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1
-        ):
-            raise ValueError(problem)
-    shape = tuple(None if size is None else int(size) for size in input_shape)
-    if shape[-1 if last else 0] is None:
-        raise ValueError(f"{problem} The number of channels must be known.")
-    return shape
+        input_shape = (32, 32, 3) if is_last else (3, 32, 32)
+    is_shape = isinstance(input_shape, (list, tuple)) and len(input_shape) == 3
+    if not is_shape or 0 in input_shape or input_shape[-1 if is_last else 0] is None:
+        axes = "(height, width, channels)" if is_last else "(channels, height, width)"
+        raise ValueError(
+            f"`input_shape` must be {axes} in this data format, and the number of channels must be "
+            f"known. Received: input_shape={input_shape!r}."
+        )
+    return tuple(input_shape)

@@ -174,14 +174,11 @@ def EulerVDCNN(
 
 
 def blocks_per_stage(depth: int) -> tuple[int, ...]:
-    depth = check_integer("depth", depth, hint=f"Use one of {', '.join(map(str, BLOCKS))}.")
-    if depth not in BLOCKS:
-        below = [known for known in BLOCKS if known < depth][-1:]
-        above = [known for known in BLOCKS if known > depth][:1]
-        nearest = " or ".join(map(str, below + above))
+    if check_integer("depth", depth) not in BLOCKS:
+        nearest = sorted(BLOCKS, key=lambda known: abs(known - depth))[:2]
         raise ValueError(
             f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The "
-            f"nearest: {nearest}."
+            f"nearest: {' or '.join(map(str, nearest))}."
         )
     return BLOCKS[depth]
 
