@@ -1,12 +1,12 @@
 """The networks of the paper by name."""
 
+import fnmatch
 import functools
 from collections.abc import Callable
 
 from keras_euler.models.euler_model import EulerModel
 from keras_euler.models.euler_resnet import EulerResNet
 from keras_euler.models.euler_vdcnn import BLOCKS, EulerVDCNN
-from keras_euler.models.presets import matching
 
 DEPTHS: dict[str, tuple[Callable[..., EulerModel], tuple[int, ...]]] = {
     "euler_resnet": (EulerResNet, (20, 32, 38, 44, 56, 110, 134, 152, 182, 218)),
@@ -38,4 +38,4 @@ def list_models(pattern: str = "*") -> dict[str, Callable[..., EulerModel]]:
         for family, (network, depths) in DEPTHS.items()
         for depth in depths
     }
-    return matching(builders, pattern)
+    return {name: builders[name] for name in fnmatch.filter(builders, pattern)}

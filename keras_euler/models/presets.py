@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 
@@ -23,7 +23,6 @@ OVERRIDABLE_ARGUMENTS = (
 )
 # Arguments of the top, which a network without it lacks.
 TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units")
-Value = TypeVar("Value")
 CARD = """\
 ### {name}
 
@@ -151,15 +150,15 @@ class Preset:
     def load(self) -> keras.Model:
         """The trained model of raw inputs: an `ImageClassifier` of uint8 pixels, or a
         `CharacterClassifier` of strings."""
-        network = _class_of(self.network)(**self.arguments, weights=self.name)
+        from keras_euler import models  # which needs this module
+
+        network = getattr(models, self.network)(**self.arguments, weights=self.name)
         if "alphabet" in self.preprocessing:
-            classifier = _class_of("CharacterClassifier")
-            return classifier(
-                network, self.preprocessing["alphabet"], self.class_names, name=self.name
-            )
+            alphabet = self.preprocessing["alphabet"]
+            return models.CharacterClassifier(network, alphabet, self.class_names, name=self.name)
         images = keras.Input(network.input_shape[1:], dtype="uint8", name="images")
         layers = [images, self.normalization(), network]
-        return _class_of("ImageClassifier")(layers, self.class_names, name=self.name)
+        return models.ImageClassifier(layers, self.class_names, name=self.name)
 
     def normalization(self) -> keras.layers.Layer:
         """The layer that normalizes images before the network: `(x - mean) / stddev`."""
@@ -183,10 +182,16 @@ class Preset:
         parameters = inspect.signature(network).parameters
         trained = {**{name: p.default for name, p in parameters.items()}, **self.arguments}
         ignored = (*OVERRIDABLE_ARGUMENTS, *(() if given["include_top"] else TOP_ARGUMENTS))
+
+
+        def plain(name: str, value: Any) -> Any:
+            is_h = name == "h"
+            return step_factors(value, num_blocks) if is_h else keras.tree.lists_to_tuples(value)
+
         different = [
             f"{name}={value!r}, the weights have {trained[name]!r}"
             for name, value in given.items()
-            if name not in ignored and not _equal(name, value, trained[name], num_blocks)
+            if name not in ignored and plain(name, value) != plain(name, trained[name])
         ]
         if different:
             raise ValueError(
@@ -194,14 +199,6 @@ class Preset:
                 f"{'; '.join(different)}. Pass the preset's "
                 "arguments; for another number of classes include_top=False and a head of your own."
             )
-
-
-def _equal(name: str, value: Any, other: Any, num_blocks: int) -> bool:
-    """Return whether two values of an argument make the same network."""
-    if name == "h":
-        return step_factors(value, num_blocks) == step_factors(other, num_blocks)
-    plain = [list(v) if isinstance(v, tuple) else v for v in (value, other)]
-    return plain[0] == plain[1]
 
 
 def list_presets(pattern: str = "*") -> dict[str, Preset]:
@@ -227,23 +224,7 @@ def list_presets(pattern: str = "*") -> dict[str, Preset]:
     ['euler_vdcnn_9_ag_news']
     """
     table = json.loads((ZOO / "presets.json").read_text())
-    table = {
-        name: Preset(name=name, **{**entry, "class_names": tuple(entry["class_names"])})
-        for name, entry in table.items()
+    return {
+        name: Preset(name=name, **{**table[name], "class_names": tuple(table[name]["class_names"])})
+        for name in fnmatch.filter(table, pattern)
     }
-    return matching(table, pattern)
-
-
-def matching(table: Mapping[str, Value], pattern: str) -> dict[str, Value]:
-    """The entries whose name fits a pattern such as `"*resnet*"`."""
-    if not isinstance(pattern, str):
-        raise TypeError(
-            f"`pattern` must be a string such as '*resnet*'. Received: pattern={pattern!r}."
-        )
-    return {name: value for name, value in table.items() if fnmatch.fnmatchcase(name, pattern)}
-
-
-def _class_of(name: str) -> Any:
-    from keras_euler import models  # which needs this module
-
-    return getattr(models, name)
