@@ -66,19 +66,10 @@ def moments(tensors):
 
 
 def _moments(tensor, dtype):
-    if keras.backend.backend() == "torch":
-        import torch
-
-        with torch.no_grad():
-            tensor = tensor.detach().to(getattr(torch, dtype))
-            stddev, mean = torch.std_mean(tensor, correction=0)
-            return mean, stddev, 1 - torch.count_nonzero(tensor) / tensor.numel()
-    tensor = keras.ops.cast(keras.ops.convert_to_tensor(tensor), dtype)
-    return (
-        keras.ops.mean(tensor),
-        keras.ops.std(tensor),
-        keras.ops.mean(keras.ops.cast(tensor == 0, dtype)),
-    )
+    tensor = keras.ops.stop_gradient(keras.ops.convert_to_tensor(tensor))
+    tensor = keras.ops.cast(tensor, dtype)
+    zeros = keras.ops.mean(keras.ops.cast(tensor == 0, dtype))
+    return keras.ops.mean(tensor), keras.ops.std(tensor), zeros
 
 
 def norm_reader(model, variables, iterations, with_moments=False):
@@ -96,20 +87,17 @@ def norm_reader(model, variables, iterations, with_moments=False):
         wanted, on the device.
     """
     measures = (l2_norms, moments) if with_moments else (l2_norms,)
-    if keras.backend.backend() == "torch":
-        return lambda: (
-            iterations.value.clone(),
-            *(f([v.value for v in variables]) for f in measures),
-        )
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() != "jax":
+
+        def read():
+            values = [variable.value for variable in variables]
+            return keras.ops.copy(iterations.value), *(measure(values) for measure in measures)
+
+        if keras.backend.backend() == "torch":
+            return read
         import tensorflow as tf
 
-        return tf.function(
-            lambda: (
-                tf.identity(iterations.value),
-                *(f([v.value for v in variables]) for f in measures),
-            )
-        )
+        return tf.function(read)
     read, values = _jax_norms(measures), _jax_values(model, [iterations, *variables])
 
     def norms():
