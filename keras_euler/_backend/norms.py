@@ -35,12 +35,6 @@ def l2_norms(tensors):
                     [tensor.detach() for tensor in given], 2, dtype=getattr(torch, dtype)
                 )
             )
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # l2_loss is sum(t ** 2) / 2 in one kernel.
-        dense = (tf.cast(tf.convert_to_tensor(tensor), dtype) for tensor in given)
-        norms = (tf.sqrt(2.0 * tf.nn.l2_loss(tensor)) for tensor in dense)
     else:
         floats = (keras.ops.cast(tensor, dtype) for tensor in given)
         norms = (keras.ops.sqrt(keras.ops.sum(keras.ops.square(tensor))) for tensor in floats)
@@ -66,8 +60,7 @@ def moments(tensors):
 
 
 def _moments(tensor, dtype):
-    tensor = keras.ops.stop_gradient(keras.ops.convert_to_tensor(tensor))
-    tensor = keras.ops.cast(tensor, dtype)
+    tensor = keras.ops.cast(keras.ops.stop_gradient(tensor), dtype)
     zeros = keras.ops.mean(keras.ops.cast(tensor == 0, dtype))
     return keras.ops.mean(tensor), keras.ops.std(tensor), zeros
 
@@ -152,6 +145,8 @@ def sum_over_replicas(gradients):
         return gradients
     import tensorflow as tf
 
+    # Those of `IndexedSlices` may have a row several times.
+    gradients = [g if g is None else tf.convert_to_tensor(g) for g in gradients]
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return gradients
