@@ -1,6 +1,5 @@
 """Read PyTorch checkpoints and load them into a model of the same network."""
 
-import os
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -77,14 +76,13 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         raise TypeError(
             f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}."
         )
-    places, example = [], "layer1.0.conv1.weight"
+    places, stem, example = [], "conv1.weight", "layer1.0.conv1.weight"
     if "embedding" in names_of_layers:
         places = [name for name in names_of_layers if re.match("stem_conv|stage", name)]
-        example = "layers.1.conv1.weight"
+        stem, example = "embed.weight", "layers.1.conv1.weight"
     names = [name for name in state_dict if not name.endswith(IGNORED)]
-    prefix = "".join(os.path.commonprefix(names).rpartition(".")[:2])
-    if any(_path(name, places) for name in names):
-        prefix = ""
+    prefixes = [name.removesuffix(stem) for name in names if name.endswith(stem)]
+    prefix = min(prefixes, key=len, default="")
     variables = {variable.path: variable for variable in model.weights}
     values: dict[str, Array] = {}
     sources: dict[str, str] = {}

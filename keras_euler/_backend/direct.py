@@ -20,17 +20,56 @@ from keras_euler._backend.keras_private import (
     takes_training,
     value_of,
 )
-from keras_euler._backend.kernels import (
-    convolve_images,
-    from_images,
-    normalize_images,
-    relu,
-    to_images,
-)
 
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")}
 RELU = keras.activations.relu
 ACTIVATIONS = (keras.activations.linear, RELU, None)  # of a convolution that is called directly
+
+
+def to_images(x):
+    """Return a tensor of torch in channels_last as a view of images (batch, channels, height,
+    width), a sequence as images of one row: only images have the memory format channels_last."""
+    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2)
+
+
+def from_images(images, rank):
+    """Return a view of images as a tensor in channels_last."""
+    x = images.permute(0, 2, 3, 1)
+    return x if rank == 4 else x[:, 0]
+
+
+def convolve_images(x, kernel, bias, strides, padding):
+    """Convolve the images of `to_images` and add the bias.
+
+    Args:
+        x: Tensor `(batch, channels, height, width)`.
+        kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
+        bias: Tensor `(filters,)`, or None.
+        strides: Integers, one per spatial axis.
+        padding: Integers, one per spatial axis: zeros on **both** sides.
+    """
+    if kernel.ndim == 3:
+        kernel, strides, padding = kernel[None], (1, *strides), (0, *padding)
+    return torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, padding)
+
+
+def normalize_images(x, arrays, epsilon, uses_batch):
+    """Apply torch's batch norm over axis 1; return the output and the statistics that were used,
+    those of the batch unbiased. `arrays` are gamma, beta, mean and variance."""
+    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
+    if arrays[0].dtype is not dtype:
+        arrays = [array.to(dtype) for array in arrays]
+    gamma, beta, mean, variance = arrays
+    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
+        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    is_enabled = torch.backends.cudnn.enabled
+    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, is_enabled)
+    return y, mean, variance
+
+
+def relu(x):
+    """ReLU that may overwrite `x`, which the caller must own."""
+    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
 
 
 def as_images(x):
@@ -72,7 +111,9 @@ def normalize(call, layer, x, training):
     uses_batch, size = bool(training and values[TRAINABLE]), x.numel() // x.shape[1]
     if not values["_is_plain"] or values["axis"] != -1 or (uses_batch and size < 2):
         return None
-    arrays = [value_of(values[name]) for name in ("gamma", "beta", "moving_mean", "moving_variance")]
+    arrays = [
+        value_of(values[name]) for name in ("gamma", "beta", "moving_mean", "moving_variance")
+    ]
     y, mean, variance = normalize_images(x, arrays, values["epsilon"], uses_batch)
     if uses_batch:
         momentum = values["momentum"]
@@ -104,7 +145,9 @@ class DirectCall:
     def __init__(self):
         self.scope = autocast_dtype()
         self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
-        self.dtypes = {id(None): False}  # id of a policy -> dtype of the tensors and variables of its layers
+        self.dtypes = {
+            id(None): False
+        }  # id of a policy -> dtype of the tensors and variables of its layers
 
     def __call__(self, layer, x, training):
         """Return the outputs of a layer, or None where Keras would do more than call it."""

@@ -22,14 +22,14 @@ def has_fused_batch_norm(x, axis, use_batch_statistics):
     return not use_batch_statistics or x.numel() > x.shape[axis]
 
 
-def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
+def fused_batch_norm(x, arrays, axis, epsilon, uses_batch):
     """Apply batch norm in one fused kernel; equivalent to `keras.layers.BatchNormalization`.
 
     Half precision is too narrow for statistics, and integers are normalized as floats, as in Keras.
 
     Args:
         x: Tensor of rank 2 or more.
-        gamma, beta, mean, variance: Vectors of the size of `axis`. `mean` and `variance` are only
+        arrays: Gamma, beta, mean and variance, vectors of the size of `axis`. The last two are only
             used if `uses_batch` is False.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
@@ -41,36 +41,21 @@ def fused_batch_norm(x, gamma, beta, mean, variance, axis, epsilon, uses_batch):
         times as large.
     """
     if len(x.shape) == 3 and axis in (-1, 2):  # as images of one row
-        arguments = (gamma, beta, mean, variance, -1, epsilon, uses_batch)
-        y, mean, variance = fused_batch_norm(x[:, None], *arguments)
+        y, mean, variance = fused_batch_norm(x[:, None], arrays, -1, epsilon, uses_batch)
         return y[:, 0], mean, variance
     if keras.backend.backend() == "tensorflow":
-        return _fused_of_tensorflow(x, gamma, beta, epsilon)
+        return _fused_of_tensorflow(x, *arrays[:2], epsilon)
+    from keras_euler._backend import direct
+
     if not x.is_floating_point():
         x = x.float()
     axis = axis % x.ndim  # the exporter to ONNX does not take negative axes
     x = x.movedim(axis, 1)
-    y, mean, variance = normalize_images(x, (gamma, beta, mean, variance), epsilon, uses_batch)
+    y, mean, variance = direct.normalize_images(x, arrays, epsilon, uses_batch)
     if uses_batch:
         size = x.numel() // x.shape[1]
         variance = variance * ((size - 1) / size)
     return y.movedim(1, axis), mean, variance
-
-
-def normalize_images(x, arrays, epsilon, uses_batch):
-    """Apply torch's batch norm over axis 1; return the output and the statistics that were used,
-    those of the batch unbiased. `arrays` are gamma, beta, mean and variance."""
-    import torch
-
-    dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-    if arrays[0].dtype is not dtype:
-        arrays = [array.to(dtype) for array in arrays]
-    gamma, beta, mean, variance = arrays
-    if uses_batch:  # with momentum 1 torch leaves the batch's own statistics in these
-        mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    is_enabled = torch.backends.cudnn.enabled
-    y = torch.batch_norm(x, gamma, beta, mean, variance, uses_batch, 1.0, epsilon, is_enabled)
-    return y, mean, variance
 
 
 def _fused_of_tensorflow(x, gamma, beta, epsilon):
@@ -100,18 +85,6 @@ def is_compiling():
     return torch.compiler.is_compiling()
 
 
-def to_images(x):
-    """Return a tensor of torch in channels_last as a view of images (batch, channels, height,
-    width), a sequence as images of one row: only images have the memory format channels_last."""
-    return (x if x.ndim == 4 else x[:, None]).permute(0, 3, 1, 2)
-
-
-def from_images(images, rank):
-    """Return a view of images as a tensor in channels_last."""
-    x = images.permute(0, 2, 3, 1)
-    return x if rank == 4 else x[:, 0]
-
-
 def convolution(x, kernel, bias, strides, padding):
     """Convolve images or sequences in channels_last and add the bias, on torch, where Keras copies
     images twice between two memory layouts; equivalent to `keras.ops.conv` and an addition.
@@ -123,24 +96,10 @@ def convolution(x, kernel, bias, strides, padding):
     Returns:
         Tensor `(batch, height', width', filters)`, or `(batch, length', filters)`.
     """
-    return from_images(convolve_images(to_images(x), kernel, bias, strides, padding), x.ndim)
+    from keras_euler._backend import direct
 
-
-def convolve_images(x, kernel, bias, strides, padding):
-    """Convolve the images of `to_images` and add the bias.
-
-    Args:
-        x: Tensor `(batch, channels, height, width)`.
-        kernel: Tensor `(size, size, channels, filters)`, or `(size, channels, filters)`.
-        bias: Tensor `(filters,)`, or None.
-        strides: Integers, one per spatial axis.
-        padding: Integers, one per spatial axis: zeros on **both** sides.
-    """
-    import torch
-
-    if kernel.ndim == 3:
-        kernel, strides, padding = kernel[None], (1, *strides), (0, *padding)
-    return torch.conv2d(x, kernel.permute(3, 2, 0, 1), bias, strides, padding)
+    images = direct.convolve_images(direct.to_images(x), kernel, bias, strides, padding)
+    return direct.from_images(images, x.ndim)
 
 
 def store_filters_first(kernel):
@@ -185,9 +144,9 @@ def relu(x):
     """
     if keras.backend.backend() != "torch":
         return keras.ops.relu(x)
-    import torch
+    from keras_euler._backend import direct
 
-    return torch.relu(x) if torch.is_grad_enabled() else torch.relu_(x)
+    return direct.relu(x)
 
 
 def halving_max_pool(x):
@@ -200,6 +159,7 @@ def halving_max_pool(x):
     Returns:
         Tensor of rank 3, with half the positions.
     """
-    import torch
+    from keras_euler._backend import direct
 
-    return from_images(torch.max_pool2d(to_images(x), (1, 3), (1, 2), (0, 1)), 3)
+    y = direct.torch.max_pool2d(direct.to_images(x), (1, 3), (1, 2), (0, 1))
+    return direct.from_images(y, 3)

@@ -60,9 +60,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not (is_plain and _backend.has_fused_batch_norm(inputs, self.axis, uses_batch)):
             return super().call(inputs, training=training, mask=mask)
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        gamma, beta, *moving = map(keras.ops.convert_to_tensor, variables)
+        arrays = [keras.ops.convert_to_tensor(variable) for variable in variables]
         outputs, mean, variance = _backend.fused_batch_norm(
-            inputs, gamma, beta, moving[0], moving[1], self.axis, self.epsilon, uses_batch
+            inputs, arrays, self.axis, self.epsilon, uses_batch
         )
         if uses_batch:
             _backend.update_moving(self.moving_mean, mean, self.momentum)

@@ -6,7 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._checks import check_choice, check_data_format, check_number, check_rate, check_step_factor
+from keras_euler._checks import (
+    check_choice,
+    check_data_format,
+    check_number,
+    check_rate,
+    check_step_factor,
+)
 from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")

@@ -46,9 +46,10 @@ class PaddingShortcut(keras.layers.Layer):
         self.filters = check_integer("filters", filters, 1)
         self.strides = check_integer("strides", strides, 1)
         self.data_format = check_data_format(data_format)
+        self.axis = -1 if self.data_format == "channels_last" else 1
 
     def build(self, input_shape: Shape) -> None:
-        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        channels = input_shape[self.axis]
         if self.filters < channels or (self.filters - channels) % 2:
             raise ValueError(
                 "A padding shortcut needs `filters` equal to the input's channels or an even "
@@ -60,24 +61,15 @@ class PaddingShortcut(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         rank = len(inputs.shape)
-        channel_axis = self._channel_axis(rank)
-        kept = tuple(
-            slice(None, None, 1 if axis in (0, channel_axis) else self.strides)
-            for axis in range(rank)
-        )
-        zeros = [
-            (self.zeros, self.zeros) if axis == channel_axis else (0, 0) for axis in range(rank)
-        ]
-        return ops.pad(inputs[kept], zeros)
+        kept, zeros = [slice(None, None, self.strides)] * rank, [(0, 0)] * rank
+        kept[0] = kept[self.axis] = slice(None)
+        zeros[self.axis] = (self.zeros, self.zeros)
+        return ops.pad(inputs[tuple(kept)], zeros)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = [None if size is None else -(-size // self.strides) for size in input_shape]
-        shape[0] = input_shape[0]
-        shape[self._channel_axis(len(shape))] = self.filters
+        shape[0], shape[self.axis] = input_shape[0], self.filters
         return tuple(shape)
-
-    def _channel_axis(self, rank: int) -> int:
-        return rank - 1 if self.data_format == "channels_last" else 1
 
     def get_config(self) -> Config:
         config = {"filters": self.filters, "strides": self.strides, "data_format": self.data_format}

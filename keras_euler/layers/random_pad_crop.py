@@ -59,45 +59,36 @@ class RandomPadCrop(RandomLayer):
         self.data_format = check_data_format(data_format)
 
     def build(self, input_shape: Shape) -> None:
-        image_axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
-        if len(input_shape) != 4 or None in [input_shape[axis] for axis in image_axes]:
+        sizes = input_shape[1:3] if self.data_format == "channels_last" else input_shape[2:]
+        if len(input_shape) != 4 or None in sizes:
             raise ValueError(
                 "RandomPadCrop takes a batch of images of known size, "
                 f"(batch, height, width, channels) in channels_last. Received the input shape "
                 f"{tuple(input_shape)}."
             )
-        height, width = (input_shape[axis] for axis in image_axes)
-        if self.padding > min(height, width):
+        if self.padding > min(sizes):
             raise ValueError(
                 "`padding` must be at most the image's shorter side. "
-                f"Received: padding={self.padding} for images of {height} x {width} pixels."
+                f"Received: padding={self.padding} for images of {sizes[0]} x {sizes[1]} pixels."
             )
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if self.padding == 0 or not training:
             return inputs
-        if self.data_format == "channels_first":
-            return ops.transpose(self._crop(ops.transpose(inputs, (0, 2, 3, 1))), (0, 3, 1, 2))
-        return self._crop(inputs)
-
-    def _crop(self, images: Tensor) -> Tensor:
-        pad, batch, (height, width, channels) = self.padding, ops.shape(images)[0], images.shape[1:]
-        padded_height, padded_width = height + 2 * pad, width + 2 * pad
+        axis, pad = -1 if self.data_format == "channels_last" else 1, self.padding
+        images = ops.moveaxis(inputs, axis, -1)
+        batch, (height, width, channels) = ops.shape(images)[0], images.shape[1:]
         images = ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         shift = keras.random.randint(
             (2, batch, 1, 1), 0, 2 * pad + 1, dtype="int32", seed=self.seed_generator
         )
-        rows = ops.reshape(ops.arange(height, dtype="int32"), (1, height, 1)) + shift[0]
-        columns = ops.reshape(ops.arange(width, dtype="int32"), (1, 1, width)) + shift[1]
-        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1)) * (
-            padded_height * padded_width
-        )
+        image = ops.reshape(ops.arange(batch, dtype="int32"), (-1, 1, 1))
+        row = ops.reshape(ops.arange(height, dtype="int32"), (-1, 1)) + shift[0]
+        column = ops.arange(width, dtype="int32") + shift[1]
         # One flat take, by the number of each pixel among all pixels of all padded images.
-        pixels = image + rows * padded_width + columns  # (batch, height, width)
-        flat = ops.reshape(images, (-1, channels))
-        return ops.reshape(
-            ops.take(flat, ops.reshape(pixels, (-1,)), axis=0), (-1, height, width, channels)
-        )
+        pixels = (image * (height + 2 * pad) + row) * (width + 2 * pad) + column
+        cropped = ops.take(ops.reshape(images, (-1, channels)), pixels, axis=0)
+        return ops.moveaxis(cropped, -1, axis)
 
     def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
         return keras.KerasTensor(

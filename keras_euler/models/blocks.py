@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_euler._checks import check_choice, check_data_format, check_integer, check_rate
-from keras_euler._types import Activation, Config, DType, Initializer, LayerOrLayers, StepFactor
+from keras_euler._types import Activation, Config, DType, Initializer, LayerOrLayers
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerResidual, PaddingShortcut
 from keras_euler.models.step_factor import step_factors
 
@@ -18,7 +18,15 @@ GROUPS = {"group": 8, "layer": 1}
 NORMS = ("batch", *GROUPS, None)
 SHORTCUTS = ("projection", "padding")
 # Arguments of a network that its blocks share.
-BLOCK_ARGUMENTS = "shortcut preactivation trainable_h zero_gamma scheme skip remat".split()
+BLOCK_ARGUMENTS = [
+    "shortcut",
+    "preactivation",
+    "trainable_h",
+    "zero_gamma",
+    "scheme",
+    "skip",
+    "remat",
+]
 EPSILON = 1e-5
 CONVOLUTION = {1: Conv1D, 2: Conv2D}
 ZERO_PADDING = {1: keras.layers.ZeroPadding1D, 2: keras.layers.ZeroPadding2D}

@@ -24,17 +24,17 @@ OVERRIDABLE_ARGUMENTS = (
 # Arguments of the top, which a network without it lacks.
 TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units")
 CARD = """\
-### {name}
+### {0.name}
 
-{description}
+{0.description}
 
-- **Network**: `keras_euler.{network}({arguments})`
-- **Test accuracy**: {accuracy}
-- **Trained by**: `{command}` on one {device}
-- **Use**: `keras_euler.list_presets()["{name}"].load()`
-- **Weights**: {megabytes:.1f} MB, SHA-256 `{sha256}`
+- **Network**: `keras_euler.{0.network}({arguments})`
+- **Test accuracy**: {0.accuracy}
+- **Trained by**: `{0.command}` on one {0.metrics[device]}
+- **Use**: `keras_euler.list_presets()["{0.name}"].load()`
+- **Weights**: {0.megabytes:.1f} MB, SHA-256 `{0.sha256}`
 - **Classes**: {classes}
-- **Limits**: {limits}"""
+- **Limits**: {0.limits}"""
 METADATA = """\
 ---
 license: apache-2.0
@@ -44,11 +44,11 @@ tags: [keras-euler]
 datasets: [{dataset}]
 metrics: [accuracy]
 model-index:
-- name: {name}
+- name: {0.name}
   results:
   - task: {{type: {task}}}
     dataset: {{type: {dataset}, name: {data}}}
-    metrics: [{{type: accuracy, value: {value}}}]
+    metrics: [{{type: accuracy, value: {0.metrics[test_accuracy]}}}]
 ---
 
 """
@@ -117,25 +117,14 @@ class Preset:
         """
         is_text = "alphabet" in self.preprocessing
         header = METADATA.format(
-            name=self.name,
+            self,
             task="text-classification" if is_text else "image-classification",
             dataset="ag_news" if is_text else "cifar10",
             data=json.dumps(self.metrics["data"]),
-            value=self.metrics["test_accuracy"],
         )
-        return header * metadata + CARD.format(
-            name=self.name,
-            description=self.description,
-            network=self.network,
-            arguments=", ".join(f"{name}={value!r}" for name, value in self.arguments.items()),
-            accuracy=self.accuracy,
-            command=self.command,
-            device=self.metrics["device"],
-            megabytes=self.megabytes,
-            sha256=self.sha256,
-            classes=", ".join(self.class_names),
-            limits=self.limits,
-        )
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        card = CARD.format(self, arguments=arguments, classes=", ".join(self.class_names))
+        return header * metadata + card
 
     def file(self) -> Path:
         """Path of the weights in the package, verified by their SHA-256."""
@@ -182,7 +171,6 @@ class Preset:
         parameters = inspect.signature(network).parameters
         trained = {**{name: p.default for name, p in parameters.items()}, **self.arguments}
         ignored = (*OVERRIDABLE_ARGUMENTS, *(() if given["include_top"] else TOP_ARGUMENTS))
-
 
         def plain(name: str, value: Any) -> Any:
             is_h = name == "h"
