@@ -1,6 +1,5 @@
 """Data sets as NumPy arrays; only a call such as `load_data` reads or downloads."""
 
-from keras_euler.datasets import ag_news, cifar10, shifted, synthetic, text
-from keras_euler.datasets.labels import flip_labels
+from keras_euler.datasets import ag_news, cifar10, synthetic, text
 
-__all__ = ["ag_news", "cifar10", "flip_labels", "shifted", "synthetic", "text"]
+__all__ = ["ag_news", "cifar10", "synthetic", "text"]

@@ -19,20 +19,16 @@ def evaluation(
     confusion: ArrayLike,
     class_names: Sequence[str] | None = None,
     noise: Mapping[float, float] | None = None,
-    shifted: Mapping[str, float] | None = None,
     title: str = "",
     noise_label: str = "noise",
     attacked: Mapping[float, float] | None = None,
 ) -> "Figure":
-    """Draw the confusion matrix of a classifier, and its accuracy under noise, under attack and on
-    shifted test sets.
+    """Draw the confusion matrix of a classifier, and its accuracy under noise and under attack.
 
     Args:
         confusion: Array `(k, k)`: number of examples of class i that were classified as j.
         class_names: One name per class, or None.
         noise: Dict of level -> accuracy; None or empty leaves the panel out.
-        shifted: Dict of the name of a test set -> accuracy; None or empty leaves the panel out.
-            Test sets whose names end in a severity 1 to 5 share a line.
         title: Title of the figure.
         noise_label: Label of the axis of the levels.
         attacked: Dict of the largest change of a pixel by an attack -> accuracy; None or empty
@@ -51,7 +47,7 @@ def evaluation(
     2
     """
     confusion = np.asarray(confusion)
-    panels = 1 + bool(noise) + bool(attacked) + bool(shifted)
+    panels = 1 + bool(noise) + bool(attacked)
     figure = new_figure(figsize=(5 * panels, 4.2))
     grid = iter(figure.subplots(1, panels, squeeze=False)[0])
     _draw_confusion(next(grid), confusion, class_names)
@@ -63,8 +59,6 @@ def evaluation(
             axes = next(grid)
             axes.plot(list(levels), list(levels.values()), "o-", color=COLOURS[2])
             axes.set(xlabel=label, ylabel="accuracy", ylim=(0, 1))
-    if shifted:
-        _draw_shifted(next(grid), shifted)
     figure.suptitle(title, fontsize="medium")
     finished(figure)
     figure.axes[0].grid(False)
@@ -92,25 +86,3 @@ def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] |
                     color=colour,
                 )
     axes.set(xlabel="predicted class", ylabel="true class", title="% of each true class")
-
-
-def _draw_shifted(axes: "Axes", shifted: Mapping[str, float]) -> None:
-    """Draw one line over the severities per corruption, and a level for each test set without
-    severities."""
-    from cycler import cycler
-
-    lines: dict[str, dict[int, float]] = {}
-    for name, accuracy in shifted.items():
-        kind, _, severity = name.rpartition(" ")
-        if kind and severity.isdigit():
-            lines.setdefault(kind, {})[int(severity)] = accuracy
-        else:
-            axes.axhline(accuracy, linestyle="--", linewidth=1, color="black", label=name)
-    lines_and_markers = cycler(linestyle=("-", "--", ":")) + cycler(marker=("o", "s", "^"))
-    axes.set_prop_cycle(lines_and_markers * cycler(color=COLOURS))
-    for kind, points in lines.items():
-        axes.plot(list(points), list(points.values()), markersize=4, label=kind)
-    axes.set(xlabel="severity", ylabel="accuracy", ylim=(0, 1), xticks=range(1, 6))
-    axes.legend(
-        frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1), handlelength=4
-    )
