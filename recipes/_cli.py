@@ -89,10 +89,12 @@ def choose_backend(parser, options):
     with it."""
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     config = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         # Keras writes this file by itself, with TensorFlow whether it is installed or not.
         installed.sort(key=json.loads(config.read_text())["backend"].__ne__)
     name = options.backend or os.environ.get("KERAS_BACKEND") or (installed or BACKENDS)[0]
+    if name not in BACKENDS:
+        parser.error(f"unknown backend {name!r}. Choose from {', '.join(BACKENDS)}.")
     if name not in installed:
         parser.error(f"the backend {name} is not installed. Install it: pip install {name}")
     os.environ["KERAS_BACKEND"] = name
@@ -144,7 +146,12 @@ def _silent_stderr():
 def refuse_to_replace(file, settings):
     """Raise if a file has results of other settings."""
     settings = json.loads(json.dumps(settings, default=str))
-    stored = json.loads(file.read_text()) if file.exists() else {"settings": settings}
+    if not file.exists() and file.with_suffix(".png").exists():
+        raise ValueError(f"{file.with_suffix('.png')} exists. Pass another --out.")
+    try:
+        stored = json.loads(file.read_text()) if file.exists() else {"settings": settings}
+    except ValueError:
+        stored = None
     if not isinstance(stored, dict) or stored.get("settings") != settings:
         raise ValueError(
             f"{file} has results of other settings, which are not replaced. Pass another --out."

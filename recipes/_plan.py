@@ -98,6 +98,9 @@ def make_plan(parser, options, settings, execution):
     for role in ROLES:
         if getattr(options, role):
             roles[role] = _role(parser, role, getattr(options, role), settings)
+    for name, value in paper_study(options.study, options.family, options.scaled).fixed.items():
+        if isinstance(value, str) and getattr(settings, name) != value:
+            parser.error(f"{flag(name)}: this study always has {name} {value}")
     names = ["seed", *(name for name, _ in roles.values())]
     for name in names:
         if names.count(name) > 1:

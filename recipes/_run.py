@@ -54,6 +54,8 @@ def main(recipe, doc, argv=None):
     )
     execution = _cli.choose_backend(parser, execution)
     with _cli.errors_in_one_line(parser):
+        if own.compare and settings.h == 1:
+            raise ValueError("--compare needs another --h than 1, such as 0.1.")
         if own.compare:
             result = compare(recipe, settings, execution)
         else:
@@ -101,6 +103,11 @@ def train(recipe, settings, execution, after_epoch=None):
 
     from keras_euler import GradientLogger, MultiStepDecay, WeightLogger, training
 
+    limits = {"batch_size": (1, math.inf), "weight_decay": (0, math.inf)}
+    limits |= {"label_smoothing": (0, 1), "warmup": (0, settings.epochs)}
+    for name, (least, most) in limits.items():
+        if not least <= (value := getattr(settings, name)) <= most:
+            raise ValueError(f"{flag(name)} must be from {least} to {most}. Received: {value}.")
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.dtype)
     # Before TensorFlow starts, which also reads data.
@@ -238,7 +245,7 @@ def subset(data, size, name):
         return data
     if not 0 < size <= len(data[1]):
         raise ValueError(
-            f"{name} must be at most {len(data[1])}, the number of examples. Received: {size}."
+            f"{name} must be from 1 to {len(data[1])}, the number of examples. Received: {size}."
         )
     rows = np.random.default_rng(0).permutation(len(data[1]))[:size]
     return tuple(array[rows] for array in data)

@@ -48,6 +48,8 @@ def main(argv=None):
 
         for folder in own.folders:
             if not (folder / "study.json").exists():
+                if len(own.folders) == 1:
+                    raise ValueError(f"There is no study in {folder}: it has no study.json.")
                 print(f"{folder}: no study")
                 continue
             measured = _measured.from_folder(folder, options.data)

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import math
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +124,13 @@ def add(folder, name, data, zoo):
     model = keras.models.load_model(folder / "model.keras")
     while not model.name.startswith("euler_"):
         model = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    presets = zoo / "presets.json"
+    entries = json.loads(presets.read_text()) if presets.exists() else {}
+    if not re.fullmatch("[a-z0-9_]+", name) or name in entries:
+        raise ValueError(f"--name must be a new name of a-z, 0-9 and _. Received: {name}.")
     zoo.mkdir(exist_ok=True)
     file = zoo / f"{name}.weights.h5"
-    model.save_weights(file)
+    training.write_atomically(file, model.save_weights)
     entry = {
         "network": network,
         "arguments": {
@@ -155,10 +160,8 @@ def add(folder, name, data, zoo):
             else {"alphabet": settings.alphabet}
         ),
     }
-    file = zoo / "presets.json"
-    entries = json.loads(file.read_text()) if file.exists() else {}
-    training.RunFolder(zoo).write_json(file.name, {**entries, name: entry})
-    print(f"wrote {file}")
+    training.RunFolder(zoo).write_json(presets.name, {**entries, name: entry})
+    print(f"wrote {presets}")
 
 
 def _command(family, settings, backend):
@@ -167,6 +170,8 @@ def _command(family, settings, backend):
     for name, value in vars(settings).items():
         if value == getattr(default, name) and name not in ("depth", "h", "seed"):
             continue
+        if name == "h" and isinstance(value, tuple):
+            value = ",".join(map(str, value))
         if isinstance(value, bool):
             words.append(flag(name if value else f"no_{name}"))
         else:

@@ -101,13 +101,6 @@ def dask_client(workers: int, cluster: Any) -> Iterator[Client]:
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     own = {**dict.fromkeys(THREADS, threads), **SHARED_GPU}
     own["KERAS_BACKEND"] = keras.backend.backend()
-    options = dict(
-        n_workers=workers,
-        threads_per_worker=1,
-        memory_limit=None,  # Dask would kill a training that needs more than its share
-        dashboard_address=None,
-        silence_logs="CRITICAL",
-    )
     own = {name: value for name, value in own.items() if name not in os.environ}
     os.environ.update(own)
     options = dict(

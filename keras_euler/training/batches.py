@@ -95,9 +95,9 @@ def as_batches(name: str, data: Any, batch_size: int | None) -> ShuffledBatches:
         data = data[:-1]
     # Keras itself makes tuples of lists: TensorFlow takes a list for one tensor.
     arrays = keras.tree.lists_to_tuples(keras.tree.map_structure(_array, tuple(data)))
-    lengths = {len(array) for array in keras.tree.flatten(arrays)}
-    if len(lengths) != 1:
-        raise ValueError(f"{expected} Received: arrays of {sorted(lengths)} examples.")
+    lengths = {array.shape[0] if array.ndim else None for array in keras.tree.flatten(arrays)}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"{expected} Received: arrays of {sorted(map(str, lengths))} examples.")
     if lengths == {0}:
         raise ValueError(f"`{name}` must have at least one example. Received: none.")
     return ShuffledBatches(arrays, check_integer("batch_size", batch_size, 1))
@@ -127,7 +127,8 @@ def fingerprint(data: Any) -> Config:
 def _checksum(array: Array) -> int:
     if array.dtype.kind in "OT":  # strings
         return zlib.crc32("\0".join(map(str, array.ravel())).encode())
-    return zlib.crc32(array.tobytes())
+    # As bytes: a buffer has no bfloat16, no dates.
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _array(value: Any) -> Array:

@@ -62,6 +62,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         self.run, self.saved, self.batches, self.seed, self.every = run, saved, batches, seed, every
         self.after_epoch, self.monitor = after_epoch, monitor or "train_loss"
         self.rows: list[Row] = list(saved["history"]) if saved else []
+        self.start = time.perf_counter()
 
     def on_train_begin(self, logs: Config | None = None) -> None:
         super().on_train_begin(logs)
@@ -98,7 +99,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
             restore_random_states(self.resumed["random"])
         if self.every and batch // self.every > self.step_saved // self.every:
             self.step_saved = batch
-            self._save(batch)
+            self.save(batch)
         super().on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Config | None = None) -> None:
@@ -108,15 +109,21 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         super().on_epoch_end(epoch, logs)
         seconds = time.perf_counter() - self.start
         row = {"epoch": epoch, **_measurements(self.last.logs, self.model), "seconds": seconds}
-        if self.monitor not in row:
+        if "train_loss" not in row:
             raise ValueError(
-                f"`monitor` must be a column of the history: {', '.join(row)}. "
+                f"`model` must report a loss. Received the logs: {', '.join(self.last.logs)}. "
+                "Return `loss` from its train_step."
+            )
+        measured = [name for name in row if name.startswith(("train_", "test_"))]
+        if self.monitor not in measured:
+            raise ValueError(
+                f"`monitor` must be a column of the history: {', '.join(measured)}. "
                 f"Received: {self.monitor!r}."
             )
         self.rows.append(row)
         if has_diverged(self.rows):
             self.model.stop_training = True
-        self._save(0)
+        self.save()
         self.run.write_history(self.rows)
         if self.after_epoch:
             self.after_epoch(self.rows)
@@ -126,7 +133,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         with contextlib.suppress(AttributeError, RuntimeError):
             super().__del__()
 
-    def _save(self, step: int) -> None:
+    def save(self, step: int = 0) -> None:
         """Write everything: after `step` steps of this epoch, or with 0 before the next epoch."""
         model = self.model  # on JAX this copies the training state back to the variables
         metrics = model.metrics_variables if step else []

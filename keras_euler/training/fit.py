@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -129,6 +130,8 @@ def fit(
             f"`after_epoch` must be a function of the history. Received: "
             f"after_epoch={after_epoch!r}."
         )
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"`folder` must be the path of a folder. Received: folder={folder!r}.")
     if checkpoint_steps is not None:
         check_integer("checkpoint_steps", checkpoint_steps, 1)
     if isinstance(train, keras.utils.PyDataset) and batch_size is not None:
@@ -179,6 +182,9 @@ def fit(
                     model=model,
                 )
                 if saved and (done >= epochs or saved["stopped"]):
+                    model.stop_training = saved["stopped"]
+                    ours.on_train_begin()
+                    ours.on_train_end()  # as EarlyStopping restores the best weights
                     _finalize(model)
                 else:
                     with warnings.catch_warnings():
@@ -194,6 +200,7 @@ def fit(
                             verbose=verbose,
                             callbacks=ours,
                         )
+                ours.save()  # what callbacks have done at the end
                 result = write_result(model, run, ours.rows, monitor)
                 return TrainingResult(run.path, ours.rows, result, saved is not None)
     if verbose:

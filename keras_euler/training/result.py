@@ -63,6 +63,10 @@ def write_result(
     monitor = monitor or next(
         name for name in ("test_accuracy", "test_loss", "train_loss") if name in last
     )
+    if monitor not in last:
+        raise ValueError(
+            f"`monitor` must be a column of the history: {', '.join(last)}. Received: {monitor!r}."
+        )
     sign = -1 if monitor.endswith(("loss", "error")) else 1
     best = max(
         rows, key=lambda row: sign * row[monitor] if math.isfinite(row[monitor]) else -math.inf

@@ -16,7 +16,7 @@ PACKAGE = [  # what the package checks, in its own words
     (["--h", "nan"], "`h` must be a finite number"),
     (["--h", "1/D"], "Received: h='1/D'"),
     (["--h", "0.1,0.2"], "Received: 2"),
-    (["--train-size", "1000"], "--train-size must be at most 60, the number of examples"),
+    (["--train-size", "1000"], "--train-size must be from 1 to 60, the number of examples"),
     (["--milestones", "60", "40"], "`milestones` must"),
     (["--log-weights", "conv9"], "`layers` must name layers with trainable variables"),
     (
@@ -28,6 +28,8 @@ PACKAGE = [  # what the package checks, in its own words
     (["--learning-rate", "-1"], "`learning_rate` must be a finite number >= 0."),
     (["--seed", "-1"], "Seed must be between 0 and 2**32 - 1"),
     (["--widths", "16", "32"], "`widths` must be 3 numbers"),
+    (["--batch-size", "0"], "--batch-size must be from 1"),
+    (["--label-smoothing", "2"], "--label-smoothing must be from 0 to 1. Received: 2.0."),
     (["--warmup", "2"], "--warmup needs --schedule cosine"),
     (["--epochs", "0"], "`epochs` must be"),
     (["--drop-path", "1"], "`drop_path` must"),

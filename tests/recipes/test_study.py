@@ -174,6 +174,7 @@ BAD = [
     (["depth", "--line", "milestones", "1", "2"], "--line needs a setting"),
     (["depth", "--h", "0.5"], "--h: this study varies h; see --seeds, --depths, --line"),
     (["depth", "--depth", "20"], "--depth: this study varies depth; see"),
+    (["no-norm", "--norm", "batch"], "--norm: this study always has norm none"),
     (["depth", "--seed=3"], "--seed: this study varies seed; see --seeds"),
     (["depth", "--axis", "momentum", "x"], "--axis momentum: could not convert string"),
     (["depth", "--axis", "h", "1", "0.1"], "h has two roles"),

@@ -88,7 +88,10 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
     assert entry["metrics"]["test_accuracy"] == pytest.approx(
         result["last_test_accuracy"], abs=1e-4
     )
-    refused = {str(tmp_path): "--add needs the folder of a finished run"}
+    refused = {
+        str(tmp_path): "--add needs the folder of a finished run",
+        str(tmp_path / "run"): "--name must be a new name",
+    }
     for folder, message in refused.items():
         with pytest.raises(SystemExit) as end:
             zoo.main(["--add", folder, *flags])

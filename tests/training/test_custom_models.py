@@ -100,7 +100,7 @@ def test_second_optimizer_is_resumed_too(tmp_path):
 def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
     with pytest.raises(
         ValueError,
-        match="`monitor` must be a column of the history: epoch, .*Received: 'test_acuracy'",
+        match="`monitor` must be a column of the history: train_.*Received: 'test_acuracy'",
     ):
         training.fit(
             make(),
