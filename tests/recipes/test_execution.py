@@ -44,7 +44,7 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
 ):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_here(cifar10, *TINY, "--out", whole) == 0
-    save, saved = ResumableCallbacks._save, []
+    save, saved = ResumableCallbacks.save, []
 
     def then_stop(self, step):
         save(self, step)
@@ -53,7 +53,7 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ResumableCallbacks, "_save", then_stop)
+        patch.setattr(ResumableCallbacks, "save", then_stop)
         for _ in range(4):
             assert run_here(cifar10, *TINY, "--out", killed, "--checkpoint-steps", 2) in (0, 130)
     assert saved == [2, 2]  # once in each epoch of four steps
