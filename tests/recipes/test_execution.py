@@ -46,7 +46,7 @@ def test_run_that_is_killed_within_an_epoch_ends_as_an_uninterrupted_one(
     assert run_here(cifar10, *TINY, "--out", whole) == 0
     save, saved = ResumableCallbacks.save, []
 
-    def then_stop(self, step):
+    def then_stop(self, step=0):
         save(self, step)
         if step:
             saved.append(step)
