@@ -197,7 +197,9 @@ class Lineage:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))
 
     def _num_weighted(self, tensors: Iterable[int]) -> int:
-        return sum(map(_num_weighted_layers, {self.calls[tensor].operation for tensor in tensors}))
+        return sum(
+            map(_num_weighted_layers, {self.calls[t].operation for t in tensors if t in self.calls})
+        )
 
 
 def _num_weighted_layers(operation: keras.Operation) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_euler import EulerAdd, eulerize
+from keras_euler import EulerAdd, eulerize, residual_connections
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
@@ -170,3 +170,12 @@ def test_remat_trains_the_same_network(dtype, rng, tmp_path):
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="`remat` must be one of True, False"):
         eulerize(resnet, remat=1)
+
+
+@pytest.mark.once
+def test_an_input_that_only_a_branch_takes_is_no_layer():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    dense = layers.Dense
+    branch = dense(4)(dense(4)(layers.Concatenate()([a, b])))
+    model = keras.Model([a, b], layers.Add()([dense(4)(a), branch]))
+    assert [found.shortcut for found in residual_connections(model)] == [0]
