@@ -288,7 +288,7 @@ TABLES = {
     "networks": zoo.table,
     "presets": zoo.presets,
     "cards": cards,
-    "training steps": lambda: _benchmarks.steps(read_all("benchmark_[rv]*_cpu.json")),
+    "training steps": lambda: _benchmarks.steps(read_all("benchmark_[rv]?[sc]*_cpu.json")),
     "training steps gpu": lambda: _benchmarks.steps(read_all("benchmark_resnet_h200.json")),
     "host": lambda: _benchmarks.host(read_all("benchmark_host*.json")),
     "inference": lambda: _benchmarks.steps(read_all("benchmark_inference_*.json")),
