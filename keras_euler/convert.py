@@ -71,18 +71,27 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
     ValueError: The checkpoint lacks arrays for 14 of the model's 16 variables: stage1_...
     """
     state_dict = _unwrapped(state_dict)
+    if not isinstance(state_dict, Mapping) or not all(isinstance(n, str) for n in state_dict):
+        raise TypeError(
+            f"`state_dict` must be a dict of name -> array. Received: {type(state_dict).__name__}."
+        )
+    inner = [name for name, value in state_dict.items() if isinstance(value, Mapping)]
+    if inner:
+        raise ValueError(
+            f"`state_dict` holds a dict under {', '.join(map(repr, inner))}. Pass the dict of the "
+            f"arrays, such as checkpoint[{inner[0]!r}]."
+        )
     names_of_layers = [layer.name for layer in getattr(model, "layers", ())]
     if "stem_conv" not in names_of_layers:
         raise TypeError(
             f"`model` must be an EulerResNet or an EulerVDCNN. Received: {type(model).__name__}."
         )
-    places, stem, example = [], "conv1.weight", "layer1.0.conv1.weight"
+    places, example = [], "layer1.0.conv1.weight"
     if "embedding" in names_of_layers:
         places = [name for name in names_of_layers if re.match("stem_conv|stage", name)]
-        stem, example = "embed.weight", "layers.1.conv1.weight"
+        example = "layers.1.conv1.weight"
     names = [name for name in state_dict if not name.endswith(IGNORED)]
-    prefixes = [name.removesuffix(stem) for name in names if name.endswith(stem)]
-    prefix = min(prefixes, key=len, default="")
+    prefix = _shared_prefix(names, places)
     variables = {variable.path: variable for variable in model.weights}
     values: dict[str, Array] = {}
     sources: dict[str, str] = {}
@@ -103,14 +112,17 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
             raise ValueError(
                 f"The checkpoint has {path} twice: as {sources[path]!r} and as {name!r}."
             )
-        if hasattr(tensor, "detach"):
-            tensor = tensor.detach().float().cpu().numpy()
-        value = _keras_layout(path, np.asarray(tensor, "float32"))
+        value = _keras_layout(path, _numpy(name, tensor))
         if value.shape != (expected := tuple(variables[path].shape)):
             raise ValueError(
                 f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
                 f"but the model's has {expected}. Build the model with the checkpoint's widths "
-                f"and num_classes."
+                f"and num_classes, if it is of this architecture."
+            )
+        if path == "embedding/embeddings" and value[0].any():
+            raise ValueError(
+                f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding "
+                f"(torch: padding_idx=0)."
             )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]
@@ -182,6 +194,18 @@ def _unwrapped(checkpoint: Any) -> Any:
     return checkpoint
 
 
+def _shared_prefix(names: Sequence[str], places: Sequence[str]) -> str:
+    """Return the shortest prefix of whole words without which most names are understood."""
+    counts = {"": 0}
+    for name in names:
+        words = name.split(".")
+        for number in range(len(words)):
+            prefix = "".join(f"{word}." for word in words[:number])
+            is_known = _path(name.removeprefix(prefix), places) is not None
+            counts[prefix] = counts.get(prefix, 0) + is_known
+    return min(counts, key=lambda prefix: (-counts[prefix], len(prefix)))
+
+
 def _path(name: str, places: Sequence[str]) -> str | None:
     """Translate `stack1.0.bn2.weight` to `stage1_block1/norm2/gamma`; None for a name that is not
     understood.
@@ -191,7 +215,7 @@ def _path(name: str, places: Sequence[str]) -> str | None:
         places: For texts, the layers that `layers.{i}` counts: the stem, the blocks and the
             poolings between the stages. Empty for images.
     """
-    layer, _, array = name.rpartition(".")
+    layer, _, array = re.sub(r"^((_orig_mod|module)\.)+", "", name).rpartition(".")
     path = LAYERS.get(layer)
     pattern = r"layers\.(\d+)\.(.+)" if places else r"(?:stack|layer)(\d+)\.(\d+)\.(.+)"
     if match := re.fullmatch(pattern, layer):
@@ -216,3 +240,19 @@ def _keras_layout(path: str, value: Array) -> Array:
     if value.ndim < 2 or path == "embedding/embeddings":
         return value
     return np.moveaxis(value, (0, 1), (-1, -2))
+
+
+def _numpy(name: str, tensor: Any) -> Array:
+    try:
+        if hasattr(tensor, "detach"):
+            tensor = tensor.detach().cpu()
+            tensor = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        value = np.asarray(tensor)
+    except (TypeError, NotImplementedError, RuntimeError) as error:  # sparse, quantized, meta
+        raise ValueError(f"The checkpoint's {name!r} cannot be read: {error}.") from error
+    if value.dtype.kind not in "fiu" and value.dtype.name != "bfloat16":
+        raise ValueError(
+            f"The checkpoint's {name!r} is not an array of real numbers. Received: "
+            f"{type(tensor).__name__} of {value.dtype}."
+        )
+    return value.astype("float32")

@@ -181,6 +181,15 @@ BAD = [
         plus("linear.weight", (100, 64)),
         r"'linear.weight' gives logits/kernel the shape \(64, 100\).*has \(64, 10\)",
     ),
+    (
+        lambda arrays: {f"module.{n}": a for n, a in without("conv1.weight")(arrays).items()},
+        "lacks arrays for 1 of the model's .* stem_conv/kernel",
+    ),
+    (
+        lambda arrays: {**arrays, "linear.bias": np.ones(10, complex)},
+        "'linear.bias' is not an array of real numbers. Received: ndarray of complex",
+    ),
+    (lambda arrays: {"net_g": arrays}, r"holds a dict under 'net_g'. Pass .*checkpoint\['net_g'\]"),
     (plus("fc.weight", (10, 64)), "logits/kernel twice: as 'linear.weight' and as 'fc.weight'"),
 ]
 
@@ -194,6 +203,24 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change, message, rng):
         keras_euler.load_torch_state_dict(model, change(checkpoint(rng)))
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.once
+def test_some_names_have_a_prefix_and_row_zero_of_texts_is_zero(rng):
+    arrays = checkpoint(rng)
+    mixed = {f"module.{n}" if n.startswith("bn1") else n: a for n, a in arrays.items()}
+    plain, other = keras_euler.EulerResNet(8), keras_euler.EulerResNet(8)
+    keras_euler.load_torch_state_dict(plain, arrays)
+    keras_euler.load_torch_state_dict(other, mixed)
+    for a, b in zip(plain.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    texts = text_checkpoint(rng)
+    texts["embed.weight"] = texts["embed.weight"] + 1
+    with pytest.raises(ValueError, match="'embed.weight' must have zeros in row 0"):
+        keras_euler.load_torch_state_dict(vdcnn(depth=17), texts)
+    for wrong in (None, [1], {1: np.ones(2)}):
+        with pytest.raises(TypeError, match="`state_dict` must be a dict of name -> array"):
+            keras_euler.load_torch_state_dict(plain, wrong)
 
 
 class Trainer:

@@ -27,6 +27,7 @@ from keras_euler._backend.kernels import (
     halving_max_pool,
     has_fused_batch_norm,
     is_compiling,
+    largest,
     relu,
     store_filters_first,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "is_tensorflow_graph_tensor",
     "is_tensorflow_tensor",
     "l2_norms",
+    "largest",
     "leave_gpu_to_keras",
     "linearized",
     "mask_of",

@@ -149,17 +149,38 @@ def relu(x):
     return direct.relu(x)
 
 
-def halving_max_pool(x):
+def halving_max_pool(x, axis):
     """Max pooling over 3 positions in steps of 2, padded by one on both sides; equivalent to the
     slices of `HalvingMaxPooling1D`, on torch. Keras would change the layout for all later layers.
 
     Args:
-        x: Tensor `(batch, positions, channels)`.
+        x: Tensor of rank 3.
+        axis: Axis of the positions: 1, with channels last, or 2.
 
     Returns:
         Tensor of rank 3, with half the positions.
     """
     from keras_euler._backend import direct
 
+    if axis == 2:
+        return direct.torch.max_pool1d(x, 3, 2, 1)
     y = direct.torch.max_pool2d(direct.to_images(x), (1, 3), (1, 2), (0, 1))
     return direct.from_images(y, 3)
+
+
+def largest(x, k):
+    """Return the positions of the `k` largest numbers along the last axis; of equal ones the first,
+    unlike torch's top-k.
+
+    Args:
+        x: Tensor `(..., n)`.
+        k: An integer, at most n.
+
+    Returns:
+        Integer tensor `(..., k)`.
+    """
+    if keras.backend.backend() != "torch":
+        return keras.ops.top_k(x, k)[1]
+    import torch
+
+    return torch.sort(x, dim=-1, descending=True, stable=True).indices[..., :k]

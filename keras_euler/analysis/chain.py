@@ -1,5 +1,6 @@
 """A network as a chain of blocks, run layer by layer."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -55,18 +56,18 @@ class Chain:
         one input; no state changes."""
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
-            if is_graph(operation):
-                with _backend.masked(args[0], kwargs.get("mask")):
-                    return _backend.run_graph(functional(operation), args[0], call, training)
             if isinstance(operation, EulerAdd):
                 return visit(operation, args[0])
-            is_single = len(args) == 1 and not set(kwargs) - {"mask"}
-            if not (is_single and isinstance(operation, keras.layers.Layer)) or isinstance(
-                args[0], (list, tuple, dict)
-            ):
-                return operation(*args, **kwargs)
-            with _backend.masked(args[0], kwargs.get("mask")):  # in a graph it is an argument
-                return visit(operation, args[0])
+            has_one = len(args) == 1 and not isinstance(args[0], (list, tuple, dict))
+            # In a graph the mask is an argument.
+            mask = kwargs.get("mask") if has_one else None
+            with _backend.masked(args[0], mask) if has_one else contextlib.nullcontext():
+                if is_graph(operation):
+                    return _backend.run_graph(functional(operation), args[0], call, training)
+                is_layer = isinstance(operation, keras.layers.Layer)
+                if has_one and is_layer and not set(kwargs) - {"mask"}:
+                    return visit(operation, args[0])
+            return operation(*args, **kwargs)
 
         def run(x: Tensor, training: bool) -> Tensor:
             return _backend.run_graph(self.model, x, call, training)

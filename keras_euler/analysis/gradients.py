@@ -9,9 +9,9 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import as_array, as_numbers, check_labels
 from keras_euler._types import Array, ArrayLike, Loss, Tensor
-from keras_euler.analysis.chain import Chain, blocks
+from keras_euler.analysis.chain import Chain, blocks, run_layer
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.models.validation import last_activation, sparse_loss
+from keras_euler.models.validation import sparse_loss
 
 
 def gradient_norms(
@@ -24,7 +24,8 @@ def gradient_norms(
         x: Batch of inputs.
         y: Labels of the batch.
         loss: A Keras loss, or its name; its mean over the batch is `L`. Default: sparse categorical
-            cross entropy, of probabilities if the model ends with softmax, else of logits.
+            cross entropy, of probabilities if the model's outputs are such (not negative, with the
+            sum 1), else of logits.
         training: Whether batch norm and random layers run as in training. No state changes in
             either case.
 
@@ -53,9 +54,12 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
     """Gradients of the loss at each block boundary, taken with respect to zero tensors added
     there."""
     x = keras.ops.convert_to_tensor(x)
-    is_softmax = not loss and last_activation(chain.model) is keras.activations.softmax
-    default = keras.losses.SparseCategoricalCrossentropy(from_logits=not is_softmax)
-    loss_of = keras.losses.get(loss or default)
+    if loss:
+        loss_of = keras.losses.get(loss)
+    else:
+        loss_of = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
+        )
 
     def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
@@ -104,6 +108,12 @@ def places(
 
     chain.run(x, visit, training)
     return sums
+
+
+def _are_probabilities(outputs: Tensor) -> bool:
+    """Return whether each row of a tensor has no negative number and the sum 1."""
+    outputs = _backend.float64_array(outputs)
+    return outputs.min() >= 0 and bool(np.allclose(outputs.sum(-1), 1, atol=0.01))
 
 
 def checked_batch(

@@ -73,7 +73,8 @@ class Layers:
             }
         self.names = [name for name in indices if name in selected]
         groups = [*(indices[name] for name in self.names), list(range(len(variables)))]
-        self._order, self._starts = np.concatenate(groups), np.cumsum([0, *map(len, groups[:-1])])
+        self._order = np.concatenate(groups).astype("int64")  # of no variables it would be floats
+        self._starts = np.cumsum([0, *map(len, groups[:-1])])
         sizes = [math.prod(variable.shape) for variable in variables]
         self._sizes = np.array(sizes, "float64")[self._order]
 
@@ -116,6 +117,8 @@ class Layers:
         return self._sums(self._sizes * values) / self._sums(self._sizes)
 
     def _sums(self, values: Array) -> Array:
+        if not len(self._order):  # nothing is trainable
+            return np.zeros((*values.shape[:-1], 1))
         return np.add.reduceat(values, self._starts, axis=-1)
 
 

@@ -84,5 +84,9 @@ class MultiStepDecay(keras.callbacks.LearningRateScheduler):
             self.base = self._rate / ((self._has_trained and self._decay(epoch - 1)) or 1.0)
         super().on_epoch_begin(epoch, logs)
 
+    def on_epoch_end(self, epoch: int, logs: Config | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = self.rate(epoch)  # exactly; Keras' would be rounded to float32
+
     def _decay(self, epoch: int) -> float:
         return self.factor ** sum(milestone <= epoch for milestone in self.milestones)

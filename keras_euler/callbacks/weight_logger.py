@@ -67,13 +67,22 @@ class WeightLogger(NormLogger):
     ) -> None:
         super().__init__(output, layers, per, flush)
         self.moments = check_choice("moments", moments, (False, True))
+        self._reading: list[int] = []
 
     def last_iteration(self) -> int:
+        if self.model.optimizer is None:
+            raise ValueError(
+                "WeightLogger needs an optimizer, whose updates it counts. Received: "
+                "optimizer=None. Pass one to `compile`."
+            )
         self._iterations = batches_seen(innermost(self.model.optimizer))
         return int(ops.convert_to_numpy(self._iterations))
 
     def begin(self, variables: list[keras.Variable]) -> None:
-        self._read = norm_reader(self._model, variables, self._iterations, self.moments)
+        reading = [*map(id, variables), id(self._iterations)]
+        if reading != self._reading:  # a second `fit` uses the function that the first has compiled
+            self._reading = reading
+            self._read = norm_reader(self._model, variables, self._iterations, self.moments)
         self._pending: list[tuple[Tensor, ...]] = []
 
     def between_steps(self) -> None:

@@ -202,6 +202,11 @@ def check_texts(texts: Texts) -> list[str]:
     >>> check_texts(np.array([["a text"], ["another"]]))
     ['a text', 'another']
     """
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(
+            f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one "
+            f"text in a list."
+        )
     array = np.atleast_1d(as_array("texts", texts))
     strings: list[str] = (array[:, 0] if array.shape[1:] == (1,) else array).tolist()
     for i, text in enumerate(strings):

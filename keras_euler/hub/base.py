@@ -1,13 +1,15 @@
 """Base classes of the image and the text models of KerasHub."""
 
 import inspect
+import os
+import re
 from typing import Any, Self
 
 import keras
 import keras_hub
 
 from keras_euler._backend import Direct
-from keras_euler._types import Config, Mixin
+from keras_euler._types import Config, Mixin, PathLike
 from keras_euler.layers import EulerResidual
 from keras_euler.models.presets import TOP_ARGUMENTS, Preset, list_presets
 
@@ -34,11 +36,26 @@ class FromZoo(Mixin):
     presets = _Presets()
 
     @classmethod
-    def from_preset(cls, preset: str, *args: Any, **kwargs: Any) -> Self:
+    def from_preset(cls, preset: PathLike, *args: Any, **kwargs: Any) -> Self:
         """Load a folder or handle as KerasHub does, or a name in `keras_euler.list_presets()`."""
-        known = list_presets().get(preset)
-        if known is None or known.network != cls.network.__name__:
+        known = list_presets().get(preset) if isinstance(preset, str) else None
+        if known is None:
+            is_name = (
+                isinstance(preset, str)
+                and re.fullmatch(r"euler_\w+", preset)
+                and not os.path.exists(preset)
+            )
+            if is_name:
+                raise ValueError(
+                    f"There is no preset {preset!r}. Pass one of {', '.join(cls.presets)}, or a "
+                    f"folder of a preset."
+                )
             return super().from_preset(preset, *args, **kwargs)
+        if known.network != cls.network.__name__:
+            raise ValueError(
+                f"The preset {preset!r} is an {known.network}. Received: "
+                f"{cls.__name__}.from_preset."
+            )
         return cls.from_zoo(known, *args, **kwargs)
 
 
@@ -63,56 +80,77 @@ class EulerBackbone(FromZoo, Direct, keras_hub.models.Backbone):
         super().__init__(
             inputs=network.input,
             outputs=network.output,
-            dtype=dtype,
+            dtype=keras.dtype_policies.get(dtype),
             name=name,
             trainable=trainable,
         )
         # === Config ===
-        block = next(layer for layer in network.layers if isinstance(layer, EulerResidual))
         parameters = inspect.signature(type(self).network).parameters
         own = (*NOT_OF_BACKBONES, "name", "trainable", "dtype")
         defaults = {n: p.default for n, p in parameters.items() if n not in own}
         self.arguments = {**defaults, **arguments}
-        self.arguments.pop("weights", None)
+        block = next(layer for layer in network.layers if isinstance(layer, EulerResidual))
         self.arguments["data_format"] = self.data_format = block.data_format
         self.depth, self.h = self.arguments["depth"], self.arguments["h"]
 
     def get_config(self) -> Config:
-        config = {**super().get_config(), **self.arguments}
-        if initializer := config.get("kernel_initializer"):
-            initializer = keras.initializers.get(initializer)
-            config["kernel_initializer"] = keras.initializers.serialize(initializer)
-        return config
+        initializer = self.arguments["kernel_initializer"]
+        initializer = initializer and keras.initializers.serialize(
+            keras.initializers.get(initializer)
+        )
+        return {**super().get_config(), **self.arguments, "kernel_initializer": initializer}
 
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
         arguments = {
             name: value for name, value in preset.arguments.items() if name not in TOP_ARGUMENTS
         }
-        weights = preset.name if load_weights else None
-        return cls(**{**arguments, "weights": weights, **kwargs})
+        backbone = cls(**{**arguments, **kwargs})
+        if load_weights:
+            own = {n: v for n, v in kwargs.items() if n not in ("name", "trainable", "dtype")}
+            own.pop("image_shape", None)
+            trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
+            backbone.set_weights(trained.get_weights())
+        return backbone
 
 
 class EulerTask(FromZoo):
     """A KerasHub task with an `EulerBackbone`. Abstract.
 
-    A subclass defines `network_arguments`, the names of the network's arguments that it takes.
+    A subclass defines `head`, pairs of names of the layers after the backbone, in the task and in
+    the network. It also defines `network_arguments`, the names of the network's arguments that it
+    takes.
     """
 
     @classmethod
     def from_zoo(cls, preset: Preset, load_weights: bool = True, **kwargs: Any) -> Self:
         is_new = "num_classes" in kwargs  # then the trained head does not fit
+        of_backbone = {n: kwargs.pop(n) for n in ("dtype", "image_shape") if n in kwargs}
         settings = {
             name: value for name, value in preset.arguments.items() if name in cls.network_arguments
         }
         if "backbone" not in kwargs:
-            own = {n: kwargs.pop(n) for n in ("dtype", "image_shape") if n in kwargs}
-            kwargs["backbone"] = cls.backbone_cls.from_zoo(preset, load_weights, **own)
+            kwargs["backbone"] = cls.backbone_cls.from_preset(
+                preset.name, load_weights, **of_backbone
+            )
+        elif of_backbone:
+            raise TypeError(
+                f"{', '.join(of_backbone)} belongs to the backbone. Received: both. Pass it to the "
+                f"backbone, or pass no `backbone`."
+            )
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])
         task = cls(**{**settings, **kwargs})
         if load_weights and not is_new:
-            backbone = task.backbone.get_weights()
-            trained = cls.network(**preset.arguments, weights=preset.name).get_weights()
-            task.set_weights([*backbone, *trained[len(backbone) :]])
+            trained = cls.network(**preset.arguments, weights=preset.name)
+            for name, trained_name in cls.head:
+                task.get_layer(name).set_weights(trained.get_layer(trained_name).get_weights())
         return task
+
+
+def check_backbone(backbone: object, kind: type) -> None:
+    """Raise a TypeError unless `backbone` is of the class `kind`."""
+    if not isinstance(backbone, kind):
+        raise TypeError(
+            f"`backbone` must be an {kind.__name__}. Received: {type(backbone).__name__}."
+        )

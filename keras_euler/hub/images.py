@@ -5,9 +5,10 @@ from typing import Any, Self
 
 import keras
 import keras_hub
+import numpy as np
 
 from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor
-from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo
+from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet, Preset
 from keras_euler.models.image_classifier import check_pixels
 from keras_euler.models.validation import check_numbers, validates_inputs
@@ -73,6 +74,16 @@ class EulerResNetImageConverter(keras_hub.layers.ImageConverter):
     """
 
     backbone_cls = EulerResNetBackbone
+
+    def call(self, inputs: Tensor) -> Tensor:
+        expected = np.size(self.scale)
+        received = inputs.shape[-3 if self.data_format == "channels_first" else -1]
+        if expected > 1 and received not in (None, expected):
+            raise ValueError(
+                f"Images must have {expected} channels. Received: an array of the shape "
+                f"{tuple(inputs.shape)}."
+            )
+        return super().call(inputs)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "data_format": self.data_format}
@@ -143,9 +154,20 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     backbone_cls = EulerResNetBackbone
     preprocessor_cls = EulerResNetImageClassifierPreprocessor
     network_arguments = ("num_classes", "pooling")
+    head = (("predictions", "logits"),)
 
-    def __init__(self, *args: Any, head_dtype: DType = "float32", **kwargs: Any) -> None:
-        super().__init__(*args, head_dtype=head_dtype, **kwargs)
+    def __init__(
+        self,
+        backbone: EulerResNetBackbone,
+        num_classes: int,
+        preprocessor: keras.layers.Layer | None = None,
+        head_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
+        check_backbone(backbone, EulerResNetBackbone)
+        super().__init__(
+            backbone, num_classes, preprocessor=preprocessor, head_dtype=head_dtype, **kwargs
+        )
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Call the network on what the preprocessor returns: raw pixels are refused."""
@@ -161,8 +183,8 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
     @property
     def _scales(self) -> bool:
         """Whether the preprocessor scales pixels."""
-        converter = getattr(self.preprocessor, "image_converter", None)
-        return getattr(converter, "scale", None) is not None
+        converter = getattr(getattr(self, "preprocessor", None), "image_converter", None)
+        return converter is not None and converter.scale is not None
 
     def prepare_inputs(self, x: ArrayLike) -> Array:
         """Check images, so that they are not scaled twice and no gray one is taken for three

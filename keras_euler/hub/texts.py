@@ -10,7 +10,7 @@ from keras_euler import _backend
 from keras_euler._checks import check_integer
 from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
-from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo
+from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import head
@@ -57,8 +57,6 @@ class EulerVDCNNBackbone(EulerBackbone):
         **kwargs: Any,
     ) -> None:
         super().__init__({"depth": depth, "h": h, **kwargs}, name, trainable, dtype)
-        self.sequence_length = self.input_shape[1]
-        self.vocabulary_size = self.get_layer("embedding").input_dim
 
 
 @register
@@ -122,7 +120,7 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
     @classmethod
     def for_backbone(cls, preset: Preset, backbone: EulerVDCNNBackbone) -> Self:
         """Make the preprocessor of a preset for the text length of a backbone."""
-        return cls.from_zoo(preset, sequence_length=backbone.sequence_length)
+        return cls.from_zoo(preset, sequence_length=backbone.arguments["sequence_length"])
 
     @classmethod
     def from_zoo(cls, preset: Preset, **kwargs: Any) -> Self:
@@ -163,6 +161,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     backbone_cls = EulerVDCNNBackbone
     preprocessor_cls = EulerVDCNNTextClassifierPreprocessor
     network_arguments = ("num_classes", "head_pooling", "dense_units", "dropout")
+    head = tuple((name, name) for name in ("dense1", "dense2", "logits"))
 
     def __init__(
         self,
@@ -175,13 +174,15 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
         activation: Activation = None,
         **kwargs: Any,
     ) -> None:
+        check_backbone(backbone, EulerVDCNNBackbone)
         if isinstance(preprocessor, EulerVDCNNTextClassifierPreprocessor):
             provided = preprocessor.sequence_length, vocabulary_size(preprocessor.alphabet)
-            expected = backbone.sequence_length, backbone.vocabulary_size
+            expected = backbone.arguments["sequence_length"], backbone.arguments["vocabulary_size"]
             if provided[0] != expected[0] or provided[1] > expected[1]:
                 raise ValueError(
                     f"`preprocessor` must give {expected[0]} ids below {expected[1]}, as the "
-                    f"backbone takes. Received: one of {provided[0]} ids below {provided[1]}."
+                    f"backbone takes. "
+                    f"Received: one of {provided[0]} ids below {provided[1]}."
                 )
         settings: Config = dict(
             num_classes=num_classes,
@@ -211,7 +212,11 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
     def prepare_inputs(self, x: Any) -> Array:
         """Check strings, or ids if there is no preprocessor."""
         if self.preprocessor is None:
-            return check_ids(x, self.backbone.vocabulary_size, self.backbone.sequence_length)
+            return check_ids(
+                x,
+                self.backbone.arguments["vocabulary_size"],
+                self.backbone.arguments["sequence_length"],
+            )
         return np.array(check_texts(x), object)
 
     def get_config(self) -> Config:

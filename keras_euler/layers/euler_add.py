@@ -144,7 +144,8 @@ class EulerAdd(keras.layers.Layer):
 
 
 def _shapes_of_pair(input_shape: Sequence[Any]) -> tuple[Shape, Shape]:
-    if len(input_shape) != 2 or not isinstance(input_shape[0], (list, tuple)):
+    is_pair = isinstance(input_shape, (list, tuple)) and len(input_shape) == 2
+    if not is_pair or not isinstance(input_shape[0], (list, tuple)):
         raise ValueError(
             f"EulerAdd takes the pair [x, F(x)]. Received the input shape {input_shape}."
         )

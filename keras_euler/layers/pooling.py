@@ -44,8 +44,8 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         self.axis = 1 if self.data_format == "channels_last" else 2
 
     def call(self, inputs: Tensor) -> Tensor:
-        if keras.backend.backend() == "torch" and self.axis == 1:
-            return _backend.halving_max_pool(inputs)
+        if keras.backend.backend() == "torch":
+            return _backend.halving_max_pool(inputs, self.axis)
         padding = [(1, 1) if i == self.axis else (0, 0) for i in range(3)]
         padded = ops.pad(inputs, padding, constant_values=-float("inf"))
         # Three slices of every second position are much faster on a CPU than a sliding window.
@@ -103,8 +103,7 @@ class KMaxPooling1D(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         x = ops.moveaxis(inputs, self.axis, -1)  # (batch, channels, length)
-        # The sort is stable: of equal numbers the first come first.
-        positions = ops.sort(ops.argsort(-x, axis=-1)[..., : self.k], axis=-1)
+        positions = ops.sort(_backend.largest(x, self.k), axis=-1)
         return ops.moveaxis(ops.take_along_axis(x, positions, axis=-1), -1, self.axis)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -151,10 +151,13 @@ def _image_shape(input_shape: Sequence[int | None] | None, is_last: bool) -> Sha
     if input_shape is None:
         input_shape = (32, 32, 3) if is_last else (3, 32, 32)
     is_shape = isinstance(input_shape, (list, tuple)) and len(input_shape) == 3
-    if not is_shape or 0 in input_shape or input_shape[-1 if is_last else 0] is None:
+    if not is_shape or input_shape[-1 if is_last else 0] is None:
         axes = "(height, width, channels)" if is_last else "(channels, height, width)"
         raise ValueError(
             f"`input_shape` must be {axes} in this data format, and the number of channels must be "
             f"known. Received: input_shape={input_shape!r}."
         )
-    return tuple(input_shape)
+    return tuple(
+        size if size is None else check_integer(f"input_shape[{i}]", size, 1)
+        for i, size in enumerate(input_shape)
+    )

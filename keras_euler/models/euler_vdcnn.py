@@ -175,7 +175,8 @@ def EulerVDCNN(
 
 def blocks_per_stage(depth: int) -> tuple[int, ...]:
     if check_integer("depth", depth) not in BLOCKS:
-        nearest = sorted(BLOCKS, key=lambda known: abs(known - depth))[:2]
+        below = [known for known in BLOCKS if known < depth][-1:]
+        nearest = below + [known for known in BLOCKS if known > depth][:1]
         raise ValueError(
             f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth}. The "
             f"nearest: {' or '.join(map(str, nearest))}."

@@ -62,15 +62,26 @@ class OuterOptimizer(keras.optimizers.Optimizer):
             self._paths = tuple(variable.path for variable in variables)
 
     def apply(
-        self, grads: Sequence[Tensor], trainable_variables: Iterable[keras.Variable] | None = None
+        self, grads: Iterable[Tensor], trainable_variables: Iterable[keras.Variable] | None = None
     ) -> None:
         """Update the variables with their gradients. Variables are needed unless the optimizer is
         built."""
-        variables = list(trainable_variables or self._trainable_variables)
-        if not self.built:
-            self.build(variables)
-        self._record(grads, variables)
+        grads = list(grads)
+        if not grads:
+            return
+        variables = None if trainable_variables is None else list(trainable_variables)
+        if variables is not None and not self.built:
+            with keras.name_scope(self.name):
+                self.build(variables)
+        if self.built:  # else the inner optimizer says what is missing
+            self._record(grads, variables or self._trainable_variables)
         self.inner_optimizer.apply(grads, variables)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor, keras.Variable]]) -> Any:
+        """Update variables with their gradients, given as pairs; return the number of
+        iterations."""
+        super().apply_gradients(grads_and_vars)
+        return self.iterations
 
     def _record(self, grads: Sequence[Tensor], variables: list[keras.Variable]) -> None:
         """What is done with the gradients before they are applied."""

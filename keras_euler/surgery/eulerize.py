@@ -43,9 +43,8 @@ def eulerize(
     x + h * F(x)`.
 
     Each addition by `keras.layers.Add`, `keras.ops.add` or `+` becomes an `EulerAdd` of the same
-    name (equation 3 of the paper); its further calls get names of their own. The layers are copied
-    with their weights and in their order, so that files of the model's weights fit. With `h=1` the
-    outputs are those of the model.
+    name (equation 3 of the paper). The layers are copied with their weights and in their order, so
+    that files of the model's weights fit. With `h=1` the outputs are those of the model.
     `residual_connections` describes what a residual connection is, and which input is its shortcut.
 
     Args:
@@ -68,7 +67,7 @@ def eulerize(
         A functional `keras.Model`, not compiled.
 
     Raises:
-        TypeError: `model` is not a Keras model, or `h` is not a number.
+        TypeError: `model` is not a Keras model, `h` is not a number, or `shortcuts` is not a dict.
         ValueError: The model is subclassed, has no residual connection in its graph, or has
             composite layers that may hide some; an addition is ambiguous; `h` is out of range or
             has another length.
@@ -123,26 +122,33 @@ class _Euler:
             [(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals]
         )
         self.kept = {r.name.partition("#")[0] for r in residuals if r.shortcut is None}
-        # id of a layer -> its copy; a layer may be shared by several models
-        self.copies: dict[int, keras.layers.Layer] = {}
+        self.copies: dict[
+            int, tuple[keras.layers.Layer, keras.layers.Layer]
+        ] = {}  # id of a layer -> it and its copy; a layer may be shared by several models
 
     def copy(self, model: keras.Model, prefix: str = "") -> keras.Model:
         own, graph = [], functional(model)
+        names = {operation.name for operation in graph.operations}
+        used = {name for name in names if prefix + name in self.kept}  # in the copy as they are
         blocks = iter(blocks_of(graph)) if self.remat else itertools.repeat(([], None, []))
         copied: dict[int, keras.KerasTensor] = {}  # id of a tensor of `graph` -> that of the copy
         made: list[Made] = []
+
+        def free_name(name: str, is_new: bool = False) -> str:
+            """Return the name of an addition for its first call, and new ones for the others."""
+            candidates = (f"{name}_call{i}" for i in itertools.count(2))
+            is_free = name not in (names | used if is_new else used)
+            free = name if is_free else next(c for c in candidates if c not in names | used)
+            used.add(free)
+            return free
 
         def layer(old: Any) -> Any:
             if not isinstance(old, keras.layers.Layer):
                 return old
             if id(old) not in self.copies:
-                if is_graph(old):
-                    new = self.copy(old, f"{prefix}{old.name}/")
-                else:
-                    new = rebuilt(old, old.get_config())
-                    own.append((old, new))
-                self.copies[id(old)] = new
-            return self.copies[id(old)]
+                self.copies[id(old)] = old, self._copied(old, prefix)
+                own.append(old)
+            return self.copies[id(old)][1]
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             inputs = tensors((args, kwargs))
@@ -152,17 +158,17 @@ class _Euler:
             if residual is not None and residual.shortcut is not None:
                 operation, args, kwargs = step(operation, residual, h, inputs), (inputs,), {}
                 if source is not None:
-                    added, x = (operation, args, kwargs, None), copied[source]
-                    name = f"{operation.name}_block"
-                    operation, args = as_block([*(made[i] for i in within), added], x, name), (x,)
+                    added = operation, args, kwargs, None
+                    name = free_name(f"{operation.name}_block", is_new=True)
+                    x = copied[source]
+                    operation = as_block([*(made[i] for i in within), added], x, name)
+                    args = (x,)
             outputs = operation(*args, **kwargs)
             made.append((operation, args, kwargs, outputs))
             return outputs
 
         def step(operation: Any, residual: Residual, h: float, inputs: Any) -> EulerizedAdd:
-            # Keras names the other calls of an addition, and those beside one that is left alone.
-            is_free = "#" not in residual.name and residual.name not in self.kept
-            name = residual.name.removeprefix(prefix) if is_free else None
+            name = free_name(residual.name.removeprefix(prefix).partition("#")[0])
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
             is_layer = isinstance(operation, keras.layers.Layer)
@@ -178,9 +184,16 @@ class _Euler:
             )
 
         euler = walk(graph, call, layer)
-        for old, new in own:
-            copy_state(old, new)
-        return EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
+        for old in own:
+            if not is_graph(old):  # the layers of a graph have been copied
+                copy_state(old, self.copies[id(old)][1])
+        euler = EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
+        return euler
+
+    def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
+        if is_graph(layer):
+            return self.copy(layer, f"{prefix}{layer.name}/")
+        return rebuilt(layer, layer.get_config())
 
 
 def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:

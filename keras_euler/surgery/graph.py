@@ -101,10 +101,20 @@ def walk(
         call: Function that is called instead of each operation, in the order of the graph; it
             returns symbolic tensors.
         layer: Function from each layer to the layer to use. Default: the same layer, so that
-            weights are shared. The input tensors are always shared.
+            weights are shared.
     """
+    # New inputs: the calls of shared ones would keep every copy alive.
+    layers = (each for each in graph.layers if isinstance(each, keras.layers.InputLayer))
+    layer_of = {id(each.output): each for each in layers}
+
+    def same_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
+        own = layer_of[id(tensor)]
+        settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=own.optional)
+        return keras.Input(batch_shape=tensor.shape, name=own.name, **settings)
+
+    inputs = keras.tree.map_structure(same_input, graph.input)
     return keras.models.clone_model(
-        graph, input_tensors=graph.input, clone_function=layer, call_function=call
+        graph, input_tensors=inputs, clone_function=layer, call_function=call
     )
 
 

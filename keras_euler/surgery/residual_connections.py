@@ -58,7 +58,7 @@ def residual_connections(
         List of `Residual`, in the order of the graph.
 
     Raises:
-        TypeError: `model` is not a Keras model.
+        TypeError: `model` is not a Keras model, or `shortcuts` is not a dict.
         ValueError: The model is subclassed, `shortcuts` has an unknown name, or an addition is
             ambiguous; the message names it.
 
@@ -69,6 +69,11 @@ def residual_connections(
     >>> [(residual.name, residual.shortcut) for residual in residual_connections(keras.Model(x, y))]
     [('sum', 1)]
     """
+    if not isinstance(shortcuts, (dict, type(None))):
+        raise TypeError(
+            f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: "
+            f"shortcuts={shortcuts!r}."
+        )
     shortcuts = shortcuts or {}
     wrong = {name: choice for name, choice in shortcuts.items() if choice not in (0, 1, None)}
     if wrong:

@@ -205,3 +205,33 @@ def between(activation, x, h=0.5):
         if not i:
             network.add(keras.layers.Activation(activation))
     return analysis.noise_growth(network, np.full((8, 3), x, "float32"), eps=5.0)
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_gradients_of_a_model_within_a_model_with_several_inputs(kind, rng):
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    add, dense = keras_euler.EulerAdd(0.5), keras.layers.Dense(4)
+    names = ("a", "b")
+    inner = keras.Model(
+        [a, b] if kind is list else dict(zip(names, (a, b), strict=True)), add([a, dense(b)])
+    )
+    x, first, last = keras.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(3)
+    given = (x, first(x))
+    nested = inner(list(given) if kind is list else dict(zip(names, given, strict=True)))
+    flat = keras.Model(x, last(add([x, dense(first(x))])))
+    data = rng.normal(size=(5, 4)).astype("float32"), np.arange(5) % 3
+    np.testing.assert_array_equal(
+        analysis.gradient_norms(keras.Model(x, last(nested)), *data),
+        analysis.gradient_norms(flat, *data),
+    )
+
+
+@pytest.mark.once
+def test_probabilities_are_known_by_their_values(rng):
+    x = keras.Input((4,))
+    y = keras.layers.Softmax()(keras_euler.EulerAdd(0.5)([x, keras.layers.Dense(4)(x)]))
+    model, scaled = keras.Model(x, y), keras.Model(x, keras.layers.Rescaling(1.0)(y))
+    data = rng.normal(size=(5, 4)).astype("float32"), np.arange(5) % 4
+    np.testing.assert_allclose(
+        analysis.gradient_norms(scaled, *data), analysis.gradient_norms(model, *data), rtol=1e-6
+    )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, callbacks
+from keras_euler.callbacks import weight_logger
 from tests import dense
 
 CALLBACKS = {
@@ -81,3 +82,26 @@ def test_loggers_leave_training_in_mixed_precision_as_it_is(make, dtype, tmp_pat
     assert {len(values) for values in train(model, make(tmp_path)).values()} == {4}
     for one, other in zip(dense.weights(plain), dense.weights(model), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+@pytest.mark.parametrize("make", [CALLBACKS["gradients"], CALLBACKS["weights"]])
+def test_a_model_without_trainable_variables_has_the_norm_zero(make, tmp_path):
+    model = network()
+    model.trainable = False
+    model.compile(model.optimizer, model.loss)
+    assert set(train(model, make(tmp_path), epochs=1).get("weight_norm", [0])) == {0}
+
+
+def test_a_second_fit_reads_the_weights_by_the_same_function(monkeypatch, tmp_path):
+    made, make = [], weight_logger.norm_reader
+    monkeypatch.setattr(weight_logger, "norm_reader", lambda *a: made.append(a) or make(*a))
+    model, logger = network(), CALLBACKS["weights"](tmp_path)
+    for _ in range(2):
+        train(model, logger, epochs=1)
+    assert len(made) == 1
+
+
+def test_the_logged_rate_is_exact():
+    logs = train(dense.network("sgd"), MultiStepDecay((1,), 0.1, 0.003), epochs=1)
+    assert logs["learning_rate"] == [0.003]

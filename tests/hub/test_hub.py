@@ -171,3 +171,25 @@ def test_trained_weights_are_not_put_into_another_network():
     with pytest.raises(ValueError, match="depth=56, the weights have 20"):
         hub.EulerResNetBackbone.from_preset(NAME, depth=56)
     assert NAME in hub.EulerResNetImageClassifier.presets
+
+
+@pytest.mark.once
+def test_what_does_not_fit_is_one_sentence(text_classifier):
+    classifier, text = hub.EulerResNetImageClassifier, text_classifier.backbone
+    backbone = hub.EulerResNetBackbone(8, 0.5)
+    preprocessor = hub.EulerResNetImageClassifierPreprocessor.from_preset(NAME)
+    for call, error, message in (
+        (lambda: preprocessor(np.zeros((2, 32, 32, 1), "uint8")), ValueError, "have 3 channels"),
+        (lambda: classifier(5, 3), TypeError, "`backbone` must be an EulerResNetBackbone"),
+        (lambda: classifier(text, 3), TypeError, "Received: EulerVDCNNBackbone"),
+        (lambda: classifier.from_preset("euler_resnet_21_cifar10"), ValueError, f"one of {NAME}"),
+        (lambda: classifier.from_preset("euler_vdcnn_9_ag_news"), ValueError, "is an EulerVDCNN"),
+        (
+            lambda: classifier.from_preset(NAME, backbone=backbone, dtype="bfloat16"),
+            TypeError,
+            "dtype belongs to the backbone",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+    assert classifier.from_preset(NAME, backbone=backbone).backbone is backbone

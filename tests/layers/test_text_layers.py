@@ -156,3 +156,25 @@ BAD = [
 def test_bad_arguments_get_a_clear_error(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_largest_of_small_integers_and_of_nan(data_format):
+    axes = (0, 2, 1) if data_format == "channels_first" else (0, 1, 2)
+    pool = KMaxPooling1D(2, data_format, dtype="uint8")
+    x = np.array([0, 7, 0, 9, 3], "uint8").reshape(1, 5, 1).transpose(axes)
+    assert np.ravel(keras.ops.convert_to_numpy(pool(x))).tolist() == [7, 9]
+    x = np.array([1, np.nan, 3], "float32").reshape(1, 3, 1).transpose(axes)
+    if keras.backend.backend() == "torch":  # others do not say where they put it
+        kept = keras.ops.convert_to_numpy(KMaxPooling1D(2, data_format)(x))
+        np.testing.assert_array_equal(np.ravel(kept), [np.nan, 3])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="torch's own pooling")
+def test_gradient_of_equal_numbers_goes_to_the_first_in_both_data_formats():
+    import torch
+
+    for data_format, shape in (("channels_last", (1, 4, 1)), ("channels_first", (1, 1, 4))):
+        x = torch.ones(shape, requires_grad=True)
+        HalvingMaxPooling1D(data_format)(x).sum().backward()
+        assert x.grad.ravel().tolist() == [1, 1, 0, 0], data_format

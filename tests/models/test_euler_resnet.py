@@ -89,7 +89,7 @@ BAD = [
     ({"h": [0.1, 0.2, -1]}, "Received: h\\[2\\]=-1"),
     ({"input_shape": (32, 32)}, "`input_shape` must be \\(height, width, channels\\)"),
     ({"input_shape": (32, 32, None)}, "number of channels must be known"),
-    ({"input_shape": (32, 0, 3)}, "Received: input_shape=\\(32, 0, 3\\)"),
+    ({"input_shape": (32, 0, 3)}, "input_shape\\[1\\]"),
     ({"widths": (16, 32, 0)}, "`widths` must be an integer >= 1. Received: widths=0."),
     ({"widths": (12, 32, 64), "norm": "group"}, "must be a multiple of 8"),
     ({"pooling": None}, "`pooling` must be one of 'avg', 'max'."),

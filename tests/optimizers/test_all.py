@@ -103,6 +103,19 @@ def test_other_things_than_optimizers_are_refused(wrap, inner):
         wrap(inner)
 
 
+@EVERY
+def test_gradients_are_taken_as_keras_takes_them(wrap):
+    """An iterator of them, pairs, none."""
+    weights = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
+    grads = [keras.ops.ones(2), keras.ops.ones(3)]
+    optimizer = wrap(keras.optimizers.SGD(0.5))
+    optimizer.apply(iter(grads), iter(weights))
+    assert int(optimizer.apply_gradients(zip(grads, weights, strict=True))) == 2
+    optimizer.apply([], [])
+    assert int(optimizer.iterations) == 2
+    assert [keras.ops.convert_to_numpy(w).tolist() for w in weights] == [[0, 0], [0, 0, 0]]
+
+
 TWO_DEVICES = """
 for count in (1, 2):
     with scope(count):

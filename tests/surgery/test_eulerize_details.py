@@ -1,12 +1,15 @@
 """What a copy keeps besides weights: masks, statistics, sharing, precision, names; and what it
 leaves unchanged."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_euler import EulerAdd, eulerize, residual_connections
+from keras_euler import EulerAdd, eulerize, fold, residual_connections
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from tests.surgery.test_eulerize import numpy_of
 
@@ -179,3 +182,32 @@ def test_an_input_that_only_a_branch_takes_is_no_layer():
     branch = dense(4)(dense(4)(layers.Concatenate()([a, b])))
     model = keras.Model([a, b], layers.Add()([dense(4)(a), branch]))
     assert [found.shortcut for found in residual_connections(model)] == [0]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("copy", [lambda model: eulerize(model, 0.1, verbose=False), fold])
+def test_a_copy_and_its_model_do_not_keep_each_other_alive(copy):
+    def make():
+        x = keras.Input((3,))
+        model = keras.Model(x, layers.Add()([x, layers.Dense(3)(x)]))
+        return model, copy(model)
+
+    for kept in (0, 1):
+        pair = make()
+        dropped = weakref.ref(next(x for x in pair[1 - kept].layers if x.weights))
+        pair = pair[kept]
+        gc.collect()
+        assert dropped() is None, pair
+
+
+@pytest.mark.once
+def test_further_calls_of_an_addition_are_named_after_it_in_every_process():
+    x = y = keras.Input((3,))
+    shared = layers.Add(name="add")
+    for _ in range(2):
+        y = shared([y, layers.Dense(3)(y)])
+    for _ in range(2):
+        names = [layer.name for layer in eulerize(keras.Model(x, y), 0.1, verbose=False).layers]
+        assert {"add", "add_call2"} < set(names)
+    with pytest.raises(TypeError, match="`shortcuts` must be a dict"):
+        eulerize(keras.Model(x, y), 0.1, "add")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_euler import training
-from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make
+from tests.training.test_fit import TEST, TRAIN, Killed, killed_after, make, state, without_times
 
 
 def test_a_finished_run_has_the_averaged_weights(tmp_path):
@@ -48,3 +48,31 @@ def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
     assert again.summary == first.summary and again.history == first.history and again.resumed
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("epochs", [2, 20])
+def test_a_kill_at_the_end_keeps_what_callbacks_did_there(tmp_path, epochs):
+    """EarlyStopping restores the best weights, of the first epoch, when training has ended."""
+
+    class KillAtTheEnd(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            raise Killed
+
+    def train(folder, *others):
+        model = make("sgd")
+        stop = keras.callbacks.EarlyStopping(
+            "val_loss", patience=3, mode="max", restore_best_weights=True
+        )
+        shared = dict(epochs=epochs, batch_size=8, verbose=0)
+        return model, training.fit(
+            model, TRAIN, TEST, tmp_path / folder, callbacks=[stop, *others], **shared
+        )
+
+    whole = train("whole")
+    with pytest.raises(Killed):
+        train("killed", KillAtTheEnd())
+    for _ in range(2):  # the second time the run is finished
+        model, result = train("killed")
+        assert without_times(result.history) == without_times(whole[1].history)
+        for ours, theirs in zip(state(model), state(whole[0]), strict=True):
+            np.testing.assert_array_equal(ours, theirs)

@@ -330,28 +330,3 @@ def test_best_weights_in_bfloat16_are_restored_after_a_kill(tmp_path):
         train(tmp_path / "killed", 8)
     for ours, theirs in zip(train(tmp_path / "killed"), whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("epochs", [2, 20])
-def test_a_kill_at_the_end_keeps_what_callbacks_did_there(tmp_path, epochs):
-    """EarlyStopping restores the best weights, of the first epoch, when training has ended."""
-
-    class KillAtTheEnd(keras.callbacks.Callback):
-        def on_train_end(self, logs=None):
-            raise Killed
-
-    def train(folder, *others):
-        model = make("sgd")
-        stop = keras.callbacks.EarlyStopping(
-            "val_loss", patience=3, mode="max", restore_best_weights=True
-        )
-        shared = dict(epochs=epochs, batch_size=8, verbose=0)
-        return model, training.fit(
-            model, TRAIN, TEST, tmp_path / folder, callbacks=[stop, *others], **shared
-        )
-
-    whole = train("whole")
-    with pytest.raises(Killed):
-        train("killed", KillAtTheEnd())
-    for _ in range(2):  # the second time the run is finished
-        assert_equal_runs(train("killed"), whole)
