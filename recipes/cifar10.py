@@ -57,21 +57,20 @@ NEXT = {
 
 
 @functools.lru_cache(maxsize=1)
-def read(dataset, data_dir):
-    """Read the images once for all trials of a study."""
-    from keras_euler import datasets
+def read(dataset, data_dir, size=32):
+    """Read the images, averaged to this size, once for all trials of a study."""
+    from keras_euler.datasets import cifar10, synthetic
 
-    synthetic = dataset == "synthetic"
-    return datasets.synthetic.images() if synthetic else datasets.cifar10.load_data(data_dir)
+    splits = synthetic.images() if dataset == "synthetic" else cifar10.load_data(data_dir)
+    return [(cifar10.resize(images, size), labels) for images, labels in splits]
 
 
 def load_data(settings, data_dir=None):
     """Load the images as uint8, or with static noise as floats in the same units."""
     from keras_euler import add_gaussian_noise
-    from keras_euler.datasets.cifar10 import STDDEV, resize
+    from keras_euler.datasets.cifar10 import STDDEV
 
-    splits = read(settings.dataset, data_dir)
-    train, test = ((resize(images, settings.image_size), labels) for images, labels in splits)
+    train, test = read(settings.dataset, data_dir, settings.image_size)
     if settings.noise and settings.noise_mode == "static":
         stddev = [settings.noise * stddev for stddev in STDDEV]
         train = (add_gaussian_noise(train[0], stddev, settings.seed), train[1])
