@@ -161,6 +161,8 @@ class GradientRecorder(OuterOptimizer):
 
     def _recent(self, after: int) -> tuple[Array, Array]:
         """Return numbers and rows of the iterations in the ring buffer."""
+        if not self.built:  # TensorFlow applies nothing where nothing is trainable
+            return np.arange(0), np.zeros((0, len(self.paths)))
         last = self.num_recorded
         iterations = np.arange(max(after, last - self.capacity), last)
         return iterations + 1, ops.convert_to_numpy(self._ring)[iterations % self.capacity]
