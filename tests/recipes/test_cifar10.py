@@ -147,15 +147,17 @@ def kill_when(condition, process, how=signal.SIGKILL, timeout=300):
 
 @pytest.mark.once  # tests/training does so on every backend
 def test_a_killed_run_ends_as_an_uninterrupted_one(whole, data, tmp_path):
-    """A run killed once during a save and once during an epoch ends with a difference of 0.0."""
+    """A run killed during a save, or just after it, ends with a difference of 0.0."""
     folder = tmp_path / "run"
     arguments = ("--data-dir", data, "--epochs", 4, "--out", folder, *TINY, *NOISY)
+
+    def saves():
+        epochs = len(history(folder)) if (folder / "history.csv").exists() else 0
+        # A busy machine may not see the file in the making.
+        return epochs > 1 or (epochs == 1 and any(folder.glob(".*.checkpoint.npz")))
+
     with subprocess.Popen(**command(*arguments)) as process:
-        saved = folder / "history.csv"  # a busy machine may not see the file in the making
-        kill_when(lambda: any(folder.glob(".*.checkpoint.npz")) or saved.exists(), process)
-    assert not saved.exists() or len(history(folder)) < 4
-    with subprocess.Popen(**command(*arguments)) as process:
-        kill_when(lambda: (folder / "history.csv").exists() and len(history(folder)) >= 2, process)
+        kill_when(saves, process)
     assert not (folder / "result.json").exists()
     done = run(*arguments)
     assert done.returncode == 0 and "Resuming after epoch" in done.stdout, done.stderr

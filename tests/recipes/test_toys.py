@@ -29,12 +29,12 @@ def test_euler_converges_to_the_exact_solution_with_order_one():
 
 
 def test_two_moons_are_trained_and_drawn(tmp_path, capsys):
-    two_moons.main(["--epochs", "30", "--out", str(tmp_path / "moons.json"), *BACKEND])
+    two_moons.main(["--epochs", "15", "--out", str(tmp_path / "moons.json"), *BACKEND])
     assert (tmp_path / "moons.png").stat().st_size > 10_000
     written = json.loads((tmp_path / "moons.json").read_text())
     assert min(written["results"]["h = 0.1"].values()) > 0.75
     assert (
-        written["settings"]["epochs"] == 30 and "h = 0.1: {'noisy': 0." in capsys.readouterr().out
+        written["settings"]["epochs"] == 15 and "h = 0.1: {'noisy': 0." in capsys.readouterr().out
     )
 
 
