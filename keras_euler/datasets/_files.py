@@ -10,8 +10,6 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from keras_euler import _backend
 from keras_euler._checks import install_command
 from keras_euler._types import Array, PathLike
@@ -53,20 +51,6 @@ def decoding(file: object, expected: str) -> Iterator[None]:
         ) from error
 
 
-def checked(source: object, x: Array, y: Array) -> tuple[Array, Array]:
-    """Return CIFAR images and labels, or raise unless they are uint8 `(n, 32, 32, 3)` and one class
-    in 0..9 per image."""
-    y = y[:, 0] if y.shape[1:] == (1,) else y
-    if x.dtype != np.uint8 or x.shape[1:] != (32, 32, 3) or not len(x) or y.shape != x.shape[:1]:
-        raise ValueError(
-            f"{source} must hold uint8 images (n, 32, 32, 3) and n labels. Received: {x.dtype} "
-            f"{x.shape} and {y.shape}."
-        )
-    if not np.isin(y, range(10)).all():
-        raise ValueError(f"{source}: labels must be in 0..9. Received: {y.min()}..{y.max()}.")
-    return np.array(x), y.astype("int64")
-
-
 def find_prepared(path: Path, name: str) -> Path | None:
     """Return the version folder of a prepared data set: `path`, or the newest in it or in its
     folder `name`; or None."""
@@ -77,16 +61,13 @@ def find_prepared(path: Path, name: str) -> Path | None:
     return None
 
 
-def read_prepared(
-    folder: Path | None, name: str, features: Sequence[str], splits: Sequence[str] = SPLITS
-) -> list[list[Array]]:
+def read_prepared(folder: Path | None, name: str, features: Sequence[str]) -> list[list[Array]]:
     """Read a prepared data set; download and prepare it first if no folder is given.
 
     Args:
         folder: The version folder, or None.
         name: Name of the data set.
         features: Names of the features to read.
-        splits: Names of the splits.
 
     Returns:
         One list of arrays per split, one array per feature.
@@ -117,7 +98,7 @@ def read_prepared(
             builder = tfds.builder_from_directory(folder)
         # A cache would keep a second copy in memory, and the data are read only once.
         config = tfds.ReadConfig(try_autocache=False)
-        read = [builder.as_dataset(split=n, batch_size=-1, read_config=config) for n in splits]
+        read = [builder.as_dataset(split=n, batch_size=-1, read_config=config) for n in SPLITS]
         return [[tensors[feature].numpy() for feature in features] for tensors in read]
 
 

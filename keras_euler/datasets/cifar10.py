@@ -101,10 +101,23 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
 
 
 def _splits(source: object, splits: Iterable[Sequence[Array]]) -> Splits:
-    train, test = (
-        _files.checked(f"{source}, {name}", *split)
-        for name, split in zip(_files.SPLITS, splits, strict=True)
-    )
+    """Return images and labels, or raise unless they are uint8 `(n, 32, 32, 3)` and one class in
+    0..9 per image."""
+    valid = []
+    for name, (x, y) in zip(_files.SPLITS, splits, strict=True):
+        y = y[:, 0] if y.shape[1:] == (1,) else y
+        has_shape = x.shape[1:] == (SIZE, SIZE, 3) and len(x) and y.shape == x.shape[:1]
+        if x.dtype != np.uint8 or not has_shape:
+            raise ValueError(
+                f"{source}, {name} must hold uint8 images (n, 32, 32, 3) and n labels. Received: "
+                f"{x.dtype} {x.shape} and {y.shape}."
+            )
+        if not np.isin(y, range(10)).all():
+            raise ValueError(
+                f"{source}, {name}: labels must be in 0..9. Received: {y.min()}..{y.max()}."
+            )
+        valid.append((np.array(x), y.astype("int64")))
+    train, test = valid
     return train, test
 
 
