@@ -43,32 +43,30 @@ def run_point(
     Raises:
         OSError: The disk is full or read-only.
     """
-    start, seconds = time.monotonic(), {}
+    start = time.monotonic()
     try:
         with locked(folder):
-            if not (folder / RESULT).exists():
-                _run(objective, point, folder, taken)
-                seconds = {"seconds": time.monotonic() - start}
+            if (folder / RESULT).exists():
+                return read_point(folder)[1]
+            write_json(folder / POINT, point)
+            (folder / ERROR).unlink(missing_ok=True)
+            (folder / "run").mkdir(exist_ok=True)
+            for _ in range(
+                2
+            ):  # the first call of a process imports TensorFlow, which draws numbers
+                keras.utils.set_random_seed(0)
+            try:
+                result = objective(dict(point), folder / "run")
+                write_json(folder / RESULT, validated_result(result, {*point, *taken}))
+            except FolderInUse:
+                raise
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                    raise
+                fail(folder, error)
     except FolderInUse:
         return {"state": "running"}
-    return {**read_point(folder)[1], **seconds}
-
-
-def _run(objective: Objective, point: Point, folder: Path, taken: Iterable[str]) -> None:
-    write_json(folder / POINT, point)
-    (folder / ERROR).unlink(missing_ok=True)
-    (folder / "run").mkdir(exist_ok=True)
-    for _ in range(2):  # the first call of a process imports TensorFlow, which draws numbers
-        keras.utils.set_random_seed(0)
-    try:
-        result = objective(dict(point), folder / "run")
-        write_json(folder / RESULT, validated_result(result, {*point, *taken}))
-    except FolderInUse:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise
-        fail(folder, error)
+    return {**read_point(folder)[1], "seconds": time.monotonic() - start}
 
 
 def fail(folder: Path, error: BaseException) -> Outcome:
