@@ -19,8 +19,15 @@ from keras_euler.studies.point_folder import (
     run_point,
     validated_result,
 )
-from keras_euler.studies.points import COLUMNS, Point, Search, folder_name, key, validated_points
-from keras_euler.studies.progress import Progress
+from keras_euler.studies.points import (
+    COLUMNS,
+    Point,
+    Search,
+    describe,
+    folder_name,
+    key,
+    validated_points,
+)
 from keras_euler.training.interrupts import Interruptible, raise_pending_interrupt
 from keras_euler.training.run_folder import FolderInUse, differences, locked, write_json
 
@@ -140,12 +147,13 @@ def run(
             _take(known, points, settings, folder_of, say)
             unfinished = [point for point in points if not (folder_of(point) / RESULT).exists()]
             todo, total, left = iter(unfinished), len(points), len(unfinished)
-        progress = Progress(total, total - left, number)
         say(f"{total} points, {left} to run")
+        outcomes: list[Outcome] = []
 
         def finish(point: Point, outcome: Outcome) -> None:
             tell(point, outcome)
-            say(progress.line(point, outcome))
+            outcomes.append(outcome)
+            say(_progress(point, outcomes, left - len(outcomes), total, number()))
 
         _run_all(todo, limit, runner, finish, say)
         done = proposals.points() if isinstance(points, Search) else points
@@ -259,6 +267,36 @@ def _run_all(
         say(f"waiting for {len(busy)} points of other processes")
         time.sleep(WAIT)
         points = iter(busy)
+
+
+def _progress(point: Point, outcomes: list[Outcome], left: int, total: int, workers: int) -> str:
+    """Describe what came of a point, how many points are done, running and failed, and about how
+    long the rest takes.
+
+    Args:
+        point: The point that was run last.
+        outcomes: What came of the points so far.
+        left: Number of points that are left.
+        total: Number of all points, also those of earlier calls.
+        workers: Number of workers.
+    """
+    outcome, workers = outcomes[-1], max(1, workers)
+    complete = [outcome for outcome in outcomes if outcome["state"] == "complete"]
+    failed = len(outcomes) - len(complete)
+    counts = f"{total - left - failed} of {total} done, {min(left, workers)} running"
+    counts += f", {failed} failed" * (failed > 0)
+    # A point that was done before has no seconds.
+    seconds = [outcome["seconds"] for outcome in complete if "seconds" in outcome]
+    if left and seconds:
+        rest = sum(seconds) / len(seconds) * left / workers
+        counts += f", about {rest / 60:.0f} min left" if rest >= 60 else ", < 1 min left"
+    if outcome["state"] == "failed":
+        what = f"failed: {outcome['error']}"
+    else:
+        what = f"{outcome['value']:.4g}"
+        if "seconds" in outcome:
+            what += f", {outcome['seconds']:.0f} s"
+    return f"{describe(point)}: {what} ({counts})"
 
 
 def _import_extra() -> None:
