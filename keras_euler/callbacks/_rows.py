@@ -46,7 +46,15 @@ class Rows:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         exists = self.path.is_file() and self.path.stat().st_size
         if exists:
-            self._check_is_log()
+            with open(self.path, "rb") as file:
+                first = file.readline(2 * len(self._header) + 100).decode(errors="replace")
+            if without_numbers(first) != without_numbers(self._header.decode()):
+                raise ValueError(
+                    f"{self.path} has other columns than this log: it is another file or another "
+                    f"model's log, and was not changed. "
+                    f"Received: a file that starts with {first[:40]!r}. "
+                    f"Delete it, or pass another path."
+                )
         if exists and start:
             self._continue(start)
         else:
@@ -77,17 +85,6 @@ class Rows:
             raise
         self._size = self.path.stat().st_size
         self.last = int(rows[-1][0])
-
-    def _check_is_log(self) -> None:
-        with open(self.path, "rb") as file:
-            first = file.readline(2 * len(self._header) + 100).decode(errors="replace")
-        if without_numbers(first) != without_numbers(self._header.decode()):
-            raise ValueError(
-                f"{self.path} has other columns than this log: it is another file or another "
-                f"model's log, and was not changed. "
-                f"Received: a file that starts with {first[:40]!r}. "
-                f"Delete it, or pass another path."
-            )
 
     def _continue(self, start: int) -> None:
         self.last = 0
