@@ -66,18 +66,16 @@ class NormLogger(keras.callbacks.Callback):
 
         On TensorFlow a model without an Input has no variables before its first step.
         """
-        if not self._is_open and self._is_built():
-            variables = self.logged_variables(self.model.trainable_variables)
+        if not self._is_open and (
+            innermost(self.model.optimizer).built  # it knows all trainable variables
+            or (self.model.built and all(layer.built for layer in all_layers(self.model)))
+        ):
+            variables = self.logged_variables()
             self._layers = Layers(self.model, variables, self.layers)
             self._rows.begin([self.per, *self.columns()], self._start)
             self._is_open = True
             self.begin(variables)
         return self._is_open
-
-    def _is_built(self) -> bool:
-        if innermost(self.model.optimizer).built:  # it knows all trainable variables
-            return True
-        return self.model.built and all(layer.built for layer in all_layers(self.model))
 
     def check(self, model: keras.Model) -> None:
         """Raise the error that `fit` would raise if `model` lacks one of the layers; write
@@ -87,9 +85,9 @@ class NormLogger(keras.callbacks.Callback):
     def restore_epoch(self, saved: Config) -> None:
         """Go on in the middle of an epoch with the result of `save_epoch`; the epoch has begun."""
 
-    def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
+    def logged_variables(self) -> list[keras.Variable]:
         """The variables whose norms are logged."""
-        return trainable_variables
+        return self.model.trainable_variables
 
     def columns(self) -> list[str]:
         """Names of the columns after the first."""

@@ -117,10 +117,10 @@ class GradientLogger(NormLogger):
         names = super().columns()
         return names if self.per == "iteration" else names + [f"{name}_max" for name in names]
 
-    def logged_variables(self, trainable_variables: list[keras.Variable]) -> list[keras.Variable]:
+    def logged_variables(self) -> list[keras.Variable]:
         # A layer may have been frozen after the recorder was built. An unbuilt recorder has no
         # variables.
-        return self._recorder.recorded_variables or trainable_variables
+        return self._recorder.recorded_variables or super().logged_variables()
 
     def last_iteration(self) -> int:
         return self._recorder.num_recorded
