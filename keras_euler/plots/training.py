@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, Sequence[float]]
 Log = PathLike | Columns | None  # a file, or what it holds
 
+KINDS = ("weight norm", "gradient norm")
 LINES = ("-", "--", ":", "-.")  # one per seed
 ORDINALS = ("first", "second", "third", "fourth")
 MAX_LAYERS = 4  # layers that are drawn by default
@@ -67,11 +68,6 @@ def training_curves(
     colours = colours_of(runs)
     for label, rows in runs.items():
         prefix = f"{label}, " if label else ""
-        style = {
-            "color": colours[label],
-            "marker": "o" if len(rows) < 20 else None,
-            "markersize": 4,
-        }
         for axes, name in zip(grid, names, strict=True):
             for split, line, shown in (("test", "-", "test"), ("train", "--", "training")):
                 column = f"{split}_{name}"
@@ -81,7 +77,9 @@ def training_curves(
                         [r[column] for r in rows],
                         line,
                         label=prefix + shown,
-                        **style,
+                        color=colours[label],
+                        marker="o" if len(rows) < 20 else None,
+                        markersize=4,
                     )
     for axes, name in zip(grid, names, strict=True):
         axes.set(ylabel=name.replace("_", " "), xlabel="epoch")
@@ -128,41 +126,37 @@ def gradient_dynamics(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['weight norm', 'gradient norm']
     """
-    logs = {
-        label: [
-            [read_log(log) if isinstance(log, (str, os.PathLike)) else log for log in pair]
-            for pair in pairs
-        ]
+    logs = [
+        (label, seed, kind, read_log(log) if isinstance(log, (str, os.PathLike)) else log)
         for label, pairs in runs.items()
-    }
-    pairs = [pair for pairs in logs.values() for pair in pairs]
-    kinds = [i for i in range(2) if any(pair[i] is not None for pair in pairs)]
-    if not kinds:
+        for seed, pair in enumerate(pairs)
+        for kind, log in zip(KINDS, pair, strict=False)
+        if log is not None
+    ]
+    if not logs:
         raise ValueError("`runs` must hold at least one run with a log. Received none.")
-    layers = _chosen(
-        layers, next(columns for pair in pairs if (columns := pair[kinds[0]]) is not None)
-    )
+    kinds = [kind for kind in KINDS if kind in {log[2] for log in logs}]
+    layers = _chosen(layers, next(columns for *_, kind, columns in logs if kind == kinds[0]))
     figure = new_figure(figsize=(max(5, 3.2 * len(layers)), 2.5 * len(kinds)))
     grid = figure.subplots(len(kinds), len(layers), sharex=True, sharey="row", squeeze=False)
-    colours = colours_of(logs)
-    for label, pairs in logs.items():
-        for seed, pair in enumerate(pairs):
-            style = {"color": colours[label], "linewidth": 1, "linestyle": LINES[seed % len(LINES)]}
-            label_of_seed = (
-                f"{label}, {ORDINALS[seed]} seed" if 1 < len(pairs) <= len(ORDINALS) else label
+    colours = colours_of(runs)
+    for label, seed, kind, columns in logs:
+        is_one_of_few = 1 < len(runs[label]) <= len(ORDINALS)
+        x_name = next(iter(columns))
+        x = [value + (x_name == "epoch") for value in columns[x_name]]  # counted from 1
+        for axes, layer in zip(grid[kinds.index(kind)], layers, strict=True):
+            if layer not in columns:
+                known = ", ".join(columns)
+                raise ValueError(f"A log has no column {layer!r}. It has {known}.")
+            axes.plot(
+                x,
+                [v if 0 < v < math.inf else math.nan for v in columns[layer]],
+                label=f"{label}, {ORDINALS[seed]} seed" if is_one_of_few else label,
+                color=colours[label],
+                linewidth=1,
+                linestyle=LINES[seed % len(LINES)],
             )
-            for row, kind in zip(grid, kinds, strict=True):
-                if (columns := pair[kind]) is None:
-                    continue
-                x_name = next(iter(columns))
-                x = [value + (x_name == "epoch") for value in columns[x_name]]  # counted from 1
-                for axes, layer in zip(row, layers, strict=True):
-                    if layer not in columns:
-                        known = ", ".join(columns)
-                        raise ValueError(f"A log has no column {layer!r}. It has {known}.")
-                    positive = [v if 0 < v < math.inf else math.nan for v in columns[layer]]
-                    axes.plot(x, positive, label=label_of_seed, **style)
-                    axes.set_xlabel(x_name if axes.get_subplotspec().is_last_row() else "")
+            axes.set_xlabel(x_name if kind == kinds[-1] else "")
     for axes, layer in zip(grid[0], layers, strict=True):
         axes.set_title(layer, fontsize="medium")
     for axes in grid.flat:
@@ -171,7 +165,7 @@ def gradient_dynamics(
             plain_ticks(axes.yaxis)
         whole_ticks(axes)
     for row, kind in zip(grid, kinds, strict=True):
-        row[0].set_ylabel(("weight norm", "gradient norm")[kind])
+        row[0].set_ylabel(kind)
     figure.suptitle(title, fontsize="medium")
     add_legend(figure, "outside right upper")
     return finished(figure)
