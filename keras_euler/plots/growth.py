@@ -59,10 +59,8 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
         axes.set(title=title, xlabel="block n (dotted: beginning of a stage)", ylabel=ylabel)
     panels[1].set_ylim(top=min(top, panels[1].get_ylim()[1]))
     figure.suptitle(f"{ylabel[0].upper()}{ylabel[1:]} at each block", fontsize="medium")
-    handles, labels = panels[1].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, frameon=False, fontsize="small", loc="outside lower center", ncols=2
-    )
+    legend = panels[1].get_legend_handles_labels()
+    figure.legend(*legend, frameon=False, fontsize="small", loc="outside lower center", ncols=2)
     return finished(figure)
 
 

@@ -62,7 +62,7 @@ def accuracies(
     cells = [cell for lines in panels.values() for x in lines.values() for cell in x.items()]
     if not cells:
         raise ValueError("`panels` must hold at least one measurement. Received none.")
-    from matplotlib.transforms import ScaledTranslation
+    from matplotlib.transforms import offset_copy
 
     figure, grid = _grid(len(panels), 3.6, 3.4)
     names = sorted({x for x, _ in cells if isinstance(x, str)})
@@ -84,11 +84,8 @@ def accuracies(
                 linestyle="none" if names else "-",
             )
             # Bars of several labels stand side by side.
-            beside = axes.transData + ScaledTranslation(
-                min(SHIFT, 3 * SHIFT / len(lines)) * (i - (len(lines) - 1) / 2),
-                0,
-                figure.dpi_scale_trans,
-            )
+            shift = min(SHIFT, 3 * SHIFT / len(lines)) * (i - (len(lines) - 1) / 2)
+            beside = offset_copy(axes.transData, figure, shift)
             for artist in bars.get_children():
                 artist.set_transform(beside)
             for x in xs:
@@ -116,20 +113,19 @@ def accuracies(
                     )
         axes.set(xlabel=xlabel)
         axes.set_title(title, fontsize="medium", pad=8 * (len(lines) + 1) if axes.texts else None)
-        ticks = {x for points in lines.values() for x in points}
         if names:
             axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
             continue
+        ticks = sorted({x for points in lines.values() for x in points})
         axes.locator_params("x", integer=all(isinstance(x, int) for x in ticks))
         if len(ticks) == 1:
-            axes.set_xticks(list(ticks))
+            axes.set_xticks(ticks)
         elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
-            places = sorted(ticks)
-            room = TICK_ROOM * math.log(places[-1] / places[0])
-            if all(math.log(after / x) >= room for x, after in itertools.pairwise(places)):
-                axes.set_xticks(places, [f"{x:g}" for x in places])
+            room = TICK_ROOM * math.log(ticks[-1] / ticks[0])
+            if all(math.log(after / x) >= room for x, after in itertools.pairwise(ticks)):
+                axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
                 axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")
     low, high = grid[0].get_ylim()
