@@ -14,6 +14,7 @@ TINT = 0.5  # standard deviation of the colour of an image, for all classes
 DISTRACTOR = 0.4  # side of the square that shows another class, relative to the image
 CHUNK = 1000  # images rendered at once, to bound the memory
 
+LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
 COMMON_WORDS = 200  # words that all classes share
 KEYWORDS = 12  # words of each class, each an anagram of a word of every other class
 WORD_LENGTH = (3, 8)  # minimum and maximum letters
@@ -129,7 +130,12 @@ def texts(
     ((20,), 'str', [2, 2, 2, 2])
     """
     words_rng, train_rng, test_rng = _generators(seed, num_classes)
-    common = _words(words_rng, COMMON_WORDS)
+    common = np.array(
+        [
+            "".join(words_rng.choice(LETTERS, words_rng.integers(*WORD_LENGTH, endpoint=True)))
+            for _ in range(COMMON_WORDS)
+        ]
+    )
     keywords = _anagrams(words_rng, num_classes)
     splits = []
     for name, num, rng in (("num_train", num_train, train_rng), ("num_test", num_test, test_rng)):
@@ -196,26 +202,13 @@ def _squares(rng: np.random.Generator, num: int, size: int) -> Array:
     return (inside[0, :, :, None] & inside[1, :, None, :])[..., None]
 
 
-def _words(rng: np.random.Generator, num: int) -> Array:
-    """Make words of random letters, an array of strings."""
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    return np.array(
-        [
-            "".join(rng.choice(letters, rng.integers(*WORD_LENGTH, endpoint=True)))
-            for _ in range(num)
-        ]
-    )
-
-
 def _anagrams(rng: np.random.Generator, num_classes: int) -> Array:
     """Make keywords `(num_classes, KEYWORDS)`: those of a column are anagrams of the same distinct
     letters."""
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     columns = []
     for _ in range(KEYWORDS):
-        chosen = rng.choice(
-            letters, WORD_LENGTH[1] - 1, replace=False
-        )  # 5040 anagrams: room for 256 classes
+        # 5040 anagrams: room for 256 classes
+        chosen = rng.choice(LETTERS, WORD_LENGTH[1] - 1, replace=False)
         words: dict[str, None] = {}
         while len(words) < num_classes:
             words["".join(rng.permutation(chosen))] = None
