@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike
+from keras_euler._types import ArrayLike
 from keras_euler.plots._figure import COLOURS, finished, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_NAMED = 20  # classes whose names fit on an axis
@@ -50,7 +49,25 @@ def evaluation(
     panels = 1 + bool(noise) + bool(attacked)
     figure = new_figure(figsize=(5 * panels, 4.2))
     grid = iter(figure.subplots(1, panels, squeeze=False)[0])
-    _draw_confusion(next(grid), confusion, class_names)
+    axes = next(grid)
+    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    size = len(confusion)
+    if size <= MAX_NAMED:
+        names = [*map(str, range(size))] if class_names is None else list(class_names)
+        axes.set_xticks(range(size), names, rotation=90)
+        axes.set_yticks(range(size), names)
+        for (i, j), value in np.ndenumerate(fractions):
+            axes.text(
+                j,
+                i,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color="white" if value > 0.5 else "black",
+            )
+    axes.set(xlabel="predicted class", ylabel="true class", title="% of each true class")
     for levels, label in (
         (noise, noise_label),
         (attacked, "largest change of a pixel by the attack, of 255"),
@@ -63,26 +80,3 @@ def evaluation(
     finished(figure)
     figure.axes[0].grid(False)
     return figure
-
-
-def _draw_confusion(axes: "Axes", confusion: Array, class_names: Sequence[str] | None) -> None:
-    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    size = len(confusion)
-    if size <= MAX_NAMED:
-        names = [*map(str, range(size))] if class_names is None else list(class_names)
-        axes.set_xticks(range(size), names, rotation=90)
-        axes.set_yticks(range(size), names)
-        for i, row in enumerate(fractions):
-            for j, value in enumerate(row):
-                colour = "white" if value > 0.5 else "black"
-                axes.text(
-                    j,
-                    i,
-                    f"{100 * value:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize="x-small",
-                    color=colour,
-                )
-    axes.set(xlabel="predicted class", ylabel="true class", title="% of each true class")
