@@ -61,7 +61,11 @@ def training_curves(
     ['loss', 'accuracy']
     """
     runs = {label: _rows(history) for label, history in histories.items()}
-    metric = metric or _metric_of(next(iter(runs.values()))[0])
+    if not metric:
+        columns = next(iter(runs.values()))[0]
+        measured = [name for name in columns if name.startswith(("train_", "test_"))]
+        metrics = [name.partition("_")[2] for name in measured if not name.endswith("_loss")]
+        metric = "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
     names = ["loss", metric] if metric else ["loss"]
     figure = new_figure(figsize=(4.5 * len(names), 3.6))
     grid = figure.subplots(1, len(names), squeeze=False)[0]
@@ -194,13 +198,3 @@ def _rows(history: Any) -> list[dict[str, float]]:
         {name: float(value) if value not in ("", None) else math.nan for name, value in row.items()}
         for row in history
     ]
-
-
-def _metric_of(row: Mapping[str, float]) -> str | None:
-    """Return the metric to draw beside the loss, or None."""
-    names = [
-        name.partition("_")[2]
-        for name in row
-        if name.startswith(("train_", "test_")) and not name.endswith("_loss")
-    ]
-    return "accuracy" if "accuracy" in names else next(iter(names), None)
