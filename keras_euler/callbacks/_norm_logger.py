@@ -5,9 +5,8 @@ import keras
 from keras_euler._backend import all_layers
 from keras_euler._checks import check_choice, check_integer
 from keras_euler._types import Config, PathLike
-from keras_euler.callbacks._calls import Calls, StepFunction
 from keras_euler.callbacks._layers import MOMENTS, Layers, Selection
-from keras_euler.callbacks._rows import Rows
+from keras_euler.callbacks._rows import Calls, Rows, StepFunction
 
 PERIODS = ("iteration", "epoch")
 

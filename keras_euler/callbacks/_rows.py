@@ -1,4 +1,5 @@
-"""A CSV file that grows by whole lines and survives a kill."""
+"""Where the rows of a log go: a CSV file that grows by whole lines and survives a kill, or a
+function."""
 
 import contextlib
 import csv
@@ -6,10 +7,12 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from keras_euler._types import PathLike
+
+StepFunction = Callable[[int, dict[str, float]], object]
 
 
 class Rows:
@@ -96,6 +99,33 @@ class Rows:
                     break
                 self.last, end = int(number), end + len(line)
             file.truncate(end)
+
+
+class Calls:
+    """One call of a function per row; used in place of `Rows`.
+
+    Args:
+        function: Function of the first column and a dict of the other columns: name -> float.
+
+    Attributes:
+        last: The first number of the last row, 0 without rows, or None in a new log.
+    """
+
+    def __init__(self, function: StepFunction) -> None:
+        self.function = function
+        self.last: int | None = None
+
+    def begin(self, columns: list[str], start: int | None) -> None:
+        """Begin with the row `start`; None or 0 means that nothing was logged before."""
+        self._names = columns[1:]
+        # Rows that an interrupt left unread are still due.
+        self.last = min(start - 1, start if self.last is None else self.last) if start else None
+
+    def append(self, rows: list[list[float]]) -> None:
+        """Call the function once per row, a list of numbers."""
+        for number, *values in rows:
+            self.function(int(number), dict(zip(self._names, map(float, values), strict=True)))
+            self.last = int(number)
 
 
 def without_numbers(names: str) -> str:

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 
 from keras_euler._types import Config, PathLike
-from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._extremes import Extremes
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger
+from keras_euler.callbacks._rows import StepFunction
 from keras_euler.optimizers import GradientRecorder
 
 

@@ -6,9 +6,9 @@ from keras import ops
 from keras_euler._backend import batches_seen, norm_reader
 from keras_euler._checks import check_choice
 from keras_euler._types import Config, PathLike, Tensor
-from keras_euler.callbacks._calls import StepFunction
 from keras_euler.callbacks._layers import Selection
 from keras_euler.callbacks._norm_logger import NormLogger, innermost
+from keras_euler.callbacks._rows import StepFunction
 
 
 class WeightLogger(NormLogger):
