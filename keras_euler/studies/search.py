@@ -28,11 +28,19 @@ class Proposals:
 
     def __init__(self, search: Search, folder: Path) -> None:
         self.search = search
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = (
+                # Running trials count as bad ones, so that workers try other values.
+                optuna.samplers.TPESampler(constant_liar=True)
+                if search.sampler == "tpe"
+                else optuna.samplers.GPSampler()
+            )
         self.study = optuna.create_study(
             storage=f"sqlite:///{folder / 'optuna.db'}",
             # A search along another setting, or with other fixed ones, is another study.
             study_name=f"{search.name} {key(search.fixed)}",
-            sampler=_sampler(search.sampler),
+            sampler=sampler,
             direction="maximize",
             load_if_exists=True,
         )
@@ -76,11 +84,3 @@ def storage_errors(folder: Path) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise OSError(f"{folder / 'optuna.db'} cannot be used: {reason}.") from error
-
-
-def _sampler(name: str) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":  # running trials count as bad ones, so that workers try other values
-            return optuna.samplers.TPESampler(constant_liar=True)
-        return optuna.samplers.GPSampler()
