@@ -38,19 +38,16 @@ def grid(**values: Sequence[Any]) -> list[Point]:
     >>> grid(seed=[7, 8], h=[1, 0.1])
     [{'seed': 7, 'h': 1}, {'seed': 7, 'h': 0.1}, {'seed': 8, 'h': 1}, {'seed': 8, 'h': 0.1}]
     """
+    columns = {}
     for name, candidates in values.items():
         if isinstance(candidates, str) or not isinstance(candidates, Iterable):
             raise TypeError(
                 f"`{name}` must be a sequence of values. Received: {name}={candidates!r}. Pass "
                 f"[{candidates!r}]."
             )
-    columns = {
-        name: [_validated(name, value) for value in candidates]
-        for name, candidates in values.items()
-    }
-    for name, column in columns.items():
-        if len({key({name: value}) for value in column}) < len(column):
-            raise ValueError(f"`{name}` has a value twice. Received: {column}.")
+        columns[name] = [_validated(name, value) for value in candidates]
+        if len({key({name: value}) for value in columns[name]}) < len(columns[name]):
+            raise ValueError(f"`{name}` has a value twice. Received: {columns[name]}.")
     return [
         dict(zip(columns, combination, strict=True))
         for combination in itertools.product(*columns.values())
@@ -128,14 +125,6 @@ def folder_name(point: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(key(point).encode()).hexdigest()[:8]
     words = re.sub(r"[^\w.+-]", "_", words)[:80]
     return f"{words}-{digest}"
-
-
-def describe(point: Mapping[str, Any]) -> str:
-    """Describe a point in words, such as "depth 20, h 0.1"."""
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in point.items()
-    )
 
 
 def _canonical(value: Any) -> Any:

@@ -19,15 +19,7 @@ from keras_euler.studies.point_folder import (
     run_point,
     validated_result,
 )
-from keras_euler.studies.points import (
-    COLUMNS,
-    Point,
-    Search,
-    describe,
-    folder_name,
-    key,
-    validated_points,
-)
+from keras_euler.studies.points import COLUMNS, Point, Search, folder_name, key, validated_points
 from keras_euler.training.interrupts import Interruptible, raise_pending_interrupt
 from keras_euler.training.run_folder import FolderInUse, differences, locked, write_json
 
@@ -280,6 +272,10 @@ def _progress(point: Point, outcomes: list[Outcome], left: int, total: int, work
         total: Number of all points, also those of earlier calls.
         workers: Number of workers.
     """
+    settings = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in point.items()
+    )
     outcome, workers = outcomes[-1], max(1, workers)
     complete = [outcome for outcome in outcomes if outcome["state"] == "complete"]
     failed = len(outcomes) - len(complete)
@@ -296,7 +292,7 @@ def _progress(point: Point, outcomes: list[Outcome], left: int, total: int, work
         what = f"{outcome['value']:.4g}"
         if "seconds" in outcome:
             what += f", {outcome['seconds']:.0f} s"
-    return f"{describe(point)}: {what} ({counts})"
+    return f"{settings}: {what} ({counts})"
 
 
 def _import_extra() -> None:
