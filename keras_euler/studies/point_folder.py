@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_euler.studies.points import COLUMNS, Point
-from keras_euler.training.run_folder import FolderInUse, is_locked, locked, write_json
+from keras_euler.training.run_folder import FolderInUse, locked, write_json
 
 Objective = Callable[[Point, Path], float | Mapping[str, Any]]
 Outcome = dict[str, Any]  # `state`, `value`, `error` and `seconds` of a point
@@ -83,7 +83,11 @@ def read_point(folder: Path) -> tuple[Point, Outcome]:
     for file, state in ((RESULT, "complete"), (ERROR, "failed")):
         with contextlib.suppress(FileNotFoundError):
             return point, {"state": state, **json.loads((folder / file).read_text())}
-    return point, {"state": "running" if is_locked(folder) else "interrupted"}
+    try:
+        with locked(folder):
+            return point, {"state": "interrupted"}
+    except FolderInUse:
+        return point, {"state": "running"}
 
 
 def validated_result(result: float | Mapping[str, Any], taken: Iterable[str]) -> dict[str, Any]:

@@ -197,15 +197,6 @@ class RunFolder:
             raise ValueError(f"{file} cannot be read ({error}). {advice}.") from error
 
 
-def is_locked(folder: Path) -> bool:
-    """Return whether a process owns a folder."""
-    try:
-        with locked(folder):
-            return False
-    except FolderInUse:
-        return True
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Own a folder, which is created, in the context; the system frees it if the process dies.
@@ -221,17 +212,14 @@ def locked(folder: Path) -> Iterator[None]:
             f"Training needs filelock. Install it: {install_command('training')}"
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        owned = FileLock(folder / LOCK).acquire(timeout=0)
     except Timeout:
         raise FolderInUse(
             f"Another process is training in {folder}. Wait for it, or pass another folder."
         ) from None
-    try:
+    with owned:
         yield
-    finally:
-        lock.release()
 
 
 def _load(file: Path) -> Config:
