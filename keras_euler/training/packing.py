@@ -33,15 +33,15 @@ def packed(value: Any, arrays: list[Array]) -> Any:
     if isinstance(value, Variables) or hasattr(value, "variables"):
         variables = value if isinstance(value, Variables) else value.variables
         return {"variables": [packed(variable, arrays) for variable in variables]}
-    if type(value) in (list, tuple, set, dict):
-        items = value.values() if type(value) is dict else value
-        if any(isinstance(item, keras.Variable) or hasattr(item, "variables") for item in items):
-            raise TypeError
-    if type(value) in (list, tuple, set):
-        return {type(value).__name__: [packed(item, arrays) for item in value]}
-    if type(value) is dict:
+    kind = type(value)
+    if kind not in (list, tuple, set, dict):
+        raise TypeError
+    items = value.values() if kind is dict else value
+    if any(isinstance(item, keras.Variable) or hasattr(item, "variables") for item in items):
+        raise TypeError
+    if kind is dict:
         return {"dict": [[packed(part, arrays) for part in item] for item in value.items()]}
-    raise TypeError
+    return {kind.__name__: [packed(item, arrays) for item in items]}
 
 
 def unpacked(value: Any, arrays: Sequence[Array]) -> Any:
