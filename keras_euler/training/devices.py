@@ -18,7 +18,8 @@ from keras_euler._version import __version__
 
 
 def device_name() -> str:
-    """Return the name of the GPU that Keras' backend uses, or of the CPU.
+    """Return the name of the GPU that Keras' backend uses, or of the CPU: its model if the system
+    provides it, else its architecture.
 
     Example:
 
@@ -41,11 +42,6 @@ def device_name() -> str:
 
         for gpu in tf.config.list_physical_devices("GPU"):
             return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-    return cpu_name()
-
-
-def cpu_name() -> str:
-    """Return the model name of the CPU if the system provides it, else its architecture."""
     with contextlib.suppress(OSError):
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
         if found:
