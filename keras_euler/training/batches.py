@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, Config
+from keras_euler.models.validation import prepared_inputs
+from keras_euler.training.devices import num_replicas
 
 
 class ShuffledBatches(keras.utils.PyDataset):
@@ -71,12 +73,14 @@ class ShuffledDataset(ShuffledBatches):
         self.data.on_epoch_end()
 
 
-def as_batches(name: str, data: Any, batch_size: int | None) -> ShuffledBatches:
-    """Return arrays or a PyDataset as batches in an order that can be set.
+def as_batches(name: str, model: keras.Model, data: Any, batch_size: int | None) -> ShuffledBatches:
+    """Return arrays or a PyDataset as batches in an order that can be set; inputs are checked, and
+    strings encoded, as by the model's `fit`.
 
     Raises:
         TypeError: The data are neither.
-        ValueError: The data are empty, or have several lengths or an unknown number of batches.
+        ValueError: The data are empty, or have several lengths or an unknown number of batches; or
+            the devices cannot share the batches.
     """
     if isinstance(data, keras.utils.PyDataset):
         if not data.num_batches:
@@ -91,6 +95,8 @@ def as_batches(name: str, data: Any, batch_size: int | None) -> ShuffledBatches:
     )
     if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= 3:
         raise TypeError(f"{expected} Received: {type(data).__name__}.")
+    if hasattr(model, "prepare_inputs"):
+        data = (prepared_inputs(model, data[0]), *data[1:])
     while len(data) > 1 and data[-1] is None:
         data = data[:-1]
     # Keras itself makes tuples of lists: TensorFlow takes a list for one tensor.
@@ -100,7 +106,14 @@ def as_batches(name: str, data: Any, batch_size: int | None) -> ShuffledBatches:
         raise ValueError(f"{expected} Received: arrays of {sorted(map(str, lengths))} examples.")
     if lengths == {0}:
         raise ValueError(f"`{name}` must have at least one example. Received: none.")
-    return ShuffledBatches(arrays, check_integer("batch_size", batch_size, 1))
+    batches = ShuffledBatches(arrays, check_integer("batch_size", batch_size, 1))
+    replicas, size, batch_size = num_replicas(), len(batches.order), batches.batch_size
+    if batch_size % replicas or size % batch_size % replicas:
+        raise ValueError(
+            f"With {replicas} devices, the batches of `{name}`, also the last one, must be "
+            f"multiples of {replicas}. Received: {size} examples in batches of {batch_size}."
+        )
+    return batches
 
 
 def fingerprint(data: Any) -> Config:

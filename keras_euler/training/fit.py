@@ -13,7 +13,6 @@ import keras
 from keras_euler._checks import check_integer
 from keras_euler._types import Config, PathLike
 from keras_euler.callbacks import GradientLogger, WeightLogger
-from keras_euler.models.validation import prepared_inputs
 from keras_euler.training.batches import ShuffledBatches, as_batches, fingerprint
 from keras_euler.training.checkpoint import ResumableCallbacks, restore
 from keras_euler.training.devices import (
@@ -138,11 +137,11 @@ def fit(
         raise ValueError(
             f"A PyDataset makes its own batches. Received: batch_size={batch_size!r}. Leave it out."
         )
-    batches = _batches("train", model, train, batch_size)
+    batches = as_batches("train", model, train, batch_size)
     if test_batch_size is None:
         test_batch_size = batch_size or 256
     check_integer("test_batch_size", test_batch_size, 1)
-    tests = None if test is None else _batches("test", model, test, test_batch_size)
+    tests = None if test is None else as_batches("test", model, test, test_batch_size)
     keep_compiled_programs()
     if not model.built:
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, batches[0][0]))
@@ -185,7 +184,8 @@ def fit(
                     model.stop_training = saved["stopped"]
                     ours.on_train_begin()
                     ours.on_train_end()  # as EarlyStopping restores the best weights
-                    _finalize(model)
+                    # As at the end of Keras' `fit`: averages take the place of the weights.
+                    model.optimizer.finalize_variable_values(model.trainable_weights)
                 else:
                     with warnings.catch_warnings():
                         # Keras' words about the rest of an epoch, which is shorter.
@@ -207,23 +207,8 @@ def fit(
         print(f"The run in {run.path} is finished. Its result is returned.")
     finished = cast(Config, run.load())
     restore(finished, model)
-    _finalize(model)
+    model.optimizer.finalize_variable_values(model.trainable_weights)
     return TrainingResult(run.path, finished["history"], cast(Config, run.result()), True)
-
-
-def _batches(name: str, model: keras.Model, data: Any, batch_size: int | None) -> ShuffledBatches:
-    """Return data as batches; inputs are checked, and strings encoded, as by the model's `fit`."""
-    if isinstance(data, (tuple, list)) and data and hasattr(model, "prepare_inputs"):
-        data = (prepared_inputs(model, data[0]), *data[1:])
-    batches = as_batches(name, data, batch_size)
-    replicas, size, batch_size = num_replicas(), len(batches.order), batches.batch_size
-    is_arrays = isinstance(batches.data, tuple)
-    if is_arrays and (batch_size % replicas or size % batch_size % replicas):
-        raise ValueError(
-            f"With {replicas} devices, the batches of `{name}`, also the last one, must be "
-            f"multiples of {replicas}. Received: {size} examples in batches of {batch_size}."
-        )
-    return batches
 
 
 def _config(
@@ -249,15 +234,15 @@ def _config(
         raise TypeError(
             f"`settings` must be a dataclass or a dict. Received: {type(settings).__name__}."
         )
-    own = {
-        "epochs": epochs,
-        "seed": seed,
-        "backend": keras.backend.backend(),
-        "replicas": num_replicas(),
-    }
-    own |= {"batch_size": train.batch_size} if isinstance(train.data, tuple) else {}
     config = {
-        "settings": {**settings, **own},
+        "settings": {
+            **settings,
+            "epochs": epochs,
+            "seed": seed,
+            "backend": keras.backend.backend(),
+            "replicas": num_replicas(),
+            **({"batch_size": train.batch_size} if isinstance(train.data, tuple) else {}),
+        },
         "data": {
             "train": fingerprint(train.data),
             "test": None if test is None else fingerprint(test.data),
@@ -272,9 +257,3 @@ def _config(
         raise TypeError(
             f"`settings` must be JSON-serializable: {error}. Received: settings={settings!r}."
         ) from error
-
-
-def _finalize(model: keras.Model) -> None:
-    """Do what Keras' `fit` does at its end: an optimizer with averages puts them in place of the
-    weights."""
-    model.optimizer.finalize_variable_values(model.trainable_weights)
