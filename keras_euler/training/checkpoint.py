@@ -5,7 +5,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from keras_euler.training.run_folder import Row, RunFolder
 OTHER_LOGS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
 
 
+@dataclass(eq=False)
 class ResumableCallbacks(keras.callbacks.CallbackList):
     """The callbacks of a training that is saved every few steps and after each epoch, and resumed.
 
@@ -29,7 +30,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
     before the callbacks begin it, and an epoch after they have ended it.
 
     Args:
-        callbacks: The callbacks.
+        own: The callbacks of the user.
         run: The run folder.
         saved: The checkpoint to resume from, assigned to the model, or None.
         batches: The training data.
@@ -37,31 +38,28 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         every: Number of steps between checkpoints within an epoch, or None.
         after_epoch: Function of the history, called when an epoch has been saved, or None.
         monitor: Column that every row must have, or None.
-        **settings: As for Keras' list.
+        settings: Arguments of Keras' list.
 
     Attributes:
         rows: The history, a list of dicts.
     """
 
-    def __init__(
-        self,
-        callbacks: Sequence[keras.callbacks.Callback],
-        run: RunFolder,
-        saved: Config | None,
-        batches: ShuffledBatches,
-        seed: int,
-        every: int | None,
-        after_epoch: Callable[[list[Row]], object] | None,
-        monitor: str | None,
-        **settings: Any,
-    ) -> None:
+    own: Sequence[keras.callbacks.Callback]
+    run: RunFolder
+    saved: Config | None
+    batches: ShuffledBatches
+    seed: int
+    every: int | None
+    after_epoch: Callable[[list[Row]], object] | None
+    monitor: str | None
+    settings: Config
+
+    def __post_init__(self) -> None:
         self.last = _LastLogs()
-        ours, has_bar = [RaiseDropped(), *callbacks, self.last], settings["verbose"] != 0
-        super().__init__(ours, add_history=True, add_progbar=has_bar, **settings)
-        self.states = CallbackStates(callbacks)
-        self.run, self.saved, self.batches, self.seed, self.every = run, saved, batches, seed, every
-        self.after_epoch, self.monitor = after_epoch, monitor or "train_loss"
-        self.rows: list[Row] = list(saved["history"]) if saved else []
+        callbacks, has_bar = [RaiseDropped(), *self.own, self.last], self.settings["verbose"] != 0
+        super().__init__(callbacks, add_history=True, add_progbar=has_bar, **self.settings)
+        self.states = CallbackStates(self.own)
+        self.rows: list[Row] = list(self.saved["history"]) if self.saved else []
         self.start = time.perf_counter()
 
     def on_train_begin(self, logs: Config | None = None) -> None:
@@ -115,7 +113,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
                 "Return `loss` from its train_step."
             )
         measured = [name for name in row if name.startswith(("train_", "test_"))]
-        if self.monitor not in measured:
+        if (self.monitor or "train_loss") not in measured:
             raise ValueError(
                 f"`monitor` must be a column of the history: {', '.join(measured)}. "
                 f"Received: {self.monitor!r}."

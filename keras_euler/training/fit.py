@@ -175,10 +175,7 @@ def fit(
                     checkpoint_steps,
                     after_epoch,
                     monitor,
-                    verbose=verbose,
-                    epochs=epochs,
-                    steps=batches.num_batches,
-                    model=model,
+                    dict(verbose=verbose, epochs=epochs, steps=batches.num_batches, model=model),
                 )
                 if saved and (done >= epochs or saved["stopped"]):
                     model.stop_training = saved["stopped"]
