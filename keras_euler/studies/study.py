@@ -99,16 +99,16 @@ def run(
             f"objective={objective!r}."
         )
     check_integer("workers", workers, 1)
-    if known is not None and isinstance(points, Search):
+    search = points if isinstance(points, Search) else None
+    if known is not None and search:
         raise ValueError("`known` is for a grid. Received: a Search. Leave it out.")
-    points = points if isinstance(points, Search) else validated_points(points)
+    points = validated_points([points.fixed] if isinstance(points, Search) else points)
     study = Path(folder).expanduser().absolute()
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
     folder_of = lambda point: study / "points" / folder_name(point)  # noqa: E731
     settings = dict(settings or {})
     for name in settings:
-        given = points.fixed if isinstance(points, Search) else points[0]
-        if name in given or name in COLUMNS:
+        if name in points[0] or name in COLUMNS:
             raise ValueError(
                 f"`settings` must not have {name!r}, which is a setting of the points or a column "
                 f"of the results."
@@ -127,14 +127,14 @@ def run(
                 say(f"{number()} workers now, dashboard: {client.dashboard_link}")
         _own(study, settings)
         limit, tell = None, lambda *_: None
-        if isinstance(points, Search):
+        if search:
             from keras_euler.studies.search import Proposals, storage_errors
 
             stack.enter_context(locked(study))
             stack.enter_context(storage_errors(study))
-            proposals = Proposals(points, study)
+            proposals = Proposals(search, study)
             limit, tell, todo = number, proposals.tell, iter(proposals)
-            total, left = points.num_trials, proposals.num_left
+            total, left = search.num_trials, proposals.num_left
         else:
             _take(known, points, settings, folder_of, say)
             unfinished = [point for point in points if not (folder_of(point) / RESULT).exists()]
@@ -148,8 +148,8 @@ def run(
             say(_progress(point, outcomes, left - len(outcomes), total, number()))
 
         _run_all(todo, limit, runner, finish, say)
-        done = proposals.points() if isinstance(points, Search) else points
-        return _table([folder_of(point) for point in done])
+        points = proposals.points() if search else points
+        return _table([folder_of(point) for point in points])
 
 
 def results(folder: PathLike) -> "pd.DataFrame":
