@@ -94,10 +94,11 @@ class GradientLogger(NormLogger):
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        # Under mixed_float16 `compile` wraps the recorder in a LossScaleOptimizer.
-        candidates = (model.optimizer, getattr(model.optimizer, "inner_optimizer", None))
-        recorder = next((o for o in candidates if isinstance(o, GradientRecorder)), None)
-        if recorder is None:
+        recorder = model.optimizer
+        if not isinstance(recorder, GradientRecorder):
+            # Under mixed_float16 `compile` wraps the recorder in a LossScaleOptimizer.
+            recorder = getattr(recorder, "inner_optimizer", None)
+        if not isinstance(recorder, GradientRecorder):
             raise ValueError(
                 "GradientLogger needs a GradientRecorder as the optimizer. "
                 f"Received: optimizer={type(model.optimizer).__name__}. "
