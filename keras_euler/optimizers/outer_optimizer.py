@@ -114,9 +114,8 @@ class OuterOptimizer(keras.optimizers.Optimizer):
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor: float | None) -> None:  # LossScaleOptimizer sets None
-        if getattr(
-            self, "inner_optimizer", None
-        ):  # missing while the constructor of the base class runs
+        # It is missing while the constructor of the base class runs.
+        if hasattr(self, "inner_optimizer"):
             self.inner_optimizer.loss_scale_factor = factor
 
     @property
