@@ -1,6 +1,7 @@
 """A network as a chain of blocks, run layer by layer."""
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import calls, functional, is_graph, outer_graph
 
 Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
+Recorded = tuple[keras.layers.Layer, Tensor, Tensor]
 Steps = list[tuple[keras.layers.Layer, Tensor]]
 
 
@@ -51,7 +53,9 @@ class Chain:
                 f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
             )
 
-    def run(self, x: Tensor, visit: Visitor, training: bool = False) -> Tensor:
+    def run(
+        self, x: Tensor, visit: Visitor = lambda layer, x: layer(x), training: bool = False
+    ) -> Tensor:
         """Run the model with `visit(layer, x)` in place of each call of an `EulerAdd` or a layer of
         one input; no state changes."""
 
@@ -76,6 +80,19 @@ class Chain:
         with keras.StatelessScope():
             return _backend.Inside(run, self.model.dtype_policy)(x, training=training)
 
+    def record(self, x: Tensor, training: bool, kind: type[keras.layers.Layer]) -> list[Recorded]:
+        """Run the model and return layer, input and output of each call of a layer of this kind."""
+        recorded: list[Recorded] = []
+
+        def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+            y = layer(x)
+            if isinstance(layer, kind):
+                recorded.append((layer, x, y))
+            return y
+
+        self.run(x, visit, training)
+        return recorded
+
 
 def _blocks_of(graph: keras.Model) -> list[keras.layers.Layer]:
     """Return the blocks of a graph in the order of their calls."""
@@ -86,11 +103,6 @@ def _blocks_of(graph: keras.Model) -> list[keras.layers.Layer]:
         elif isinstance(call.operation, (EulerAdd, EulerResidual)):
             found.append(call.operation)
     return found
-
-
-def run_layer(layer: keras.layers.Layer, x: Tensor) -> Tensor:
-    """Call a layer: the visitor that changes nothing."""
-    return layer(x)
 
 
 def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tensor]:
@@ -115,27 +127,16 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
             "Received: a model of EulerAdds. "
             "Use `gradient_norms` or `suggest_h`, which take it."
         )
-    steps, outputs = [], []
-
-    def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
-        y = layer(x)
-        if isinstance(layer, EulerAdd):
-            return y
-        steps.append((layer, x))
-        outputs.append(y)
-        return y
-
-    chain.run(x, visit, training)
-    positions = [i for i, (layer, _) in enumerate(steps) if isinstance(layer, EulerResidual)]
-    first, last = positions[0], positions[-1]
-    for i in range(first, last):
-        layer, x = steps[i + 1]
-        if x is not outputs[i] and not _equal(x, outputs[i]):
+    recorded = chain.record(x, training, keras.layers.Layer)
+    ends = [i for i, (layer, *_) in enumerate(recorded) if isinstance(layer, EulerResidual)]
+    recorded = recorded[ends[0] : ends[-1] + 1]
+    for (before, _, y), (layer, x, _) in itertools.pairwise(recorded):
+        if x is not y and not _equal(x, y):
             raise ValueError(
                 f"The blocks must be a chain, each fed by the layer before it. {layer.name!r} is "
-                f"not fed by {steps[i][0].name!r}."
+                f"not fed by {before.name!r}."
             )
-    return steps[first : last + 1], outputs[last]
+    return [(layer, x) for layer, x, _ in recorded], recorded[-1][2]
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import as_array, as_numbers, check_labels
 from keras_euler._types import Array, ArrayLike, Loss, Tensor
-from keras_euler.analysis.chain import Chain, blocks, run_layer
+from keras_euler.analysis.chain import Chain, blocks
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.validation import sparse_loss
 
@@ -58,22 +58,20 @@ def gradients(chain: Chain, x: Tensor, y: Tensor, loss: Loss, training: bool) ->
         loss_of = keras.losses.get(loss)
     else:
         loss_of = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=not _are_probabilities(chain.run(x[:2], run_layer))
+            from_logits=not _are_probabilities(chain.run(x[:2]))
         )
 
     def total(added: Iterable[Tensor]) -> Tensor:
         added = list(added)
 
-        def at_sums(layer: keras.layers.Layer, x: Tensor) -> Tensor:
-            return _added(layer(x), added.pop(0)) if isinstance(layer, EulerAdd) else layer(x)
-
-        def at_blocks(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+        def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+            if isinstance(layer, EulerAdd):
+                return _added(layer(x), added.pop(0))
             if not isinstance(layer, EulerResidual):
                 return layer(x)
             x = layer(_added(x, added.pop(0)))
             return x if len(added) > 1 else _added(x, added.pop(0))
 
-        visit = at_sums if chain.kind is EulerAdd else at_blocks
         return keras.ops.mean(loss_of(y, chain.run(x, visit, training)))
 
     zeros = [
@@ -98,16 +96,7 @@ def places(
     if chain.kind is EulerResidual:
         steps, end = blocks(chain, x, training)
         return [*(step for step in steps if isinstance(step[0], EulerResidual)), (None, end)]
-    sums: list[tuple[keras.layers.Layer | None, Tensor]] = []
-
-    def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
-        y = layer(x)
-        if isinstance(layer, EulerAdd):
-            sums.append((layer, y))
-        return y
-
-    chain.run(x, visit, training)
-    return sums
+    return [(layer, y) for layer, _, y in chain.record(x, training, EulerAdd)]
 
 
 def _are_probabilities(outputs: Tensor) -> bool:

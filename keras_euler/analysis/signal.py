@@ -9,7 +9,7 @@ import numpy as np
 from keras_euler import _backend
 from keras_euler._checks import check_integer
 from keras_euler._types import Array, ArrayLike, Shape, Tensor
-from keras_euler.analysis.chain import Chain, run_layer
+from keras_euler.analysis.chain import Chain
 from keras_euler.analysis.gradients import (
     check_one_input_and_output,
     checked_inputs,
@@ -90,7 +90,7 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
         chain = Chain(eulerize(model, h=1.0, verbose=False))
     check_one_input_and_output(model)
     x = keras.ops.convert_to_tensor(checked_inputs(model, x))
-    outputs = chain.run(x, run_layer, training=True)
+    outputs = chain.run(x, training=True)
     rng = np.random.default_rng(check_integer("seed", seed, 0))
     u = keras.ops.convert_to_tensor(rng.normal(size=outputs.shape).astype("float32"))
     found = places(chain, x, training=True)
