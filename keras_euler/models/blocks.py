@@ -164,7 +164,7 @@ def residual_stages(
     widths: Sequence[int],
     arguments: Config,
     strides: int,
-    between: Callable[[str], keras.layers.Layer] | None = None,
+    between: type[keras.layers.Layer] | None = None,
 ) -> list[keras.layers.Layer]:
     """Make the layers of all stages, in order, and with preactivation a final norm and activation.
 
@@ -175,7 +175,7 @@ def residual_stages(
         arguments: Dict of the network's arguments. `drop_path` is the rate of the last block, which
             grows linearly with the number of the block (Huang et al. 2016).
         strides: Strides of the first block of every stage but the first.
-        between: Function from a stage's name to a layer between it and the next stage, or None.
+        between: Class of the layer after every stage but the last, or None.
     """
     num_blocks = sum(blocks_per_stage)
     drop_path = check_rate("drop_path", arguments["drop_path"])
@@ -185,14 +185,21 @@ def residual_stages(
     channels, layers = widths[0], []
     for stage, (filters, blocks) in enumerate(zip(widths, blocks_per_stage, strict=True), start=1):
         if stage > 1 and between:
-            layers.append(between(f"stage{stage - 1}"))
+            layers.append(make.layer(between, name=f"stage{stage - 1}_pool"))
         for number in range(1, blocks + 1):
             stride = strides if stage > 1 and number == 1 else 1
             name = f"stage{stage}_block{number}"
-            steps: Config = {"h": next(next_h), "drop_path": next(next_rate)}
-            layers.append(
-                residual_block(make, channels, filters, stride, name=name, **steps, **block)
+            step = residual_block(
+                make,
+                channels,
+                filters,
+                stride,
+                name=name,
+                h=next(next_h),
+                drop_path=next(next_rate),
+                **block,
             )
+            layers.append(step)
             channels = filters
     if block["preactivation"]:
         layers += [*make.normalization("final_norm"), *make.relu("final_relu")]

@@ -154,8 +154,9 @@ def EulerVDCNN(
     if make.data_format == "channels_first":
         layers.append(keras.layers.Permute((2, 1), dtype=make.dtype, name="to_channels_first"))
     layers += make.convolution(embedding_dim, widths[0], 3, name="stem_conv")  # no activation
-    pool = lambda stage: make.layer(HalvingMaxPooling1D, name=f"{stage}_pool")  # noqa: E731
-    layers += residual_stages(make, blocks, widths, arguments, strides=1, between=pool)
+    layers += residual_stages(
+        make, blocks, widths, arguments, strides=1, between=HalvingMaxPooling1D
+    )
     if include_top:
         layers += head(
             make,
