@@ -68,14 +68,14 @@ class ImageClassifier(keras.Sequential):
         **kwargs: Any,
     ) -> None:
         super().__init__(layers, **kwargs)
-        if class_names is not None and not self.built:
-            raise ValueError(
-                "`layers` must begin with a keras.Input so that `class_names` can name its "
-                "outputs. Received: none."
-            )
-        self.class_names = (
-            None if class_names is None else check_class_names(class_names, self.output_shape[-1])
-        )
+        if class_names is not None:
+            if not self.built:
+                raise ValueError(
+                    "`layers` must begin with a keras.Input so that `class_names` can name its "
+                    "outputs. Received: none."
+                )
+            class_names = check_class_names(class_names, self.output_shape[-1])
+        self.class_names = class_names
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         return super().__call__(prepared_inputs(self, inputs), *args, **kwargs)
@@ -137,10 +137,7 @@ class ImageClassifier(keras.Sequential):
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Any = None) -> Self:
-        class_names = config.get("class_names")
-        model = super().from_config(
-            {name: value for name, value in config.items() if name != "class_names"}, custom_objects
-        )
+        model, class_names = super().from_config(config, custom_objects), config.get("class_names")
         model.class_names = None if class_names is None else tuple(class_names)
         return model
 
