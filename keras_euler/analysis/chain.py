@@ -10,7 +10,7 @@ import keras
 from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
-from keras_euler.surgery.graph import calls, functional, is_graph, outer_graph
+from keras_euler.surgery.graph import all_calls, functional, is_graph, outer_graph
 
 Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
 Recorded = tuple[keras.layers.Layer, Tensor, Tensor]
@@ -36,7 +36,8 @@ class Chain:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = outer_graph(model)
-        found_blocks = _blocks_of(self.model)
+        operations = [call.operation for _, call in all_calls(self.model)]
+        found_blocks = [each for each in operations if isinstance(each, (EulerAdd, EulerResidual))]
         residuals = [layer for layer in found_blocks if isinstance(layer, EulerResidual)]
         self.kind = EulerResidual if residuals else EulerAdd
         self.factors = [layer.h for layer in residuals or found_blocks]
@@ -92,17 +93,6 @@ class Chain:
 
         self.run(x, visit, training)
         return recorded
-
-
-def _blocks_of(graph: keras.Model) -> list[keras.layers.Layer]:
-    """Return the blocks of a graph in the order of their calls."""
-    found: list[keras.layers.Layer] = []
-    for call in calls(graph)[0]:
-        if is_graph(call.operation):
-            found += _blocks_of(functional(call.operation))
-        elif isinstance(call.operation, (EulerAdd, EulerResidual)):
-            found.append(call.operation)
-    return found
 
 
 def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tensor]:

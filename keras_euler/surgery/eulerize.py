@@ -14,7 +14,7 @@ from keras_euler.models.euler_model import EulerModel
 from keras_euler.models.step_factor import step_factors
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import (
-    calls,
+    all_calls,
     copy_state,
     functional,
     is_graph,
@@ -228,20 +228,16 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
 LIKE_ADDITIONS = ("Add", "Average", "CustomScaleLayer", "Lambda", "Stack", "Subtract")
 
 
-def _may_add(
-    model: keras.Model, known: Container[str] | None = None, prefix: str = ""
-) -> dict[str, str]:
+def _may_add(model: keras.Model, known: Container[str] | None = None) -> dict[str, str]:
     """Return a dict of name -> class of the operations on several tensors that may add them, except
     the known ones: code of a user, or like an addition."""
     found: dict[str, str] = {}
-    for call in calls(functional(model))[0]:
+    for name, call in all_calls(functional(model)):
         operation, kind = call.operation, type(call.operation).__name__
-        if is_graph(operation):
-            found |= _may_add(operation, known, f"{prefix}{operation.name}/")
-        elif prefix + operation.name in (known or ()) or isinstance(operation, EulerAdd):
+        if name in (known or ()) or isinstance(operation, EulerAdd):
             continue
-        elif len(call.inputs) > 1 and not is_addition(operation, call.inputs):
+        if len(call.inputs) > 1 and not is_addition(operation, call.inputs):
             is_like = isinstance(operation, keras.layers.Add) or kind in LIKE_ADDITIONS
             if is_like or isinstance(operation, keras.Model) or not is_of_keras(operation):
-                found[prefix + operation.name] = kind
+                found[name] = kind
     return found

@@ -1,7 +1,7 @@
 """Walk the graph of a functional model, in the order of its calls, by Keras' own `clone_model`."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,16 @@ def calls(graph: keras.Model) -> tuple[list[Call], list[keras.KerasTensor]]:
 
     copy = walk(graph, call)
     return graph_calls, tensors(copy.output)
+
+
+def all_calls(graph: keras.Model, prefix: str = "") -> Iterator[tuple[str, Call]]:
+    """Yield name and call of each operation, also of the models inside: `model/name`."""
+    for call in calls(graph)[0]:
+        name = prefix + call.operation.name
+        if is_graph(call.operation):
+            yield from all_calls(functional(call.operation), f"{name}/")
+        else:
+            yield name, call
 
 
 def rebuilt(layer: keras.layers.Layer, config: Config) -> keras.layers.Layer:
