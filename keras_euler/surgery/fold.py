@@ -110,9 +110,9 @@ class _Folding:
         self.in_training = {id(call.operation) for call in graph_calls if call.training}
         operations = {call.operation for call in graph_calls}
         blocks = [layer for layer in operations if isinstance(layer, EulerResidual)]
-        chains = [chain for block in blocks for chain in (block.branch, block.shortcut or [])]
+        inner = [layer for each in blocks for layer in (*each.branch, *(each.shortcut or []))]
         self.uses = Counter(id(call.operation) for call in graph_calls)
-        self.uses.update(id(layer) for chain in chains for layer in chain)
+        self.uses.update(map(id, inner))
         consumers = Counter(id(tensor) for call in graph_calls for tensor in call.inputs)
         consumers.update(map(id, outputs))
         for block in blocks:
@@ -159,10 +159,7 @@ class _Folding:
         """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is
         one."""
         h = add.h if add.trainable_h is None else float64_array(add.step_factor)
-        fits = np.ndim(h) == 0 or (
-            1 if add.data_format == "channels_first" else -1
-        ) == _channel_axis(layer)
-        if layer is not None and fits:
+        if layer is not None and (np.ndim(h) == 0 or _channel_axis(add) == _channel_axis(layer)):
             self._absorb(layer, h, 0.0)
             self.scaled.add(id(add))
 
@@ -171,27 +168,25 @@ class _Folding:
     ) -> keras.layers.Layer | None:
         """Fold `layer` if possible; return the linear layer that gives its output, or None if
         nothing more may fold into that."""
+        if self.uses[id(layer)] > 1:
+            return None
+        if type(layer) in LINEAR:
+            is_linear = layer.activation is keras.activations.linear
+            is_changed = layer.quantization_mode or getattr(layer, "lora_enabled", False)
+            return layer if is_linear and not is_changed else None
+        if before is None:
+            return None
         if type(layer) in NORMS:
-            if (
-                before is None
-                or id(layer) in self.in_training
-                or self.uses[id(layer)] > 1
-                or _channel_axis(before) != _normalized_axis(layer)
-            ):
+            in_training = id(layer) in self.in_training
+            if in_training or _channel_axis(before) != _normalized_axis(layer):
                 return None
             self._absorb(before, *_affine(layer))
             self.gone.add(id(layer))
             return before
-        if before is not None and _is_relu(layer) and self.uses[id(layer)] == 1:
-            if layer.compute_dtype == before.compute_dtype:
-                self.activated.add(id(before))
-                self.gone.add(id(layer))
-            return None
-        is_plain = type(layer) in LINEAR and layer.activation is keras.activations.linear
-        is_plain = is_plain and not (
-            layer.quantization_mode or getattr(layer, "lora_enabled", False)
-        )
-        return layer if is_plain and self.uses[id(layer)] == 1 else None
+        if _is_relu(layer) and layer.compute_dtype == before.compute_dtype:
+            self.activated.add(id(before))
+            self.gone.add(id(layer))
+        return None
 
     def _absorb(
         self, layer: keras.layers.Layer, scale: Array | float, shift: Array | float
@@ -232,8 +227,8 @@ def _is_relu(layer: keras.layers.Layer) -> bool:
     return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
 
 
-def _channel_axis(layer: keras.layers.Layer | None) -> int:
-    """Return the channel axis of a linear layer's output: 1 or -1."""
+def _channel_axis(layer: keras.layers.Layer) -> int:
+    """Return the channel axis of the output of a linear layer or an `EulerAdd`: 1 or -1."""
     return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
 
 
