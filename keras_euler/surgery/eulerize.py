@@ -117,14 +117,10 @@ class _Euler:
     """Copy a model and convert its additions; `residuals` are all of them, in order."""
 
     def __init__(self, residuals: list[Residual], factors: list[float], remat: bool) -> None:
-        remaining, self.remat = iter(factors), remat
-        self.residuals = iter(
-            [(r, 0.0 if r.shortcut is None else next(remaining)) for r in residuals]
-        )
+        self.residuals, self.factors, self.remat = iter(residuals), iter(factors), remat
         self.kept = {r.name.partition("#")[0] for r in residuals if r.shortcut is None}
-        self.copies: dict[
-            int, tuple[keras.layers.Layer, keras.layers.Layer]
-        ] = {}  # id of a layer -> it and its copy; a layer may be shared by several models
+        # id of a layer -> its copy; a layer may be shared by several models
+        self.copies: dict[int, keras.layers.Layer] = {}
 
     def copy(self, model: keras.Model, prefix: str = "") -> keras.Model:
         own, graph = [], functional(model)
@@ -146,17 +142,17 @@ class _Euler:
             if not isinstance(old, keras.layers.Layer):
                 return old
             if id(old) not in self.copies:
-                self.copies[id(old)] = old, self._copied(old, prefix)
+                self.copies[id(old)] = self._copied(old, prefix)
                 own.append(old)
-            return self.copies[id(old)][1]
+            return self.copies[id(old)]
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
             inputs = tensors((args, kwargs))
             originals, source, within = next(blocks)
             copied.update(zip(originals, inputs, strict=False))
-            residual, h = next(self.residuals) if is_addition(operation, inputs) else (None, 0.0)
+            residual = next(self.residuals) if is_addition(operation, inputs) else None
             if residual is not None and residual.shortcut is not None:
-                operation, args, kwargs = step(operation, residual, h, inputs), (inputs,), {}
+                operation, args, kwargs = step(operation, residual, inputs), (inputs,), {}
                 if source is not None:
                     added = operation, args, kwargs, None
                     name = free_name(f"{operation.name}_block", is_new=True)
@@ -167,7 +163,7 @@ class _Euler:
             made.append((operation, args, kwargs, outputs))
             return outputs
 
-        def step(operation: Any, residual: Residual, h: float, inputs: Any) -> EulerizedAdd:
+        def step(operation: Any, residual: Residual, inputs: Any) -> EulerizedAdd:
             name = free_name(residual.name.removeprefix(prefix).partition("#")[0])
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
@@ -177,8 +173,9 @@ class _Euler:
                 if is_layer
                 else keras.backend.result_type(*(x.dtype for x in inputs))
             )
-            branch = 1 if residual.shortcut == 0 else 0
+            branch = int(residual.shortcut == 0)
             loss = operation.activity_regularizer if is_layer else None
+            h = next(self.factors)
             return EulerizedAdd(
                 h, branch, is_layer, name=name, dtype=dtype, activity_regularizer=loss
             )
@@ -186,9 +183,8 @@ class _Euler:
         euler = walk(graph, call, layer)
         for old in own:
             if not is_graph(old):  # the layers of a graph have been copied
-                copy_state(old, self.copies[id(old)][1])
-        euler = EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
-        return euler
+                copy_state(old, self.copies[id(old)])
+        return EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
 
     def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
         if is_graph(layer):
