@@ -8,7 +8,7 @@ import keras
 
 from keras_euler import _backend
 from keras_euler.models.euler_model import EulerModel
-from keras_euler.surgery.graph import Call, calls, rebuilt, tensors
+from keras_euler.surgery.graph import calls, rebuilt, tensors
 from keras_euler.surgery.residual_connections import Lineage, is_addition
 
 
@@ -62,9 +62,11 @@ def blocks_of(graph: keras.Model) -> list[tuple[list[int], int | None, list[int]
         users[id(tensor)].add(len(graph_calls))
 
     def is_block(i: int, source: int | None, inside: frozenset[int], within: list[int]) -> bool:
-        used = {id(tensor) for j in within for tensor in graph_calls[j].inputs}
-        own = [id(tensor) for j in within for tensor in graph_calls[j].outputs]
-        own += [id(graph_calls[j].operation) for j in within if _has_state(graph_calls[j])]
+        inner = [graph_calls[j] for j in within]
+        used = {id(tensor) for call in inner for tensor in call.inputs}
+        own = [id(tensor) for call in inner for tensor in call.outputs]
+        operations = [call.operation for call in inner]
+        own += [id(each) for each in operations if getattr(each, "variables", None)]
         is_closed = inside <= makers.keys() and used <= inside | {source}
         return is_closed and all(users[each] <= {*within, i} for each in own)
 
@@ -77,10 +79,6 @@ def blocks_of(graph: keras.Model) -> list[tuple[list[int], int | None, list[int]
             source = source if is_block(i, source, inside, within) else None
         found.append((list(map(id, call.inputs)), source, within))
     return found
-
-
-def _has_state(call: Call) -> bool:
-    return bool(getattr(call.operation, "variables", None))
 
 
 def as_block(made: Sequence[Made], x: keras.KerasTensor, name: str) -> RematerializedBlock:

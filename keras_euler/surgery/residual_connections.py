@@ -1,7 +1,7 @@
 """Find the residual connections of any functional Keras model, and the shortcut of each."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -177,7 +177,11 @@ class Lineage:
         common = self._ancestors(first) & self._ancestors(second)
         if not common:
             return None, "the two tensors have nothing in common"
-        weights = [self._num_weighted(self._ancestors(tensor) - common) for tensor in call.inputs]
+        weights = []
+        for tensor in call.inputs:
+            passed = self._ancestors(tensor) - common
+            operations = {self.calls[each].operation for each in passed if each in self.calls}
+            weights.append(sum(map(_num_weighted_layers, operations)))
         if weights[0] == weights[1]:
             raise ValueError(
                 f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers "
@@ -200,11 +204,6 @@ class Lineage:
 
     def _ancestors(self, tensor: keras.KerasTensor) -> frozenset[int]:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))
-
-    def _num_weighted(self, tensors: Iterable[int]) -> int:
-        return sum(
-            map(_num_weighted_layers, {self.calls[t].operation for t in tensors if t in self.calls})
-        )
 
 
 def _num_weighted_layers(operation: keras.Operation) -> int:
