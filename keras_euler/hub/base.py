@@ -26,11 +26,10 @@ class FromZoo(Mixin):
 
     class _Presets:
         def __get__(self, instance: object, owner: Any) -> dict[str, dict[str, str]]:
-            presets = list_presets().items()
             return {
-                name: {"description": p.description}
-                for name, p in presets
-                if p.network == owner.network.__name__
+                name: {"description": preset.description}
+                for name, preset in list_presets().items()
+                if preset.network == owner.network.__name__
             }
 
     presets = _Presets()
@@ -107,8 +106,8 @@ class EulerBackbone(FromZoo, Direct, keras_hub.models.Backbone):
         }
         backbone = cls(**{**arguments, **kwargs})
         if load_weights:
-            own = {n: v for n, v in kwargs.items() if n not in ("name", "trainable", "dtype")}
-            own.pop("image_shape", None)
+            without = ("name", "trainable", "dtype", "image_shape")
+            own = {name: value for name, value in kwargs.items() if name not in without}
             trained = cls.network(**{**arguments, **own}, include_top=False, weights=preset.name)
             backbone.set_weights(trained.get_weights())
         return backbone

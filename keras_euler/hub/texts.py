@@ -93,9 +93,8 @@ class EulerVDCNNTextClassifierPreprocessor(FromZoo, keras_hub.models.TextClassif
     def __init__(
         self, sequence_length: int = 1024, alphabet: str = "authors", **kwargs: Any
     ) -> None:
-        kwargs = {
-            key: value for key, value in kwargs.items() if key not in ("tokenizer", "truncate")
-        }
+        for of_keras_hub in ("tokenizer", "truncate"):
+            kwargs.pop(of_keras_hub, None)
         check_integer("sequence_length", sequence_length, 1)
         vocabulary_size(alphabet)
         super().__init__(tokenizer=None, sequence_length=sequence_length, **kwargs)
