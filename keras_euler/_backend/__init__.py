@@ -25,7 +25,6 @@ from keras_euler._backend.kernels import (
     convolution,
     fused_batch_norm,
     halving_max_pool,
-    has_fused_batch_norm,
     is_compiling,
     largest,
     relu,

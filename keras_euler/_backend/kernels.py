@@ -5,32 +5,18 @@ import keras
 FUSED_DTYPES = ("float32", "float16", "bfloat16")  # of TensorFlow's batch norm
 
 
-def has_fused_batch_norm(x, axis, use_batch_statistics):
-    """Return whether `fused_batch_norm` takes these arguments: on torch and TensorFlow, where Keras
-    makes several passes over the data.
-
-    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel.
-    TensorFlow's is for training on images and sequences with channels last.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        is_float = keras.backend.standardize_dtype(x.dtype) in FUSED_DTYPES
-        is_last = len(x.shape) in (3, 4) and axis in (-1, len(x.shape) - 1)
-        return use_batch_statistics and is_float and is_last
-    if backend != "torch" or x.ndim < 2:
-        return False
-    return not use_batch_statistics or x.numel() > x.shape[axis]
-
-
-def fused_batch_norm(x, arrays, axis, epsilon, uses_batch):
-    """Apply batch norm in one fused kernel; equivalent to `keras.layers.BatchNormalization`.
+def fused_batch_norm(x, variables, axis, epsilon, uses_batch):
+    """Apply batch norm in one fused kernel; equivalent to `keras.layers.BatchNormalization`, which
+    makes several passes over the data on torch and TensorFlow.
 
     Half precision is too narrow for statistics, and integers are normalized as floats, as in Keras.
+    Torch's kernel rejects vectors, and batch statistics of fewer than two values per channel.
+    TensorFlow's is for training on images and sequences with channels last.
 
     Args:
-        x: Tensor of rank 2 or more.
-        arrays: Gamma, beta, mean and variance, vectors of the size of `axis`. The last two are only
-            used if `uses_batch` is False.
+        x: Tensor.
+        variables: Gamma, beta, mean and variance, vectors of the size of `axis`. The last two are
+            only used if `uses_batch` is False.
         axis: The channel axis of `x`.
         epsilon: Added to the variance.
         uses_batch: Whether to normalize with the statistics of `x`.
@@ -38,12 +24,23 @@ def fused_batch_norm(x, arrays, axis, epsilon, uses_batch):
     Returns:
         `(y, mean, variance)`: the output, in the dtype of a floating `x`, and the statistics that
         were used. The variance is biased, as in Keras; that of the kernels is unbiased, n / (n - 1)
-        times as large.
+        times as large. None if the backend has no kernel for these arguments.
     """
-    if len(x.shape) == 3 and axis in (-1, 2):  # as images of one row
-        y, mean, variance = fused_batch_norm(x[:, None], arrays, -1, epsilon, uses_batch)
+    backend, rank = keras.backend.backend(), len(x.shape)
+    is_last = rank in (3, 4) and axis in (-1, rank - 1)
+    if backend == "tensorflow":
+        is_float = keras.backend.standardize_dtype(x.dtype) in FUSED_DTYPES
+        has_kernel = uses_batch and is_float and is_last
+    else:
+        has_kernel = backend == "torch" and rank > 1
+        has_kernel = has_kernel and not (uses_batch and x.numel() <= x.shape[axis])
+    if not has_kernel:
+        return None
+    if is_last and rank == 3:  # as images of one row
+        y, mean, variance = fused_batch_norm(x[:, None], variables, -1, epsilon, uses_batch)
         return y[:, 0], mean, variance
-    if keras.backend.backend() == "tensorflow":
+    arrays = [keras.ops.convert_to_tensor(variable) for variable in variables]
+    if backend == "tensorflow":
         return _fused_of_tensorflow(x, *arrays[:2], epsilon)
     from keras_euler._backend import direct
 

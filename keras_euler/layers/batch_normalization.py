@@ -56,14 +56,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         uses_batch = bool(training and self.trainable)
-        is_plain = self._is_plain and mask is None
-        if not (is_plain and _backend.has_fused_batch_norm(inputs, self.axis, uses_batch)):
+        fused = None
+        if self._is_plain and mask is None:
+            variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+            fused = _backend.fused_batch_norm(
+                inputs, variables, self.axis, self.epsilon, uses_batch
+            )
+        if fused is None:
             return super().call(inputs, training=training, mask=mask)
-        variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        arrays = [keras.ops.convert_to_tensor(variable) for variable in variables]
-        outputs, mean, variance = _backend.fused_batch_norm(
-            inputs, arrays, self.axis, self.epsilon, uses_batch
-        )
+        outputs, mean, variance = fused
         if uses_batch:
             _backend.update_moving(self.moving_mean, mean, self.momentum)
             _backend.update_moving(self.moving_variance, variance, self.momentum)
