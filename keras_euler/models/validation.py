@@ -37,17 +37,14 @@ def _validating(method: Callable[..., Any]) -> Callable[..., Any]:
     def validating(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         arguments, model = bound.arguments, args[0]
-        if "x" in arguments:
-            arguments["x"] = prepared_inputs(model, arguments["x"])
-        if "y" in arguments:
-            arguments["y"] = checked_labels(model, arguments["y"])
-        if "sample_weight" in arguments:
-            arguments["sample_weight"] = _prepared_weights(model, arguments["sample_weight"])
+        for name, prepare in PREPARATIONS.items():
+            if name in arguments:
+                arguments[name] = prepare(model, arguments[name])
         if isinstance(data := arguments.get("validation_data"), (tuple, list)):
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            x, y = prepared_inputs(model, x), checked_labels(model, y)
-            weights = _prepared_weights(model, sample_weight)
-            arguments["validation_data"] = (x, y, weights)[: len(data)]
+            parts = keras.utils.unpack_x_y_sample_weight(data)
+            pairs = zip(PREPARATIONS.values(), parts, strict=True)
+            prepared = [prepare(model, part) for prepare, part in pairs]
+            arguments["validation_data"] = tuple(prepared[: len(data)])
         return method(*bound.args, **bound.kwargs)
 
     return validating
@@ -89,6 +86,9 @@ def checked_labels(model: keras.Model, y: Any) -> Any:
     if loss:  # JAX trains silently with a wrong class
         check_labels(y, model.output_shape[-1], getattr(loss, "ignore_class", None))
     return y
+
+
+PREPARATIONS = {"x": prepared_inputs, "y": checked_labels, "sample_weight": _prepared_weights}
 
 
 def check_numbers(x: Any) -> Array:
