@@ -39,17 +39,17 @@ def functional(model: keras.Model) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
     try:
-        if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        is_sequential = isinstance(model, keras.Sequential)
+        if not is_sequential and not hasattr(model, "operations"):
             raise ValueError("a subclassed model has no graph")
         for name in ("call", "__call__"):
             owner = next(cls for cls in type(model).__mro__ if name in vars(cls))
             known = owner.__module__.partition(".")[0] in ("keras", "keras_hub", "keras_euler")
             if not known or name in vars(model):
                 raise ValueError("it has a `call` of its own")
-        inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        return keras.Model(
-            inputs, model.outputs if isinstance(model, keras.Sequential) else model.output
-        )
+        if is_sequential:
+            return keras.Model(model.inputs[0], model.outputs)
+        return keras.Model(model.input, model.output)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             "`model` must be functional or Sequential, with Keras' own `call`, and built, so that "
@@ -103,14 +103,22 @@ def walk(
         layer: Function from each layer to the layer to use. Default: the same layer, so that
             weights are shared.
     """
-    # New inputs: the calls of shared ones would keep every copy alive.
-    layers = (each for each in graph.layers if isinstance(each, keras.layers.InputLayer))
-    layer_of = {id(each.output): each for each in layers}
+    layer_of = {
+        id(layer.output): layer
+        for layer in graph.layers
+        if isinstance(layer, keras.layers.InputLayer)
+    }
 
+    # New inputs: the calls of shared ones would keep every copy alive.
     def same_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
         own = layer_of[id(tensor)]
-        settings = dict(dtype=tensor.dtype, sparse=tensor.sparse, optional=own.optional)
-        return keras.Input(batch_shape=tensor.shape, name=own.name, **settings)
+        return keras.Input(
+            batch_shape=tensor.shape,
+            dtype=tensor.dtype,
+            sparse=tensor.sparse,
+            name=own.name,
+            optional=own.optional,
+        )
 
     inputs = keras.tree.map_structure(same_input, graph.input)
     return keras.models.clone_model(
