@@ -17,15 +17,26 @@ __all__ = ["load_torch_state_dict", "read_state_dict"]
 
 # Names of layers as in the authors' code and the common CIFAR ResNets -> names here.
 LAYERS = {
-    **{"conv1": "stem_conv", "bn1": "stem_norm", "linear": "logits", "fc": "logits"},
-    **{"embed": "embedding", "layers.0": "stem_conv"},
-    **{"fc_layers.0": "dense1", "fc_layers.2": "dense2", "fc_layers.4": "logits"},
+    "conv1": "stem_conv",
+    "bn1": "stem_norm",
+    "linear": "logits",
+    "fc": "logits",
+    "embed": "embedding",
+    "layers.0": "stem_conv",
+    "fc_layers.0": "dense1",
+    "fc_layers.2": "dense2",
+    "fc_layers.4": "logits",
 }
 # The same within a block.
 PARTS = {
-    **{"conv1": "conv1", "bn1": "norm1", "conv2": "conv2", "bn2": "norm2"},
-    **{"shortcut.0": "shortcut_conv", "shortcut.1": "shortcut_norm"},
-    **{"downsample.0": "shortcut_conv", "downsample.1": "shortcut_norm"},
+    "conv1": "conv1",
+    "bn1": "norm1",
+    "conv2": "conv2",
+    "bn2": "norm2",
+    "shortcut.0": "shortcut_conv",
+    "shortcut.1": "shortcut_norm",
+    "downsample.0": "shortcut_conv",
+    "downsample.1": "shortcut_norm",
     "downsample": "shortcut_conv",  # without a norm
 }
 NORM_ARRAYS = {

@@ -21,8 +21,17 @@ from keras_euler.layers import EulerResidual
 # Activations I with |I(a) - I(b)| <= |a - b|, as the propositions assume: functions, and ReLU as a
 # layer.
 NON_EXPANSIVE = (
-    *("linear", "relu", "ReLU", "relu6", "leaky_relu", "elu", "tanh", "hard_tanh", "sigmoid"),
-    *("softplus", "softsign"),
+    "linear",
+    "relu",
+    "ReLU",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "tanh",
+    "hard_tanh",
+    "sigmoid",
+    "softplus",
+    "softsign",
 )
 
 

@@ -17,9 +17,20 @@ from keras_euler.models.step_factor import step_factors
 ZOO = Path(__file__).parents[1] / "zoo"
 # Arguments that change neither the weights of a network nor what they compute.
 OVERRIDABLE_ARGUMENTS = (
-    *("name", "dtype", "weights", "kernel_initializer", "data_format", "classifier_activation"),
-    *("zero_gamma", "dropout", "drop_path", "include_top", "input_shape", "sequence_length"),
-    *("trainable", "remat"),
+    "name",
+    "dtype",
+    "weights",
+    "kernel_initializer",
+    "data_format",
+    "classifier_activation",
+    "zero_gamma",
+    "dropout",
+    "drop_path",
+    "include_top",
+    "input_shape",
+    "sequence_length",
+    "trainable",
+    "remat",
 )
 # Arguments of the top, which a network without it lacks.
 TOP_ARGUMENTS = ("num_classes", "pooling", "head_pooling", "dense_units")
