@@ -8,7 +8,13 @@ Keras layers are as fast as a hand-written network, because XLA fuses operations
 from keras_euler._backend.calls import Direct, call_chain, call_layer, update_moving
 from keras_euler._backend.derivatives import gradients, linearized
 from keras_euler._backend.dtypes import float64_array, wide_dtype
-from keras_euler._backend.files import leave_gpu_to_keras, on_strings_of_tensorflow, read_torch_file
+from keras_euler._backend.files import (
+    is_tensorflow_graph_tensor,
+    is_tensorflow_tensor,
+    leave_gpu_to_keras,
+    on_strings_of_tensorflow,
+    read_torch_file,
+)
 from keras_euler._backend.keras_private import (
     all_layers,
     averages_of,
@@ -32,4 +38,3 @@ from keras_euler._backend.kernels import (
 )
 from keras_euler._backend.norms import l2_norms, moments, norm_reader, sum_over_replicas
 from keras_euler._backend.remat import Inside, rematerialize
-from keras_euler._backend.tensors import is_tensorflow_graph_tensor, is_tensorflow_tensor

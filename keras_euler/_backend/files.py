@@ -23,6 +23,18 @@ def read_torch_file(path):
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def is_tensorflow_tensor(x):
+    """Return whether this is a TensorFlow tensor, which data sets pass to a preprocessor on every
+    backend."""
+    return type(x).__module__.startswith("tensorflow.")
+
+
+def is_tensorflow_graph_tensor(x):
+    """Return whether this is a symbolic TensorFlow tensor, such as those inside
+    `tf.data.Dataset.map`."""
+    return is_tensorflow_tensor(x) and not hasattr(x, "numpy")
+
+
 def on_strings_of_tensorflow(function, strings, length):
     """Apply a function of a list of strings to a string tensor in a TensorFlow graph; return int32
     `(*shape, length)`."""
