@@ -119,7 +119,8 @@ def match_layouts(variables, references):
     """
     strides = {tuple(v.shape): v.value.stride() for v in references if len(v.shape) > 2}
     for variable in variables:
-        if variable.value.stride() != strides.get(tuple(variable.shape), variable.value.stride()):
+        own = variable.value.stride()
+        if own != strides.get(tuple(variable.shape), own):
             store_filters_first(variable)
 
 

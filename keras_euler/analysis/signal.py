@@ -125,12 +125,11 @@ def _next(block: EulerResidual, q: float, shape: Shape) -> float:
     is_linear = block.activation is keras.activations.linear and block.trainable_h is None
     axes = shape[1:-1] if block.data_format == "channels_last" else shape[2:]
     inside = float(np.prod([(3 * size - 2) / (3 * size) for size in axes]))
-    first, shortcut = block.branch[0], block.shortcut or []
-    added = np.nan
+    first, added = block.branch[0], np.nan
     if is_linear and isinstance(first, keras.layers.BatchNormalization):
         added = inside / 6
     elif is_linear and isinstance(first, keras.layers.Activation):
         added = inside**2 * q / 36
-    kernels = [layer for layer in shortcut if hasattr(layer, "kernel")]
-    scale = 1.0 if block.shortcut is None else 1 / 3 if kernels else np.nan
+    is_projection = any(hasattr(layer, "kernel") for layer in block.shortcut or [])
+    scale = 1.0 if block.shortcut is None else 1 / 3 if is_projection else np.nan
     return scale * block.skip**2 * q + block.h**2 * added

@@ -40,10 +40,8 @@ def spectral_norm(
     check_integer("num_iterations", num_iterations, 1)
     x = keras.ops.stop_gradient(keras.ops.convert_to_tensor(x))
     forward, backward = _backend.linearized(function, x)
-    v = keras.ops.convert_to_tensor(
-        np.random.default_rng(seed).normal(size=x.shape).astype("float32")
-    )
-    v = keras.ops.cast(v, x.dtype)
+    first = np.random.default_rng(seed).normal(size=x.shape).astype("float32")
+    v = keras.ops.cast(first, x.dtype)
     for _ in range(num_iterations):
         v, _ = _normalized(v)
         u = forward(v)

@@ -100,7 +100,7 @@ class CharacterClassifier(keras.Model):
             )
         class_names = check_class_names(class_names, num_classes)
 
-        inputs = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="ids")
+        inputs = keras.Input(network.input_shape[1:], dtype=dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
         self.dtype_policy = (
             network.dtype_policy
