@@ -7,13 +7,11 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor
+from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor, register
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet, Preset
 from keras_euler.models.image_classifier import check_pixels
 from keras_euler.models.validation import check_numbers, validates_inputs
-
-register = keras.saving.register_keras_serializable(package="keras_euler")
 
 
 @register

@@ -8,15 +8,13 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_integer
-from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts
+from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts, register
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset
 from keras_euler.models.blocks import LayerMaker
 from keras_euler.models.euler_vdcnn import head
 from keras_euler.models.validation import validates_inputs
-
-register = keras.saving.register_keras_serializable(package="keras_euler")
 
 
 @register

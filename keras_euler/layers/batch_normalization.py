@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import Shape, Tensor
+from keras_euler._types import Shape, Tensor, register
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class BatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization as the paper's authors ran it: `momentum=0.9, epsilon=1e-5`.
 

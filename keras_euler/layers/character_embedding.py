@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_euler._types import Shape, Tensor
+from keras_euler._types import Shape, Tensor, register
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class CharacterEmbedding(keras.layers.Embedding):
     """Embedding initialized from N(0, 1); the row of the padding, id 0, is zero and gets no
     gradient.

@@ -7,13 +7,13 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
-from keras_euler._types import Config, Tensor
+from keras_euler._types import Config, Tensor, register
 from keras_euler.datasets.text import LETTERS, PADDING
 from keras_euler.layers.gaussian_noise import WHEN_CHOICES
 from keras_euler.layers.random_layer import RandomLayer
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class RandomCharacters(RandomLayer):
     """Replace each character with probability `rate` by a random letter, uniform in a..z.
 

@@ -3,7 +3,7 @@
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import Mixin, Shape, Tensor
+from keras_euler._types import Mixin, Shape, Tensor, register
 
 
 class _WithoutCopies(Mixin):
@@ -34,7 +34,7 @@ class _WithoutCopies(Mixin):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in
     channels_last.
@@ -54,7 +54,7 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     direct = "convolve"
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class Conv2D(_WithoutCopies, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in
     channels_last.

@@ -13,13 +13,13 @@ from keras_euler._checks import (
     check_rate,
     check_step_factor,
 )
-from keras_euler._types import Config, Shape, Tensor
+from keras_euler._types import Config, Shape, Tensor, register
 
 TRAINABLE_H = (None, "scalar", "channel")
 ARGUMENTS = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class EulerAdd(keras.layers.Layer):
     """Add a branch to a shortcut, scaled by the step factor: `y = x + h * f` (equation 3 of the
     paper).

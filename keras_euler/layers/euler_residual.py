@@ -6,12 +6,12 @@ import keras
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice
-from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
+from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor, register
 from keras_euler.layers.euler_add import ARGUMENTS, EulerAdd
 from keras_euler.layers.schemes import SCHEMES, Scheme, weighted_sum
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class EulerResidual(keras.layers.Layer):
     """A residual block as one explicit Euler step: `y = I(S(x) + h * F(x))` (equation 3 of the
     paper).

@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
-from keras_euler._types import Array, ArrayLike, Config, Tensor
+from keras_euler._types import Array, ArrayLike, Config, Tensor, register
 from keras_euler.layers.random_layer import RandomLayer
 
 WHEN_CHOICES = ("training", "always")
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class AdditiveGaussianNoise(RandomLayer):
     """Add fresh Gaussian noise at every step: `y = x + stddev * epsilon`, `epsilon ~ N(0, 1)` for
     each number of `x`.

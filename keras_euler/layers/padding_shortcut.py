@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_data_format, check_integer
-from keras_euler._types import Config, Shape, Tensor
+from keras_euler._types import Config, Shape, Tensor, register
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class PaddingShortcut(keras.layers.Layer):
     """Keep every `strides`-th pixel or position and add channels of zeros: option A of He et al.
     (2016a).

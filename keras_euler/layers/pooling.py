@@ -9,10 +9,10 @@ from keras import ops
 
 from keras_euler import _backend
 from keras_euler._checks import check_data_format, check_integer
-from keras_euler._types import Config, Shape, Tensor
+from keras_euler._types import Config, Shape, Tensor, register
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class HalvingMaxPooling1D(keras.layers.Layer):
     """Max pooling over 3 positions in steps of 2, padded by one on **both** sides, as torch's
     `MaxPool1d(3, 2, padding=1)`.
@@ -62,7 +62,7 @@ class HalvingMaxPooling1D(keras.layers.Layer):
         return {**super().get_config(), "data_format": self.data_format}
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class KMaxPooling1D(keras.layers.Layer):
     """Keep the `k` largest numbers of each channel in their order (Conneau et al. 2017).
 

@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_data_format, check_integer
-from keras_euler._types import Config, Shape, Tensor
+from keras_euler._types import Config, Shape, Tensor, register
 from keras_euler.layers.random_layer import RandomLayer
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class RandomPadCrop(RandomLayer):
     """Pad each image with zeros and crop it back to its size at a random place of its own.
 

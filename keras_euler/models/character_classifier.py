@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import as_array
-from keras_euler._types import Array, Config, Tensor, Texts
+from keras_euler._types import Array, Config, Tensor, Texts, register
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.models.validation import (
     Classes,
@@ -21,7 +21,7 @@ from keras_euler.models.validation import (
 
 
 @validates_inputs
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class CharacterClassifier(keras.Model):
     """A network of character ids that takes strings: in a call, `fit`, `evaluate` and `predict`.
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_euler._backend import Direct, all_layers
-from keras_euler._types import Array, Config, Shape
+from keras_euler._types import Array, Config, Shape, register
 from keras_euler.datasets.text import check_ids
 from keras_euler.layers import CharacterEmbedding
 from keras_euler.models.validation import check_numbers, validates_inputs
@@ -14,7 +14,7 @@ from keras_euler.models.weights import load_weights
 
 
 @validates_inputs
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class EulerModel(Direct, keras.Model):
     """A functional `keras.Model` whose layers are called directly on torch.
 

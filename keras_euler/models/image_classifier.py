@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike, Config, PathLike, Tensor
+from keras_euler._types import Array, ArrayLike, Config, PathLike, Tensor, register
 from keras_euler.models.validation import (
     Classes,
     check_class_names,
@@ -20,7 +20,7 @@ from keras_euler.models.validation import (
 
 
 @validates_inputs
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class ImageClassifier(keras.Sequential):
     """A `keras.Sequential` model of raw images, with pixels in 0..255, that rejects images of
     another scale.

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
-from keras_euler._types import Config, Shape, Tensor
+from keras_euler._types import Config, Shape, Tensor, register
 from keras_euler.layers import EulerAdd
 
 
-@keras.saving.register_keras_serializable(package="keras_euler")
+@register
 class EulerizedAdd(EulerAdd):
     """`EulerAdd` with the order of inputs and the mask of the addition that it replaces.
 
