@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras.layers import Layer
 
 from keras_euler import _backend
 from keras_euler._types import Tensor
 from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import all_calls, functional, is_graph, outer_graph
 
-Visitor = Callable[[keras.layers.Layer, Tensor], Tensor]
-Recorded = tuple[keras.layers.Layer, Tensor, Tensor]
-Steps = list[tuple[keras.layers.Layer, Tensor]]
+Visitor = Callable[[Layer, Tensor], Tensor]
+Recorded = tuple[Layer, Tensor, Tensor]
+Steps = list[tuple[Layer, Tensor]]
 
 
 class Chain:
@@ -69,7 +70,7 @@ class Chain:
             with _backend.masked(args[0], mask) if has_one else contextlib.nullcontext():
                 if is_graph(operation):
                     return _backend.run_graph(functional(operation), args[0], call, training)
-                is_layer = isinstance(operation, keras.layers.Layer)
+                is_layer = isinstance(operation, Layer)
                 if has_one and is_layer and not set(kwargs) - {"mask"}:
                     return visit(operation, args[0])
             return operation(*args, **kwargs)
@@ -81,11 +82,11 @@ class Chain:
         with keras.StatelessScope():
             return _backend.Inside(run, self.model.dtype_policy)(x, training=training)
 
-    def record(self, x: Tensor, training: bool, kind: type[keras.layers.Layer]) -> list[Recorded]:
+    def record(self, x: Tensor, training: bool, kind: type[Layer]) -> list[Recorded]:
         """Run the model and return layer, input and output of each call of a layer of this kind."""
         recorded: list[Recorded] = []
 
-        def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+        def visit(layer: Layer, x: Tensor) -> Tensor:
             y = layer(x)
             if isinstance(layer, kind):
                 recorded.append((layer, x, y))
@@ -117,7 +118,7 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
             "Received: a model of EulerAdds. "
             "Use `gradient_norms` or `suggest_h`, which take it."
         )
-    recorded = chain.record(x, training, keras.layers.Layer)
+    recorded = chain.record(x, training, Layer)
     ends = [i for i, (layer, *_) in enumerate(recorded) if isinstance(layer, EulerResidual)]
     recorded = recorded[ends[0] : ends[-1] + 1]
     for (before, _, y), (layer, x, _) in itertools.pairwise(recorded):

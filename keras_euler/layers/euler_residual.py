@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import keras
+from keras.layers import Layer
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice
@@ -12,7 +13,7 @@ from keras_euler.layers.schemes import SCHEMES, Scheme, weighted_sum
 
 
 @register
-class EulerResidual(keras.layers.Layer):
+class EulerResidual(Layer):
     """A residual block as one explicit Euler step: `y = I(S(x) + h * F(x))` (equation 3 of the
     paper).
 
@@ -153,7 +154,7 @@ class EulerResidual(keras.layers.Layer):
         with _backend.masked(inputs, mask):
             y = self._sum(inputs, training)
         outputs = self.activated(y, training)
-        if not isinstance(self.activation, keras.layers.Layer):
+        if not isinstance(self.activation, Layer):
             _backend.pass_mask(y, outputs)
         return outputs
 
@@ -170,7 +171,7 @@ class EulerResidual(keras.layers.Layer):
         """Return `I(y)`."""
         if self.activation is keras.activations.relu:
             return _backend.relu(y)
-        if isinstance(self.activation, keras.layers.Layer):
+        if isinstance(self.activation, Layer):
             return _backend.call_layer(self.activation, y, training=training)
         return self.activation(y)
 
@@ -199,9 +200,7 @@ class EulerResidual(keras.layers.Layer):
             return None
         with _backend.masked(x := keras.KerasTensor(inputs.shape, inputs.dtype), previous_mask):
             y = self._sum(x)
-        mask = _backend.mask_of(
-            self.activation(y) if isinstance(self.activation, keras.layers.Layer) else y
-        )
+        mask = _backend.mask_of(self.activation(y) if isinstance(self.activation, Layer) else y)
         try:
             if mask is not None:
                 keras.Function([previous_mask], [mask])
@@ -212,10 +211,10 @@ class EulerResidual(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._build_chain(self.branch, input_shape)
 
-    def _build_chain(self, layers: list[keras.layers.Layer], shape: Shape) -> Shape:
+    def _build_chain(self, layers: list[Layer], shape: Shape) -> Shape:
         """Build the layers that are not built yet, and return the output shape."""
         for layer in layers:
-            if type(layer).compute_output_shape is keras.layers.Layer.compute_output_shape:
+            if type(layer).compute_output_shape is Layer.compute_output_shape:
                 shape = layer(
                     keras.KerasTensor(shape, self.compute_dtype)
                 ).shape  # only a symbolic call tells the shape
@@ -250,9 +249,9 @@ class EulerResidual(keras.layers.Layer):
         return cls(**{**config, **layers})
 
 
-def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
+def _as_layers(name: str, value: LayerOrLayers) -> list[Layer]:
     layers = list(value) if isinstance(value, (list, tuple)) else [value]
-    if not layers or not all(isinstance(layer, keras.layers.Layer) for layer in layers):
+    if not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise TypeError(
             f"`{name}` must be a Keras layer or a non-empty list of Keras layers. Received: "
             f"{name}={value!r}."
@@ -260,7 +259,7 @@ def _as_layers(name: str, value: LayerOrLayers) -> list[keras.layers.Layer]:
     return layers
 
 
-def _serialized(layers: list[keras.layers.Layer]) -> list[Config]:
+def _serialized(layers: list[Layer]) -> list[Config]:
     """Return the configurations of inner layers, which the block builds again."""
     configs = [keras.saving.serialize_keras_object(layer) for layer in layers]
     for config in configs:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+from keras.layers import Layer
 
 from keras_euler._checks import check_choice, check_data_format, check_integer, check_rate
 from keras_euler._types import Activation, Config, DType, Initializer, LayerOrLayers
@@ -61,7 +62,7 @@ class LayerMaker:
         self.dtype = keras.dtype_policies.get(dtype)
         self.num_kernels = 0
 
-    def layer(self, kind: Callable[..., keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
+    def layer(self, kind: Callable[..., Layer], *args: Any, **kwargs: Any) -> Any:
         """Make a layer with the data format and the dtype of the network."""
         return kind(*args, data_format=self.data_format, dtype=self.dtype, **kwargs)
 
@@ -73,7 +74,7 @@ class LayerMaker:
         strides: int = 1,
         use_bias: bool | None = None,
         name: str | None = None,
-    ) -> list[keras.layers.Layer]:
+    ) -> list[Layer]:
         """Make a convolution from `channels` to `filters` that pads size // 2 zeros on **both**
         sides, as PyTorch does."""
         pad = []
@@ -92,9 +93,7 @@ class LayerMaker:
         )
         return [*pad, convolution]
 
-    def dense(
-        self, channels: int, units: int, dtype: DType = None, **kwargs: Any
-    ) -> keras.layers.Layer:
+    def dense(self, channels: int, units: int, dtype: DType = None, **kwargs: Any) -> Layer:
         """Make a dense layer."""
         return keras.layers.Dense(
             units,
@@ -104,16 +103,14 @@ class LayerMaker:
             **kwargs,
         )
 
-    def logits(
-        self, channels: int, num_classes: int, activation: Activation
-    ) -> list[keras.layers.Layer]:
+    def logits(self, channels: int, num_classes: int, activation: Activation) -> list[Layer]:
         """Make the last dense layer: a list of one layer. It gives float32 in half precision."""
         num_classes = check_integer("num_classes", num_classes, 1)
         half = self.dtype.compute_dtype in ("float16", "bfloat16")
         dtype = "float32" if half else self.dtype
         return [self.dense(channels, num_classes, dtype, activation=activation, name="logits")]
 
-    def normalization(self, name: str, gamma_initializer: str = "ones") -> list[keras.layers.Layer]:
+    def normalization(self, name: str, gamma_initializer: str = "ones") -> list[Layer]:
         """Make the norm: a list of one layer, or an empty list without a norm."""
         if self.norm is None:
             return []
@@ -129,7 +126,7 @@ class LayerMaker:
             return [BatchNormalization(**settings)]
         return [keras.layers.GroupNormalization(GROUPS[self.norm], **settings)]
 
-    def relu(self, name: str) -> list[keras.layers.Layer]:
+    def relu(self, name: str) -> list[Layer]:
         """Make the activation: a list of one layer."""
         return [keras.layers.Activation("relu", dtype=self.dtype, name=name)]
 
@@ -164,8 +161,8 @@ def residual_stages(
     widths: Sequence[int],
     arguments: Config,
     strides: int,
-    between: type[keras.layers.Layer] | None = None,
-) -> list[keras.layers.Layer]:
+    between: type[Layer] | None = None,
+) -> list[Layer]:
     """Make the layers of all stages, in order, and with preactivation a final norm and activation.
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Container
 from typing import Any
 
 import keras
+from keras.layers import Layer
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice
@@ -120,7 +121,7 @@ class _Euler:
         self.residuals, self.factors, self.remat = iter(residuals), iter(factors), remat
         self.kept = {r.name.partition("#")[0] for r in residuals if r.shortcut is None}
         # id of a layer -> its copy; a layer may be shared by several models
-        self.copies: dict[int, keras.layers.Layer] = {}
+        self.copies: dict[int, Layer] = {}
 
     def copy(self, model: keras.Model, prefix: str = "") -> keras.Model:
         own, graph = [], functional(model)
@@ -139,7 +140,7 @@ class _Euler:
             return free
 
         def layer(old: Any) -> Any:
-            if not isinstance(old, keras.layers.Layer):
+            if not isinstance(old, Layer):
                 return old
             if id(old) not in self.copies:
                 self.copies[id(old)] = self._copied(old, prefix)
@@ -167,7 +168,7 @@ class _Euler:
             name = free_name(residual.name.removeprefix(prefix).partition("#")[0])
             # A layer casts to its own dtype and keeps masks; a function casts to the wider dtype of
             # the two.
-            is_layer = isinstance(operation, keras.layers.Layer)
+            is_layer = isinstance(operation, Layer)
             dtype = (
                 operation.dtype_policy
                 if is_layer
@@ -186,7 +187,7 @@ class _Euler:
                 copy_state(old, self.copies[id(old)])
         return EulerModel(euler.input, euler.output, name=model.name, trainable=model.trainable)
 
-    def _copied(self, layer: keras.layers.Layer, prefix: str) -> keras.layers.Layer:
+    def _copied(self, layer: Layer, prefix: str) -> Layer:
         if is_graph(layer):
             return self.copy(layer, f"{prefix}{layer.name}/")
         return rebuilt(layer, layer.get_config())

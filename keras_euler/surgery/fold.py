@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.layers import Layer
 
 from keras_euler._backend import float64_array
 from keras_euler._types import Array
@@ -105,7 +106,7 @@ class _Folding:
         self.activated: set[int] = set()
         self.gone: set[int] = set()
         self.scaled: set[int] = set()
-        self.copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
+        self.copies: list[tuple[Layer, Layer]] = []
         graph_calls, outputs = calls(graph)
         self.in_training = {id(call.operation) for call in graph_calls if call.training}
         operations = {call.operation for call in graph_calls}
@@ -120,23 +121,23 @@ class _Folding:
                 functools.reduce(self._last_linear, block.shortcut or [], None)
                 self._fold_h(functools.reduce(self._last_linear, block.branch, None), block.add)
         # id of a tensor with one consumer -> the linear layer that gives it
-        linear: dict[int, keras.layers.Layer] = {}
+        linear: dict[int, Layer] = {}
         for call in graph_calls:
             operation, layer = call.operation, None
             if isinstance(operation, EulerAdd) and self.uses[id(operation)] == 1:
                 branch = operation.branch_index if isinstance(operation, EulerizedAdd) else 1
                 self._fold_h(linear.get(id(call.inputs[branch])), operation)
-            elif isinstance(operation, keras.layers.Layer) and call.inputs:
+            elif isinstance(operation, Layer) and call.inputs:
                 layer = self._last_linear(linear.get(id(call.inputs[0])), operation)
             if layer is not None and consumers[id(call.outputs[0])] == 1:
                 linear[id(call.outputs[0])] = layer
 
     def copy(self, graph: keras.Model) -> keras.Model:
         """Return the folded copy of the graph, with its weights."""
-        copies: dict[int, keras.layers.Layer] = {}  # id of a layer -> its copy
+        copies: dict[int, Layer] = {}  # id of a layer -> its copy
 
         def layer(old: Any) -> Any:
-            if not isinstance(old, keras.layers.Layer):
+            if not isinstance(old, Layer):
                 return old
             if id(old) not in copies and id(old) not in self.gone:
                 copies[id(old)] = self._copied(old)
@@ -155,7 +156,7 @@ class _Folding:
                 copy_state(old, new)
         return folded
 
-    def _fold_h(self, layer: keras.layers.Layer | None, add: EulerAdd) -> None:
+    def _fold_h(self, layer: Layer | None, add: EulerAdd) -> None:
         """Fold the step factor of an `EulerAdd` into the linear layer before it, if there is
         one."""
         h = add.h if add.trainable_h is None else float64_array(add.step_factor)
@@ -163,9 +164,7 @@ class _Folding:
             self._absorb(layer, h, 0.0)
             self.scaled.add(id(add))
 
-    def _last_linear(
-        self, before: keras.layers.Layer | None, layer: keras.layers.Layer
-    ) -> keras.layers.Layer | None:
+    def _last_linear(self, before: Layer | None, layer: Layer) -> Layer | None:
         """Fold `layer` if possible; return the linear layer that gives its output, or None if
         nothing more may fold into that."""
         if self.uses[id(layer)] > 1:
@@ -188,14 +187,12 @@ class _Folding:
             self.gone.add(id(layer))
         return None
 
-    def _absorb(
-        self, layer: keras.layers.Layer, scale: Array | float, shift: Array | float
-    ) -> None:
+    def _absorb(self, layer: Layer, scale: Array | float, shift: Array | float) -> None:
         kernel, bias = self.arrays.get(id(layer)) or _arrays(layer)
         scales = np.broadcast_to(scale, bias.shape).reshape(_filters(layer))
         self.arrays[id(layer)] = kernel * scales, bias * scale + shift
 
-    def _copied(self, layer: keras.layers.Layer, in_graph: bool = True) -> keras.layers.Layer:
+    def _copied(self, layer: Layer, in_graph: bool = True) -> Layer:
         if in_graph and is_graph(layer):
             if id(layer) not in self.in_training:
                 return _folded(layer, functional(layer))
@@ -221,13 +218,13 @@ class _Folding:
         return copy
 
 
-def _is_relu(layer: keras.layers.Layer) -> bool:
+def _is_relu(layer: Layer) -> bool:
     if type(layer) is keras.layers.ReLU:
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
     return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
 
 
-def _channel_axis(layer: keras.layers.Layer) -> int:
+def _channel_axis(layer: Layer) -> int:
     """Return the channel axis of the output of a linear layer or an `EulerAdd`: 1 or -1."""
     return 1 if getattr(layer, "data_format", None) == "channels_first" else -1
 
@@ -245,17 +242,17 @@ def _affine(norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:
     return scale, beta - scale * float64_array(norm.moving_mean)
 
 
-def _arrays(layer: keras.layers.Layer) -> tuple[Array, Array]:
+def _arrays(layer: Layer) -> tuple[Array, Array]:
     kernel = float64_array(layer.kernel)
     return kernel, float64_array(layer.bias) if layer.use_bias else np.zeros(num_filters(layer))
 
 
-def num_filters(layer: keras.layers.Layer) -> int:
+def num_filters(layer: Layer) -> int:
     """Return the number of output channels of a linear layer."""
     return math.prod(_filters(layer))
 
 
-def _filters(layer: keras.layers.Layer) -> tuple[int, ...]:
+def _filters(layer: Layer) -> tuple[int, ...]:
     """Return the number of filters as the last axes of the kernel; depthwise ones have several per
     input channel."""
     return layer.kernel.shape[-2:] if isinstance(layer, DEPTHWISE) else layer.kernel.shape[-1:]
