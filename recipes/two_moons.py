@@ -98,14 +98,9 @@ def separable(points, labels, num_directions=360):
     best = 0
     for angle in np.linspace(0, np.pi, num_directions, endpoint=False):
         along = points @ [np.cos(angle), np.sin(angle)]
-        order = np.argsort(along)
-        ones_below = np.append(0, np.cumsum(labels[order]))
-        # class 0 below a threshold and class 1 above it, or the reverse
-        correct = np.arange(len(labels) + 1) - ones_below + labels.sum() - ones_below
-        between = np.concatenate(
-            [[True], np.diff(along[order]) > 0, [True]]
-        )  # a threshold cannot separate equal points
-        best = max(best, correct[between].max(), (len(labels) - correct[between]).max())
+        # Class 1 from each point on, or class 0.
+        correct = ((along >= along[:, None]) == labels).sum(axis=1)
+        best = max(best, correct.max(), len(labels) - correct.min())
     return best / len(labels)
 
 
