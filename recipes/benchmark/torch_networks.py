@@ -58,14 +58,14 @@ def stages(rank, widths, blocks, h):
 class ResNet(nn.Module):
     """Stem, three stages of blocks, global average pool, dense. Returns logits."""
 
-    def __init__(self, blocks, h=0.1, num_classes=10, widths=(16, 32, 64)):
+    def __init__(self, blocks, h=0.1):
         super().__init__()
-        self.conv1 = conv3(2, 3, widths[0])
-        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.conv1 = conv3(2, 3, 16)
+        self.bn1 = nn.BatchNorm2d(16)
         self.stack1, self.stack2, self.stack3 = (
-            nn.Sequential(*layers) for layers in stages(2, widths, blocks, h)
+            nn.Sequential(*layers) for layers in stages(2, (16, 32, 64), blocks, h)
         )
-        self.linear = nn.Linear(widths[-1], num_classes)
+        self.linear = nn.Linear(64, 10)
 
     def forward(self, x):  # (batch, 3, 32, 32)
         x = F.relu(self.bn1(self.conv1(x)))
@@ -77,28 +77,21 @@ class VDCNN(nn.Module):
     """Embedding, stem, four stages of blocks, max pool to 8 positions, three dense. Returns
     logits."""
 
-    def __init__(
-        self,
-        blocks,
-        h=0.1,
-        num_classes=4,
-        vocabulary_size=70,
-        dense_units=1024,
-        widths=(64, 128, 256, 512),
-    ):
+    def __init__(self, blocks, h=0.1):
         super().__init__()
-        self.embed = nn.Embedding(vocabulary_size, 16, padding_idx=0)
+        self.embed = nn.Embedding(70, 16, padding_idx=0)
+        widths = (64, 128, 256, 512)
         self.layers = nn.Sequential(
-            conv3(1, 16, widths[0]), *itertools.chain(*stages(1, widths, blocks, h))
+            conv3(1, 16, 64), *itertools.chain(*stages(1, widths, blocks, h))
         )
         self.pool = nn.AdaptiveMaxPool1d(8)
-        hidden = [
-            nn.Linear(8 * widths[-1], dense_units),
+        self.fc_layers = nn.Sequential(
+            nn.Linear(8 * 512, 1024),
             nn.ReLU(),
-            nn.Linear(dense_units, dense_units),
+            nn.Linear(1024, 1024),
             nn.ReLU(),
-        ]
-        self.fc_layers = nn.Sequential(*hidden, nn.Linear(dense_units, num_classes))
+            nn.Linear(1024, 4),
+        )
 
     def forward(self, ids):  # (batch, length)
         x = self.embed(ids).transpose(1, 2)  # (batch, 16, length)
