@@ -193,6 +193,7 @@ def measure(contestants, depth, settings):
 def blocks(settings, depth):
     """Return the number of blocks of each stage, or raise a ValueError that names valid depths."""
     os.environ.setdefault("KERAS_BACKEND", settings.backends[0])
+    # Spawned contestants inherit the path.
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
     from keras_euler.models import euler_resnet, euler_vdcnn
 

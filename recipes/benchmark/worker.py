@@ -234,7 +234,6 @@ def serve(connection, spec, log):
     if spec["second_start"]:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(log.parent)
     os.chdir(log.parent)  # the loggers write here
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
     start = time.perf_counter()
     run = CONTESTANTS[spec["contestant"]](spec)
     built = time.perf_counter()
