@@ -55,7 +55,9 @@ REFERENCES = {  # names of the hand-written networks
 MODES = {  # measurement, its two contestants on every backend, and the column that compares them
     "augmentation": (
         "the fraction of the step that the input pipeline takes",
-        *(OURS, AUGMENTED, "share_percent"),
+        OURS,
+        AUGMENTED,
+        "share_percent",
     ),
     "inference": (
         "predictions, plain and folded (keras_euler.fold)",
@@ -65,15 +67,21 @@ MODES = {  # measurement, its two contestants on every backend, and the column t
     ),
     "logging": (
         "the fraction of the step that GradientLogger and WeightLogger take",
-        *(OURS, LOGGED, "share_percent"),
+        OURS,
+        LOGGED,
+        "share_percent",
     ),
     "remat": (
         "steps that compute the inside of the blocks again in the backward pass",
-        *(OURS, REMAT, "slowdown"),
+        OURS,
+        REMAT,
+        "slowdown",
     ),
     "second_start": (
         "the first step on JAX without and with its compilation cache",
-        *(OURS, OURS, "ratio"),
+        OURS,
+        OURS,
+        "ratio",
     ),
 }
 COMPARISONS = {
@@ -257,19 +265,14 @@ def compare_pairs(depth, settings, first, second, comparison):
     return results
 
 
-def name_of(result, known):
-    """What the table and the figure call a contestant."""
-    return known.get(
-        (result["backend"], result["contestant"]), f"{result['contestant']}, {result['backend']}"
-    )
-
-
 def table(results, known):
     """Yield the header and the rows, without empty columns."""
     columns = COLUMNS | {f"/ {name}": (name, ".3f") for name in known.values()}
     rows = [columns]
     for result in results:
-        values = {"name": name_of(result, known), **result, **result.get("ratios", {})}
+        backend, contestant = result["backend"], result["contestant"]
+        name = known.get((backend, contestant), f"{contestant}, {backend}")
+        values = {"name": name, **result, **result.get("ratios", {})}
         rows.append(
             [format(values[key], form) if key in values else "" for key, form in columns.values()]
         )

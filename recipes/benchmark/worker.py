@@ -258,15 +258,13 @@ def medians(rounds, spec):
         [1e3 * seconds / spec["steps"] for seconds in kind] for kind in zip(*rounds, strict=True)
     )
     median = statistics.median(times)
-    result = {
+    return {
         "step_ms": median,
         "step_ms_min": min(times),
         "step_ms_max": max(times),
         "rounds_ms": times,
-    }
-    result |= {
         "cpu_ms": statistics.median(cpu_times),
         "cpu_ms_min": min(cpu_times),
         "cpu_rounds_ms": cpu_times,
+        "examples_per_s": 1e3 * spec["batch_size"] / median,
     }
-    return result | {"examples_per_s": 1e3 * spec["batch_size"] / median}
