@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.util
+import itertools
 import json
 import os
 import sys
@@ -30,18 +31,6 @@ def command(doc, epilog=None):
     )
 
 
-def add_flags(parser, cls, leave_out=()):
-    """Add a flag for each field of a dataclass of `setting`s."""
-    groups = {group.title: group for group in parser._action_groups}
-    for option in dataclasses.fields(cls):
-        kwargs = dict(option.metadata)
-        title = kwargs.pop("group")
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        if option.name not in leave_out:
-            groups[title].add_argument(flag(option.name), default=option.default, **kwargs)
-
-
 def parse(parser, classes, argv=None, leave_out=(), quick=None, **defaults):
     """Parse the flags of dataclasses.
 
@@ -57,10 +46,15 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None, **defaults):
         The namespace, and an instance of each class. Wrong arguments end the process with status 2
         and one line.
     """
-    known = set(leave_out)
-    for cls in classes:
-        add_flags(parser, cls, known)
-        known |= {option.name for option in dataclasses.fields(cls)}
+    known, groups = set(leave_out), {"options": parser}
+    for option in itertools.chain(*map(dataclasses.fields, classes)):
+        kwargs = dict(option.metadata)
+        title = kwargs.pop("group")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        if option.name not in known:
+            groups[title].add_argument(flag(option.name), default=option.default, **kwargs)
+            known.add(option.name)
     if quick is not None:
         defaults["quick"] = quick
         text = (
