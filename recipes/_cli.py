@@ -140,13 +140,15 @@ def _silent_stderr():
 def refuse_to_replace(file, settings):
     """Raise if a file has results of other settings."""
     settings = json.loads(json.dumps(settings, default=str))
-    if not file.exists() and file.with_suffix(".png").exists():
-        raise ValueError(f"{file.with_suffix('.png')} exists. Pass another --out.")
+    if not file.exists():
+        if file.with_suffix(".png").exists():
+            raise ValueError(f"{file.with_suffix('.png')} exists. Pass another --out.")
+        return
     try:
-        stored = json.loads(file.read_text()) if file.exists() else {"settings": settings}
-    except ValueError:
+        stored = json.loads(file.read_text())["settings"]
+    except (ValueError, TypeError, KeyError):  # a file of somebody else
         stored = None
-    if not isinstance(stored, dict) or stored.get("settings") != settings:
+    if stored != settings:
         raise ValueError(
             f"{file} has results of other settings, which are not replaced. Pass another --out."
         )
