@@ -6,6 +6,7 @@ logarithmic axis, and the exponent is the slope of its logarithm over that of th
 """
 
 import numpy as np
+import pandas as pd
 
 STUDENT = {3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantiles of t with n - 1 degrees of freedom
 LEAST_DEPTHS = 3
@@ -26,8 +27,9 @@ def sentences(measured, label):
         for depth in sorted({depth for where, depth, _ in cells if where == panel}):
             row = [cells.get((panel, depth, rate)) for rate in rates]
             if None not in row:
-                for seed, accuracies in _by_seed(row):
-                    rows.setdefault(seed, {})[depth] = best_rate(rates, accuracies)
+                best = pd.concat([cell.best for cell in row], axis=1, join="inner")
+                for seed, accuracies in best.iterrows():
+                    rows.setdefault(seed, {})[depth] = best_rate(rates, accuracies.to_numpy())
         slopes = [exponent(row) for row in rows.values() if len(row) >= LEAST_DEPTHS]
         if len(slopes) in STUDENT:
             error = STUDENT[len(slopes)] * np.std(slopes, ddof=1) / len(slopes) ** 0.5
@@ -37,11 +39,6 @@ def sentences(measured, label):
             text = "no exponent yet; it takes all rates at three depths with three seeds"
         found.append(f"{label(panel)}: {text}.")
     return found
-
-
-def _by_seed(row):
-    seeds = set.intersection(*(set(cell.best.index) for cell in row))
-    return [(seed, np.array([cell.best[seed] for cell in row])) for seed in sorted(seeds)]
 
 
 def best_rate(rates, accuracies):
