@@ -47,11 +47,10 @@ class Measured:
         """Return a dict of `(panel, line, axis)` -> `Cell` over seeds, in the order of lines: h = 1
         before smaller values and rules."""
         names, chance = list(self.roles.values()), CHANCE[self.settings["recipe"]]
-        grouped = self.trials.groupby(names, sort=False) if len(self.trials) else ()
         sign = -1 if self.roles["line"] == "h" else 1
         found = {
             (None,) * (len(ROLES) - len(names)) + key: _cells.cell_of(rows, chance)
-            for key, rows in grouped
+            for key, rows in self.trials.groupby(names, sort=False)
         }
 
         def order(key):
@@ -171,7 +170,7 @@ def table_of(measured, table):
     roles = measured.roles
     lines = list(dict.fromkeys(line for _, line, _ in table))
     if len(lines) > MOST_COLUMNS and len({panel for panel, _, _ in table}) == 1:
-        return table_of_lines(measured, table, lines)
+        return table_of_lines(measured, table)
     rows = []
     points = {(panel, x) for panel, _, x in table}
     for panel, x in sorted(points, key=lambda point: [*map(numbers_first, point)]):
@@ -183,25 +182,24 @@ def table_of(measured, table):
     return markdown(" | ".join(header), rows)
 
 
-def table_of_lines(measured, table, lines):
+def table_of_lines(measured, table):
     """Return a table with a row per line, its best value of the axis, and the test that it is above
     h = 0.1 there or below."""
-    roles, rows = measured.roles, []
-    points = {(line, x): cell for (_, line, x), cell in table.items()}
-    xs = sorted({x for _, x in points})
+    roles, rows, by_line = measured.roles, [], {}
+    for (_, line, x), cell in table.items():
+        by_line.setdefault(line, {})[x] = cell
     best = {
-        line: max((x for x in xs if (line, x) in points), key=lambda x: points[line, x].median)
-        for line in lines
+        line: max(cells.items(), key=lambda at: at[1].median) for line, cells in by_line.items()
     }
-    for line in lines:
-        cell, against = points[line, best[line]], points.get((0.1, best.get(0.1)))
-        pairs = [(cell, against), (against, cell)] if against and line != 0.1 else []
+    xs = sorted({x for _, _, x in table})
+    for line, (x, cell) in best.items():
+        pairs = []
+        if line != 0.1 and 0.1 in best:
+            pairs = [(cell, best[0.1][1]), (best[0.1][1], cell)]
         tests = [one.p_above(other) for one, other in pairs] or [None, None]
         tests = [test if test and test.n >= _claims.LEAST_SEEDS else None for test in tests]
-        cells = (points.get((line, x)) for x in xs)
-        rows.append(
-            (label(roles["line"], line), *cells, f"{best[line]:g}: {cell.median:.3f}", *tests)
-        )
+        cells = map(by_line[line].get, xs)
+        rows.append((label(roles["line"], line), *cells, f"{x:g}: {cell.median:.3f}", *tests))
     header = ["best test accuracy", *(label(roles["axis"], x) for x in xs), "best"]
     return markdown(" | ".join([*header, "p above h = 0.1", "p below"]), rows)
 
