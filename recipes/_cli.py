@@ -32,7 +32,7 @@ def command(doc, epilog=None):
 
 
 def parse(parser, classes, argv=None, leave_out=(), quick=None, **defaults):
-    """Parse the flags of dataclasses.
+    """Parse the flags of dataclasses, and choose the backend if one of them is `backend`.
 
     Args:
         parser: A parser from `command`, which may have further arguments.
@@ -69,6 +69,10 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None, **defaults):
     if given.get("quick") and not given.get("data_dir"):
         parser.set_defaults(dataset="synthetic")
     namespace = parser.parse_args(argv)
+    if "backend" in namespace:
+        namespace.backend = choose_backend(
+            parser, namespace.backend, getattr(namespace, "devices", 1)
+        )
     return namespace, *(make(cls, vars(namespace)) for cls in classes)
 
 
@@ -78,25 +82,24 @@ def make(cls, values):
     return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
 
 
-def choose_backend(parser, options):
-    """Choose the Keras backend before keras is imported, print the choice, and return the options
-    with it."""
+def choose_backend(parser, backend=None, devices=1):
+    """Choose the Keras backend before keras is imported, print the choice, and return it."""
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     config = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         # Keras writes this file by itself, with TensorFlow whether it is installed or not.
         installed.sort(key=json.loads(config.read_text())["backend"].__ne__)
-    name = options.backend or os.environ.get("KERAS_BACKEND") or (installed or BACKENDS)[0]
+    name = backend or os.environ.get("KERAS_BACKEND") or (installed or BACKENDS)[0]
     if name not in BACKENDS:
         parser.error(f"unknown backend {name!r}. Choose from {', '.join(BACKENDS)}.")
     if name not in installed:
         parser.error(f"the backend {name} is not installed. Install it: pip install {name}")
     os.environ["KERAS_BACKEND"] = name
-    if getattr(options, "devices", 1) > 1:
-        virtual = f"--xla_force_host_platform_device_count={options.devices}"
+    if devices > 1:
+        virtual = f"--xla_force_host_platform_device_count={devices}"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {virtual}"
     print(f"backend: {name}")
-    return dataclasses.replace(options, backend=name)
+    return name
 
 
 @contextlib.contextmanager
@@ -177,7 +180,6 @@ def run_example(doc, cls, measure, argv, quick):
     """
     parser = command(doc)
     _, options = parse(parser, [cls], argv, quick=quick)
-    options = choose_backend(parser, options)
     with errors_in_one_line(parser):
         refuse_to_replace(options.out, vars(options))
         write_results(options.out, vars(options), results=measure(options))

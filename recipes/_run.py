@@ -52,7 +52,6 @@ def main(recipe, doc, argv=None):
     own, settings, execution = _cli.parse(
         parser, [recipe.settings, Execution], argv, quick=recipe.quick, standard=recipe.standard
     )
-    execution = _cli.choose_backend(parser, execution)
     with _cli.errors_in_one_line(parser):
         if own.compare and settings.h == 1:
             raise ValueError("--compare needs another --h than 1, such as 0.1.")

@@ -59,7 +59,6 @@ def main(argv=None):
         family={"depths": DEPTHS[family]},
         quick={**recipe.quick, "depths": QUICK_DEPTHS[family]},
     )
-    execution = _cli.choose_backend(parser, execution)
     folder = execution.out or Path("runs") / f"choose_h-{settings.dataset}"
     with _cli.errors_in_one_line(parser):
         import keras_euler

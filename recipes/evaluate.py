@@ -61,7 +61,6 @@ def main(argv=None):
     parser.add_argument("model", metavar="MODEL", help="a model.keras, or the name of a preset")
     family = family_of(parser, argv)
     own, options = _cli.parse(parser, [EvaluationOptions], argv, family={"noise": LEVELS[family]})
-    options = _cli.choose_backend(parser, options)
     if options.pgd and options.backend != "torch":
         parser.error("--pgd needs --backend torch, which opens a model.keras of any backend")
     with _cli.errors_in_one_line(parser):

@@ -61,7 +61,6 @@ def main(argv=None):
     if options.epochs is None:
         size = options.iterations * settings.batch_size
         settings = dataclasses.replace(settings, epochs=1, train_size=size)
-    execution = _cli.choose_backend(parser, execution)
     folder = run_folder(settings, execution)
     with _cli.errors_in_one_line(parser):
         import keras

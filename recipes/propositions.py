@@ -45,7 +45,6 @@ def main(argv=None):
         ("augmentation",),
         quick={"depth": 20},
     )
-    execution = _cli.choose_backend(parser, execution)
     made = "models" if options.models else f"depth{settings.depth}"
     folder = execution.out or Path("runs") / f"propositions-{settings.dataset}-{made}"
     with _cli.errors_in_one_line(parser):

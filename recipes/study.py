@@ -58,7 +58,6 @@ class StudyOptions:
 def main(argv=None):
     """Run the trials of a study."""
     parser, options, plan = parse(argv)
-    plan = dataclasses.replace(plan, execution=_cli.choose_backend(parser, plan.execution))
     with _cli.errors_in_one_line(parser):
         from _trials import run_trial, write_trials_of
 

@@ -22,7 +22,6 @@ import _paper
 import pandas as pd
 import zoo
 from _markdown import markdown
-from _settings import Execution
 from _trials import read_trials
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +39,7 @@ def main(argv=None):
     """Rewrite the tables and draw the figures of the studies."""
     parser = _cli.command(__doc__)
     parser.parse_args(argv)
-    _cli.choose_backend(parser, Execution())
+    _cli.choose_backend(parser)
     with _cli.errors_in_one_line(parser):
         texts = {file: rewritten(file.read_text()) for file in FILES}
         for study in studies():

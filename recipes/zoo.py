@@ -49,7 +49,6 @@ def main(argv=None):
     _, options = _cli.parse(parser, [ZooOptions], argv)
     if options.add and not (options.name and options.data):
         parser.error("--add needs --name and --data")
-    options = _cli.choose_backend(parser, options)
     with _cli.errors_in_one_line(parser):
         if options.add:
             add(options.add, options.name, options.data, options.zoo)
