@@ -112,31 +112,20 @@ def max_pool(x, size, stride, padding=0):
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, paddings)
 
 
-def resnet(layers, images, blocks, h=0.1, num_classes=10, widths=(16, 32, 64)):
+def resnet(layers, images, blocks, h=0.1):
     """Return logits of images `(batch, 32, 32, 3)`: stem, three stages of blocks, global average
     pool, dense."""
     x = jax.nn.relu(
-        layers.norm(
-            layers.conv(images.astype(layers.dtype), "stem_conv", 3, widths[0]), "stem_norm"
-        )
+        layers.norm(layers.conv(images.astype(layers.dtype), "stem_conv", 3, 16), "stem_norm")
     )
-    x = layers.stages(x, widths, blocks, h).astype(jnp.float32).mean((1, 2))  # (batch, 64)
-    return layers.dense(x, "logits", num_classes, jnp.float32)
+    x = layers.stages(x, (16, 32, 64), blocks, h).astype(jnp.float32).mean((1, 2))  # (batch, 64)
+    return layers.dense(x, "logits", 10, jnp.float32)
 
 
-def vdcnn(
-    layers,
-    ids,
-    blocks,
-    h=0.1,
-    num_classes=4,
-    vocabulary_size=70,
-    dense_units=1024,
-    widths=(64, 128, 256, 512),
-):
+def vdcnn(layers, ids, blocks, h=0.1, num_classes=4, dense_units=1024, widths=(64, 128, 256, 512)):
     """Return logits of ids `(batch, multiple of 64)`: embedding, stem, four stages, max pool to 8
     positions, three dense layers."""
-    table = jnp.asarray(layers.get("embedding/embeddings", vocabulary_size, 16), layers.dtype)
+    table = jnp.asarray(layers.get("embedding/embeddings", 70, 16), layers.dtype)
     x = table.at[0].set(0)[ids]  # the padding is zero and gets no gradient
     x = layers.stages(layers.conv(x, "stem_conv", 3, widths[0]), widths, blocks, h)
     size = x.shape[1] // 8
