@@ -49,18 +49,20 @@ def keras_network(spec, augmented, remat=False):
         network = keras_euler.EulerResNet(
             input_shape=(3, *image) if is_first else (*image, 3), **arguments
         )
-        variance = [stddev**2 for stddev in cifar10.STDDEV]
-        normalize = keras.layers.Normalization(network.input_shape.index(3), cifar10.MEAN, variance)
         dtype, pipeline = (
             "uint8",
-            [keras_euler.RandomPadCrop(4), keras.layers.RandomFlip("horizontal"), normalize],
+            [
+                keras_euler.RandomPadCrop(4),
+                keras.layers.RandomFlip("horizontal"),
+                keras.layers.Normalization(
+                    network.input_shape.index(3), cifar10.MEAN, np.square(cifar10.STDDEV)
+                ),
+            ],
         )
     if not augmented:
         return network
-    x = inputs = keras.Input(network.input_shape[1:], dtype=dtype)
-    for layer in pipeline:
-        x = layer(x)
-    return keras.Model(inputs, network(x))
+    inputs = keras.Input(network.input_shape[1:], dtype=dtype)
+    return keras.Sequential([inputs, *pipeline, network])
 
 
 def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=False, remat=False):
@@ -76,9 +78,11 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
     network = keras_euler.fold(network) if folded else network
     optimizer, callbacks, times = keras.optimizers.SGD(0.1, momentum=0.9), [], []
     if logged:
-        optimizer, backend = keras_euler.GradientRecorder(optimizer), spec["backend"]
-        loggers = {"gradients": keras_euler.GradientLogger, "weights": keras_euler.WeightLogger}
-        callbacks = [logger(f"{name}_{backend}.csv") for name, logger in loggers.items()]
+        optimizer = keras_euler.GradientRecorder(optimizer)
+        callbacks = [
+            keras_euler.GradientLogger(f"gradients_{spec['backend']}.csv"),
+            keras_euler.WeightLogger(f"weights_{spec['backend']}.csv"),
+        ]
     network.dtype_policy = spec["dtype"]  # so that Keras scales the loss of mixed_float16
     network.compile(
         optimizer,
