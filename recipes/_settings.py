@@ -5,6 +5,7 @@ derived from their fields. The package checks the values.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -16,18 +17,16 @@ BACKENDS = ("tensorflow", "jax", "torch")
 INITIALIZERS = ("torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "orthogonal")
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
 SCHEMES = ("euler", "heun", "rk4")
-NETWORK, TRAINING, DATA, LOGS = "the network", "training", "data", "logs"
-MACHINE, RUN = "the machine", "the run"
 
 
-def setting(default, help, group="options", parse=None, **kwargs):
+def setting(default, help, parse=None, group="options", **kwargs):
     """Make a dataclass field that becomes a flag.
 
     Args:
         default: Value without the flag.
         help: Text for `--help`.
-        group: Title of the flag's group in `--help`.
         parse: Function of an argument. Default: the type of `default`, or `str`.
+        group: Title of the flag's group in `--help`.
         **kwargs: Further arguments of `ArgumentParser.add_argument`.
     """
     if isinstance(default, bool):
@@ -36,6 +35,12 @@ def setting(default, help, group="options", parse=None, **kwargs):
         kwargs["type"] = parse or (str if default is None else type(default))
         help += " (default: %(default)s)" * (default not in (None, ()))
     return field(default=default, metadata={"group": group, "help": help, **kwargs})
+
+
+network, training, data, logs, machine, run = (  # `setting` in a group
+    functools.partial(setting, group=title)
+    for title in ("the network", "training", "data", "logs", "the machine", "the run")
+)
 
 
 def like(name, default, **kwargs):
@@ -74,94 +79,78 @@ class Settings:
     """Everything that determines what a training run computes. Images and texts have subclasses.
     The defaults are the paper's for images."""
 
-    depth: int = setting(110, "number of layers with weights", NETWORK)
-    h: object = setting(
+    depth: int = network(110, "number of layers with weights")
+    h: object = network(
         0.1,
         f"step factor: a number, 1/sqrt(L), 1/L, one number per block with commas, or a rule of "
         f"the literature: {', '.join(RULES)}",
-        NETWORK,
         step_factor,
     )
-    norm: str = setting(
-        "batch", "normalization", NETWORK, choices=("batch", "group", "layer", "none")
-    )
-    initializer: str = setting(
-        "torch", "initial values of the kernels", NETWORK, choices=INITIALIZERS
-    )
-    shortcut: str = setting(
+    norm: str = network("batch", "normalization", choices=("batch", "group", "layer", "none"))
+    initializer: str = network("torch", "initial values of the kernels", choices=INITIALIZERS)
+    shortcut: str = network(
         "projection",
         "shortcut where the width changes: He et al.'s option B or A",
-        NETWORK,
         choices=("projection", "padding"),
     )
-    preactivation: bool = setting(False, "normalization and ReLU before the convolutions", NETWORK)
-    trainable_h: str = setting(
-        "none", "train h, starting from its value", NETWORK, choices=("none", "scalar", "channel")
+    preactivation: bool = network(False, "normalization and ReLU before the convolutions")
+    trainable_h: str = network(
+        "none", "train h, starting from its value", choices=("none", "scalar", "channel")
     )
-    zero_gamma: bool = setting(False, "start the branch's last gamma at zero", NETWORK)
-    scheme: str = setting(
-        "euler", "method of the step in blocks that keep the shape", NETWORK, choices=SCHEMES
+    zero_gamma: bool = network(False, "start the branch's last gamma at zero")
+    scheme: str = network(
+        "euler", "method of the step in blocks that keep the shape", choices=SCHEMES
     )
-    skip: float = setting(1.0, "factor of the shortcut", NETWORK)
-    drop_path: float = setting(
-        0.0, "rate of stochastic depth at the last block, growing linearly", NETWORK
+    skip: float = network(1.0, "factor of the shortcut")
+    drop_path: float = network(0.0, "rate of stochastic depth at the last block, growing linearly")
+    widths: tuple = network((16, 32, 64), "filters of each stage", int, nargs="+")
+    epochs: int = training(80, "epochs")
+    batch_size: int = training(128, "examples per step")
+    optimizer: str = training("sgd", "optimizer", choices=("sgd", "adam"))
+    learning_rate: float = training(0.1, "base learning rate")
+    momentum: float = training(0.9, "momentum of sgd")
+    nesterov: bool = training(False, "Nesterov's momentum")
+    weight_decay: float = training(
+        0.0, "decoupled weight decay of kernels, not of norms, biases and h"
     )
-    widths: tuple = setting((16, 32, 64), "filters of each stage", NETWORK, int, nargs="+")
-    epochs: int = setting(80, "epochs", TRAINING)
-    batch_size: int = setting(128, "examples per step", TRAINING)
-    optimizer: str = setting("sgd", "optimizer", TRAINING, choices=("sgd", "adam"))
-    learning_rate: float = setting(0.1, "base learning rate", TRAINING)
-    momentum: float = setting(0.9, "momentum of sgd", TRAINING)
-    nesterov: bool = setting(False, "Nesterov's momentum", TRAINING)
-    weight_decay: float = setting(
-        0.0, "decoupled weight decay of kernels, not of norms, biases and h", TRAINING
-    )
-    schedule: str = setting(
+    schedule: str = training(
         "steps",
         "learning rate: a tenth at each milestone, or a cosine to zero",
-        TRAINING,
         choices=("steps", "cosine"),
     )
-    warmup: int = setting(0, "epochs in which the rate of the cosine rises from zero", TRAINING)
-    label_smoothing: float = setting(
-        0.0, "share of each label that is spread over all classes", TRAINING
+    warmup: int = training(0, "epochs in which the rate of the cosine rises from zero")
+    label_smoothing: float = training(0.0, "share of each label that is spread over all classes")
+    ema: float = training(
+        0.0, "momentum of a moving average of the weights, which is tested and saved; 0: none"
     )
-    ema: float = setting(
-        0.0,
-        "momentum of a moving average of the weights, which is tested and saved; 0: none",
-        TRAINING,
+    milestones: tuple = training(
+        (40, 60), "numbers of epochs after which the rate falls to a tenth", int, nargs="*"
     )
-    milestones: tuple = setting(
-        (40, 60),
-        "numbers of epochs after which the rate falls to a tenth",
-        TRAINING,
-        int,
-        nargs="*",
-    )
-    seed: int = setting(7, "seed of everything random", TRAINING)
-    dtype: str = setting("float32", "dtype policy", TRAINING, choices=DTYPES)
-    dataset: str = setting("cifar10", "data set", DATA, choices=("cifar10", "synthetic"))
-    train_size: int | None = setting(None, "train on this many examples only", DATA, int)
-    test_size: int | None = setting(None, "test on this many examples only", DATA, int)
-    log_gradients: tuple | None = setting(
+    seed: int = training(7, "seed of everything random")
+    dtype: str = training("float32", "dtype policy", choices=DTYPES)
+    dataset: str = data("cifar10", "data set", choices=("cifar10", "synthetic"))
+    train_size: int | None = data(None, "train on this many examples only", int)
+    test_size: int | None = data(None, "test on this many examples only", int)
+    log_gradients: tuple | None = logs(
         None,
         "write gradient norms to gradients.csv, of all layers or of those named, such as 2, "
         "stage1_block1/conv1 or 'stage1_*'",
-        LOGS,
         layer,
         nargs="*",
         metavar="LAYER",
     )
-    log_weights: tuple | None = setting(
-        None, "write weight norms to weights.csv", LOGS, layer, nargs="*", metavar="LAYER"
+    log_weights: tuple | None = logs(
+        None, "write weight norms to weights.csv", layer, nargs="*", metavar="LAYER"
     )
-    log_per: str = setting(
-        "iteration", "period of a row in these files", LOGS, choices=("iteration", "epoch")
+    log_per: str = logs(
+        "iteration", "period of a row in these files", choices=("iteration", "epoch")
     )
 
     def network_arguments(self):
         """Return the arguments that all networks share, by their names in the package."""
-        names = [option.name for option in fields(Settings) if option.metadata["group"] == NETWORK]
+        names = [
+            option.name for option in fields(Settings) if option.metadata["group"] == "the network"
+        ]
         values = {name: getattr(self, name) for name in names}
         values["kernel_initializer"] = values.pop("initializer")
         values |= RULES.get(self.h, {}) if isinstance(self.h, str) else {}
@@ -172,13 +161,12 @@ class Settings:
 class ImageSettings(Settings):
     """The settings of a training of `EulerResNet`; the defaults are the paper's."""
 
-    image_size: int = setting(32, "average the pixels to N x N", DATA, choices=(8, 16, 32))
-    augmentation: bool = setting(True, "random crops and flips", DATA)
-    noise: float = setting(0.0, "standard deviation of Gaussian noise on normalized pixels", DATA)
-    noise_mode: str = setting(
+    image_size: int = data(32, "average the pixels to N x N", choices=(8, 16, 32))
+    augmentation: bool = data(True, "random crops and flips")
+    noise: float = data(0.0, "standard deviation of Gaussian noise on normalized pixels")
+    noise_mode: str = data(
         "training",
         "new noise at every step of training; also in testing; or once for each training image",
-        DATA,
         choices=("training", "always", "static"),
     )
 
@@ -189,29 +177,25 @@ class TextSettings(Settings):
 
     depth: int = like("depth", 29)
     widths: tuple = like("widths", (64, 128, 256, 512))
-    embedding_dim: int = setting(16, "numbers per character", NETWORK)
-    head_pooling: str = setting(
+    embedding_dim: int = network(16, "numbers per character")
+    head_pooling: str = network(
         "max",
         "the largest number of each eighth of a channel, or its 8 largest",
-        NETWORK,
         choices=("max", "k_max"),
     )
-    dense_units: int = setting(1024, "units of the two hidden dense layers", NETWORK)
-    dropout: float = setting(0.0, "rate after each hidden dense layer", NETWORK)
+    dense_units: int = network(1024, "units of the two hidden dense layers")
+    dropout: float = network(0.0, "rate after each hidden dense layer")
     epochs: int = like("epochs", 15)
     batch_size: int = like("batch_size", 64)
     milestones: tuple = like("milestones", ())
     dataset: str = like("dataset", "ag_news", choices=("ag_news", "synthetic"))
-    sequence_length: int = setting(1024, "characters per text, truncated or padded", DATA)
-    alphabet: str = setting(
-        "authors", "symbols that have their own id", DATA, choices=("authors", "zhang")
-    )
-    noise: float = setting(0.0, "fraction of the characters that become random letters", DATA)
-    noise_mode: str = setting(
+    sequence_length: int = data(1024, "characters per text, truncated or padded")
+    alphabet: str = data("authors", "symbols that have their own id", choices=("authors", "zhang"))
+    noise: float = data(0.0, "fraction of the characters that become random letters")
+    noise_mode: str = data(
         "static",
         "once for each training text, as the authors do; or new at every step of "
         "training; also in testing",
-        DATA,
         choices=("static", "training", "always"),
     )
 
@@ -228,34 +212,28 @@ class Options:
 class Execution:
     """How and where a run is carried out; this does not affect its result."""
 
-    data_dir: Path | None = setting(
-        None, "folder or file of the data (default: download them)", DATA, existing, metavar="PATH"
+    data_dir: Path | None = data(
+        None, "folder or file of the data (default: download them)", existing, metavar="PATH"
     )
-    backend: str | None = setting(
+    backend: str | None = machine(
         None,
         "Keras backend (default: KERAS_BACKEND, else that of keras.json, else the first installed)",
-        MACHINE,
         choices=BACKENDS,
     )
-    jit: str = setting(
+    jit: str = machine(
         "auto",
         "compile the step: auto is Keras' choice, on uses XLA, or torch.compile on torch "
         "(takes minutes)",
-        MACHINE,
         choices=("auto", "on", "off"),
     )
-    devices: int = setting(
-        1, "number of GPUs, or virtual CPU devices, for data-parallel training", MACHINE
+    devices: int = machine(1, "number of GPUs, or virtual CPU devices, for data-parallel training")
+    out: Path | None = run(
+        None, "run folder (default: runs/ and a name made of the settings)", Path
     )
-    out: Path | None = setting(
-        None, "run folder (default: runs/ and a name made of the settings)", RUN, Path
+    checkpoint_steps: int | None = run(
+        None, "write a checkpoint every N steps too, not only after each epoch", int
     )
-    checkpoint_steps: int | None = setting(
-        None, "write a checkpoint every N steps too, not only after each epoch", RUN, int
-    )
-    verbose: int = setting(
-        1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", RUN, choices=(0, 1, 2)
-    )
+    verbose: int = run(1, "progress: 1 a bar, 2 a line per epoch, 0 nothing", choices=(0, 1, 2))
 
 
 def identity(settings, execution):
