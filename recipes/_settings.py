@@ -32,8 +32,9 @@ def setting(default, help, parse=None, group="options", **kwargs):
     if isinstance(default, bool):
         kwargs["action"] = argparse.BooleanOptionalAction
     else:
-        kwargs["type"] = parse or (str if default is None else type(default))
-        help += " (default: %(default)s)" * (default not in (None, ()))
+        has_default = default not in (None, ())
+        kwargs["type"] = parse or (type(default) if has_default else str)
+        help += " (default: %(default)s)" * has_default
     return field(default=default, metadata={"group": group, "help": help, **kwargs})
 
 

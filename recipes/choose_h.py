@@ -35,11 +35,9 @@ QUICK_DEPTHS = {"cifar10": (8, 14, 20), "ag_news": (9,)}
 class ChoiceOptions:
     """The options of this recipe in addition to the flags of a training."""
 
-    depths: tuple = setting(
-        (), "depths (default: 20 56 110, for texts 9 17 29 49)", parse=int, nargs="+"
-    )
+    depths: tuple = setting((), "depths (default: 20 56 110, for texts 9 17 29 49)", int, nargs="+")
     candidates: tuple = setting(
-        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", parse=float, nargs="+"
+        (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0), "values of h", float, nargs="+"
     )
     limit: float = setting(10.0, "largest accepted growth of the gradients")
     examples: int = setting(64, "number of examples in the batch")

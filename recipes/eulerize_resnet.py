@@ -27,7 +27,7 @@ class EulerizeOptions(Options):
 
     iterations: int = setting(30, "number of iterations (with --quick 8)")
     dataset: str = setting("cifar10", "data set", choices=("cifar10", "synthetic"))
-    data_dir: Path | None = setting(None, "CIFAR-10 (default: download it)", parse=existing)
+    data_dir: Path | None = setting(None, "CIFAR-10 (default: download it)", existing)
     out: Path = setting(Path("runs/eulerize_resnet.json"), "file of the results")
 
 

@@ -34,24 +34,21 @@ class EvaluationOptions(Options):
     """The options of an evaluation."""
 
     data_dir: Path | None = setting(
-        None, "folder or file of the data (default: download them)", parse=existing
+        None, "folder or file of the data (default: download them)", existing
     )
     noise: tuple = setting(
-        (),
-        "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)",
-        parse=float,
-        nargs="*",
+        (), "levels of noise (default: 0.1 0.2 0.5 1, for texts 0.05 0.1 0.2 0.4)", float, nargs="*"
     )
     pgd: tuple = setting(
         (),
         "attack images by projected gradient descent: largest changes of a pixel's value in 0..255",
-        parse=float,
+        float,
         nargs="+",
     )
-    test_size: int | None = setting(None, "only the first N test examples", parse=int)
+    test_size: int | None = setting(None, "only the first N test examples", int)
     batch_size: int = setting(250, "examples per batch")
     out: Path | None = setting(
-        None, "folder of the results (default: runs/evaluation- and the name of MODEL)", parse=Path
+        None, "folder of the results (default: runs/evaluation- and the name of MODEL)", Path
     )
 
 

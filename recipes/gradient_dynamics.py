@@ -30,15 +30,12 @@ LAYER_2 = "stage1_block1/conv1"
 class DynamicsOptions:
     """The options of this recipe in addition to the flags of a training."""
 
-    h: tuple = setting((1.0, 0.1), "step factors", parse=step_factor, nargs="+")
-    seeds: tuple = setting((7, 8), "seeds (with --quick 7)", parse=int, nargs="+")
+    h: tuple = setting((1.0, 0.1), "step factors", step_factor, nargs="+")
+    seeds: tuple = setting((7, 8), "seeds (with --quick 7)", int, nargs="+")
     iterations: int = setting(200, "number of batches, in one epoch (with --quick 40)")
-    epochs: int | None = setting(None, "epochs of all batches instead", parse=int)
+    epochs: int | None = setting(None, "epochs of all batches instead", int)
     layers: tuple = setting(
-        (),
-        "layers in addition to layer 2 (default: one of stage 2 and one of stage 3)",
-        parse=str,
-        nargs="+",
+        (), "layers in addition to layer 2 (default: one of stage 2 and one of stage 3)", nargs="+"
     )
 
 

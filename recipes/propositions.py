@@ -26,9 +26,9 @@ from _settings import Execution, ImageSettings, existing, identity, setting
 class PropositionOptions:
     """The options of this recipe in addition to the flags of a training."""
 
-    h: tuple = setting((1.0, 0.1), "step factors of untrained networks", parse=float, nargs="+")
+    h: tuple = setting((1.0, 0.1), "step factors of untrained networks", float, nargs="+")
     models: tuple = setting(
-        (), "model.keras files instead of untrained networks", parse=existing, nargs="+"
+        (), "model.keras files instead of untrained networks", existing, nargs="+"
     )
     examples: int = setting(16, "number of images in the batch")
     eps: float = setting(1.0, "norm of an image's noise, in normalized pixels")

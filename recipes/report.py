@@ -28,7 +28,7 @@ deviation over seeds."""
 class ReportOptions:
     """The options of this recipe."""
 
-    data_dir: Path | None = setting(None, "real images and texts for figure 17", parse=existing)
+    data_dir: Path | None = setting(None, "real images and texts for figure 17", existing)
     data: str | None = setting(
         None, "what the data set is called here, such as 'CIFAR-10 (JPEG q75)'"
     )

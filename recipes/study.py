@@ -38,12 +38,12 @@ class StudyOptions:
     """The options of study.py in addition to the flags of a training."""
 
     seeds: int = setting(5, "number of seeds, from 7 on; a search has one")
-    depths: tuple = setting((), "only these depths", parse=int, nargs="+")
+    depths: tuple = setting((), "only these depths", int, nargs="+")
     axis: tuple = setting(
-        (), "horizontal axis instead of the paper's: a setting and its values", parse=str, nargs="+"
+        (), "horizontal axis instead of the paper's: a setting and its values", nargs="+"
     )
-    line: tuple = setting((), "lines instead of the paper's", parse=str, nargs="+")
-    panel: tuple = setting((), "plots instead of the paper's", parse=str, nargs="+")
+    line: tuple = setting((), "lines instead of the paper's", nargs="+")
+    panel: tuple = setting((), "plots instead of the paper's", nargs="+")
     scaled: bool = setting(
         False, "small images and networks and few epochs, to test each claim at its depth on a CPU"
     )

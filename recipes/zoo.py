@@ -36,10 +36,10 @@ LIMITS = {
 class ZooOptions:
     """The options of this recipe."""
 
-    add: Path | None = setting(None, "folder of a finished run, for a preset", parse=existing)
+    add: Path | None = setting(None, "folder of a finished run, for a preset", existing)
     name: str | None = setting(None, "the preset's name")
     data: str | None = setting(None, "what the data set is called in the table")
-    zoo: Path = setting(ZOO, "folder of presets.json", parse=Path)
+    zoo: Path = setting(ZOO, "folder of presets.json")
     backend: str | None = setting(None, "Keras backend", choices=BACKENDS)
 
 

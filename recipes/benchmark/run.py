@@ -113,19 +113,17 @@ class Settings:
     """The settings of a measurement. Every field is a flag; None is the network's default."""
 
     network: str = setting("resnet", "images or texts", choices=tuple(DEFAULTS))
-    depth: tuple = setting((), "depths (default: 20 56 110, for vdcnn 9 29)", parse=int, nargs="+")
-    sequence_length: int | None = setting(None, "for vdcnn (default: 1024)", parse=int)
+    depth: tuple = setting((), "depths (default: 20 56 110, for vdcnn 9 29)", int, nargs="+")
+    sequence_length: int | None = setting(None, "for vdcnn (default: 1024)", int)
     image_size: int | None = setting(
-        None, "pixels along a side of an image (default: 32; with --host 8)", parse=int
+        None, "pixels along a side of an image (default: 32; with --host 8)", int
     )
     h: float = setting(0.1, "step factor")
-    batch_size: int | None = setting(
-        None, "examples per step (default: 128, for vdcnn 64)", parse=int
-    )
+    batch_size: int | None = setting(None, "examples per step (default: 128, for vdcnn 64)", int)
     steps: int = setting(10, "steps per round")
     rounds: int = setting(5, "rounds per contestant")
     backends: tuple = setting(
-        (), "backends (default: the installed ones)", choices=BACKENDS, nargs="+", parse=str
+        (), "backends (default: the installed ones)", choices=BACKENDS, nargs="+"
     )
     dtype: str = setting(
         "float32", "dtype policy", choices=("float32", "mixed_bfloat16", "mixed_float16")
