@@ -71,11 +71,9 @@ def table():
     rows = []
     for name, depth, model, accuracy in networks:
         blocks = sum(isinstance(layer, keras_euler.EulerResidual) for layer in model.layers)
-        millions = keras_euler.analysis.multiply_adds(model) / 1e6
-        sizes = (depth, blocks, _parameters(model), f"{millions:,.0f} M")
-        rows.append((f"`{name}`", *sizes, accuracy))
-    header = "name | depth | blocks | parameters | multiply-adds | test accuracy"
-    return markdown(header, rows)
+        millions = f"{keras_euler.analysis.multiply_adds(model) / 1e6:,.0f} M"
+        rows.append((f"`{name}`", depth, blocks, _parameters(model), millions, accuracy))
+    return markdown("name | depth | blocks | parameters | multiply-adds | test accuracy", rows)
 
 
 def presets():
@@ -84,11 +82,18 @@ def presets():
 
     rows = []
     for name, preset in keras_euler.list_presets().items():
-        metrics, sizes = preset.metrics, (_parameters(_network(preset)), preset.megabytes)
-        accuracy = f"{metrics['test_accuracy']:.3f} (n = {metrics['n']})"
-        use = f'`list_presets()["{name}"].load()`'
-        what = (f"`{name}`", metrics["data"], preset.arguments["depth"])
-        rows.append((*what, *sizes, accuracy, use))
+        metrics = preset.metrics
+        rows.append(
+            (
+                f"`{name}`",
+                metrics["data"],
+                preset.arguments["depth"],
+                _parameters(_network(preset)),
+                preset.megabytes,
+                f"{metrics['test_accuracy']:.3f} (n = {metrics['n']})",
+                f'`list_presets()["{name}"].load()`',
+            )
+        )
     return markdown("preset | data | depth | parameters | MB | test accuracy | use", rows)
 
 
