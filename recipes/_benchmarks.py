@@ -12,9 +12,17 @@ def steps(files):
         ratios = [f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()]
         if {"speedup", "share_percent", "slowdown"} & set(row):  # the second of a pair
             ratios = [f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"]
-        times = (row["step_ms"], span, row["cpu_ms"], row["peak_memory_mb"])
-        program = f"{row['contestant']}, {row['backend']}"
-        rows.append((which, program, *times, ", ".join(ratios)))
+        rows.append(
+            (
+                which,
+                f"{row['contestant']}, {row['backend']}",
+                row["step_ms"],
+                span,
+                row["cpu_ms"],
+                row["peak_memory_mb"],
+                ", ".join(ratios),
+            )
+        )
         before = row
     return markdown(
         "network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows
@@ -30,8 +38,11 @@ def host(files):
             (
                 f"depth {row['depth']}, {size} x {size} pixels, batch {row['batch_size']}",
                 f"{row['contestant']}, {row['backend']}",
-                *(row[name] for name in ("cpu_ms_min", "cpu_ms", "peak_memory_mb")),
-                *(ratios.get(name) for name in ("PyTorch channels_last", "JAX")),
+                row["cpu_ms_min"],
+                row["cpu_ms"],
+                row["peak_memory_mb"],
+                ratios.get("PyTorch channels_last"),
+                ratios.get("JAX"),
             )
         )
     return markdown(

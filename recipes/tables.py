@@ -113,8 +113,16 @@ def study_section(study):
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""
     names = (
-        *("h", "seed", "iterations", "first_gradient", "largest_gradient", "last_gradient"),
-        *("mean_weight", "train_loss", "test_accuracy", "seconds"),
+        "h",
+        "seed",
+        "iterations",
+        "first_gradient",
+        "largest_gradient",
+        "last_gradient",
+        "mean_weight",
+        "train_loss",
+        "test_accuracy",
+        "seconds",
     )
     rows = []
     for found in read_all(pattern):
@@ -134,10 +142,14 @@ def trainings():
             (
                 f"{run['data_set']}, {network_of(run)}",
                 f"{settings['backend']}, {run['device']}",
-                *(data[split]["examples"] for split in ("train", "test")),
-                *(result["epochs"], settings["learning_rate"]),
-                *(f"{result[f'{name}_test_accuracy']:.4f}" for name in ("best", "last")),
-                *(result["last_train_loss"], result["seconds"]),
+                data["train"]["examples"],
+                data["test"]["examples"],
+                result["epochs"],
+                settings["learning_rate"],
+                f"{result['best_test_accuracy']:.4f}",
+                f"{result['last_test_accuracy']:.4f}",
+                result["last_train_loss"],
+                result["seconds"],
             )
         )
     return markdown(
@@ -226,12 +238,13 @@ def propositions():
     for when, file in (("untrained", "init"), ("after 200 iterations", "trained")):
         found = read(f"propositions_depth110_{file}_torch.json")
         for name in found["gradients"]:
-            row = ["h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"]
+            h = "h = 1" if name.startswith(("h = 1", "h1.0")) else "h = 0.1"
+            row = [f"{h}, {when}"]
             for kind, first, last in (("gradients", -1, 0), ("noise", 0, -1)):
                 growth = found[kind][name]
-                row += [growth["measured"][first], growth["measured"][last]]
-                row += [growth["bound"][last], growth["W"]]
-            rows.append((f"{row[0]}, {when}", *row[1:]))
+                measured, bound = growth["measured"], growth["bound"]
+                row += [measured[first], measured[last], bound[last], growth["W"]]
+            rows.append(row)
     return markdown(
         "network | gradient: output | input | bound | W | noise: input | output | bound | W", rows
     )
