@@ -112,10 +112,9 @@ def parse(argv):
     )
     parser.set_defaults(**paper_study(options.study, family, options.scaled).fixed)
     settings = _cli.make(recipe.settings, vars(parser.parse_args(argv)))
-    name = "-".join(
-        [options.study, family, *["scaled"] * options.scaled]
-        + [options.sampler] * (options.sampler != "grid")
-    )
+    name = f"{options.study}-{family}" + "-scaled" * options.scaled
+    if options.sampler != "grid":
+        name += f"-{options.sampler}"
     execution = dataclasses.replace(execution, out=execution.out or Path("runs") / name)
     return parser, options, make_plan(parser, options, settings, execution)
 
