@@ -102,8 +102,12 @@ def train(recipe, settings, execution, after_epoch=None):
 
     from keras_euler import GradientLogger, MultiStepDecay, WeightLogger, training
 
-    limits = {"batch_size": (1, math.inf), "weight_decay": (0, math.inf)}
-    limits |= {"label_smoothing": (0, 1), "warmup": (0, settings.epochs)}
+    limits = {
+        "batch_size": (1, math.inf),
+        "weight_decay": (0, math.inf),
+        "label_smoothing": (0, 1),
+        "warmup": (0, settings.epochs),
+    }
     for name, (least, most) in limits.items():
         if not least <= (value := getattr(settings, name)) <= most:
             raise ValueError(f"{flag(name)} must be from {least} to {most}. Received: {value}.")
