@@ -54,11 +54,11 @@ def measure(options):
     return results
 
 
-def moons(noise, seed, num_points=400):
-    """Make points on two interleaved half circles, and their classes."""
+def moons(noise, seed):
+    """Make 400 points on two interleaved half circles, and their classes."""
     rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, num_points)
-    angles = rng.uniform(0, np.pi, num_points)
+    labels = rng.integers(0, 2, 400)
+    angles = rng.uniform(0, np.pi, 400)
     upper = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     points = np.where(labels[:, None] == 0, upper, [1.0, 0.5] - upper)
     return (points + rng.normal(0, noise, points.shape)).astype("float32"), labels
@@ -90,13 +90,13 @@ def features(model, x):
     return {"input": x, **dict(outputs[i] for i in SHOWN)}
 
 
-def separable(points, labels, num_directions=360):
-    """Return the accuracy of the best straight line, over all thresholds along a number of
+def separable(points, labels):
+    """Return the accuracy of the best straight line, over all thresholds along 360
     directions."""
     points = np.where(np.isfinite(points), points, 0).astype("float64")
     points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-12)
     best = 0
-    for angle in np.linspace(0, np.pi, num_directions, endpoint=False):
+    for angle in np.linspace(0, np.pi, 360, endpoint=False):
         along = points @ [np.cos(angle), np.sin(angle)]
         # Class 1 from each point on, or class 0.
         correct = ((along >= along[:, None]) == labels).sum(axis=1)
