@@ -147,15 +147,16 @@ def parse(argv=None):
     status 2."""
     parser = _cli.command(__doc__)
     parser.add_argument("--out", metavar="FILE.json", type=pathlib.Path)
-    own, settings = _cli.parse(parser, [Settings], argv)
+    own, settings = _cli.parse(
+        parser, [Settings], argv, host=HOST, second_start={"backends": ("jax",)}
+    )
     modes = [name for name in (*MODES, "host") if getattr(settings, name)]
     if len(modes) > 1:
         parser.error(f"{flag(modes[0])} and {flag(modes[1])} exclude each other")
     if settings.host and settings.network != "resnet":
         parser.error("--host needs --network resnet")
     installed = tuple(name for name in BACKENDS if importlib.util.find_spec(name))
-    defaults = DEFAULTS[settings.network] | (HOST if settings.host else {})
-    defaults |= {"backends": ("jax",) if settings.second_start else installed}
+    defaults = DEFAULTS[settings.network] | {"backends": installed}
     missing = {n: v for n, v in defaults.items() if getattr(settings, n) in (None, ())}
     settings = dataclasses.replace(settings, **missing)
     for name in settings.backends or ("torch",):
