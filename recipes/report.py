@@ -44,7 +44,7 @@ def main(argv=None):
         import _measured
         from _trials import write_trials_of
 
-        from keras_euler import training
+        from keras_euler import studies, training
 
         for folder in own.folders:
             if not (folder / "study.json").exists():
@@ -59,7 +59,8 @@ def main(argv=None):
                 _measured.over_epochs(measured).savefig(folder / "over_epochs.png")
                 figures.append("over_epochs.png")
             text = [f"# {measured.name}", RULES, _measured.section(measured, figures)]
-            text += failures(folder)
+            failed = studies.results(folder).query("state == 'failed'").dropna(axis=1)
+            text += [f"Failed: {row}" for row in failed.to_dict("records")]
             if study == "noise" and options.data_dir:
                 text += noisy_inputs(family, options.data_dir, folder)
             report = "\n\n".join(text) + "\n"
@@ -68,14 +69,6 @@ def main(argv=None):
             parts = _claims.judge(measured.settings, measured.cells())
             verdict = f": {_claims.summary(parts)}" if parts else ""
             print(f"{folder}: {len(measured.trials)} trials{verdict}; wrote report.md")
-
-
-def failures(folder):
-    """Return the errors of trials that failed, as Markdown."""
-    from keras_euler import studies
-
-    failed = studies.results(folder).query("state == 'failed'")
-    return [f"Failed: {row}" for row in failed.dropna(axis=1).to_dict("records")]
 
 
 def noisy_inputs(family, data_dir, folder):
