@@ -13,7 +13,7 @@ LEAST_DEPTHS = 3
 
 
 def sentences(measured, label):
-    """Return a sentence per panel: the mean exponent over seeds, and its 95 % interval.
+    """Yield a sentence per panel: the mean exponent over seeds, and its 95 % interval.
 
     Args:
         measured: The study, with a line per depth and an axis of rates.
@@ -21,7 +21,6 @@ def sentences(measured, label):
     """
     cells = measured.cells()
     rates = sorted({rate for _, _, rate in cells})
-    found = []
     for panel in dict.fromkeys(panel for panel, _, _ in cells):
         rows = {}  # seed -> {depth: best rate}
         for depth in sorted({depth for where, depth, _ in cells if where == panel}):
@@ -37,8 +36,7 @@ def sentences(measured, label):
             text = f"exponent {mean:.2f}, 95 % interval {low:.2f} to {high:.2f} (n = {len(slopes)})"
         else:
             text = "no exponent yet; it takes all rates at three depths with three seeds"
-        found.append(f"{label(panel)}: {text}.")
-    return found
+        yield f"{label(panel)}: {text}."
 
 
 def best_rate(rates, accuracies):
