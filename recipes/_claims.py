@@ -76,7 +76,7 @@ def judge(settings, table):
     if reasons:
         return [Part("the whole claim", None, reason="; ".join(reasons))]
     cells = {key: cell for key, cell in table.items() if cell.n >= LEAST_SEEDS}
-    return JUDGES[settings["study"]](cells) or [Part("the whole claim", None)]
+    return list(JUDGES[settings["study"]](cells)) or [Part("the whole claim", None)]
 
 
 def why_not(settings):
@@ -109,21 +109,17 @@ def _above(text, cell, other):
 def _depth(cells):
     (row,) = _by_panel(cells).values()
     if len(row) < 2:
-        return []
+        return
     one, small = zip(*row.values(), strict=True)
     deepest = f"at depth {max(row)} h = 0.1"
-    falls = f"accuracy falls from depth {min(row)} to {max(row)} for h = 1"
     dropped = any(cell.is_above(deeper) for cell, deeper in itertools.combinations(small, 2))
-    return [
-        _above(falls, one[0], one[-1]),
-        Part("it rises or holds for h = 0.1", not dropped),
-        _above(f"{deepest} is better", small[-1], one[-1]),
-        Part(f"{deepest} spreads less", small[-1].spread < THINNER * one[-1].spread),
-    ]
+    yield _above(f"accuracy falls from depth {min(row)} to {max(row)} for h = 1", one[0], one[-1])
+    yield Part("it rises or holds for h = 0.1", not dropped)
+    yield _above(f"{deepest} is better", small[-1], one[-1])
+    yield Part(f"{deepest} spreads less", small[-1].spread < THINNER * one[-1].spread)
 
 
 def _learning_rate(cells):
-    parts = []
     for where, row in _by_panel(cells).items():
         large = [pair for rate, pair in row.items() if rate > 0.1]
         if large:
@@ -133,18 +129,16 @@ def _learning_rate(cells):
             )
             one, small = map(mean, zip(*large, strict=True))
             text = f"{where}h = 0.1 tolerates rates above 0.1 that h = 1 does not"
-            parts.append(Part(text, tolerated, small.p_above(one)))
+            yield Part(text, tolerated, small.p_above(one))
         if {0.1, 0.3} <= set(row):
             text = f"{where}h = 0.1 learns faster at rate 0.3 than at 0.1"
-            parts.append(_above(text, *(first_half(row[rate][1]) for rate in (0.3, 0.1))))
-    return parts
+            yield _above(text, *(first_half(row[rate][1]) for rate in (0.3, 0.1)))
 
 
 def _fails_and_trains(row, text):
-    return [
-        Part(f"{text} {value:g})", bool(one.failed.any() and small.trains), small.p_above(one))
-        for value, (one, small) in row.items()
-    ]
+    for value, (one, small) in row.items():
+        shown = bool(one.failed.any() and small.trains)
+        yield Part(f"{text} {value:g})", shown, small.p_above(one))
 
 
 def _no_norm(cells):
@@ -155,55 +149,51 @@ def _no_norm(cells):
 
 
 def _adam(cells):
-    parts = []
     for where, row in _by_panel(cells).items():
         large = {rate: pair for rate, pair in row.items() if rate > 0.3}
         text = f"{where}with Adam above rate 0.3 h = 1 fails and h = 0.1 trains (rate"
-        parts += _fails_and_trains(large, text)
-    return parts
+        yield from _fails_and_trains(large, text)
 
 
 def _noise(cells):
-    parts = []
     for where, row in _by_panel(cells).items():
         for level, (one, small) in row.items():
             if level > 0:
                 text = f"{where}trained on noise {level:g}, h = 0.1 is better"
-                parts.append(_above(text, small, one))
-                parts.append(Part(f"{where}and steadier", small.spread < THINNER * one.spread))
-    return parts
+                yield _above(text, small, one)
+                yield Part(f"{where}and steadier", small.spread < THINNER * one.spread)
 
 
 def _h(cells):
-    parts, depths = [], sorted({line for _, line, _ in cells})
+    depths = sorted({line for _, line, _ in cells})
     for depth in depths:
-        parts += _h_at(depth, {h: cell for (_, line, h), cell in cells.items() if line == depth})
-    named = TEXT_DEPTHS if set(depths) & set(TEXT_DEPTHS) else IMAGE_DEPTHS
-    return parts + [Part(f"depth {d}: the best h", None) for d in named if d not in depths]
+        yield from _h_at(depth, {h: cell for (_, line, h), cell in cells.items() if line == depth})
+    for depth in TEXT_DEPTHS if set(depths) & set(TEXT_DEPTHS) else IMAGE_DEPTHS:
+        if depth not in depths:
+            yield Part(f"depth {depth}: the best h", None)
 
 
 def _h_at(depth, by_h):
-    """Return the parts of the claim about h at one depth."""
-    parts, best = [], max(by_h.values(), key=lambda cell: cell.median)
+    """Yield the parts of the claim about h at one depth."""
+    best = max(by_h.values(), key=lambda cell: cell.median)
     low, high = BEST_H.get(depth, (0, 0))
     inside = [cell for h, cell in by_h.items() if low <= h <= high]
     if inside and min(by_h) < low and max(by_h) > high:
         outside = [cell for h, cell in by_h.items() if not low <= h <= high]
         text = f"depth {depth}: the best h is between {low:g} and {high:g}, better than any other"
         shown = any(all(cell.is_above(other) for other in outside) for cell in inside)
-        parts.append(Part(text, shown, above_all(inside, outside)))
+        yield Part(text, shown, above_all(inside, outside))
     smallest, larger = by_h.get(0.001), [cell for h, cell in by_h.items() if h > 0.001]
     if smallest and larger:
         text = f"depth {depth}: h = 0.001 is worse than the best"
-        parts.append(Part(text, best.is_above(smallest), above_all(larger, [smallest])))
+        yield Part(text, best.is_above(smallest), above_all(larger, [smallest]))
         text = f"depth {depth}: h = 0.001 does not spread more than the best"
-        parts.append(Part(text, smallest.spread <= best.spread))
+        yield Part(text, smallest.spread <= best.spread)
     limit = 0.8 if depth in TEXT_DEPTHS else 5
     failed = [has for h, cell in by_h.items() if h >= limit for has in cell.failed]
     if failed and depth in (*TEXT_DEPTHS, 110):
         text = f"depth {depth}: at least half of the trainings with h >= {limit:g} fail"
-        parts.append(Part(text, 2 * sum(failed) >= len(failed)))
-    return parts
+        yield Part(text, 2 * sum(failed) >= len(failed))
 
 
 def judge_dynamics(runs):
