@@ -1,54 +1,46 @@
 """Tables of the benchmark, from the JSON files of recipes/benchmark/run.py."""
 
-from _markdown import formatted, markdown
+from _markdown import formatted, table_of_rows
 
 
+@table_of_rows("network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio")
 def steps(files):
     """Step times of the benchmark, ours beside networks written by hand."""
-    rows, before = [], None
+    before = None
     for row in (row for found in files for row in found["results"]):
         which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
         span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
         ratios = [f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()]
         if {"speedup", "share_percent", "slowdown"} & set(row):  # the second of a pair
             ratios = [f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"]
-        rows.append(
-            (
-                which,
-                f"{row['contestant']}, {row['backend']}",
-                row["step_ms"],
-                span,
-                row["cpu_ms"],
-                row["peak_memory_mb"],
-                ", ".join(ratios),
-            )
+        yield (
+            which,
+            f"{row['contestant']}, {row['backend']}",
+            row["step_ms"],
+            span,
+            row["cpu_ms"],
+            row["peak_memory_mb"],
+            ", ".join(ratios),
         )
         before = row
-    return markdown(
-        "network | program | step (ms) | from to | processor (ms) | memory (MB) | ratio", rows
-    )
 
 
+@table_of_rows(
+    "setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX"
+)
 def host(files):
     """Processor times of steps on one thread."""
-    rows = []
     for row in (row for found in files for row in found["results"]):
         size, ratios = row["image_size"], row.get("ratios", {})
-        rows.append(
-            (
-                f"depth {row['depth']}, {size} x {size} pixels, batch {row['batch_size']}",
-                f"{row['contestant']}, {row['backend']}",
-                row["cpu_ms_min"],
-                row["cpu_ms"],
-                row["peak_memory_mb"],
-                ratios.get("PyTorch channels_last"),
-                ratios.get("JAX"),
-            )
+        yield (
+            f"depth {row['depth']}, {size} x {size} pixels, batch {row['batch_size']}",
+            f"{row['contestant']}, {row['backend']}",
+            row["cpu_ms_min"],
+            row["cpu_ms"],
+            row["peak_memory_mb"],
+            ratios.get("PyTorch channels_last"),
+            ratios.get("JAX"),
         )
-    return markdown(
-        "setting | program | least (ms) | median (ms) | memory (MB) | ratio to PyTorch | to JAX",
-        rows,
-    )
 
 
 def draw(found):

@@ -1,5 +1,16 @@
 """Tables in Markdown."""
 
+import functools
+
+
+def table_of_rows(header):
+    """Decorate a function that yields rows: it returns their table in Markdown."""
+
+    def decorator(rows):
+        return functools.wraps(rows)(lambda *args: markdown(header, rows(*args)))
+
+    return decorator
+
 
 def markdown(header, rows):
     """Return a table in Markdown, from its header, separated by bars, and rows of values."""

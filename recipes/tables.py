@@ -21,7 +21,7 @@ import _measured
 import _paper
 import pandas as pd
 import zoo
-from _markdown import markdown
+from _markdown import markdown, table_of_rows
 from _trials import read_trials
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +77,7 @@ def studies():
     return [study for study in found if len(study.trials)]
 
 
+@table_of_rows("claim of the paper | verdict | n")
 def claims():
     """A row per claim of the paper: the verdicts of the studies by which it is judged, and their
     numbers of seeds."""
@@ -85,7 +86,7 @@ def claims():
     depths = " and ".join(str(found["settings"]["depth"]) for found in summaries)
     seeds = min(len({row["seed"] for row in found["runs"]}) for found in summaries)
     where = f"[depth {depths}]({LINK}#gradients-and-weights)"
-    rows = [(_paper.DYNAMICS, f"{where}: {_claims.summary(parts)}", seeds)]
+    yield _paper.DYNAMICS, f"{where}: {_claims.summary(parts)}", seeds
     for name, claim in _paper.CLAIMS.items():
         judged = [study for study in studies() if study.settings["study"] == name]
         verdicts = [
@@ -93,8 +94,7 @@ def claims():
             f"{_claims.summary(_claims.judge(study.settings, study.cells()))}"
             for study in judged
         ]
-        rows.append((claim, "; ".join(verdicts), ", ".join({s.num_seeds: 0 for s in judged})))
-    return markdown("claim of the paper | verdict | n", rows)
+        yield claim, "; ".join(verdicts), ", ".join({s.num_seeds: 0 for s in judged})
 
 
 def study_sections():
@@ -110,6 +110,10 @@ def study_section(study):
     return _measured.section(study, [f"study_{study.name}.png"], command)
 
 
+@table_of_rows(
+    "backend | depth | scheme | h | seed | iterations | first gradient | largest | last | "
+    "mean weight | training loss | test accuracy | seconds"
+)
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""
     names = (
@@ -124,39 +128,33 @@ def dynamics(pattern):
         "test_accuracy",
         "seconds",
     )
-    rows = []
     for found in read_all(pattern):
         settings = found["settings"]
         network = (settings["backend"], settings["depth"], settings.get("scheme", "euler"))
-        rows += [(*network, *(row[name] for name in names)) for row in found["runs"]]
-    header = "backend | depth | scheme | h | seed | iterations | first gradient | largest | last"
-    return markdown(f"{header} | mean weight | training loss | test accuracy | seconds", rows)
+        for row in found["runs"]:
+            yield *network, *(row[name] for name in names)
 
 
+@table_of_rows(
+    "run | where | training examples | test examples | epochs | learning rate | best | last | "
+    "training loss | seconds"
+)
 def trainings():
     """Single runs of cifar10.py and ag_news.py."""
-    rows = []
     for run in [*read_all("cifar10_*.json"), *read_all("ag_news_*.json")]:
         settings, result, data = run["settings"], run["result"], run["data"]
-        rows.append(
-            (
-                f"{run['data_set']}, {network_of(run)}",
-                f"{settings['backend']}, {run['device']}",
-                data["train"]["examples"],
-                data["test"]["examples"],
-                result["epochs"],
-                settings["learning_rate"],
-                f"{result['best_test_accuracy']:.4f}",
-                f"{result['last_test_accuracy']:.4f}",
-                result["last_train_loss"],
-                result["seconds"],
-            )
+        yield (
+            f"{run['data_set']}, {network_of(run)}",
+            f"{settings['backend']}, {run['device']}",
+            data["train"]["examples"],
+            data["test"]["examples"],
+            result["epochs"],
+            settings["learning_rate"],
+            f"{result['best_test_accuracy']:.4f}",
+            f"{result['last_test_accuracy']:.4f}",
+            result["last_train_loss"],
+            result["seconds"],
         )
-    return markdown(
-        "run | where | training examples | test examples | epochs | learning rate | best | last | "
-        "training loss | seconds",
-        rows,
-    )
 
 
 def network_of(run):
@@ -177,41 +175,34 @@ def curves():
     return plots.accuracy_curves({"Test accuracy over the epochs": lines}, note)
 
 
+@table_of_rows("data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h")
 def growths():
     """How much gradients of untrained networks grow, and the advice."""
-    rows = []
     for name in ("images", "texts"):
         for depth, advice in read(f"choose_h_{name}_torch.json")["suggestions"].items():
             growth = ", ".join(f"{float(h):.3g}: {g:.3g}" for h, g in advice["growths"].items())
             rule = advice["num_blocks"] ** -0.5
-            rows.append((name, depth, rule, advice["largest"], advice["h"], growth))
-    return markdown(
-        "data | network | 1/sqrt(L) | largest h below tenfold | advice | growth at each h", rows
-    )
+            yield name, depth, rule, advice["largest"], advice["h"], growth
 
 
+@table_of_rows("rule | batch norm: signal | gradient | no norm: signal | gradient")
 def rules():
     """How much signal and gradient grow over the blocks at the start, with each rule."""
     norms = [
         read(f"rule_growths_{norm}_torch.json")["growths"]["depth 110"]
         for norm in ("batch", "none")
     ]
-    rows = [
-        (
-            _measured.label("h", rule),
-            *(growths[rule][what] for growths in norms for what in ("signal", "gradient")),
-        )
-        for rule in norms[0]
-    ]
-    return markdown("rule | batch norm: signal | gradient | no norm: signal | gradient", rows)
+    for rule in norms[0]:
+        values = (growths[rule][what] for growths in norms for what in ("signal", "gradient"))
+        yield _measured.label("h", rule), *values
 
 
+@table_of_rows("depth | h | best test accuracy | n")
 def advice():
     """Trainings at the advised h."""
     runs = pd.DataFrame(read("advice_h_torch.json")["runs"])
-    grouped = runs.groupby(["depth", "h"], sort=False).best_test_accuracy
-    rows = [(*key, spread(best), len(best)) for key, best in grouped]
-    return markdown("depth | h | best test accuracy | n", rows)
+    for key, best in runs.groupby(["depth", "h"], sort=False).best_test_accuracy:
+        yield *key, spread(best), len(best)
 
 
 def robustness():
@@ -232,9 +223,9 @@ def spread(values):
     return f"{values.median():.3f} ± {values.std(ddof=0):.3f}"
 
 
+@table_of_rows("network | gradient: output | input | bound | W | noise: input | output | bound | W")
 def propositions():
     """Measured gradients and noise beside the bounds of the propositions."""
-    rows = []
     for when, file in (("untrained", "init"), ("after 200 iterations", "trained")):
         found = read(f"propositions_depth110_{file}_torch.json")
         for name in found["gradients"]:
@@ -244,10 +235,7 @@ def propositions():
                 growth = found[kind][name]
                 measured, bound = growth["measured"], growth["bound"]
                 row += [measured[first], measured[last], bound[last], growth["W"]]
-            rows.append(row)
-    return markdown(
-        "network | gradient: output | input | bound | W | noise: input | output | bound | W", rows
-    )
+            yield row
 
 
 EXAMPLES = (
@@ -260,14 +248,13 @@ EXAMPLES = (
 )
 
 
+@table_of_rows("measured | h = 1 | h = 0.1")
 def examples():
     """The toy examples and ResNet50, h = 1 beside h = 0.1."""
-    rows = []
     for text, name, *keys in EXAMPLES:
         found = read(f"{name}_torch.json")["results"]
         values = [functools.reduce(operator.getitem, keys, found[h]) for h in ("h = 1", "h = 0.1")]
-        rows.append((text, *values))
-    return markdown("measured | h = 1 | h = 0.1", rows)
+        yield text, *values
 
 
 def cards():

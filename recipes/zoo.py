@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import _cli
-from _markdown import markdown
+from _markdown import table_of_rows
 from _plan import RECIPES
 from _settings import BACKENDS, existing, flag, setting
 
@@ -56,6 +56,7 @@ def main(argv=None):
             print(table())
 
 
+@table_of_rows("name | depth | blocks | parameters | multiply-adds | test accuracy")
 def table():
     """The table of the results, in Markdown: every prebuilt network, then every preset."""
     import keras_euler
@@ -68,33 +69,28 @@ def table():
         (name, preset.arguments["depth"], _network(preset), preset.accuracy)
         for name, preset in keras_euler.list_presets().items()
     ]
-    rows = []
     for name, depth, model, accuracy in networks:
         blocks = sum(isinstance(layer, keras_euler.EulerResidual) for layer in model.layers)
         millions = f"{keras_euler.analysis.multiply_adds(model) / 1e6:,.0f} M"
-        rows.append((f"`{name}`", depth, blocks, _parameters(model), millions, accuracy))
-    return markdown("name | depth | blocks | parameters | multiply-adds | test accuracy", rows)
+        yield f"`{name}`", depth, blocks, _parameters(model), millions, accuracy
 
 
+@table_of_rows("preset | data | depth | parameters | MB | test accuracy | use")
 def presets():
     """The README's table of presets, in Markdown."""
     import keras_euler
 
-    rows = []
     for name, preset in keras_euler.list_presets().items():
         metrics = preset.metrics
-        rows.append(
-            (
-                f"`{name}`",
-                metrics["data"],
-                preset.arguments["depth"],
-                _parameters(_network(preset)),
-                preset.megabytes,
-                f"{metrics['test_accuracy']:.3f} (n = {metrics['n']})",
-                f'`list_presets()["{name}"].load()`',
-            )
+        yield (
+            f"`{name}`",
+            metrics["data"],
+            preset.arguments["depth"],
+            _parameters(_network(preset)),
+            preset.megabytes,
+            f"{metrics['test_accuracy']:.3f} (n = {metrics['n']})",
+            f'`list_presets()["{name}"].load()`',
         )
-    return markdown("preset | data | depth | parameters | MB | test accuracy | use", rows)
 
 
 def _network(preset):
