@@ -18,7 +18,8 @@ from _trials import as_trials
 
 CHANCE = {"cifar10": 0.1, "ag_news": 0.25}
 MOST_COLUMNS = 5  # of a table
-UNSEEN = {"seed", "jit", "devices", "log_gradients", "log_weights", "log_per"}  # in a list of cuts
+# Not in a list of cuts.
+UNSEEN = {"seed", "jit", "devices", "backend", "log_gradients", "log_weights", "log_per"}
 
 
 @dataclass(frozen=True)

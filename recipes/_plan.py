@@ -56,7 +56,7 @@ class Plan:
 
     def shared(self):
         """Return what all trials share and what a report needs, as a JSON-serializable dict."""
-        settings = {**identity(self.base, self.execution), "backend": self.execution.backend}
+        settings = identity(self.base, self.execution)
         shared = {name: value for name, value in settings.items() if name not in self.varied}
         return self.description() | shared
 

@@ -239,14 +239,15 @@ class Execution:
 
 def identity(settings, execution):
     """Return what identifies a run, as a JSON-serializable dict."""
-    values = {**asdict(settings), "jit": execution.jit, "devices": execution.devices}
+    names = ("jit", "devices", "backend")
+    values = {**asdict(settings), **{name: getattr(execution, name) for name in names}}
     return json.loads(json.dumps(values))
 
 
 def run_folder(settings, execution):
     """Return `--out`, or a folder named after the settings, so that the same command finds its run
     again."""
-    text = json.dumps({**identity(settings, execution), "backend": execution.backend})
+    text = json.dumps(identity(settings, execution))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     h = "list" if isinstance(settings.h, tuple) else str(settings.h).replace("/", "_")
     name = f"{settings.dataset}-depth{settings.depth}-h{h}-seed{settings.seed}"

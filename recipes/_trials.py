@@ -67,8 +67,7 @@ def commit():
 
 def columns(family):
     """Return a dict of the settings of a family -> their defaults, with those of the execution."""
-    defaults = identity(RECIPES[family].settings(), Execution())
-    return {"recipe": family, **defaults, "backend": None}
+    return {"recipe": family, **identity(RECIPES[family].settings(), Execution())}
 
 
 def as_trials(settings, table):

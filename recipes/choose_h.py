@@ -62,7 +62,7 @@ def main(argv=None):
         import keras_euler
         from keras_euler import plots, training
 
-        used = identity(settings, execution) | vars(options) | {"backend": execution.backend}
+        used = identity(settings, execution) | vars(options)
         file = folder / ("rules.json" if options.rules else "suggestions.json")
         _cli.refuse_to_replace(file, used)
         data, _ = recipe.load_data(settings, execution.data_dir)

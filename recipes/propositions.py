@@ -50,7 +50,7 @@ def main(argv=None):
     with _cli.errors_in_one_line(parser):
         from keras_euler import analysis, datasets, plots, training
 
-        used = identity(settings, execution) | vars(options) | {"backend": execution.backend}
+        used = identity(settings, execution) | vars(options)
         file = folder / "propositions.json"
         _cli.refuse_to_replace(file, used)
         data, _ = cifar10.load_data(settings, execution.data_dir)
