@@ -15,7 +15,6 @@ import numpy as np
 LEARNING_RATE, MOMENTUM = 0.1, 0.9
 BN_MOMENTUM, EPSILON = 0.9, 1e-5
 MIXED = {"float32": jnp.float32, "mixed_bfloat16": jnp.bfloat16, "mixed_float16": jnp.float16}
-LOSS_SCALE = {"float32": 1.0, "mixed_bfloat16": 1.0, "mixed_float16": 1024.0}
 DIMENSIONS = {
     1: ("NWC", "WIO", "NWC"),
     2: ("NHWC", "HWIO", "NHWC"),
@@ -143,7 +142,8 @@ class Trainer:
     """
 
     def __init__(self, network, inputs, dtype="float32"):
-        self.network, self.dtype, self.loss_scale = network, MIXED[dtype], LOSS_SCALE[dtype]
+        self.network, self.dtype = network, MIXED[dtype]
+        self.loss_scale = 1024.0 if dtype == "mixed_float16" else 1.0
         arrays = {}
         jax.eval_shape(lambda: network(Layers(arrays, self.dtype), inputs))
         arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
