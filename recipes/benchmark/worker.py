@@ -32,7 +32,7 @@ def make_data(spec, channels_first, uint8=False):
     return images, rng.integers(0, 10, size)
 
 
-def keras_network(spec, augmented, remat=False):
+def keras_network(spec, input_shape, augmented, remat):
     """Build the network of keras_euler; `augmented` prepends the input pipeline."""
     import keras
 
@@ -44,24 +44,20 @@ def keras_network(spec, augmented, remat=False):
         network = keras_euler.EulerVDCNN(sequence_length=spec["sequence_length"], **arguments)
         dtype, pipeline = "int32", [keras_euler.RandomCharacters(0.1)]
     else:
-        image = (spec["image_size"],) * 2
-        is_first = keras.config.image_data_format() == "channels_first"
-        network = keras_euler.EulerResNet(
-            input_shape=(3, *image) if is_first else (*image, 3), **arguments
-        )
+        network = keras_euler.EulerResNet(input_shape=input_shape, **arguments)
         dtype, pipeline = (
             "uint8",
             [
                 keras_euler.RandomPadCrop(4),
                 keras.layers.RandomFlip("horizontal"),
                 keras.layers.Normalization(
-                    network.input_shape.index(3), cifar10.MEAN, np.square(cifar10.STDDEV)
+                    1 + input_shape.index(3), cifar10.MEAN, np.square(cifar10.STDDEV)
                 ),
             ],
         )
     if not augmented:
         return network
-    inputs = keras.Input(network.input_shape[1:], dtype=dtype)
+    inputs = keras.Input(input_shape, dtype=dtype)
     return keras.Sequential([inputs, *pipeline, network])
 
 
@@ -74,7 +70,8 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
 
     if spec["data_format"] != "auto":
         keras.config.set_image_data_format(spec["data_format"])
-    network = keras_network(spec, augmented, remat)
+    x, y = make_data(spec, keras.config.image_data_format() == "channels_first", uint8=augmented)
+    network = keras_network(spec, x.shape[1:], augmented, remat)
     network = keras_euler.fold(network) if folded else network
     optimizer, callbacks, times = keras.optimizers.SGD(0.1, momentum=0.9), [], []
     if logged:
@@ -89,7 +86,6 @@ def keras_rounds(spec, augmented=False, logged=False, predicts=False, folded=Fal
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile={"auto": "auto", "true": True, "false": False}[spec["jit_compile"]],
     )
-    x, y = make_data(spec, keras.config.image_data_format() == "channels_first", uint8=augmented)
 
     def stamp(*_):
         times.append(time.perf_counter())
@@ -188,20 +184,16 @@ def device(backend):
     """Return the name of the backend's GPU or else the CPU, its peak memory, and the versions of
     packages."""
     framework = sys.modules[backend]
-    cpuinfo, unit = (
-        pathlib.Path("/proc/cpuinfo"),
-        1 if sys.platform == "darwin" else 2**10,
-    )  # of ru_maxrss
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     name = model[1] if model else platform.processor() or platform.machine()
+    unit = 1 if sys.platform == "darwin" else 2**10
     peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if backend == "torch" and framework.cuda.is_available():
         name, peak = framework.cuda.get_device_name(), framework.cuda.max_memory_allocated()
     elif backend == "jax" and framework.default_backend() != "cpu":
-        name, peak = (
-            framework.devices()[0].device_kind,
-            framework.devices()[0].memory_stats()["peak_bytes_in_use"],
-        )
+        gpu = framework.devices()[0]
+        name, peak = gpu.device_kind, gpu.memory_stats()["peak_bytes_in_use"]
     elif backend == "tensorflow" and (gpus := framework.config.list_physical_devices("GPU")):
         config = framework.config.experimental
         name, peak = (
