@@ -8,16 +8,14 @@ def steps(files):
     """Step times of the benchmark, ours beside networks written by hand."""
     before = None
     for row in (row for found in files for row in found["results"]):
-        which = f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}"
-        span = " to ".join(formatted(row[f"step_ms_{end}"]) for end in ("min", "max"))
         ratios = [f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()]
         if {"speedup", "share_percent", "slowdown"} & set(row):  # the second of a pair
             ratios = [f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"]
         yield (
-            which,
+            f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}",
             f"{row['contestant']}, {row['backend']}",
             row["step_ms"],
-            span,
+            f"{formatted(row['step_ms_min'])} to {formatted(row['step_ms_max'])}",
             row["cpu_ms"],
             row["peak_memory_mb"],
             ", ".join(ratios),
