@@ -141,7 +141,8 @@ def _search(options, plan):
     from keras_euler.studies import Search
 
     name, values = plan.roles["axis"]
-    others = {other: choices for other, choices in plan.varied.items() if other != name}
+    others = dict(plan.varied)
+    del others[name]
     several = [other for other, choices in others.items() if len(choices) > 1]
     if several:
         raise ValueError(f"--sampler searches along {name}; choose one value of {several}")
