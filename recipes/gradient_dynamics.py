@@ -105,8 +105,13 @@ def measurements(path):
     row = {}
     for name in ("weight", "gradient"):
         norms = callbacks.read_log(path / f"{name}s.csv")[LAYER_2]
-        row |= {"iterations": len(norms), f"first_{name}": norms[0], f"last_{name}": norms[-1]}
-        row |= {f"largest_{name}": np.max(norms), f"mean_{name}": np.mean(norms)}
+        row |= {
+            "iterations": len(norms),
+            f"first_{name}": norms[0],
+            f"last_{name}": norms[-1],
+            f"largest_{name}": np.max(norms),
+            f"mean_{name}": np.mean(norms),
+        }
     row = {name: value if math.isfinite(value) else None for name, value in row.items()}
     result = training.RunFolder(path).result()
     for name in ("last_train_loss", "last_test_accuracy", "seconds"):
