@@ -174,7 +174,7 @@ def run_example(doc, cls, measure, argv, quick):
     Args:
         doc: Its docstring.
         cls: Dataclass of its options, with `out` for the file.
-        measure: Function of the options that returns the results.
+        measure: Function of the options that yields pairs of a label and its results.
         argv: Arguments.
         quick: Dict of options under `--quick`.
     """
@@ -182,5 +182,5 @@ def run_example(doc, cls, measure, argv, quick):
     _, options = parse(parser, [cls], argv, quick=quick)
     with errors_in_one_line(parser):
         refuse_to_replace(options.out, vars(options))
-        write_results(options.out, vars(options), results=measure(options))
+        write_results(options.out, vars(options), results=dict(measure(options)))
         print(f"wrote {options.out}")

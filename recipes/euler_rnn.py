@@ -33,14 +33,13 @@ def main(argv=None):
 
 
 def measure(options):
-    """Return the first gradient and the test error with each h."""
+    """Yield the first gradient and the test error with each h."""
     import keras
 
     import keras_euler
 
     train = adding(2000, options.length, options.seed)
     test = adding(500, options.length, options.seed + 1)
-    results = {}
     for h in (1.0, 0.1):
         keras.utils.set_random_seed(options.seed)
         cell = euler_cell(32, h)
@@ -53,9 +52,9 @@ def measure(options):
         _, norms = recorder.recent()
         first = norms[0][recorder.paths.index(cell.recurrent.kernel.path)]
         error = model.evaluate(*test, verbose=0)
-        results[f"h = {h:g}"] = {"first_gradient": float(first), "test_error": error}
-        print(f"h = {h:g}: {results[f'h = {h:g}']}", flush=True)
-    return results
+        result = {"first_gradient": float(first), "test_error": error}
+        print(f"h = {h:g}: {result}", flush=True)
+        yield f"h = {h:g}", result
 
 
 def euler_cell(units, h):

@@ -37,7 +37,7 @@ def main(argv=None):
 
 
 def measure(options):
-    """Return the norms and losses with each h."""
+    """Yield the norms and losses with each h."""
     import keras
 
     from keras_euler import eulerize
@@ -50,19 +50,17 @@ def measure(options):
     resnet = keras.applications.ResNet50(
         weights=None, input_shape=(32, 32, 3), classes=10, classifier_activation=None
     )
-    results = {}
     for h in (1.0, 0.1):
         start = time.perf_counter()
         network = eulerize(resnet, h)
         seconds = time.perf_counter() - start
         norms, losses = train(network, x, y)
-        results[f"h = {h:g}"] = {"seconds": seconds, "gradient_norm": norms, "loss": losses}
         print(
             f"h {h:g} (in {seconds:.1f} s): gradient norm of {LAYER} {norms[0]:.4g}, then "
             f"{norms[-1]:.4g}; loss {losses[0]:.4g}, then {losses[-1]:.4g}",
             flush=True,
         )
-    return results
+        yield f"h = {h:g}", {"seconds": seconds, "gradient_norm": norms, "loss": losses}
 
 
 def train(network, x, y):

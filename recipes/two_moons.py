@@ -37,21 +37,21 @@ def main(argv=None):
 
 
 def measure(options):
-    """Return the accuracies with each h, and draw the figure."""
+    """Yield the accuracies with each h, and draw the figure."""
     import keras
 
     noisy, clean = moons(NOISE, options.seed + 1), moons(0.0, options.seed + 2)
-    pictures, results = {}, {}
+    pictures = {}
     for h in STEP_FACTORS:
         keras.utils.set_random_seed(options.seed)
         model = train(h, options)
         noisy_accuracy, accuracy = (model.evaluate(*data, verbose=0)[1] for data in (noisy, clean))
-        results[f"h = {h:g}"] = {"noisy": noisy_accuracy, "clean": accuracy}
-        print(f"h = {h:g}: {results[f'h = {h:g}']}", flush=True)
+        result = {"noisy": noisy_accuracy, "clean": accuracy}
+        print(f"h = {h:g}: {result}", flush=True)
         pictures[f"h = {h:g}"] = features(model, noisy[0])
+        yield f"h = {h:g}", result
     options.out.parent.mkdir(parents=True, exist_ok=True)
     draw(pictures, noisy[1]).savefig(options.out.with_suffix(".png"))
-    return results
 
 
 def moons(noise, seed):
