@@ -229,13 +229,11 @@ def references(settings):
     """Return a dict of `(backend, contestant)` -> name of the hand-written networks; TensorFlow is
     compared with PyTorch."""
     needed = {"torch" if backend == "tensorflow" else backend for backend in settings.backends}
-    known = REFERENCES[settings.network]
-    if settings.host:
-        known = {key: name for key, name in known.items() if key[1] != "nchw"}
+    left_out = "nchw" if settings.host else None
     return {
-        key: name
-        for key, name in known.items()
-        if key[0] in needed and importlib.util.find_spec(key[0])
+        (backend, contestant): name
+        for (backend, contestant), name in REFERENCES[settings.network].items()
+        if backend in needed and contestant != left_out and importlib.util.find_spec(backend)
     }
 
 
