@@ -106,12 +106,11 @@ def read_trials(file):
     import pandas as pd
 
     rows = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
-    return pd.DataFrame([_parsed(row) for row in rows], dtype=object)
-
-
-def _parsed(row):
-    values = {name: _value(name, text) for name, text in row.items() if text}
-    return columns(row["recipe"]) | values
+    trials = [
+        columns(row["recipe"]) | {name: _value(name, text) for name, text in row.items() if text}
+        for row in rows
+    ]
+    return pd.DataFrame(trials, dtype=object)
 
 
 def _value(name, text):
