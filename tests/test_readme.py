@@ -71,10 +71,7 @@ def test_quick_start_shows_that_h_1_fails_where_a_small_h_learns(tmp_path):
 @pytest.mark.once
 def test_quick_start_of_texts_learns(tmp_path):
     """It takes half a minute. Chance is 0.25."""
-    assert (
-        float(re.search(r"best test accuracy +([\d.]+)", quick_start("ag_news", tmp_path)).group(1))
-        > 0.5
-    )
+    assert re.search(r"best test accuracy +(0\.[5-9]|1)", quick_start("ag_news", tmp_path))
 
 
 @pytest.mark.once
