@@ -45,10 +45,12 @@ def test_a_few_of_many_layers_or_those_of_a_pattern():
     ] == ["c", "total"]
 
 
-@pytest.mark.parametrize("runs", [{}, {"h = 1": []}])
-def test_no_runs_are_an_error(runs):
-    with pytest.raises(ValueError, match="must hold at least one run"):
-        plots.gradient_dynamics(runs)
+@pytest.mark.parametrize(
+    "draw, runs", [(plots.gradient_dynamics, {"h = 1": []}), (plots.training_curves, {})]
+)
+def test_no_runs_are_an_error(draw, runs):
+    with pytest.raises(ValueError, match="at least one run"):
+        draw(runs)
 
 
 def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():

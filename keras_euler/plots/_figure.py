@@ -60,11 +60,16 @@ def colours_of(labels: Collection[str]) -> dict[str, str]:
     Returns:
         A dict of label -> colour.
 
+    Raises:
+        ValueError: There is no label, so there is nothing to draw.
+
     Example:
 
     >>> colours_of(["h = 0.1", "h = 1"]) == {"h = 0.1": COLOURS[1], "h = 1": COLOURS[0]}
     True
     """
+    if not labels:
+        raise ValueError("There must be at least one run to draw. Received none.")
     steps = {label: re.search(r"\bh = (\d+(?:\.\d+)?)", label) for label in labels}
     first = {float(step[1]): label for label, step in reversed(steps.items()) if step}
     pinned = {first.get(h): colour for h, colour in zip(PAPER_H, COLOURS, strict=False)}

@@ -35,9 +35,9 @@ def growths(runs: dict[str, "Growth"], ylabel: str) -> "Figure":
     >>> [line.get_linestyle() for line in figure.axes[1].get_lines()[:2]]
     ['-', '--']
     """
+    colours = colours_of(runs)
     figure = new_figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
-    colours = colours_of(runs)
     top = ROOM * max(growth.measured.max() for growth in runs.values())
     for label, growth in runs.items():
         colour, bound = colours[label], growth.bound

@@ -60,6 +60,7 @@ def training_curves(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['loss', 'accuracy']
     """
+    colours = colours_of(histories)
     runs = {label: _rows(history) for label, history in histories.items()}
     if not metric:
         columns = next(iter(runs.values()))[0]
@@ -69,7 +70,6 @@ def training_curves(
     names = ["loss", metric] if metric else ["loss"]
     figure = new_figure(figsize=(4.5 * len(names), 3.6))
     grid = figure.subplots(1, len(names), squeeze=False)[0]
-    colours = colours_of(runs)
     for label, rows in runs.items():
         prefix = f"{label}, " if label else ""
         for axes, name in zip(grid, names, strict=True):
