@@ -64,10 +64,8 @@ def test_a_label_has_one_colour_in_all_plots_and_pinned_ones_theirs():
         {bar.get_label(): bar.lines[0].get_color() for bar in axes.containers}
         for axes in figure.axes
     ]
-    assert (
-        colours[0]["h = 0.1"] == colours[1]["h = 0.1"] == "#0072B2"
-        and colours[1]["h = 1"] == "#D55E00"
-    )
+    assert colours[0]["h = 0.1"] == colours[1]["h = 0.1"] == "#0072B2"
+    assert colours[1]["h = 1"] == "#D55E00"
     assert len(set(colours[1].values())) == 3
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"h = 0.1", "h = 0.5", "h = 1"} <= set(legend)
