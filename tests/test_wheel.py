@@ -67,10 +67,8 @@ def test_links_of_the_description_are_absolute_and_lead_to_files_of_the_tree(met
 def test_addresses_are_of_one_place(metadata):
     for name in ("Source", "Changelog", "Issues"):
         assert URLS[name].startswith(URLS["Homepage"])
-    assert (
-        metadata["Author"] == "The keras_euler contributors"
-        and metadata["Version"] == keras_euler.__version__
-    )
+    assert metadata["Author"] == "The keras_euler contributors"
+    assert metadata["Version"] == keras_euler.__version__
 
 
 def test_sdist_has_what_its_tests_need(dist):

@@ -56,15 +56,10 @@ def test_matrix_is_the_range_of_the_package():
         for requirement in PROJECT["dependencies"]
         if "keras" in requirement
     )
-    assert matrix["keras"] == [f"=={oldest}.*", ""] and matrix["backend"] == [
-        "tensorflow",
-        "jax",
-        "torch",
-    ]
+    assert matrix["keras"] == [f"=={oldest}.*", ""]
+    assert matrix["backend"] == ["tensorflow", "jax", "torch"]
     classified = [
         name.rpartition(" ")[2] for name in PROJECT["classifiers"] if ":: Python ::" in name
     ]
-    assert (
-        set(matrix["python"]) == {classified[0], classified[-1]}
-        and PROJECT["requires-python"] == f">={classified[0]}"
-    )
+    assert set(matrix["python"]) == {classified[0], classified[-1]}
+    assert PROJECT["requires-python"] == f">={classified[0]}"

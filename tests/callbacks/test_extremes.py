@@ -46,9 +46,9 @@ def test_bounds_belong_to_the_range_and_zeros_do_not_vanish():
 
 def test_what_is_not_finite_explodes():
     messages = warned(Extremes(10, 0.1), [[1, np.nan, 1], [np.inf, 1, 1]])
+    assert len(messages) == 1
     assert (
-        len(messages) == 1
-        and "of a and 1 other layer explode: norm inf at iteration 6, which is not finite"
+        "of a and 1 other layer explode: norm inf at iteration 6, which is not finite"
         in messages[0]
     )
 

@@ -83,9 +83,8 @@ def test_the_real_images_have_the_known_counts_and_colours():
     (x_train, y_train), (x_test, y_test) = cifar10.load_data(root)
     assert (x_train.shape, x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
     assert (x_test.shape, x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
-    assert (
-        np.bincount(y_train).tolist() == [5000] * 10 and np.bincount(y_test).tolist() == [1000] * 10
-    )
+    assert np.bincount(y_train).tolist() == [5000] * 10
+    assert np.bincount(y_test).tolist() == [1000] * 10
     # The known mean of the training pixels; the copy here may be recompressed as JPEG, which shifts
     # colours a little.
     np.testing.assert_allclose(

@@ -32,12 +32,12 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_says_what_it_is(name):
     preset = PRESETS[name]
-    assert (
-        preset.name == name and preset.description and preset.command.startswith("python recipes/")
-    )
-    assert (
-        preset.metrics["data"] and preset.metrics["n"] >= 1 and preset.metrics["test_examples"] > 0
-    )
+    assert preset.name == name
+    assert preset.description
+    assert preset.command.startswith("python recipes/")
+    assert preset.metrics["data"]
+    assert preset.metrics["n"] >= 1
+    assert preset.metrics["test_examples"] > 0
     assert len(preset.class_names) == preset.arguments["num_classes"]
     assert preset.file().stat().st_size <= 10_000_000
 

@@ -29,11 +29,8 @@ def test_suggests_an_h_for_each_depth_and_writes_table_and_figure(tmp_path, caps
     )
     assert "0.1" in capsys.readouterr().out
     summary = json.loads((tmp_path / "suggestions.json").read_text())
-    assert summary["suggestions"]["depth 8"]["h"] == 3**-0.5 and {
-        "data",
-        "versions",
-        "settings",
-    } <= set(summary)
+    assert summary["suggestions"]["depth 8"]["h"] == 3**-0.5
+    assert {"data", "versions", "settings"} <= set(summary)
     assert (tmp_path / "suggestions.png").stat().st_size > 5_000
 
 

@@ -75,9 +75,8 @@ def test_a_run_writes_what_it_promises(whole, data):
     )
     assert last == f"next: {cifar10.NEXT['cifar10'].format(folder=folder)}"
     logs = [(folder / name).read_text().splitlines() for name in ("gradients.csv", "weights.csv")]
-    assert logs[0][0] == "iteration,stage1_block1/conv1,total" and logs[1][0].startswith(
-        "iteration,stem_conv,"
-    )
+    assert logs[0][0] == "iteration,stage1_block1/conv1,total"
+    assert logs[1][0].startswith("iteration,stem_conv,")
     assert [len(lines) for lines in logs] == [1 + 4 * 3, 1 + 1 + 4 * 3]
     assert {"gradient_norm", "gradient_norm_max", "weight_norm"} < set(history(folder)[0])
     model = keras.models.load_model(folder / "model.keras")  # from raw pixels to logits

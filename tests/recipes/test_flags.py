@@ -88,8 +88,6 @@ def test_standard_training_is_one_flag_whose_values_others_override(data, tmp_pa
 def test_help_explains_itself():
     done = run("--help", backend=None)
     assert done.returncode == 0
-    assert (
-        "python recipes/cifar10.py --quick --compare" in done.stdout
-        and "(default: 110)" in done.stdout
-    )
+    assert "python recipes/cifar10.py --quick --compare" in done.stdout
+    assert "(default: 110)" in done.stdout
     assert "A small h is for deep networks" in done.stdout

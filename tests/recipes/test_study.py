@@ -100,10 +100,8 @@ def test_failed_trials_are_named_retried_and_stand_in_the_report(pretended, monk
         assert "trials that failed: 2" in run(*words)
     report.main([str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert (
-        "Unfinished: 0 trials, 2 failed, n = 0." in text
-        and "'h': 1.0, 'state': 'failed', 'error': 'RuntimeError: no'" in text
-    )
+    assert "Unfinished: 0 trials, 2 failed, n = 0." in text
+    assert "'h': 1.0, 'state': 'failed', 'error': 'RuntimeError: no'" in text
     assert run(*words) == 0 and len(pretended) == 2
 
 

@@ -144,9 +144,8 @@ def test_functional_transformer(rng):
     model = keras.Model(inputs, x)
     found = residual_connections(model)
     scaled = [residual.shortcut for residual in found if residual.shortcut is not None]
-    assert scaled == [1, 0, 1, 0] and "adds 3 tensors, not two" in {
-        residual.reason for residual in found
-    }
+    assert scaled == [1, 0, 1, 0]
+    assert "adds 3 tensors, not two" in {residual.reason for residual in found}
     x = rng.normal(size=(2, 5, 8)).astype("float32")
     np.testing.assert_array_equal(
         numpy_of(eulerize(model, 1, verbose=False)(x)), numpy_of(model(x))

@@ -133,9 +133,8 @@ def test_callbacks_remember_what_they_counted(tmp_path):
             again = dict(callbacks=callbacks(), after_epoch=killed_after(count))
             training.fit(make(), TRAIN, TEST, tmp_path / "killed", **again, **shared)
     result = training.fit(make(), TRAIN, TEST, tmp_path / "killed", callbacks=callbacks(), **shared)
-    assert len(expected.history) == 5 and without_times(result.history) == without_times(
-        expected.history
-    )
+    assert len(expected.history) == 5
+    assert without_times(result.history) == without_times(expected.history)
     learning_rates = [row["learning_rate"] for row in expected.history]
     assert learning_rates[0] > learning_rates[-1]
 
@@ -181,10 +180,8 @@ def test_files_and_summary(tmp_path):
     ]
     assert list(result.history[0]) == columns
     accuracies = [row["test_accuracy"] for row in result.history]
-    assert (
-        result.summary["best_test_accuracy"] == max(accuracies)
-        and result.summary["last_test_accuracy"] == accuracies[-1]
-    )
+    assert result.summary["best_test_accuracy"] == max(accuracies)
+    assert result.summary["last_test_accuracy"] == accuracies[-1]
     assert result.summary == json.loads((tmp_path / "run" / "result.json").read_text())
 
 

@@ -65,9 +65,9 @@ def test_interrupt_that_was_dropped_by_a_recipe_ends_it_with_one_sentence(capsys
     errors = _cli.errors_in_one_line(argparse.ArgumentParser())
     with pytest.raises(SystemExit) as end, errors, contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+    assert end.value.code == 130
     assert (
-        end.value.code == 130
-        and capsys.readouterr().err
+        capsys.readouterr().err
         == "\nInterrupted. Run the same command again to resume a training.\n"
     )
 

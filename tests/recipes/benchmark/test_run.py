@@ -113,10 +113,8 @@ def test_ratios_are_to_the_handwritten_networks(run, times, tmp_path, capsys):
         "PyTorch channels_last": 0.5,
         "JAX": 20 / 60,
     }
-    assert (
-        report["versions"] == {"torch": "1.0", "jax": "1.0"}
-        and report["settings"]["inference"] is False
-    )
+    assert report["versions"] == {"torch": "1.0", "jax": "1.0"}
+    assert report["settings"]["inference"] is False
 
 
 def test_a_small_measurement(benchmark_folder, tmp_path):
@@ -137,10 +135,8 @@ def test_a_small_measurement(benchmark_folder, tmp_path):
     ours, *references = json.loads(out.read_text())["results"]
     assert len(table(done.stdout)) == 3 + len(references) and references
     for result in (ours, *references):
-        assert (
-            len(result["rounds_ms"]) == 2
-            and result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
-        )
+        assert len(result["rounds_ms"]) == 2
+        assert result["step_ms_min"] <= result["step_ms"] <= result["step_ms_max"]
         assert result["examples_per_s"] == pytest.approx(4e3 / result["step_ms"])
         assert result["peak_memory_mb"] > 50 and result["first_step_s"] > 0 and result["cpu_ms"] > 0
         assert ("keras" in result["versions"]) == result["contestant"].startswith("keras_euler")
