@@ -14,7 +14,6 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.surgery.graph import all_calls, functional, is_graph, outer_graph
 
 Visitor = Callable[[Layer, Tensor], Tensor]
-Recorded = tuple[Layer, Tensor, Tensor]
 Steps = list[tuple[Layer, Tensor]]
 
 
@@ -82,19 +81,6 @@ class Chain:
         with keras.StatelessScope():
             return _backend.Inside(run, self.model.dtype_policy)(x, training=training)
 
-    def record(self, x: Tensor, training: bool, kind: type[Layer]) -> list[Recorded]:
-        """Run the model and return layer, input and output of each call of a layer of this kind."""
-        recorded: list[Recorded] = []
-
-        def visit(layer: Layer, x: Tensor) -> Tensor:
-            y = layer(x)
-            if isinstance(layer, kind):
-                recorded.append((layer, x, y))
-            return y
-
-        self.run(x, visit, training)
-        return recorded
-
 
 def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tensor]:
     """Run a chain and record the inputs of all layers from the first block to the last.
@@ -118,7 +104,14 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
             "Received: a model of EulerAdds. "
             "Use `gradient_norms` or `suggest_h`, which take it."
         )
-    recorded = chain.record(x, training, Layer)
+    recorded: list[tuple[Layer, Tensor, Tensor]] = []
+
+    def visit(layer: Layer, x: Tensor) -> Tensor:
+        y = layer(x)
+        recorded.append((layer, x, y))
+        return y
+
+    chain.run(x, visit, training)
     ends = [i for i, (layer, *_) in enumerate(recorded) if isinstance(layer, EulerResidual)]
     recorded = recorded[ends[0] : ends[-1] + 1]
     for (before, _, y), (layer, x, _) in itertools.pairwise(recorded):

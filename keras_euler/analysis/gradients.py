@@ -96,7 +96,16 @@ def places(
     if chain.kind is EulerResidual:
         steps, end = blocks(chain, x, training)
         return [*(step for step in steps if isinstance(step[0], EulerResidual)), (None, end)]
-    return [(layer, y) for layer, _, y in chain.record(x, training, EulerAdd)]
+    sums: list[tuple[keras.layers.Layer | None, Tensor]] = []
+
+    def visit(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+        y = layer(x)
+        if isinstance(layer, EulerAdd):
+            sums.append((layer, y))
+        return y
+
+    chain.run(x, visit, training)
+    return sums
 
 
 def _are_probabilities(outputs: Tensor) -> bool:

@@ -1,10 +1,10 @@
 """Figures of studies and of noise."""
 
+import itertools
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from keras_euler._types import Array
 from keras_euler.plots._figure import (
@@ -123,8 +123,8 @@ def accuracies(
         elif logarithmic:
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
-            places = np.log(ticks)
-            if min(np.diff(places)) >= TICK_ROOM * (places[-1] - places[0]):
+            room = TICK_ROOM * math.log(ticks[-1] / ticks[0])
+            if all(math.log(after / x) >= room for x, after in itertools.pairwise(ticks)):
                 axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
                 axes.minorticks_off()
     grid[0].set_ylabel("test accuracy")

@@ -130,11 +130,12 @@ def gradient_dynamics(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['weight norm', 'gradient norm']
     """
+    runs = {label: list(pairs) for label, pairs in runs.items()}
     logs = [
         (label, seed, kind, read_log(log) if isinstance(log, (str, os.PathLike)) else log)
         for label, pairs in runs.items()
         for seed, pair in enumerate(pairs)
-        for kind, log in zip(KINDS, pair, strict=False)
+        for kind, log in zip(KINDS, pair, strict=True)
         if log is not None
     ]
     if not logs:

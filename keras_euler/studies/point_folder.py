@@ -51,9 +51,7 @@ def run_point(
             write_json(folder / POINT, point)
             (folder / ERROR).unlink(missing_ok=True)
             (folder / "run").mkdir(exist_ok=True)
-            for _ in range(
-                2
-            ):  # the first call of a process imports TensorFlow, which draws numbers
+            for _ in range(2):  # the first of a process imports TensorFlow, which draws numbers
                 keras.utils.set_random_seed(0)
             try:
                 result = objective(dict(point), folder / "run")

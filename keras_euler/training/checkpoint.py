@@ -21,7 +21,7 @@ from keras_euler.training.run_folder import Row, RunFolder
 OTHER_LOGS = ("learning_rate", "gradient_norm", "gradient_norm_max", "weight_norm")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ResumableCallbacks(keras.callbacks.CallbackList):
     """The callbacks of a training that is saved every few steps and after each epoch, and resumed.
 
