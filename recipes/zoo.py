@@ -121,6 +121,8 @@ def add(folder, name, data, zoo):
     network, arguments = recipe.network(settings)
     arguments["num_classes"] = len(dataset.CLASS_NAMES)
     parameters = inspect.signature(getattr(keras_euler, network)).parameters
+    # What a user may override, but for the size of the inputs that it was trained on.
+    left_out = {*OVERRIDABLE_ARGUMENTS} - {"input_shape", "sequence_length"}
     model = keras.models.load_model(folder / "model.keras")
     while not model.name.startswith("euler_"):
         model = next(layer for layer in model.layers if isinstance(layer, keras.Model))
@@ -137,7 +139,7 @@ def add(folder, name, data, zoo):
             n: value
             for n, value in arguments.items()
             if n in ("depth", "h", "num_classes")
-            or (n not in OVERRIDABLE_ARGUMENTS and value != parameters[n].default)
+            or (n not in left_out and value != parameters[n].default)
         },
         "description": f"Trained on {data}, {result['epochs']} epochs.",
         "limits": LIMITS[settings.dataset],

@@ -78,7 +78,8 @@ def test_run_becomes_a_preset(tmp_path, monkeypatch, capsys):
     ]
     zoo.main(["--add", str(tmp_path / "run"), *flags])
     (entry,) = json.loads((tmp_path / "zoo" / "presets.json").read_text()).values()
-    assert entry["arguments"] == {"depth": 8, "h": 0.2, "num_classes": 10}
+    shape = [32, 32, 3]
+    assert entry["arguments"] == {"depth": 8, "h": 0.2, "input_shape": shape, "num_classes": 10}
     assert entry["limits"] == zoo.LIMITS["synthetic"]
     assert entry["command"].startswith(
         "python recipes/cifar10.py --depth 8 --h 0.2 --epochs 1 --batch-size 16 --seed 7"
