@@ -15,10 +15,10 @@ if EXPECTED and keras.backend.backend() != EXPECTED:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Begin with the folders that start processes, so that no worker ends with a long test alone;
-    leave out tests marked `once`, which no backend changes, unless this is PyTorch."""
-    first = ("tests", "studies", "recipes", "benchmark")
-    items.sort(key=lambda item: item.path.parent.name not in first)
+    """Begin with the files of the longest tests, so that no worker ends with one alone; leave out
+    tests marked `once`, which no backend changes, unless this is PyTorch."""
+    longest = ("test_readme.py", "test_kills.py", "test_steps.py", "test_cifar10.py")
+    items.sort(key=lambda item: item.path.name not in longest)
     if keras.backend.backend() == "torch":
         return
     once = [item for item in items if item.get_closest_marker("once")]
