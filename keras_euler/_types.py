@@ -1,5 +1,5 @@
-"""Types that annotations share, and the decorator that registers a class with Keras. Keras and its
-backends have no types that a checker can use; it takes theirs for `Any`."""
+"""Types that annotations share. Keras and its backends have no types that a checker can use; it
+takes theirs for `Any`."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -25,5 +25,3 @@ Initializer = str | keras.initializers.Initializer | None
 Loss = str | Callable[[Any, Any], Any] | None
 DType = str | keras.DTypePolicy | None
 Mixin: Any = object  # base of a class that uses attributes of the class it is mixed into
-
-register = keras.saving.register_keras_serializable(package="keras_euler")

@@ -27,8 +27,8 @@ LIMITS = {
     "cifar10": "For the ten classes of CIFAR-10 at 32 x 32 pixels. Not for other photographs, "
     "which it assigns to one of the ten.",
     "synthetic": "For nothing but a test: it has seen generated examples alone.",
-    "ag_news": "For English news headlines of four topics. Not for other languages or topics, "
-    "which it assigns to one of the four.",
+    "ag_news": "For English news of four topics, title and description together. Not for other "
+    "languages or topics, which it assigns to one of the four.",
 }
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_euler"
 # A folder imports from those of its own row and of the rows above it, never in a circle.
 LEVELS = (
-    ("_backend", "_checks", "_types", "_version"),
+    ("_backend", "_checks", "_types", "_register", "_version"),
     ("layers", "optimizers", "datasets"),
     ("models", "callbacks"),
     ("surgery", "convert"),

@@ -31,6 +31,13 @@ def existing_path(data_dir: PathLike, hint: str) -> Path:
     return path
 
 
+def unknown_layout(path: Path, name: str, hint: str) -> FileNotFoundError:
+    """Return the error for a file or folder that does not hold the data set `name`."""
+    return FileNotFoundError(
+        f"`data_dir` must hold {name} in a known layout. Received: data_dir={str(path)!r}. {hint}"
+    )
+
+
 @contextlib.contextmanager
 def decoding(file: object, expected: str) -> Iterator[None]:
     """Convert any error of a damaged file to a ValueError that names the file."""
@@ -93,3 +100,11 @@ def read_prepared(folder: Path | None, name: str, features: Sequence[str]) -> li
         config = tfds.ReadConfig(try_autocache=False)
         read = [builder.as_dataset(split=n, batch_size=-1, read_config=config) for n in SPLITS]
         return [[tensors[feature].numpy() for feature in features] for tensors in read]
+
+
+def no_download(name: str, error: Exception) -> OSError:
+    """Return the error for a failed download."""
+    return OSError(
+        f"{name} could not be downloaded ({error}). Pass `data_dir`, the folder with the files, or "
+        f"take `datasets.synthetic`."
+    )

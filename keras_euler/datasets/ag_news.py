@@ -66,10 +66,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         except ImportError:
             raise
         except Exception as error:  # it raises a plain Exception without a network
-            raise OSError(
-                f"AG-News could not be downloaded ({error}). Pass `data_dir`, the folder with the "
-                f"files, or take `datasets.synthetic`."
-            ) from error
+            raise _files.no_download("AG-News", error) from error
     path = _files.existing_path(data_dir, _HINT)
     prepared = _files.find_prepared(path, _TFDS_NAME)
     if prepared:
@@ -78,9 +75,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         if any((folder / name).is_file() for name in _CSV_NAMES):
             train, test = (_read_csv(folder / name) for name in _CSV_NAMES)
             return train, test
-    raise FileNotFoundError(
-        f"`data_dir` must hold AG-News in a known layout. Received: data_dir={str(path)!r}. {_HINT}"
-    )
+    raise _files.unknown_layout(path, "AG-News", _HINT)
 
 
 def _as_arrays(titles: Sequence[str], descriptions: Sequence[str], y: Array) -> tuple[Array, Array]:

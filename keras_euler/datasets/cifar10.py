@@ -83,10 +83,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
                 splits = keras.datasets.cifar10.load_data()
             return _splits("the download", splits)
         except Exception as error:  # both raise a plain Exception without a network
-            raise OSError(
-                f"CIFAR-10 could not be downloaded ({error}). Pass `data_dir`, the folder with the "
-                f"files, or take `datasets.synthetic`."
-            ) from error
+            raise _files.no_download("CIFAR-10", error) from error
     path = _files.existing_path(data_dir, _HINT)
     if path.suffix == ".npz" and path.is_file():
         # With a path instead of a stream, np.load leaves a damaged file open.
@@ -99,10 +96,7 @@ def load_data(data_dir: PathLike | None = None) -> Splits:
         return _splits(path, (arrays[:2], arrays[2:]))
     prepared = _files.find_prepared(path, "cifar10")
     if not prepared:
-        raise FileNotFoundError(
-            f"`data_dir` must hold CIFAR-10 in a known layout. Received: "
-            f"data_dir={str(path)!r}. {_HINT}"
-        )
+        raise _files.unknown_layout(path, "CIFAR-10", _HINT)
     return _splits(prepared, _files.read_prepared(prepared, "cifar10", _FEATURES))
 
 

@@ -7,7 +7,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Array, ArrayLike, Config, DType, StepFactor, Tensor
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerResNet, Preset
 from keras_euler.models.image_classifier import check_pixels

@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import check_integer
-from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts, register
+from keras_euler._register import register
+from keras_euler._types import Activation, Array, Config, DType, StepFactor, Texts
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.hub.base import EulerBackbone, EulerTask, FromZoo, check_backbone
 from keras_euler.models import EulerVDCNN, Preset

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Shape, Tensor
 
 
 @register

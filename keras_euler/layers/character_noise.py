@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
-from keras_euler._types import Config, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Config, Tensor
 from keras_euler.datasets.text import LETTERS, PADDING
 from keras_euler.layers.gaussian_noise import WHEN_CHOICES
 from keras_euler.layers.random_layer import RandomLayer

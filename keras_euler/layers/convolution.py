@@ -3,7 +3,8 @@
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import Mixin, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Mixin, Shape, Tensor
 
 
 class _WithoutCopies(Mixin):

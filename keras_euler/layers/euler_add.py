@@ -13,7 +13,8 @@ from keras_euler._checks import (
     check_rate,
     check_step_factor,
 )
-from keras_euler._types import Config, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Config, Shape, Tensor
 
 TRAINABLE_H = (None, "scalar", "channel")
 ARGUMENTS = ("h", "trainable_h", "data_format", "skip", "drop_path", "seed")

@@ -7,7 +7,8 @@ from keras.layers import Layer
 
 from keras_euler import _backend
 from keras_euler._checks import check_choice
-from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Activation, Config, LayerOrLayers, Shape, Tensor
 from keras_euler.layers.euler_add import ARGUMENTS, EulerAdd
 from keras_euler.layers.schemes import SCHEMES, Scheme, weighted_sum
 

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_euler._checks import check_choice, check_number
-from keras_euler._types import Array, ArrayLike, Config, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Array, ArrayLike, Config, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
 WHEN_CHOICES = ("training", "always")

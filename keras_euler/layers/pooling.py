@@ -9,7 +9,8 @@ from keras import ops
 
 from keras_euler import _backend
 from keras_euler._checks import check_data_format, check_integer
-from keras_euler._types import Config, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Config, Shape, Tensor
 
 
 @register

@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from keras_euler._checks import check_data_format, check_integer
-from keras_euler._types import Config, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Config, Shape, Tensor
 from keras_euler.layers.random_layer import RandomLayer
 
 

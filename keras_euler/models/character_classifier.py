@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_euler import _backend
 from keras_euler._checks import as_array
-from keras_euler._types import Array, Config, Tensor, Texts, register
+from keras_euler._register import register
+from keras_euler._types import Array, Config, Tensor, Texts
 from keras_euler.datasets.text import check_ids, check_texts, encode_characters, vocabulary_size
 from keras_euler.models.validation import (
     Classes,

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from keras_euler._backend import Direct, all_layers
-from keras_euler._types import Array, Config, Shape, register
+from keras_euler._register import register
+from keras_euler._types import Array, Config, Shape
 from keras_euler.datasets.text import check_ids
 from keras_euler.layers import CharacterEmbedding
 from keras_euler.models.validation import check_numbers, validates_inputs

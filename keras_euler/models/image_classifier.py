@@ -7,7 +7,8 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_euler._types import Array, ArrayLike, Config, PathLike, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Array, ArrayLike, Config, PathLike, Tensor
 from keras_euler.models.validation import (
     Classes,
     check_class_names,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_euler._types import Config, Shape, Tensor, register
+from keras_euler._register import register
+from keras_euler._types import Config, Shape, Tensor
 from keras_euler.layers import EulerAdd
 
 

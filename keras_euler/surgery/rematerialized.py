@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_euler import _backend
-from keras_euler._types import register
+from keras_euler._register import register
 from keras_euler.models.euler_model import EulerModel
 from keras_euler.surgery.graph import calls, rebuilt, tensors
 from keras_euler.surgery.residual_connections import Lineage, is_addition

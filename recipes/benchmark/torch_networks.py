@@ -10,6 +10,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 MIXED = {"float32": None, "mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
 # By rank: 2 for images, 1 for texts.
@@ -97,6 +98,22 @@ class VDCNN(nn.Module):
         x = self.embed(ids).transpose(1, 2)  # (batch, 16, length)
         x = self.pool(self.layers(x))  # (batch, 512, 8)
         return self.fc_layers(x.flatten(1))
+
+
+def fuse(network):
+    """Fold the batch norms of a network in eval mode into the preceding convolutions, with torch's
+    own function."""
+    for module in list(network.modules()):
+        for convolution, norm in (("conv1", "bn1"), ("conv2", "bn2")):
+            if hasattr(module, norm):
+                setattr(
+                    module,
+                    convolution,
+                    fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)),
+                )
+                setattr(module, norm, nn.Identity())
+        if len(getattr(module, "downsample", ())):
+            module.downsample = nn.Sequential(fuse_conv_bn_eval(*module.downsample))
 
 
 class Runner:

@@ -134,9 +134,7 @@ def torch_rounds(spec, channels_last=False, predicts=False, fused=False):
     network = {"resnet": torch_networks.ResNet, "vdcnn": torch_networks.VDCNN}[spec["network"]]
     network = network(spec["blocks"], spec["h"]).train(not predicts)
     if fused:
-        from torch.fx.experimental.optimization import fuse
-
-        network = fuse(network)
+        torch_networks.fuse(network)
     runner = torch_networks.Runner(network, channels_last, spec["dtype"])
     data = make_data(spec, channels_first=True)
     return (

@@ -288,6 +288,7 @@ def test_script_of_a_user_survives_kills(tmp_path):
         while process.poll() is None and not step_of(tmp_path / "killed"):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     again = subprocess.run(command, check=True, **shared)
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
 
