@@ -91,8 +91,8 @@ def as_array(name: str, value: Any) -> Array:
         )
     if np.ma.is_masked(value):
         raise ValueError(
-            f"`{name}` must have a value for every example. Received: a masked array. Fill or "
-            f"drop the rest."
+            f"`{name}` must have a value for every example. Received: a masked array. Fill or drop "
+            "the rest."
         )
     if hasattr(value, "__array__") or hasattr(value, "to_numpy"):
         array = np.asarray(value if hasattr(value, "__array__") else value.to_numpy())
@@ -141,8 +141,8 @@ def check_labels(labels: Any, num_classes: float, ignore_class: int | None = Non
     if not is_class.all():
         row = np.argwhere(~is_class)[0]
         raise ValueError(
-            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: "
-            f"{labels[tuple(row)]} at position {row[0]}."
+            f"Labels must be whole numbers in 0..{num_classes - 1}. Received: {labels[tuple(row)]} "
+            f"at position {row[0]}."
         )
     return labels
 

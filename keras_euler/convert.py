@@ -111,7 +111,7 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         if path is None:
             raise ValueError(
                 f"The checkpoint's array {name!r} has no place in the model: its name is not "
-                f"understood. Leave it out if it is not of the network. Otherwise rename it like "
+                "understood. Leave it out if it is not of the network. Otherwise rename it like "
                 f"{example!r}; `load_torch_state_dict` lists the names that it knows."
             )
         if path not in variables:
@@ -126,14 +126,14 @@ def load_torch_state_dict(model: keras.Model, state_dict: Mapping[str, Any]) -> 
         value = _keras_layout(path, _numpy(name, tensor))
         if value.shape != (expected := tuple(variables[path].shape)):
             raise ValueError(
-                f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, "
-                f"but the model's has {expected}. Build the model with the checkpoint's widths "
-                f"and num_classes, if it is of this architecture."
+                f"The checkpoint's array {name!r} gives {path} the shape {value.shape}, but the "
+                f"model's has {expected}. Build the model with the checkpoint's widths and "
+                "num_classes, if it is of this architecture."
             )
         if path == "embedding/embeddings" and value[0].any():
             raise ValueError(
                 f"The checkpoint's array {name!r} must have zeros in row 0, that of the padding "
-                f"(torch: padding_idx=0)."
+                "(torch: padding_idx=0)."
             )
         values[path], sources[path] = value, name
     missing = [path for path in variables if path not in values]

@@ -203,8 +203,8 @@ def judge_dynamics(runs):
         runs: Rows of gradient_dynamics.py's summary.json.
     """
     text = (
-        "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean "
-        "weight norm of h = 0.1"
+        "for every seed h = 1 has over 10 times the largest gradient and 2 times the mean weight "
+        "norm of h = 0.1"
     )
     rows = {(row["seed"], float(row["h"])): row for row in runs}
     exploded = [

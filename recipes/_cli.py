@@ -58,8 +58,8 @@ def parse(parser, classes, argv=None, leave_out=(), quick=None, **defaults):
     if quick is not None:
         defaults["quick"] = quick
         text = (
-            "small run: a minute or two on two CPU cores, with synthetic data unless "
-            "--data-dir is given"
+            "small run: a minute or two on two CPU cores, with synthetic data unless --data-dir is "
+            "given"
         )
         parser.add_argument("--quick", action="store_true", help=text)
     given = vars(parser.parse_args(argv))

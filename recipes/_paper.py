@@ -190,8 +190,8 @@ BEST_H = {20: (0.1, 2.0), 110: (0.05, 0.2), 218: (0.05, 0.2), 49: (0.2, 0.5), 17
 # The claims in the paper's order; `judge_dynamics` tests the first one, about gradients and
 # weights.
 DYNAMICS = (
-    "With h = 1 the gradients of layer 2 explode in the first iterations and its weights "
-    "jump; with h = 0.1 neither does."
+    "With h = 1 the gradients of layer 2 explode in the first iterations and its weights jump; "
+    "with h = 0.1 neither does."
 )
 CLAIMS = {
     "depth": "Accuracy falls with depth for h = 1 and rises or holds for h = 0.1, with a smaller "

@@ -83,8 +83,8 @@ class Settings:
     depth: int = network(110, "number of layers with weights")
     h: object = network(
         0.1,
-        f"step factor: a number, 1/sqrt(L), 1/L, one number per block with commas, or a rule of "
-        f"the literature: {', '.join(RULES)}",
+        "step factor: a number, 1/sqrt(L), 1/L, one number per block with commas, or a rule of the "
+        f"literature: {', '.join(RULES)}",
         step_factor,
     )
     norm: str = network("batch", "normalization", choices=("batch", "group", "layer", "none"))
@@ -195,8 +195,8 @@ class TextSettings(Settings):
     noise: float = data(0.0, "fraction of the characters that become random letters")
     noise_mode: str = data(
         "static",
-        "once for each training text, as the authors do; or new at every step of "
-        "training; also in testing",
+        "once for each training text, as the authors do; or new at every step of training; also in "
+        "testing",
         choices=("static", "training", "always"),
     )
 
@@ -223,8 +223,8 @@ class Execution:
     )
     jit: str = machine(
         "auto",
-        "compile the step: auto is Keras' choice, on uses XLA, or torch.compile on torch "
-        "(takes minutes)",
+        "compile the step: auto is Keras' choice, on uses XLA, or torch.compile on torch (takes "
+        "minutes)",
         choices=("auto", "on", "off"),
     )
     devices: int = machine(1, "number of GPUs, or virtual CPU devices, for data-parallel training")

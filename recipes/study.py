@@ -85,8 +85,8 @@ def main(argv=None):
         print(f"Figures and tables: python recipes/report.py {folder}")
         if len(done) < len(table):
             sys.exit(
-                f"study.py: trials that failed: {len(table) - len(done)}. The same command "
-                f"retries them."
+                f"study.py: trials that failed: {len(table) - len(done)}. The same command retries "
+                "them."
             )
 
 

@@ -111,8 +111,8 @@ def study_section(study):
 
 
 @table_of_rows(
-    "backend | depth | scheme | h | seed | iterations | first gradient | largest | last | "
-    "mean weight | training loss | test accuracy | seconds"
+    "backend | depth | scheme | h | seed | iterations | first gradient | largest | last | mean "
+    "weight | training loss | test accuracy | seconds"
 )
 def dynamics(pattern):
     """Gradients and weights of layer 2 in the first iterations."""

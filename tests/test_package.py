@@ -80,9 +80,8 @@ def test_import_is_light():
     package."""
     code = (
         "import sys, time, keras; before = set(sys.modules); start = time.process_time(); import "
-        "keras_euler;"
-        "print(time.process_time() - start, "
-        "sorted({m.partition('.')[0] for m in set(sys.modules) - before}))"
+        "keras_euler;print(time.process_time() - start, sorted({m.partition('.')[0] for m in "
+        "set(sys.modules) - before}))"
     )
     for _ in range(5):  # the first is enough, unless another program disturbs it
         seconds, imported = run(code).stdout.split(maxsplit=1)
@@ -103,8 +102,8 @@ def test_subpackages_resolve_after_a_plain_import():
     )
     assert {"hub", "layers", "models", "plots", "surgery"} <= set(names)
     done = run(
-        f"import keras_euler; assert set({names}) <= set(dir(keras_euler));"
-        f"print([getattr(keras_euler, name).__name__ for name in {names}])"
+        f"import keras_euler; assert set({names}) <= "
+        f"set(dir(keras_euler));print([getattr(keras_euler, name).__name__ for name in {names}])"
     )
     assert done.stdout == f"{[f'keras_euler.{name}' for name in names]}\n", done.stderr
 
@@ -112,8 +111,8 @@ def test_subpackages_resolve_after_a_plain_import():
 @once
 def test_a_subpackage_without_its_extra_is_a_missing_attribute_that_names_the_extra():
     done = run(
-        "import sys, keras_euler; sys.modules['keras_hub'] = None;"
-        "print(hasattr(keras_euler, 'hub')); help(keras_euler); keras_euler.hub"
+        "import sys, keras_euler; sys.modules['keras_hub'] = None;print(hasattr(keras_euler, "
+        "'hub')); help(keras_euler); keras_euler.hub"
     )
     assert done.stdout.startswith("False\n") and "EulerResNet" in done.stdout
     assert done.stderr.rstrip().endswith('Install it: pip install -e ".[hub]"')

@@ -44,14 +44,14 @@ class Chain:
         if 0 < len(residuals) < len(found_blocks):
             raise ValueError(
                 f"`model` has {len(residuals)} EulerResidual layers and "
-                f"{len(found_blocks) - len(residuals)} EulerAdds in its "
-                "graph. All its blocks must be of one kind."
+                f"{len(found_blocks) - len(residuals)} EulerAdds in its graph. All its blocks must "
+                "be of one kind."
             )
         if not found_blocks:
             raise ValueError(
-                f"`model` has no EulerResidual layer and no EulerAdd in its graph. Received: "
-                f"{type(model).__name__} named "
-                f"{model.name!r}. keras_euler.eulerize makes a ResNet Euler."
+                "`model` has no EulerResidual layer and no EulerAdd in its graph. Received: "
+                f"{type(model).__name__} named {model.name!r}. keras_euler.eulerize makes a ResNet "
+                "Euler."
             )
 
     def run(
@@ -101,8 +101,7 @@ def blocks(chain: Chain, x: Tensor, training: bool = False) -> tuple[Steps, Tens
     if chain.kind is not EulerResidual:
         raise ValueError(
             "The blocks must be EulerResidual layers: the propositions need each branch alone. "
-            "Received: a model of EulerAdds. "
-            "Use `gradient_norms` or `suggest_h`, which take it."
+            "Received: a model of EulerAdds. Use `gradient_norms` or `suggest_h`, which take it."
         )
     recorded: list[tuple[Layer, Tensor, Tensor]] = []
 

@@ -173,7 +173,7 @@ def noise_growth(
         raise TypeError(
             "`x` and the model's input must be floating numbers, to which noise can be added. "
             f"Received: {x.dtype}, for a model of {input_dtype}. Pass the part of the model after "
-            f"its embedding or scaling."
+            "its embedding or scaling."
         )
     x = checked_inputs(model, x)
     noise = np.random.default_rng(seed).normal(size=x.shape)
@@ -239,8 +239,8 @@ class _Blocks:
             name = getattr(activation, "__name__", type(activation).__name__)
             if name not in NON_EXPANSIVE:
                 raise ValueError(
-                    "The propositions need blocks whose activation does not expand distances, "
-                    f"such as relu or None. Received: {block.name!r} with activation={name!r}."
+                    "The propositions need blocks whose activation does not expand distances, such "
+                    f"as relu or None. Received: {block.name!r} with activation={name!r}."
                 )
         self.norms = [
             1.0 if function is None else spectral_norm(function, x, num_iterations)

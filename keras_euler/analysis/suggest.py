@@ -137,13 +137,12 @@ def suggest_h(
     if not callable(build) or isinstance(build, keras.layers.Layer):
         raise TypeError(
             "`build` must be a function of h that returns a network, such as lambda h: "
-            "EulerResNet(110, h). "
-            f"Received: {type(build).__name__}."
+            f"EulerResNet(110, h). Received: {type(build).__name__}."
         )
     inputs = as_array("x", x)
     if inputs.dtype.kind in "iuf" and inputs.size and inputs.min() == inputs.max():
         raise ValueError(
-            f"`x` must have different numbers: constant inputs suggest no h. Received: "
+            "`x` must have different numbers: constant inputs suggest no h. Received: "
             f"{inputs.min():g} everywhere."
         )
     limit = check_number("limit", limit, 0)
@@ -166,7 +165,7 @@ def suggest_h(
         first, same = next(iter(built), factors), built.setdefault(factors, h)
         if len(factors) != len(first):
             raise ValueError(
-                f"`build` must make networks of the same number of blocks for every h. Received: "
+                "`build` must make networks of the same number of blocks for every h. Received: "
                 f"{len(first)} with h = {built[first]:.3g}, {len(factors)} with h = {h:.3g}."
             )
         if same != h:

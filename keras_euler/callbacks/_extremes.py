@@ -41,9 +41,9 @@ class Extremes:
             row = is_out[:, first].argmax()
             norm, more = norms[row, first], len(others)
             warnings.warn(
-                f"The gradients of {names[first]}"
-                f"{f' and {more} other layer' * (more > 0)}{'s' * (more > 1)} {kind}: norm "
-                f"{norm:.3g} at iteration {iterations[row]}, "
+                "The gradients of "
+                f"{names[first]}{f' and {more} other layer' * (more > 0)}{'s' * (more > 1)} "
+                f"{kind}: norm {norm:.3g} at iteration {iterations[row]}, "
                 f"{f'{side} {kind}={bound:g}' if math.isfinite(norm) else 'which is not finite'}. "
                 f"Pass {kind}=None to GradientLogger for no warning.",
                 stacklevel=2,

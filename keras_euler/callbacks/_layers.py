@@ -65,7 +65,7 @@ class Layers:
             selection = [selection] if isinstance(selection, (str, numbers.Integral)) else selection
             if not isinstance(selection, (list, tuple)) or not selection:
                 raise TypeError(
-                    f"`layers` must be None or a non-empty list of names, patterns and positions. "
+                    "`layers` must be None or a non-empty list of names, patterns and positions. "
                     f"Received: layers={selection!r}."
                 )
             selected = {
@@ -140,7 +140,7 @@ def _matches(item: str | int, names: list[str], with_kernel: list[str]) -> list[
     if isinstance(item, numbers.Integral):
         if not 1 <= item <= len(with_kernel):
             raise ValueError(
-                f"A position in `layers` must be that of a layer with a kernel, from 1 to "
+                "A position in `layers` must be that of a layer with a kernel, from 1 to "
                 f"{len(with_kernel)}. Received: {item}."
             )
         return [with_kernel[item - 1]]
@@ -149,7 +149,6 @@ def _matches(item: str | int, names: list[str], with_kernel: list[str]) -> list[
         similar = difflib.get_close_matches(item, names, 3, 0.4) or names[:3]
         raise ValueError(
             f"`layers` must name layers with trainable variables. Received: {item!r}, which "
-            f"matches none of {len(names)}. "
-            f"Pass names such as {', '.join(similar)}."
+            f"matches none of {len(names)}. Pass names such as {', '.join(similar)}."
         )
     return matches

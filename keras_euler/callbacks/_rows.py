@@ -54,9 +54,8 @@ class Rows:
             if without_numbers(first) != without_numbers(self._header.decode()):
                 raise ValueError(
                     f"{self.path} has other columns than this log: it is another file or another "
-                    f"model's log, and was not changed. "
-                    f"Received: a file that starts with {first[:40]!r}. "
-                    f"Delete it, or pass another path."
+                    "model's log, and was not changed. Received: a file that starts with "
+                    f"{first[:40]!r}. Delete it, or pass another path."
                 )
         if exists and start:
             self._continue(start)
@@ -74,8 +73,8 @@ class Rows:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size != self._size:
             warnings.warn(
-                f"{self.path} was changed between two rows of this log. Pass each log a path "
-                f"of its own.",
+                f"{self.path} was changed between two rows of this log. Pass each log a path of "
+                "its own.",
                 stacklevel=2,
             )
         try:

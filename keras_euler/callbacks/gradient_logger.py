@@ -100,15 +100,14 @@ class GradientLogger(NormLogger):
             recorder = getattr(recorder, "inner_optimizer", None)
         if not isinstance(recorder, GradientRecorder):
             raise ValueError(
-                "GradientLogger needs a GradientRecorder as the optimizer. "
-                f"Received: optimizer={type(model.optimizer).__name__}. "
-                "Compile with model.compile(keras_euler.GradientRecorder(optimizer), ...)."
+                "GradientLogger needs a GradientRecorder as the optimizer. Received: "
+                f"optimizer={type(model.optimizer).__name__}. Compile with "
+                "model.compile(keras_euler.GradientRecorder(optimizer), ...)."
             )
         if model.steps_per_execution > recorder.capacity:
             raise ValueError(
-                "The recorder's capacity must be at least `steps_per_execution`. "
-                f"Received: capacity={recorder.capacity}, "
-                f"steps_per_execution={model.steps_per_execution}. "
+                "The recorder's capacity must be at least `steps_per_execution`. Received: "
+                f"capacity={recorder.capacity}, steps_per_execution={model.steps_per_execution}. "
                 f"Use GradientRecorder(optimizer, capacity={model.steps_per_execution}) or more."
             )
         self._recorder, self.moments = recorder, recorder.moments

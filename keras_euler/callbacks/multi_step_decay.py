@@ -51,7 +51,7 @@ class MultiStepDecay(keras.callbacks.LearningRateScheduler):
         super().__init__(self.rate)
         if not isinstance(milestones, (list, tuple)):
             raise TypeError(
-                f"`milestones` must be a list of epoch numbers. Received: "
+                "`milestones` must be a list of epoch numbers. Received: "
                 f"milestones={milestones!r}."
             )
         self.milestones = tuple(

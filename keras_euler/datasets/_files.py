@@ -106,5 +106,5 @@ def no_download(name: str, error: Exception) -> OSError:
     """Return the error for a failed download."""
     return OSError(
         f"{name} could not be downloaded ({error}). Pass `data_dir`, the folder with the files, or "
-        f"take `datasets.synthetic`."
+        "take `datasets.synthetic`."
     )

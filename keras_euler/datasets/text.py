@@ -171,7 +171,7 @@ def check_ids(
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"Ids must be integers. Received: an array of {ids.dtype}. Use `encode_characters` on "
-            f"texts."
+            "texts."
         )
     if ids.ndim != 2 or length not in (None, ids.shape[1]):
         raise ValueError(
@@ -205,7 +205,7 @@ def check_texts(texts: Texts) -> list[str]:
     if isinstance(texts, (str, bytes)):
         raise TypeError(
             f"`texts` must be a list or an array of strings. Received: texts={texts!r}. Put one "
-            f"text in a list."
+            "text in a list."
         )
     array = np.atleast_1d(as_array("texts", texts))
     strings: list[str] = (array[:, 0] if array.shape[1:] == (1,) else array).tolist()

@@ -47,7 +47,7 @@ class FromZoo(Mixin):
             if is_name:
                 raise ValueError(
                     f"There is no preset {preset!r}. Pass one of {', '.join(cls.presets)}, or a "
-                    f"folder of a preset."
+                    "folder of a preset."
                 )
             return super().from_preset(preset, *args, **kwargs)
         if known.network != cls.network.__name__:
@@ -135,7 +135,7 @@ class EulerTask(FromZoo):
         elif of_backbone:
             raise TypeError(
                 f"{', '.join(of_backbone)} belongs to the backbone. Received: both. Pass it to the "
-                f"backbone, or pass no `backbone`."
+                "backbone, or pass no `backbone`."
             )
         if "preprocessor" not in kwargs:
             kwargs["preprocessor"] = cls.preprocessor_cls.for_backbone(preset, kwargs["backbone"])

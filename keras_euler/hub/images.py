@@ -175,7 +175,7 @@ class EulerResNetImageClassifier(EulerTask, keras_hub.models.ImageClassifier):
             if self._scales and not keras.backend.is_float_dtype(dtype):
                 raise ValueError(
                     f"A direct call takes what `preprocessor` returns. Received: {dtype} pixels. "
-                    f"Call `predict`, or call the model on preprocessor(x)."
+                    "Call `predict`, or call the model on preprocessor(x)."
                 )
         return super().__call__(inputs, *args, **kwargs)
 

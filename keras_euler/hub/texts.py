@@ -179,8 +179,7 @@ class EulerVDCNNTextClassifier(EulerTask, keras_hub.models.TextClassifier):
             if provided[0] != expected[0] or provided[1] > expected[1]:
                 raise ValueError(
                     f"`preprocessor` must give {expected[0]} ids below {expected[1]}, as the "
-                    f"backbone takes. "
-                    f"Received: one of {provided[0]} ids below {provided[1]}."
+                    f"backbone takes. Received: one of {provided[0]} ids below {provided[1]}."
                 )
         settings: Config = dict(
             num_classes=num_classes,

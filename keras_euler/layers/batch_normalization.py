@@ -44,7 +44,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> None:
         if _backend.is_rematerialized() and keras.backend.backend() != "torch":
             raise NotImplementedError(
-                f"Keras cannot compute batch normalization a second time on "
+                "Keras cannot compute batch normalization a second time on "
                 f"{keras.backend.backend()}. Build the model outside of "
                 "keras.RematScope(mode='full') and pass remat=True to the network or the block."
             )

@@ -60,7 +60,7 @@ class RandomCharacters(RandomLayer):
         if "int" not in dtype:
             raise TypeError(
                 f"RandomCharacters takes integer ids. Received: inputs of {dtype}. Encode the "
-                f"texts first."
+                "texts first."
             )
         if self.rate == 0 or not (training or self.when == "always"):
             return inputs

@@ -93,10 +93,10 @@ class EulerAdd(keras.layers.Layer):
         shortcut, branch = _shapes_of_pair(input_shape)
         if shortcut != branch:
             raise ValueError(
-                "The shortcut and the branch must have the same shape. "
-                f"Received: shortcut {shortcut}, branch {branch}. "
-                "If F changes the width or the resolution, pass a shortcut that changes it too: "
-                "a 1x1 convolution with as many filters and the same strides."
+                "The shortcut and the branch must have the same shape. Received: shortcut "
+                f"{shortcut}, branch {branch}. If F changes the width or the resolution, pass a "
+                "shortcut that changes it too: a 1x1 convolution with as many filters and the same "
+                "strides."
             )
         if self.trainable_h:
             self.channel_axis = 1 if self.data_format == "channels_first" else len(branch) - 1

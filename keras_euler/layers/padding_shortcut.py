@@ -54,9 +54,8 @@ class PaddingShortcut(keras.layers.Layer):
         if self.filters < channels or (self.filters - channels) % 2:
             raise ValueError(
                 "A padding shortcut needs `filters` equal to the input's channels or an even "
-                "number more. "
-                f"Received: filters={self.filters} for {channels} channels. Use a 1x1 convolution "
-                f"instead."
+                f"number more. Received: filters={self.filters} for {channels} channels. Use a 1x1 "
+                "convolution instead."
             )
         self.zeros = (self.filters - channels) // 2
 

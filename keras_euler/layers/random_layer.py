@@ -27,10 +27,8 @@ class RandomLayer(keras.layers.Layer):
         if backend != "tensorflow" and _backend.is_tensorflow_graph_tensor(inputs):
             raise ValueError(
                 f"{type(self).__name__} runs on {backend} and cannot run inside "
-                f"`tf.data.Dataset.map`. "
-                f"Received: inputs={inputs!r}. Put the layer into the model, before the network: "
-                f"it then runs in every training "
-                "step, on the device."
+                f"`tf.data.Dataset.map`. Received: inputs={inputs!r}. Put the layer into the "
+                "model, before the network: it then runs in every training step, on the device."
             )
         return super().__call__(inputs, *args, **kwargs)
 

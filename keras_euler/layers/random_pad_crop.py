@@ -63,14 +63,13 @@ class RandomPadCrop(RandomLayer):
         sizes = input_shape[1:3] if self.data_format == "channels_last" else input_shape[2:]
         if len(input_shape) != 4 or None in sizes:
             raise ValueError(
-                "RandomPadCrop takes a batch of images of known size, "
-                f"(batch, height, width, channels) in channels_last. Received the input shape "
-                f"{tuple(input_shape)}."
+                "RandomPadCrop takes a batch of images of known size, (batch, height, width, "
+                f"channels) in channels_last. Received the input shape {tuple(input_shape)}."
             )
         if self.padding > min(sizes):
             raise ValueError(
-                "`padding` must be at most the image's shorter side. "
-                f"Received: padding={self.padding} for images of {sizes[0]} x {sizes[1]} pixels."
+                "`padding` must be at most the image's shorter side. Received: "
+                f"padding={self.padding} for images of {sizes[0]} x {sizes[1]} pixels."
             )
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:

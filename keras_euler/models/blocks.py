@@ -207,15 +207,15 @@ def checked_widths(widths: Sequence[int], norm: str | None, num_stages: int) -> 
     """Return the filters of each stage, or raise unless they fit the norm and number of stages."""
     if not isinstance(widths, (list, tuple)) or len(widths) != num_stages:
         raise ValueError(
-            f"`widths` must be {num_stages} numbers of filters, one per stage. "
-            f"Received: widths={widths!r}."
+            f"`widths` must be {num_stages} numbers of filters, one per stage. Received: "
+            f"widths={widths!r}."
         )
     widths = tuple(check_integer("widths", width, 1) for width in widths)
     groups = GROUPS.get(norm or "", 1)
     if any(width % groups for width in widths):
         raise ValueError(
-            f"With norm={norm!r} each width must be a multiple of {groups}. "
-            f"Received: widths={widths!r}."
+            f"With norm={norm!r} each width must be a multiple of {groups}. Received: "
+            f"widths={widths!r}."
         )
     return widths
 
@@ -243,9 +243,9 @@ def residual_block(
     check_choice("zero_gamma", zero_gamma, (True, False))
     if zero_gamma and (make.norm is None or preactivation):
         raise ValueError(
-            "`zero_gamma` needs a norm at the end of the branch. "
-            f"Received: zero_gamma=True, norm={make.norm!r}, preactivation={preactivation!r}. "
-            "Use h=0 with trainable_h='scalar' for a branch that starts at zero."
+            "`zero_gamma` needs a norm at the end of the branch. Received: zero_gamma=True, "
+            f"norm={make.norm!r}, preactivation={preactivation!r}. Use h=0 with "
+            "trainable_h='scalar' for a branch that starts at zero."
         )
     gamma = "zeros" if zero_gamma else "ones"
     conv1 = make.convolution(channels, filters, 3, strides, name="conv1")

@@ -74,12 +74,12 @@ class CharacterClassifier(keras.Model):
             or len(network.input_shape) != 2
         ):
             raise TypeError(
-                f"`network` must be a built Keras model of ids (batch, length). Received: "
+                "`network` must be a built Keras model of ids (batch, length). Received: "
                 f"network={network!r}."
             )
         if len(network.output_shape) != 2:
             raise ValueError(
-                f"`network` must give (batch, num_classes). Received: the output shape "
+                "`network` must give (batch, num_classes). Received: the output shape "
                 f"{network.output_shape}."
             )
         num_classes, num_ids = network.output_shape[-1], vocabulary_size(alphabet)
@@ -96,8 +96,8 @@ class CharacterClassifier(keras.Model):
         dtype = network.inputs[0].dtype
         if keras.backend.is_int_dtype(dtype) and num_ids - 1 > np.iinfo(dtype).max:
             raise ValueError(
-                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give "
-                f"it a keras.Input of dtype='int32'."
+                f"The alphabet needs ids up to {num_ids - 1}, and `network` takes {dtype}. Give it "
+                "a keras.Input of dtype='int32'."
             )
         class_names = check_class_names(class_names, num_classes)
 

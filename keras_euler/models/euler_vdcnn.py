@@ -143,8 +143,8 @@ def EulerVDCNN(
     check_choice("pooling", pooling, (*POOLINGS, None))
     if include_top and pooling:
         raise ValueError(
-            f"`pooling` is for include_top=False; the top has `head_pooling`. "
-            f"Received: pooling={pooling!r}."
+            "`pooling` is for include_top=False; the top has `head_pooling`. Received: "
+            f"pooling={pooling!r}."
         )
     make = LayerMaker(1, norm, True, kernel_initializer, data_format, dtype)
     widths = checked_widths(widths, norm, 4)

@@ -166,7 +166,7 @@ def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:
     modes: dict[int | None, str] = {1: "L", 3: "RGB", 4: "RGBA"}
     if len(shape) != 3 or shape[-1] not in modes:
         raise ValueError(
-            f"Files need a model of images (height, width, channels). Received: a model of "
+            "Files need a model of images (height, width, channels). Received: a model of "
             f"{tuple(shape)}."
         )
     name = os.fspath(path)
@@ -211,8 +211,7 @@ def check_pixels(x: Any, must_be_whole: bool = True) -> Array:
         wanted = "whole numbers in 0..255" if must_be_whole else "numbers from 0 to 255"
         raise ValueError(
             f"Images must be raw pixels, {wanted}. Received: {x.dtype} values from {low:g} to "
-            f"{high:g}. "
-            "Pass the pixels as they are, such as uint8 from a file: the model scales and "
-            "normalizes them."
+            f"{high:g}. Pass the pixels as they are, such as uint8 from a file: the model scales "
+            "and normalizes them."
         )
     return x

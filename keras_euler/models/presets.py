@@ -142,8 +142,8 @@ class Preset:
         file = ZOO / self.weights
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
             raise ValueError(
-                f"{file} is missing or damaged: its SHA-256 should be {self.sha256}. "
-                "Reinstall keras_euler."
+                f"{file} is missing or damaged: its SHA-256 should be {self.sha256}. Reinstall "
+                "keras_euler."
             )
         return file
 
@@ -195,8 +195,8 @@ class Preset:
         if different:
             raise ValueError(
                 f"The preset {self.name!r} is of another network. Received: "
-                f"{'; '.join(different)}. Pass the preset's "
-                "arguments; for another number of classes include_top=False and a head of your own."
+                f"{'; '.join(different)}. Pass the preset's arguments; for another number of "
+                "classes include_top=False and a head of your own."
             )
 
 

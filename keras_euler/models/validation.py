@@ -173,7 +173,7 @@ def most_probable(
     """
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
-            f"`classify` needs a network of at least two classes. Received: an output "
+            "`classify` needs a network of at least two classes. Received: an output "
             f"{outputs.shape[1:]} per example."
         )
     if not np.isfinite(outputs).all():
@@ -204,8 +204,8 @@ def last_activation(model: keras.Model) -> Any:
             return last_activation(operation)
         if isinstance(operation, keras.layers.Lambda):
             raise ValueError(
-                "A Lambda layer does not say whether it gives probabilities. End the model with "
-                "a layer that has an `activation`."
+                "A Lambda layer does not say whether it gives probabilities. End the model with a "
+                "layer that has an `activation`."
             )
         if name in ("Softmax", "Sigmoid"):  # layers, or functions of keras.ops in the graph
             return getattr(keras.activations, name.lower())

@@ -63,15 +63,15 @@ class LearningRateMultiplier(OuterOptimizer):
         is_outer = type(self.inner_optimizer).apply is not keras.optimizers.Optimizer.apply
         if is_outer or isinstance(self.inner_optimizer, keras.optimizers.Nadam):
             raise ValueError(
-                "`inner_optimizer` must be an optimizer that updates each variable by itself, "
-                "such as SGD or Adam: not Nadam, and "
-                f"none around other optimizers. Received: {type(self.inner_optimizer).__name__}."
+                "`inner_optimizer` must be an optimizer that updates each variable by itself, such "
+                "as SGD or Adam: not Nadam, and none around other optimizers. Received: "
+                f"{type(self.inner_optimizer).__name__}."
             )
         if not isinstance(multipliers, Mapping) or not all(
             isinstance(pattern, str) for pattern in multipliers
         ):
             raise TypeError(
-                f"`multipliers` must be a dict of pattern -> number. Received: "
+                "`multipliers` must be a dict of pattern -> number. Received: "
                 f"multipliers={multipliers!r}."
             )
         self.multipliers = {
@@ -87,8 +87,8 @@ class LearningRateMultiplier(OuterOptimizer):
             if not any(_matches(path, pattern) for path in self._paths):
                 shown = ", ".join(self._paths[:3]) + (", ..." if len(self._paths) > 3 else "")
                 raise ValueError(
-                    f"`multipliers` must match paths of variables: {shown}. Received: "
-                    f"{pattern!r}, which matches none."
+                    f"`multipliers` must match paths of variables: {shown}. Received: {pattern!r}, "
+                    "which matches none."
                 )
         factors = [
             next((f for pattern, f in self.multipliers.items() if _matches(path, pattern)), 1.0)

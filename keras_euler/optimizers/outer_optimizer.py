@@ -41,10 +41,10 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         if isinstance(inner_optimizer, (keras.optimizers.LossScaleOptimizer, type(self))):
             raise ValueError(
                 "`inner_optimizer` must be the optimizer that trains, without loss scaling around "
-                f"it and no other {type(self).__name__}. "
-                f"Received: {type(inner_optimizer).__name__}. "
-                f"Use LossScaleOptimizer({type(self).__name__}(optimizer)), which `compile` also "
-                f"makes under mixed_float16."
+                f"it and no other {type(self).__name__}. Received: "
+                f"{type(inner_optimizer).__name__}. Use "
+                f"LossScaleOptimizer({type(self).__name__}(optimizer)), which `compile` also makes "
+                "under mixed_float16."
             )
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer

@@ -95,8 +95,8 @@ def validated_result(result: float | Mapping[str, Any], taken: Iterable[str]) ->
     record = json.loads(json.dumps(record, default=_plain))
     if not isinstance(record.get("value"), (int, float)):
         raise TypeError(
-            f"The objective must return a number, or a dict with a number as 'value'. "
-            f"Received: {result!r}."
+            "The objective must return a number, or a dict with a number as 'value'. Received: "
+            f"{result!r}."
         )
     if math.isnan(record["value"]):
         raise ValueError(
@@ -107,7 +107,7 @@ def validated_result(result: float | Mapping[str, Any], taken: Iterable[str]) ->
         if name in record and name != "value":
             raise ValueError(
                 f"The objective must not return {name!r}, which is a setting or a column of the "
-                f"results. Use another name."
+                "results. Use another name."
             )
     return record
 

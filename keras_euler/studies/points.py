@@ -103,7 +103,7 @@ def validated_points(points: Iterable[Mapping[str, Any]]) -> list[Point]:
     points = list(points) if isinstance(points, Iterable) else [points]
     if not all(isinstance(point, Mapping) for point in points):
         raise TypeError(
-            f"`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. "
+            "`points` must be a Search or a list of dicts of setting -> value, as `grid` makes. "
             f"Received: points={points!r}."
         )
     if not points:

@@ -95,7 +95,7 @@ def run(
     _import_extra()
     if not callable(objective):
         raise TypeError(
-            f"`objective` must be a function of a point and a folder. Received: "
+            "`objective` must be a function of a point and a folder. Received: "
             f"objective={objective!r}."
         )
     check_integer("workers", workers, 1)
@@ -111,7 +111,7 @@ def run(
         if name in points[0] or name in COLUMNS:
             raise ValueError(
                 f"`settings` must not have {name!r}, which is a setting of the points or a column "
-                f"of the results."
+                "of the results."
             )
     with Interruptible(), contextlib.ExitStack() as stack:
         compute = functools.partial(run_point, objective, taken={*COLUMNS, *settings})
@@ -204,7 +204,7 @@ def _own(study: Path, settings: Mapping[str, Any]) -> None:
     if difference:
         raise ValueError(
             f"{study} holds a study of other settings ({'; '.join(difference)}). Pass another "
-            f"folder."
+            "folder."
         )
 
 

@@ -199,11 +199,10 @@ def _hidden(model: keras.Model, opaque: dict[str, str], num_scaled: int) -> str:
     )
     name = next(iter(opaque))
     return (
-        f"`model` has composite layers, which may hide residual connections: {listed}. "
-        f"Received: {type(model).__name__} named {model.name!r}, with {num_scaled} residual "
-        f"connections in its graph. "
-        "Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of the graph. "
-        f"If they hide none, pass shortcuts={{{name!r}: None, ...}}."
+        f"`model` has composite layers, which may hide residual connections: {listed}. Received: "
+        f"{type(model).__name__} named {model.name!r}, with {num_scaled} residual connections in "
+        "its graph. Write these blocks with keras_euler.EulerResidual or EulerAdd, or as parts of "
+        f"the graph. If they hide none, pass shortcuts={{{name!r}: None, ...}}."
     )
 
 
@@ -216,7 +215,7 @@ def _nothing_found(model: keras.Model, residuals: list[Residual]) -> str:
     if merging:
         left += f" These layers of two inputs may add them: {', '.join(merging[:5])}."
     return (
-        f"`model` has no residual connection in its graph: no addition of two tensors. "
+        "`model` has no residual connection in its graph: no addition of two tensors. "
         f"{received}{left}"
     )
 

@@ -53,9 +53,9 @@ def functional(model: keras.Model) -> keras.Model:
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             "`model` must be functional or Sequential, with Keras' own `call`, and built, so that "
-            "its graph is what it computes. "
-            f"Received: {type(model).__name__} named {model.name!r}. "
-            "Pass the functional part of a subclassed model; give a Sequential one an Input."
+            f"its graph is what it computes. Received: {type(model).__name__} named "
+            f"{model.name!r}. Pass the functional part of a subclassed model; give a Sequential "
+            "one an Input."
         ) from error
 
 
@@ -68,9 +68,9 @@ def outer_graph(model: keras.Model) -> keras.Model:
     """
     if getattr(model, "preprocessor", None) is not None:
         raise ValueError(
-            f"`model` has a preprocessor, which is not in its graph. Received: "
+            "`model` has a preprocessor, which is not in its graph. Received: "
             f"{type(model).__name__} named {model.name!r}. Set model.preprocessor = None, and pass "
-            f"what the preprocessor returns."
+            "what the preprocessor returns."
         )
     return functional(model)
 

@@ -71,7 +71,7 @@ def residual_connections(
     """
     if not isinstance(shortcuts, (dict, type(None))):
         raise TypeError(
-            f"`shortcuts` must be a dict of names -> 0, 1 or None. Received: "
+            "`shortcuts` must be a dict of names -> 0, 1 or None. Received: "
             f"shortcuts={shortcuts!r}."
         )
     shortcuts = shortcuts or {}
@@ -85,8 +85,8 @@ def residual_connections(
     if unknown:
         names = ", ".join(residual.name for residual in residuals) or "none"
         raise ValueError(
-            f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions "
-            f"are: {names}."
+            f"`shortcuts` names additions that do not exist: {sorted(unknown)}. The additions are: "
+            f"{names}."
         )
     return residuals
 
@@ -184,10 +184,9 @@ class Lineage:
             weights.append(sum(map(_num_weighted_layers, operations)))
         if weights[0] == weights[1]:
             raise ValueError(
-                f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers "
-                f"with weights after the "
-                f"tensor that they share. Pass shortcuts={{{name!r}: 0}} or 1, or None to leave "
-                f"it alone."
+                f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers with "
+                f"weights after the tensor that they share. Pass shortcuts={{{name!r}: 0}} or 1, "
+                "or None to leave it alone."
             )
         fewer = int(weights[1] < weights[0])
         return fewer, f"{weights[fewer]} layers with weights against {weights[1 - fewer]}"

@@ -41,7 +41,7 @@ def _graph_size(graph: keras.Model) -> int:
     shapes = [tuple(tensor.shape) for tensor in graph.inputs]
     if any(None in shape[1:] for shape in shapes):
         raise ValueError(
-            f"The sizes of the model's input must be known. Received: a model of the input "
+            "The sizes of the model's input must be known. Received: a model of the input "
             f"{shapes}."
         )
     return sum(

@@ -91,7 +91,7 @@ def as_batches(name: str, model: keras.Model, data: Any, batch_size: int | None)
         return ShuffledDataset(data)
     expected = (
         f"`{name}` must be a tuple (x, y) or (x, y, sample_weight) of arrays, or a "
-        f"keras.utils.PyDataset."
+        "keras.utils.PyDataset."
     )
     if not isinstance(data, (tuple, list)) or not 1 <= len(data) <= 3:
         raise TypeError(f"{expected} Received: {type(data).__name__}.")

@@ -115,8 +115,8 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         measured = [name for name in row if name.startswith(("train_", "test_"))]
         if (self.monitor or "train_loss") not in measured:
             raise ValueError(
-                f"`monitor` must be a column of the history: {', '.join(measured)}. "
-                f"Received: {self.monitor!r}."
+                f"`monitor` must be a column of the history: {', '.join(measured)}. Received: "
+                f"{self.monitor!r}."
             )
         self.rows.append(row)
         if has_diverged(self.rows):
@@ -163,8 +163,8 @@ def restore(saved: Config, model: keras.Model) -> None:
         targets, arrays = targets + model.metrics_variables, arrays + saved["metrics"]
     if [tuple(target.shape) for target in targets] != [array.shape for array in arrays]:
         raise ValueError(
-            "The checkpoint does not fit this model, optimizer and metrics. Pass those of the "
-            "run, or another folder."
+            "The checkpoint does not fit this model, optimizer and metrics. Pass those of the run, "
+            "or another folder."
         )
     for target, array in zip(targets, arrays, strict=True):
         target.assign(array)

@@ -128,10 +128,9 @@ def check_one_process() -> None:
             received = f"{jax.process_count()} JAX processes"
     if received:
         raise ValueError(
-            f"A training is one process, which uses several devices by `data_parallel` on jax or "
-            f"tensorflow. Received: {received}. "
-            "Start it without torchrun, or unset WORLD_SIZE if each process has a run folder of "
-            "its own."
+            "A training is one process, which uses several devices by `data_parallel` on jax or "
+            f"tensorflow. Received: {received}. Start it without torchrun, or unset WORLD_SIZE if "
+            "each process has a run folder of its own."
         )
 
 

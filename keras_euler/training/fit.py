@@ -117,7 +117,7 @@ def fit(
     if not isinstance(model, keras.Model) or getattr(model, "optimizer", None) is None:
         raise ValueError(
             f"`model` must be a compiled Keras model. Received: {type(model).__name__}. Call "
-            f"model.compile first."
+            "model.compile first."
         )
     check_one_process()
     epochs, seed = check_integer("epochs", epochs, 1), check_integer("seed", seed, 0)
@@ -126,7 +126,7 @@ def fit(
         raise TypeError(f"`callbacks` must be Keras callbacks. Received: callbacks={callbacks!r}.")
     if after_epoch is not None and not callable(after_epoch):
         raise TypeError(
-            f"`after_epoch` must be a function of the history. Received: "
+            "`after_epoch` must be a function of the history. Received: "
             f"after_epoch={after_epoch!r}."
         )
     if not isinstance(folder, (str, os.PathLike)):

@@ -129,8 +129,8 @@ class RunFolder:
                 self.path.is_dir() and all(path.name[0] == "." for path in self.path.iterdir())
             ):
                 raise ValueError(
-                    f"{self.path} is not an empty folder and holds no config.json. "
-                    "Pass another folder."
+                    f"{self.path} is not an empty folder and holds no config.json. Pass another "
+                    "folder."
                 )
             return
         difference = [d for p in ("settings", "data") for d in differences(stored[p], current[p])]
@@ -138,7 +138,7 @@ class RunFolder:
             raise ValueError(
                 f"The folder {self.path} holds a run of another configuration "
                 f"({'; '.join(difference)}). Pass another folder, or the old settings to resume "
-                f"that run. A run has a fixed number of epochs, on which its schedules depend."
+                "that run. A run has a fixed number of epochs, on which its schedules depend."
             )
 
     def write(self, name: str, save: Callable[[Path], object]) -> None:

@@ -26,8 +26,8 @@ def warned(extremes, norms):
 def test_layer_is_named_once_with_norm_and_iteration():
     extremes = Extremes(10, 1e-7)
     expected = (
-        "The gradients of b explode: norm 12 at iteration 6, above explode=10. Pass "
-        "explode=None to GradientLogger"
+        "The gradients of b explode: norm 12 at iteration 6, above explode=10. Pass explode=None "
+        "to GradientLogger"
     )
     assert warned(extremes, [[1, 2, 3], [1, 12, 3]])[0].startswith(expected)
     assert not warned(extremes, [[1, 20, 3], [1, 30, 3]])
