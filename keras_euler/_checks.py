@@ -133,9 +133,8 @@ def check_labels(labels: Any, num_classes: float, ignore_class: int | None = Non
     """Return labels as an array, or raise unless each is a whole number in 0..num_classes - 1 or
     `ignore_class`."""
     labels = as_numbers("labels", labels)
-    is_class = (
-        (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))
-    )  # false for nan
+    # False for nan.
+    is_class = (labels >= 0) & (labels < num_classes) & (labels == np.floor(labels))
     if ignore_class is not None:
         is_class |= labels == ignore_class
     if not is_class.all():

@@ -10,21 +10,16 @@ from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, Weight
 from tests import dense
 
 BACKEND = keras.backend.backend()
-COMPILE = dict(
-    jit_compile=BACKEND == "jax"
-)  # by XLA on TensorFlow it takes too long, and the dtypes are the same
+# By XLA on TensorFlow it takes too long, and the dtypes are the same.
+COMPILE = dict(jit_compile=BACKEND == "jax")
 FLOATX = ["float32", "float64", "float16", "bfloat16"]
 POLICIES = ["float32", "float64", "mixed_float16", "mixed_bfloat16", "bfloat16", "float16"]
 # On TensorFlow and JAX, which compile: every policy under float32, and the others under their own.
 ALL = list(itertools.product(FLOATX, POLICIES))
 if BACKEND != "torch":
     ALL = [(f, p) for f, p in ALL if f in ("float32", p)]
-TOLERANCE = {
-    "float64": 1e-6,
-    "float32": 1e-5,
-    "float16": 1e-2,
-    "bfloat16": 5e-2,
-}  # losses of Keras are float32 at most
+# Losses of Keras are float32 at most.
+TOLERANCE = {"float64": 1e-6, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 
 x, y = dense.X[:16], dense.Y[:16]
 

@@ -31,9 +31,8 @@ def test_code_runs(page, tmp_path, monkeypatch):
     if page != "README.md" and keras.backend.backend() != "torch":
         pytest.skip("the guides are run once")
     monkeypatch.chdir(tmp_path)
-    keras.utils.save_img(
-        "photo.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3))
-    )  # a picture of the reader's
+    # A picture of the reader's.
+    keras.utils.save_img("photo.jpg", np.random.default_rng(0).integers(0, 256, (48, 64, 3)))
     for code in CODE[page]:
         if "dask_jobqueue" not in code:  # it needs Slurm
             exec(compile(code, page, "exec"), {})
@@ -84,9 +83,8 @@ def test_every_flag_exists():
         if script in classes:
             recipe, parser = classes[script], _cli.command("")
             arguments = [word for word in arguments if word != "--compare"]  # of the recipe itself
-            arguments = [
-                word for word in arguments if word not in ("--data-dir", "DATA")
-            ]  # a folder of the reader's
+            # A folder of the reader's.
+            arguments = [word for word in arguments if word not in ("--data-dir", "DATA")]
             _cli.parse(parser, [recipe.settings, Execution], arguments, quick=recipe.quick)
 
 

@@ -108,9 +108,8 @@ def test_wheel_alone_imports_trains_and_loads_a_preset(dist, tmp_path):
     )
     (site_packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     folders = {str(Path(module.__file__).parents[1]) for module in (keras, numpy, pytest)}
-    (site_packages / "installed.pth").write_text(
-        "\n".join(folders)
-    )  # no .pth file of these folders is read
+    # No .pth file of these folders is read.
+    (site_packages / "installed.pth").write_text("\n".join(folders))
     script = shutil.copy(ROOT / "tests" / "training" / "user_script.py", tmp_path)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     options = {"cwd": tmp_path, "env": {**environment, "OMP_NUM_THREADS": "1"}}

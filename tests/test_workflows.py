@@ -28,10 +28,8 @@ COMMANDS = sorted(
         if line
     }
 )
-MADE = (
-    "runs/",
-    "recipes/results/evaluation_euler_resnet_20_mine",
-)  # what the commands write themselves
+# What the commands write themselves.
+MADE = ("runs/", "recipes/results/evaluation_euler_resnet_20_mine")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

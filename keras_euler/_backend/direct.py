@@ -145,9 +145,8 @@ class DirectCall:
     def __init__(self):
         self.scope = autocast_dtype()
         self.updates = {}  # id of a moving statistic -> arguments of `update_moving`
-        self.dtypes = {
-            id(None): False
-        }  # id of a policy -> dtype of the tensors and variables of its layers
+        # id of a policy -> dtype of the tensors and variables of its layers
+        self.dtypes = {id(None): False}
 
     def __call__(self, layer, x, training):
         """Return the outputs of a layer, or None where Keras would do more than call it."""

@@ -19,11 +19,10 @@ class GradientLogger(NormLogger):
     optimizer. This callback reads the recorder's ring buffer once per `flush` steps.
 
     Columns: `iteration`, one per layer, `total`. Iteration n is the n-th update, from 1. With
-        `per="epoch"` the first column
-    is `epoch`, from 0. The others are means over the iterations of the epoch, and maxima in columns
-    that end in `_max`. With `GradientRecorder(..., moments=True)`, mean, standard deviation and
-    share of zeros of each layer's gradient follow in the columns `layer/mean`, `layer/stddev` and
-    `layer/zeros`.
+    `per="epoch"` the first column is `epoch`, from 0. The others are means over the iterations of
+    the epoch, and maxima in columns that end in `_max`. With `GradientRecorder(..., moments=True)`,
+    mean, standard deviation and share of zeros of each layer's gradient follow in the columns
+    `layer/mean`, `layer/stddev` and `layer/zeros`.
 
     A function is called once per row, with the number of the iteration or epoch and a dict of the
     other columns. One line sends them to an experiment tracker: `lambda step, norms:

@@ -18,9 +18,8 @@ class WeightLogger(NormLogger):
     on the device and read once per `flush` rows. It works with any optimizer.
 
     Columns: `iteration`, one per layer, `total`. Row n holds the norms after the n-th update, row 0
-        those before the first.
-    On TensorFlow, a model without an Input has no weights then, and no row 0. With
-    `steps_per_execution` above 1 there is one row per call of the training function. With
+    those before the first. On TensorFlow, a model without an Input has no weights then, and no row
+    0. With `steps_per_execution` above 1 there is one row per call of the training function. With
     `per="epoch"` the first column is `epoch`, from 0, and the norms are those at its end. With
     `moments=True`, mean, standard deviation and share of zeros of each layer's weights follow in
     the columns `layer/mean`, `layer/stddev` and `layer/zeros`.

@@ -45,6 +45,5 @@ class CharacterEmbedding(keras.layers.Embedding):
 
     def _is_character(self) -> Tensor:
         # int32 by name: the default dtype depends on `floatx`, and TensorFlow has no int16 range.
-        return ops.cast(ops.arange(0, self.input_dim, dtype="int32") > 0, self.variable_dtype)[
-            :, None
-        ]
+        ids = ops.arange(0, self.input_dim, dtype="int32")
+        return ops.cast(ids > 0, self.variable_dtype)[:, None]

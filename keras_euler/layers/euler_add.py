@@ -84,9 +84,7 @@ class EulerAdd(keras.layers.Layer):
         self.drop_path = check_rate("drop_path", drop_path)
         self.seed = seed
         self.step_factor: keras.Variable | None = None
-        if (
-            self.drop_path
-        ):  # without it no seed is drawn, which would change the seeds of later layers
+        if self.drop_path:  # a seed that is drawn changes those of later layers
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: Sequence[Shape]) -> None:

@@ -216,9 +216,8 @@ class EulerResidual(Layer):
         """Build the layers that are not built yet, and return the output shape."""
         for layer in layers:
             if type(layer).compute_output_shape is Layer.compute_output_shape:
-                shape = layer(
-                    keras.KerasTensor(shape, self.compute_dtype)
-                ).shape  # only a symbolic call tells the shape
+                # Only a symbolic call tells the shape.
+                shape = layer(keras.KerasTensor(shape, self.compute_dtype)).shape
                 continue
             if not layer.built:
                 layer.build(shape)

@@ -91,9 +91,8 @@ class RandomPadCrop(RandomLayer):
         return ops.moveaxis(cropped, -1, axis)
 
     def compute_output_spec(self, inputs: Tensor, training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(
-            inputs.shape, inputs.dtype
-        )  # Keras would infer a float dtype for raw pixels
+        # Keras would infer a float dtype for raw pixels.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}

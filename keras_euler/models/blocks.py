@@ -140,9 +140,8 @@ class LayerMaker:
             return self.kernel_initializer
         config = self.kernel_initializer.get_config()
         seed = config.get("seed")
-        seed = (
-            seed["config"]["seed"] if isinstance(seed, dict) else seed
-        )  # the configuration of a SeedGenerator
+        if isinstance(seed, dict):  # the configuration of a SeedGenerator
+            seed = seed["config"]["seed"]
         if seed is not None:
             config["seed"] = seed + self.num_kernels
         return self.kernel_initializer.from_config(config)

@@ -103,9 +103,8 @@ class CharacterClassifier(keras.Model):
 
         inputs = keras.Input(network.input_shape[1:], dtype=dtype, name="ids")
         super().__init__(inputs=inputs, outputs=network(inputs), **kwargs)
-        self.dtype_policy = (
-            network.dtype_policy
-        )  # without it, compile would not scale the loss under mixed_float16
+        # `compile` scales the loss by it under mixed_float16.
+        self.dtype_policy = network.dtype_policy
         self.network = network
         self.alphabet = alphabet
         self.class_names = class_names

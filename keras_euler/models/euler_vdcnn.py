@@ -113,8 +113,8 @@ def EulerVDCNN(
         A functional `keras.Model`, which is saved, copied and changed like any other.
 
     Input shape: `(batch, sequence_length)`, integer ids. Output shape: `(batch, num_classes)`;
-    without the top `(batch, positions, widths[-1])`, where positions are an eighth of the
-        length, or with a pooling `(batch, widths[-1])`.
+    without the top `(batch, positions, widths[-1])`, where positions are an eighth of the length,
+    or with a pooling `(batch, widths[-1])`.
 
     Raises:
         ValueError: An argument is out of range; the message says what was received and what to

@@ -118,10 +118,8 @@ class OuterOptimizer(keras.optimizers.Optimizer):
         if hasattr(self, "inner_optimizer"):
             self.inner_optimizer.loss_scale_factor = factor
 
-    @property
-    def _model_variables_moving_average(
-        self,
-    ) -> list[keras.Variable]:  # for keras.callbacks.SwapEMAWeights
+    @property  # for keras.callbacks.SwapEMAWeights
+    def _model_variables_moving_average(self) -> list[keras.Variable]:
         return averages_of(self.inner_optimizer)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:

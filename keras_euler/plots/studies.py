@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHIFT = 0.06  # inches between the bars of two labels
-TICK_ROOM = (
-    1 / 13
-)  # of a logarithmic axis, from tick to tick, where the ticks are the measured values
+# Of a logarithmic axis, from tick to tick, where the ticks are the measured values.
+TICK_ROOM = 1 / 13
 
 
 def accuracies(

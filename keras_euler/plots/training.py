@@ -180,9 +180,8 @@ def _chosen(layers: str | Sequence[str] | None, columns: Columns) -> list[str]:
     """Return the names of the layers to draw, from the columns of a log."""
     names = [*columns][1:-1]
     if not layers:
-        names = [
-            name for name in names if not (name.endswith("_max") and name[:-4] in names)
-        ]  # of rows per epoch
+        # Rows per epoch have maxima too.
+        names = [name for name in names if not (name.endswith("_max") and name[:-4] in names)]
         between = [round(i * (len(names) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
         return (names if len(names) <= MAX_LAYERS else [names[i] for i in between]) or ["total"]
     selected = []

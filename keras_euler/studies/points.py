@@ -30,8 +30,7 @@ def grid(**values: Sequence[Any]) -> list[Point]:
 
     Raises:
         ValueError: A setting has no values, one value twice, or the name of a column of results.
-        TypeError: The values of a setting are not a sequence.
-        TypeError: A value has another type.
+        TypeError: The values of a setting are not a sequence, or a value has another type.
 
     Example:
 

@@ -46,9 +46,8 @@ def block_features(model: keras.Model) -> keras.Model:
 
 def _features(graph: keras.Model) -> keras.Model | None:
     """Return the model of the features, or None if there are none."""
-    outputs: collections.OrderedDict[str, Tensor] = (
-        collections.OrderedDict()
-    )  # torch would sort a plain dict by its keys
+    # torch would sort a plain dict by its keys.
+    outputs: collections.OrderedDict[str, Tensor] = collections.OrderedDict()
 
     def add(name: str, output: Tensor) -> None:
         repeats = sum(key.partition("#")[0] == name for key in outputs)

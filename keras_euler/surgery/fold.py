@@ -43,12 +43,12 @@ def fold(model: keras.Model) -> keras.Model:
     """Copy a model for inference, with batch norm, h and ReLU folded into the convolutions.
 
     In inference a batch norm is affine, `gamma * (z - mu) / sqrt(sigma^2 + epsilon) + beta`, and so
-    is a preceding convolution or dense layer `z = W * x + b`. With `s = gamma / sqrt(sigma^2 +
-    epsilon)` both become one layer of kernel `s * W` and bias `s * (b
-    - mu) + beta`. At the end of the branch F both are also multiplied by `h`, and the block is
-      `I(S(x) + F(x))`. A following ReLU
-    becomes the convolution's activation. In a Runge-Kutta step `h * F` takes the place of `F` at
-    every stage. The outputs are the same up to rounding, with fewer passes over the data.
+    is a preceding convolution or dense layer `z = W * x + b`. With
+    `s = gamma / sqrt(sigma^2 + epsilon)` both become one layer of the kernel `s * W` and the bias
+    `s * (b - mu) + beta`. At the end of the branch F both are also multiplied by `h`, and the block
+    is `I(S(x) + F(x))`. A following ReLU becomes the convolution's activation. In a Runge-Kutta
+    step `h * F` takes the place of `F` at every stage. The outputs are the same up to rounding,
+    with fewer passes over the data.
 
     A batch norm that does not follow a convolution (Conv1D to Conv3D, depthwise) or dense layer is
     unchanged, such as the first one with `preactivation`. So are h after another norm, calls with

@@ -149,9 +149,8 @@ class Lineage:
     """The tensors that each tensor of a graph depends on."""
 
     def __init__(self) -> None:
-        self.ancestors: dict[
-            int, frozenset[int]
-        ] = {}  # id of a tensor -> ids of the tensors that it depends on, and its own
+        # id of a tensor -> ids of the tensors that it depends on, and its own
+        self.ancestors: dict[int, frozenset[int]] = {}
         self.calls: dict[int, Call] = {}  # id of a tensor -> the call that gives it
 
     def add(self, call: Call) -> None:

@@ -41,9 +41,8 @@ class CallbackStates:
             changes.append({})
             for name, value in self._attributes(callback).items():
                 start = before.get(name)
-                if isinstance(value, Variables) and (
-                    not isinstance(start, Variables) or len(start) != len(value)
-                ):  # made after the start
+                has_them = isinstance(start, Variables) and len(start) == len(value)
+                if isinstance(value, Variables) and not has_them:  # made after the start
                     self._warn({f"{type(callback).__name__}.{name}"})
                 # Arrays may have begun with weights of the model, which are others after a resume.
                 elif name not in before or not _are_same(value, start):

@@ -15,11 +15,8 @@ import numpy as np
 LEARNING_RATE, MOMENTUM = 0.1, 0.9
 BN_MOMENTUM, EPSILON = 0.9, 1e-5
 MIXED = {"float32": jnp.float32, "mixed_bfloat16": jnp.bfloat16, "mixed_float16": jnp.float16}
-DIMENSIONS = {
-    1: ("NWC", "WIO", "NWC"),
-    2: ("NHWC", "HWIO", "NHWC"),
-}  # by rank: 2 for images, 1 for texts
-
+# By rank: 2 for images, 1 for texts.
+DIMENSIONS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
 RNG = np.random.default_rng(0)
 INITIAL = {  # initial values by the last part of a name, else zeros; kernels are `(..., in, out)`

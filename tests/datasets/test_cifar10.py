@@ -31,9 +31,8 @@ def test_a_resized_pixel_is_the_mean_of_a_square_rounded_half_to_even(size, rng)
         square = images[
             i, row * side : (row + 1) * side, column * side : (column + 1) * side, colour
         ]
-        expected[i, row, column, colour] = round(
-            int(square.sum()) / side**2
-        )  # Python rounds half to even
+        # Python rounds half to even.
+        expected[i, row, column, colour] = round(int(square.sum()) / side**2)
     resized = cifar10.resize(images, size)
     assert resized.dtype == np.uint8
     np.testing.assert_array_equal(resized, expected)

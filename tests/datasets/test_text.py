@@ -59,10 +59,8 @@ def test_the_authors_alphabet_has_the_ids_1_to_68():
         ("\ud83d!", [69, 41, 0, 0]),  # half a pair
         ("\U0010ffff\0\n", [69, 69, 69, 0]),
         ("5 \\", [32, 67, 68, 0]),
-        (
-            "a\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}b",
-            [1, 9, 69, 2],
-        ),  # lower-cased an i and a dot
+        # Lower-cased an i and a dot.
+        ("a\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}b", [1, 9, 69, 2]),
         ("abc\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", [1, 2, 3, 9]),  # ... which is cut off
         ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}abc", [9, 69, 1, 2]),
     ],

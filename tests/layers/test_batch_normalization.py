@@ -56,9 +56,8 @@ def test_moving_statistics_are_the_biased_ones_at_momentum_0_9(rng):
     layer = BatchNormalization()
     layer(x, training=True)
     np.testing.assert_allclose(ARRAY(layer.moving_mean), 0.1 * x.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(
-        ARRAY(layer.moving_variance), 0.9 + 0.1 * x.var(0), rtol=1e-5
-    )  # not n / (n - 1) of it
+    # Not n / (n - 1) of it.
+    np.testing.assert_allclose(ARRAY(layer.moving_variance), 0.9 + 0.1 * x.var(0), rtol=1e-5)
 
 
 def test_a_last_batch_of_one_trains_at_one_pixel(rng):

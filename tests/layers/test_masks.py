@@ -119,9 +119,8 @@ def test_layers_behind_get_the_mask_of_add(name):
     block, length = make(name)
     y = block(x)
     symbolic, expected = mask_of(y), mask_of(by_hand(block, x))
-    if (
-        name != "masks of its own"
-    ):  # a symbolic mask made within the block would tear the graph; the real one is there
+    # A symbolic mask made within the block would tear the graph; the real one is there.
+    if name != "masks of its own":
         assert (symbolic is None) == (expected is None)
     assert symbolic is None or tuple(symbolic.shape) == tuple(expected.shape) == (None, length)
     heads = layers.GlobalAveragePooling1D(), layers.LSTM(3)

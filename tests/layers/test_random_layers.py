@@ -48,9 +48,8 @@ def test_jit_stays_on(make, images):
     model = keras.Sequential(
         [keras.Input(images.shape[1:]), make(0), keras.layers.Flatten(), keras.layers.Dense(2)]
     )
-    jit = (
-        "auto" if keras.backend.backend() == "torch" else True
-    )  # torch stays eager by Keras' own choice
+    # torch stays eager by Keras' own choice.
+    jit = "auto" if keras.backend.backend() == "torch" else True
     model.compile("sgd", "mse", jit_compile=jit)
     assert model.jit_compile == (jit is True)
     assert all(layer.supports_jit for layer in model.layers)

@@ -39,9 +39,10 @@ def test_characters_change_at_the_expected_rate_to_letters_and_padding_never(
     letters, others = (ids >= 1) & (ids <= 26), ids > 26
     assert abs(changed[letters].mean() - rate * 25 / 26) < 0.015
     assert abs(changed[others].mean() - rate) < 0.015
+    # They are uniform.
     assert (
         np.bincount(noisy[others & changed], minlength=27)[1:].std() / changed[others].sum() < 0.01
-    )  # uniform
+    )
 
 
 def test_noise_is_fresh_at_every_step_and_seeded(ids):

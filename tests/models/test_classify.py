@@ -53,9 +53,8 @@ def test_middle_of_an_image_is_classified(model, tmp_path):
     wide[:, :10] = wide[:, 20:] = 255
     Image.fromarray(wide).save(tmp_path / "wide.png")
     [(name, probability)] = model.classify(tmp_path / "wide.png")
-    assert name == "blue" and probability == pytest.approx(
-        EXPECTED[1], abs=0.01
-    )  # Pillow looks a little beyond the crop
+    # Pillow looks a little beyond the crop.
+    assert name == "blue" and probability == pytest.approx(EXPECTED[1], abs=0.01)
     assert read_image(tmp_path / "wide.png", (None, None, 3)).shape == (10, 30, 3)
 
 

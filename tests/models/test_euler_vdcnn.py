@@ -38,9 +38,8 @@ def test_any_length_is_the_formula(length, head_pooling, rng):
     """This covers odd lengths and heads with overlapping windows."""
     model = vdcnn(sequence_length=length, head_pooling=head_pooling)
     judge = oracle.VDCNN(scramble(model, rng), 9, 0.1)
-    x = rng.integers(
-        1, 70, (2, length)
-    )  # without padding, whose equal features rounding makes unequal
+    # Without padding, whose equal features rounding makes unequal.
+    x = rng.integers(1, 70, (2, length))
     pool = {"max": oracle.adaptive_max, "k_max": oracle.k_max}[head_pooling]
     np.testing.assert_allclose(ARRAY(model(x)), judge(x, pool), rtol=1e-4, atol=1e-4)
 

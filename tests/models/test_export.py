@@ -68,9 +68,8 @@ def test_exported_network_computes_the_same(format, network, kind, tmp_path, rng
     ]
     if kind == "folded":
         model = fold(model)
-    expected = [
-        keras.ops.convert_to_numpy(model(x)) for x in examples
-    ]  # ONNX wants a model that was called
+    # ONNX wants a model that was called.
+    expected = [keras.ops.convert_to_numpy(model(x)) for x in examples]
     kwargs = {}
     if format == "torch":
         import torch

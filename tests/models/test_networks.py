@@ -62,17 +62,15 @@ def test_kernels_and_biases_start_as_in_pytorch(network):
         for path, value in arrays(model).items()
         if path.endswith("bias")
     }
-    assert set(biases) == {
-        name for name in layers if "shortcut" not in name
-    }  # a bare 1x1 shortcut has none
+    # A bare 1x1 shortcut has none.
+    assert set(biases) == {name for name in layers if "shortcut" not in name}
     for layer, kernel in layers.items():
         bound = 1 / math.sqrt(math.prod(kernel.shape[:-1]))
         assert np.abs(kernel).max() <= bound * (1 + 1e-6), layer
         assert abs(kernel.std() / (bound / math.sqrt(3)) - 1) < 0.15, layer
     for layer, bias in biases.items():
-        bound = 1 / math.sqrt(
-            math.prod(layers[layer].shape[:-1])
-        )  # of the kernel, not of the bias' own length
+        # Of the kernel, not of the bias' own length.
+        bound = 1 / math.sqrt(math.prod(layers[layer].shape[:-1]))
         assert 0.4 * bound < np.abs(bias).max() <= bound * (1 + 1e-6), layer
 
 

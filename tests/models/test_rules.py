@@ -23,12 +23,8 @@ STEPS = {
     "1/L": lambda x, f, a: x + f / L,
     "stochastic depth": lambda x, f, a: x + f,
 }
-FIRST = {
-    "ReZero": 0,
-    "SkipInit": 0,
-    "Fixup": 1,
-    "LayerScale": 1e-5,
-}  # initial values of what is trained
+# Initial values of what is trained.
+FIRST = {"ReZero": 0, "SkipInit": 0, "Fixup": 1, "LayerScale": 1e-5}
 ROWS = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+)`.* \|$", README, re.M))
 
 

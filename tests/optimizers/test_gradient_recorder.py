@@ -17,9 +17,8 @@ MODES = {
     "float16": {"dtype": "mixed_float16"},
     "bfloat16": {"dtype": "mixed_bfloat16"},
 }
-if (
-    BACKEND != "torch"
-):  # which refuses the first, and for which the second is torch.compile, minutes of it
+# Torch refuses the first, and for it the second is torch.compile, minutes of it.
+if BACKEND != "torch":
     MODES |= {"two steps per execution": {"steps_per_execution": 2}, "jit": {"jit_compile": True}}
 OPTIMIZERS = {
     "momentum": lambda rate: SGD(rate, momentum=0.9),

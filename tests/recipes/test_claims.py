@@ -102,10 +102,8 @@ def test_paired_test_against_all_sign_flips_by_hand():
     assert str(above) == "0.031 (n = 5)"
     assert cell(0.1).p_above(cell(0.5)) == (1, 1)
     tied = cell(*(k / 2000 + 1e-8 * i for i, k in enumerate((951, 942, 938, 953, 913))))
-    assert tied.p_above(cell(*(k / 2000 for k in (892, 951, 941, 940, 923)))) == (
-        11 / 32,
-        5,
-    )  # float32 leaves ties
+    # float32 leaves ties.
+    assert tied.p_above(cell(*(k / 2000 for k in (892, 951, 941, 940, 923)))) == (11 / 32, 5)
     # Differences 0.3, -0.1: of the four sums 0.4, 0.2, -0.2, -0.4 two are at least 0.2.
     assert cell(0.6, 0.4).p_above(cell(0.3, 0.5)) == (0.5, 2)
     assert cell(0.5, seeds=[8]).p_above(cell(0.1)) is None

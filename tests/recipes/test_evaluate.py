@@ -19,9 +19,8 @@ NAME = "euler_resnet_20_cifar10"
 on_torch = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="the toolbox attacks torch modules"
 )
-if (
-    keras.backend.backend() == "torch"
-):  # at its import it closes logging's handlers, with the stderr that they have then
+# The toolbox closes logging's handlers at its import, with the stderr that they have then.
+if keras.backend.backend() == "torch":
     importlib.import_module("art")
 
 

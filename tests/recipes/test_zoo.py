@@ -39,9 +39,8 @@ def test_multiply_adds_by_hand():
         keras_euler.analysis.multiply_adds(rk4) - keras_euler.analysis.multiply_adds(network)
         == 3 * 9 * 2 * 16 * 16 * 32**2
     )
-    depthwise = keras.layers.DepthwiseConv2D(
-        3, depth_multiplier=2
-    )  # 6 channels of 9 for each of 30 x 30 pixels
+    # 6 channels of 9 for each of 30 x 30 pixels.
+    depthwise = keras.layers.DepthwiseConv2D(3, depth_multiplier=2)
     assert (
         keras_euler.analysis.multiply_adds(keras.Sequential([keras.Input((32, 32, 3)), depthwise]))
         == 9 * 6 * 30**2

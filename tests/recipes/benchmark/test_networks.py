@@ -10,11 +10,8 @@ import keras_euler
 
 DEPTH, BLOCKS = 8, (1, 1, 1)
 TEXT_DEPTH, TEXT_BLOCKS = 9, (1, 1, 1, 1)
-TEXT = {
-    "widths": (8, 8, 16, 24),
-    "dense_units": 16,
-    "num_classes": 5,
-}  # one pooling without a change of width
+# One pooling without a change of width.
+TEXT = {"widths": (8, 8, 16, 24), "dense_units": 16, "num_classes": 5}
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 on_torch = pytest.mark.skipif(
