@@ -96,7 +96,7 @@ def signal(model: keras.Model, x: ArrayLike, seed: int = 0) -> Signal:
     found = places(chain, x, training=True)
     blocks = [layer for layer, _ in found]
     squares = [_mean_square(_backend.float64_array(tensor)) for _, tensor in found]
-    loss = lambda u, y: len(y) * keras.ops.sum(u * keras.ops.cast(y, u.dtype), -1)  # noqa: E731
+    loss = lambda u, y: len(y) * keras.ops.sum(u * keras.ops.cast(y, u.dtype), -1)
     taken = gradients(chain, x, u, loss, training=True)
     names = [block.name if block else "output" for block in blocks]
     expected = _closed_form(squares[0], found)

@@ -105,7 +105,7 @@ def run(
     points = validated_points([points.fixed] if isinstance(points, Search) else points)
     study = Path(folder).expanduser().absolute()
     say = (lambda line: print(line, flush=True)) if verbose else (lambda line: None)
-    folder_of = lambda point: study / "points" / folder_name(point)  # noqa: E731
+    folder_of = lambda point: study / "points" / folder_name(point)
     settings = dict(settings or {})
     for name in settings:
         if name in points[0] or name in COLUMNS:
@@ -115,13 +115,13 @@ def run(
             )
     with Interruptible(), contextlib.ExitStack() as stack:
         compute = functools.partial(run_point, objective, taken={*COLUMNS, *settings})
-        number: Callable[[], int] = lambda: 1  # noqa: E731
-        runner: Runner = lambda points, limit: ((p, compute(p, folder_of(p))) for p in points)  # noqa: E731
+        number: Callable[[], int] = lambda: 1
+        runner: Runner = lambda points, limit: ((p, compute(p, folder_of(p))) for p in points)
         if cluster is not None or workers > 1:
             from keras_euler.studies.cluster import dask_client, on_cluster
 
             client = stack.enter_context(dask_client(workers, cluster))
-            number = lambda: len(client.nthreads())  # noqa: E731
+            number = lambda: len(client.nthreads())
             runner = functools.partial(on_cluster, client, compute, folder_of)
             if cluster is not None:
                 say(f"{number()} workers now, dashboard: {client.dashboard_link}")

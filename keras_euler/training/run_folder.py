@@ -174,7 +174,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """Return the configuration of the run, or an empty dict without a run."""
-        read = lambda file: {"data": {}, "settings": {}, **json.loads(file.read_text())}  # noqa: E731
+        read = lambda file: {"data": {}, "settings": {}, **json.loads(file.read_text())}
         return self._read("config.json", read, "Restore it, or delete the folder") or {}
 
     def result(self) -> Config | None:
@@ -182,7 +182,7 @@ class RunFolder:
         count."""
         if not self.checkpoint.exists():
             return None
-        read = lambda file: dict(json.loads(file.read_text()))  # noqa: E731
+        read = lambda file: dict(json.loads(file.read_text()))
         advice = "Delete it: the next call writes it from the checkpoint"
         return self._read("result.json", read, advice)
 

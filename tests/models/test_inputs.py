@@ -87,7 +87,7 @@ def test_data_sets_and_tensors_pass_as_they_are(rng):
     model = resnet_model()
     start = model.get_weights()
     tensors = [keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)]
-    batches = lambda: ((x[i : i + 2], y[i : i + 2]) for i in (0, 2))  # noqa: E731
+    batches = lambda: ((x[i : i + 2], y[i : i + 2]) for i in (0, 2))
     for data in ([x, y], tensors, [Batches()], [batches()]):
         model.set_weights(start)
         compiled(model, None)

@@ -71,7 +71,7 @@ def test_failure_stands_in_the_table_and_is_tried_again(tmp_path):
 
 def test_points_of_other_processes_are_left_to_them_and_waited_for(tmp_path, monkeypatch, capsys):
     points, folder = studies.grid(x=[1, 2], kind=["a"]), tmp_path / "study"
-    folder_of = lambda point: folder / "points" / study.folder_name(point)  # noqa: E731
+    folder_of = lambda point: folder / "points" / study.folder_name(point)
     lock = locked(folder_of(points[0]))
     lock.__enter__()
 

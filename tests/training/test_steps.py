@@ -246,7 +246,7 @@ def test_loggers_and_their_totals(per, tmp_path):
             return [*made, GradientLogger(lambda step, norms: calls.append(step), per=per)]
 
         folder.mkdir(exist_ok=True)
-        recorder = lambda: GradientRecorder(keras.optimizers.SGD(0.1), capacity=4, moments=True)  # noqa: E731
+        recorder = lambda: GradientRecorder(keras.optimizers.SGD(0.1), capacity=4, moments=True)
         return run(tmp_path / f"run of {folder.name}", kill, recorder, loggers, **changes)
 
     calls = []
