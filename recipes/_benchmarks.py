@@ -9,7 +9,7 @@ def steps(files):
     before = None
     for row in (row for found in files for row in found["results"]):
         ratios = [f"{ratio:.2f} ({name})" for name, ratio in row.get("ratios", {}).items()]
-        if {"speedup", "share_percent", "slowdown"} & set(row):  # the second of a pair
+        if "ratio" in row:  # the second of a pair
             ratios = [f"{row['cpu_ms'] / before['cpu_ms']:.2f} (row above)"]
         yield (
             f"{row.get('network', 'resnet')}, depth {row['depth']}, batch {row['batch_size']}",

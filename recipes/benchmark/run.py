@@ -52,43 +52,12 @@ REFERENCES = {  # names of the hand-written networks
     },
     "vdcnn": {("torch", "nchw"): "PyTorch NCL", ("jax", "handwritten"): "JAX"},
 }
-MODES = {  # measurement, its two contestants on every backend, and the column that compares them
-    "augmentation": (
-        "the fraction of the step that the input pipeline takes",
-        OURS,
-        AUGMENTED,
-        "share_percent",
-    ),
-    "inference": (
-        "predictions, plain and folded (keras_euler.fold)",
-        "predict",
-        "predict, folded",
-        "speedup",
-    ),
-    "logging": (
-        "the fraction of the step that GradientLogger and WeightLogger take",
-        OURS,
-        LOGGED,
-        "share_percent",
-    ),
-    "remat": (
-        "steps that compute the inside of the blocks again in the backward pass",
-        OURS,
-        REMAT,
-        "slowdown",
-    ),
-    "second_start": (
-        "the first step on JAX without and with its compilation cache",
-        OURS,
-        OURS,
-        "ratio",
-    ),
-}
-COMPARISONS = {
-    "share_percent": lambda bare, more: 100 * (1 - bare["step_ms"] / more["step_ms"]),
-    "slowdown": lambda bare, more: more["step_ms"] / bare["step_ms"],
-    "speedup": lambda plain, folded: plain["step_ms"] / folded["step_ms"],
-    "ratio": lambda first, second: second["first_step_s"] / first["first_step_s"],
+MODES = {  # measurement, and its two contestants on every backend
+    "augmentation": ("the input pipeline", OURS, AUGMENTED),
+    "inference": ("predictions, plain and folded (keras_euler.fold)", "predict", "predict, folded"),
+    "logging": ("GradientLogger and WeightLogger", OURS, LOGGED),
+    "remat": ("blocks that are computed again in the backward pass", OURS, REMAT),
+    "second_start": ("the first step on JAX without and with its compilation cache", OURS, OURS),
 }
 COLUMNS = {  # of the table: name, key and format
     "depth": ("depth", ""),
@@ -101,10 +70,7 @@ COLUMNS = {  # of the table: name, key and format
     "least": ("cpu_ms_min", ".1f"),
     "first step (s)": ("first_step_s", ".2f"),
     "memory (MB)": ("peak_memory_mb", ".0f"),
-    "share of the step (%)": ("share_percent", ".1f"),
-    "plain / folded": ("speedup", ".3f"),
-    "remat / plain": ("slowdown", ".3f"),
-    "second / first": ("ratio", ".3f"),
+    "/ row above": ("ratio", ".3f"),
 }
 
 
@@ -250,15 +216,16 @@ def compare(depth, settings):
     return results
 
 
-def compare_pairs(depth, settings, first, second, comparison):
-    """Return results of two contestants on each backend, the second compared with the first; for
-    predictions also of PyTorch."""
+def compare_pairs(depth, settings, first, second):
+    """Return results of two contestants on each backend, the second with its ratio to the first;
+    for predictions also of PyTorch."""
     contestants = [(backend, name) for backend in settings.backends for name in (first, second)]
     if settings.inference and importlib.util.find_spec("torch"):
         contestants += [("torch", "eval"), ("torch", "eval, fused")]
     results = measure(contestants, depth, settings)
+    time = "first_step_s" if settings.second_start else "step_ms"
     for base, other in zip(results[::2], results[1::2], strict=True):
-        other[comparison] = COMPARISONS[comparison](base, other)
+        other["ratio"] = other[time] / base[time]
     return results
 
 
