@@ -135,6 +135,8 @@ def kind_of(cls):
     """Return what stands for a class of layers in `OF_IMAGES`; None for a class of other
     packages."""
     is_of_keras = cls is getattr(keras.layers, cls.__name__, None)
+    if issubclass(cls, keras.layers.Embedding) and is_of_keras:  # makes a mask outside its `call`
+        return None
     return vars(cls).get("direct") or (cls if is_of_keras else None)
 
 

@@ -195,6 +195,9 @@ def run_graph(model, inputs, call, training):
                 tensors.pop(id(x), None)
         outputs = call(node.operation, *args, **kwargs)
         del args, kwargs
+        if last.get(id(node.outputs[0])) == len(nodes):
+            # Gradients with respect to an output of the model pass through the tensor itself.
+            getattr(outputs, "__dict__", {}).pop("_images", None)
         if len(node.outputs) == 1 and not isinstance(outputs, (list, tuple, dict)):
             tensors[id(node.outputs[0])] = outputs
         else:

@@ -180,9 +180,9 @@ def fit(
                 if saved and (done >= epochs or saved["stopped"]):
                     model.stop_training = saved["stopped"]
                     ours.on_train_begin()
-                    ours.on_train_end()  # as EarlyStopping restores the best weights
                     # As at the end of Keras' `fit`: averages take the place of the weights.
                     model.optimizer.finalize_variable_values(model.trainable_weights)
+                    ours.on_train_end()  # as EarlyStopping restores the best weights
                 else:
                     with warnings.catch_warnings():
                         # Keras' words about the rest of an epoch, which is shorter.
@@ -204,7 +204,6 @@ def fit(
         print(f"The run in {run.path} is finished. Its result is returned.")
     finished = cast(Config, run.load())
     restore(finished, model)
-    model.optimizer.finalize_variable_values(model.trainable_weights)
     return TrainingResult(run.path, finished["history"], cast(Config, run.result()), True)
 
 

@@ -25,9 +25,10 @@ def assert_identity(model, x):
 )
 @pytest.mark.parametrize("keeps_mask", [True, False])
 def test_masks_are_those_of_the_addition_in_files_too(add, keeps_mask, tmp_path):
-    inputs = keras.Input((6,), dtype="int32")
+    inputs = keras.Input((6,))
     x = layers.Embedding(10, 4, mask_zero=True)(inputs)
-    y = layers.Dense(4)(x if keeps_mask else 1.0 * x)
+    z = x if keeps_mask else 1.0 * x
+    y = layers.MultiHeadAttention(1, 4)(z, z)
     model = keras.Model(inputs, layers.GlobalAveragePooling1D()(add(x, y)))
     ids = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 5, 6, 7, 8]])
     assert_identity(model, ids).save(tmp_path / "euler.keras")

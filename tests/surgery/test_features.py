@@ -103,3 +103,15 @@ def test_a_model_with_a_call_of_its_own_is_refused(base):
     for function in (keras_euler.eulerize, keras_euler.fold, keras_euler.block_features):
         with pytest.raises(ValueError, match="with Keras' own `call`.*Received: Halved"):
             function(Halved(*arguments))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="takes torch's gradient")
+def test_gradient_with_respect_to_a_feature(network, rng):
+    import torch
+
+    x, name = rng.normal(size=(1, 8, 8, 3)).astype("float32"), "stage2_block1"
+    features = block_features(network)(x)
+    (gradient,) = torch.autograd.grad(features["stage2_block2"].sum(), features[name])
+    y = features[name].detach().requires_grad_()
+    (expected,) = torch.autograd.grad(network.get_layer("stage2_block2")(y).sum(), y)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)

@@ -59,7 +59,7 @@ def test_a_kill_at_the_end_keeps_what_callbacks_did_there(tmp_path, epochs):
             raise Killed
 
     def train(folder, *others):
-        model = make("sgd")
+        model = make(keras.optimizers.SGD(use_ema=True))
         stop = keras.callbacks.EarlyStopping(
             "val_loss", patience=3, mode="max", restore_best_weights=True
         )
