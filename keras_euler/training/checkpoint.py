@@ -67,6 +67,8 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         self.states.begin()  # callbacks such as EarlyStopping have reset themselves
         if self.saved:
             self.states.restore(self.saved, within_epoch=False)
+        else:
+            self.save()  # a call after an interrupt in the first epoch begins with these weights
 
     def on_epoch_begin(self, epoch: int, logs: Config | None = None) -> None:
         self.epoch, self.batches.start = epoch, 0

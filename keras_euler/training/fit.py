@@ -47,13 +47,11 @@ def fit(
     """Train a compiled model in a folder. After a kill, the same call resumes the run and ends with
     the same numbers.
 
-    After every epoch, the whole state (weights, optimizer, history) is written atomically; with
-    `checkpoint_steps` also within it. The order of the examples and every random layer are
-    functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. Call
-    `keras.utils.set_random_seed` before building the model, so that a run that was killed before
-    its first checkpoint restarts from the same weights. With several devices on TensorFlow, each
-    has moving statistics of batch normalization of its own, and those of the first are saved:
-    training resumes exactly, the test metrics do not.
+    At the start and after every epoch, the whole state (weights, optimizer, history) is written
+    atomically; with `checkpoint_steps` also within it. The order of the examples and every random
+    layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one
+    exactly. With several devices on TensorFlow, each has moving statistics of batch normalization
+    of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the
     data), `history.csv` and `checkpoint.npz`. At the end it gets
@@ -157,13 +155,13 @@ def fit(
         with run.owned(config), Interruptible():
             if run.result() is None:  # another process may just have finished it
                 saved = run.load()
+                step, done = (saved["step"], len(saved["history"])) if saved else (0, 0)
                 if saved:
-                    step, done = saved["step"], len(saved["history"])
                     # TensorFlow builds metrics in the first step.
                     if step and len(model.metrics_variables) != len(saved["metrics"]):
                         model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batches[0]))
                     restore(saved, model)
-                    if verbose:
+                    if verbose and (done or step):
                         within = f", step {step} of {batches.num_batches}" if step else ""
                         print(f"Resuming after epoch {done} of {epochs}{within}")
                 ours = ResumableCallbacks(
@@ -199,7 +197,7 @@ def fit(
                         )
                 ours.save()  # what callbacks have done at the end
                 result = write_result(model, run, ours.rows, monitor)
-                return TrainingResult(run.path, ours.rows, result, saved is not None)
+                return TrainingResult(run.path, ours.rows, result, bool(done or step))
     if verbose:
         print(f"The run in {run.path} is finished. Its result is returned.")
     finished = cast(Config, run.load())

@@ -96,23 +96,20 @@ def test_second_optimizer_is_resumed_too(tmp_path):
         )
 
 
-@pytest.mark.once
-def test_wrong_monitor_is_told_after_the_first_epoch(tmp_path):
-    with pytest.raises(
-        ValueError,
-        match="`monitor` must be a column of the history: train_.*Received: 'test_acuracy'",
-    ):
-        training.fit(
-            make(),
-            TRAIN,
-            TEST,
-            tmp_path,
-            epochs=2,
-            batch_size=16,
-            monitor="test_acuracy",
-            verbose=0,
-        )
-    assert not (tmp_path / "checkpoint.npz").exists()
+def test_run_that_failed_in_its_first_epoch_starts_again_from_its_weights(tmp_path):
+    def fit(model, folder, **changes):
+        shared = dict(epochs=2, batch_size=16, verbose=0)
+        return training.fit(model, TRAIN, TEST, tmp_path / folder, **shared, **changes)
+
+    whole, model = make(), make()
+    expected = fit(whole, "whole")
+    wrong = "`monitor` must be a column of the history: train_.*Received: 'test_acuracy'"
+    with pytest.raises(ValueError, match=wrong):
+        fit(model, "failed", monitor="test_acuracy")
+    result = fit(model, "failed")
+    assert without_times(result.history) == without_times(expected.history) and not result.resumed
+    for ours, theirs in zip(state(model), state(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.skipif(not hasattr(keras.optimizers, "OptimizerMap"), reason="an older Keras")
