@@ -28,10 +28,10 @@ class ImageClassifier(keras.Sequential):
 
     Keras casts inputs to the dtype of the model's `Input`: a plain model of uint8 pixels sees `x /
     255` as black images and gives the same answer for all. This model raises an error instead, in
-    `fit`, `evaluate`, `predict`, their `*_on_batch` and a call, for arrays, data sets and other
-    containers. It accepts whole numbers in 0..255 of any dtype, and uint8 pixels reach the device
-    as uint8. It cannot check symbolic tensors and tensors inside a compiled function, which have no
-    values.
+    `fit`, `evaluate`, `predict`, their `*_on_batch` and a call. Of arrays it accepts whole numbers
+    in 0..255 of any dtype, and uint8 pixels reach the device as uint8. Of tensors, which may have
+    no values yet, and batches of data sets it checks the dtype: if the `Input` is of integers,
+    theirs must be, too.
 
     Args:
         layers: List of layers that begins with a `keras.Input` and includes the normalization.
@@ -42,7 +42,8 @@ class ImageClassifier(keras.Sequential):
 
     Raises:
         ValueError: Pixels are scaled to at most 1, or are not whole numbers in 0..255 although the
-            `Input` is of integers; or a label is not a class; or the number of names is wrong.
+            `Input` is of integers, or are a tensor of floats then; or a label is not a class; or
+            the number of names is wrong.
         TypeError: Images are not numbers.
 
     Example:
@@ -79,7 +80,15 @@ class ImageClassifier(keras.Sequential):
         self.class_names = class_names
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
-        return super().__call__(prepared_inputs(self, inputs), *args, **kwargs)
+        inputs = prepared_inputs(self, inputs)
+        for x in keras.tree.flatten(inputs):
+            dtype = keras.backend.standardize_dtype(x.dtype)
+            if self._of_integers() and not keras.backend.is_int_dtype(dtype):
+                raise ValueError(
+                    "Images must be raw pixels, whole numbers in 0..255. Received: a tensor of "
+                    f"{dtype}. Pass the pixels as uint8, in tensors and data sets, too."
+                )
+        return super().__call__(inputs, *args, **kwargs)
 
     def classify(self, images: PathLike | Sequence[PathLike] | ArrayLike, **kwargs: Any) -> Classes:
         """Return the most probable class of each image and its probability.
@@ -143,10 +152,12 @@ class ImageClassifier(keras.Sequential):
         return model
 
     def prepare_inputs(self, x: Any) -> Array:
-        """Check images; if the `Input` is of uint8, convert pixels of another dtype to uint8."""
-        dtype = self.inputs[0].dtype
-        x = check_pixels(x, must_be_whole=keras.backend.is_int_dtype(dtype))
-        return x.astype(dtype, copy=False) if dtype == "uint8" else x
+        """Check images; if the `Input` is of integers, convert pixels of another dtype."""
+        x = check_pixels(x, must_be_whole=self._of_integers())
+        return x.astype(self.inputs[0].dtype, copy=False) if self._of_integers() else x
+
+    def _of_integers(self) -> bool:
+        return keras.backend.is_int_dtype(self.inputs[0].dtype)
 
 
 def read_image(path: PathLike, shape: Sequence[int | None]) -> Array:

@@ -14,6 +14,7 @@ from keras_euler._types import Array
 from keras_euler.layers import BatchNormalization, Conv1D, Conv2D, EulerAdd, EulerResidual
 from keras_euler.models.character_classifier import CharacterClassifier
 from keras_euler.models.euler_model import EulerModel
+from keras_euler.models.image_classifier import ImageClassifier
 from keras_euler.surgery.eulerized_add import EulerizedAdd
 from keras_euler.surgery.graph import (
     calls,
@@ -56,12 +57,12 @@ def fold(model: keras.Model) -> keras.Model:
 
     Args:
         model: A functional or Sequential Keras model with batch norm: an `EulerResNet`, an
-            `EulerVDCNN`, a model of a recipe that contains one, a `CharacterClassifier`, or any
-            other, such as those of `eulerize`.
+            `EulerVDCNN`, a model of a recipe that contains one, or any other, such as those of
+            `eulerize`.
 
     Returns:
-        A functional `keras.Model` or a `CharacterClassifier`, not compiled and not meant to be
-        trained.
+        A functional `keras.Model`, or a classifier from a `CharacterClassifier` or an
+        `ImageClassifier`; not compiled and not meant to be trained.
 
     Raises:
         TypeError: `model` is not a Keras model.
@@ -81,7 +82,11 @@ def fold(model: keras.Model) -> keras.Model:
         return CharacterClassifier(
             fold(model.network), model.alphabet, model.class_names, name=model.name
         )
-    return _folded(model, outer_graph(model))
+    folded = _folded(model, outer_graph(model))
+    if isinstance(model, ImageClassifier):
+        layers = [keras.Input(batch_shape=folded.input_shape, dtype=folded.input.dtype), folded]
+        return ImageClassifier(layers, model.class_names, name=model.name)
+    return folded
 
 
 def _folded(model: keras.Model, graph: keras.Model) -> keras.Model:

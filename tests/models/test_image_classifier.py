@@ -66,6 +66,31 @@ def test_images_of_another_scale_are_refused_by_every_entrance(scale, images):
                 enter(model, x)
 
 
+@pytest.mark.once
+def test_tensors_and_data_sets_must_be_of_integers(images):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return images / 255, LABELS
+
+    model = build()
+    tensor, ids = keras.ops.convert_to_tensor(images / 255), keras.Input((2, 2, 3))
+    entrances = [
+        lambda: model(tensor),
+        lambda: model([tensor]),
+        lambda: model(ids),
+        lambda: model.predict(tensor, verbose=0),
+        lambda: model.fit(Batches(), verbose=0),
+        lambda: keras_euler.fold(model)(tensor),
+    ]
+    for enter in entrances:
+        with pytest.raises(ValueError, match="Images must be raw pixels.* a tensor of float"):
+            enter()
+    model(keras.ops.convert_to_tensor(images))
+
+
 def test_pixels_stay_bytes_on_their_way_to_the_device(images):
     model = build()
     assert model.prepare_inputs(images) is images
