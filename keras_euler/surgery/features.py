@@ -10,6 +10,8 @@ from keras_euler.layers import EulerAdd, EulerResidual
 from keras_euler.models.euler_model import EulerModel
 from keras_euler.surgery.graph import functional, is_graph, outer_graph, walk
 
+OWN = "/"  # no layer has this name
+
 
 def block_features(model: keras.Model) -> keras.Model:
     """Return a model that gives the output of every residual block, `x_{n+1} = I(x_n + h * F(x_n))`
@@ -41,26 +43,34 @@ def block_features(model: keras.Model) -> keras.Model:
     if features is None:
         received = f"Received: {type(model).__name__} named {model.name!r}."
         raise ValueError(f"`model` has no EulerResidual block in its graph. {received}")
-    return features
+    del (outputs := features.output)[OWN]
+    return EulerModel(features.input, outputs)
 
 
 def _features(graph: keras.Model) -> keras.Model | None:
-    """Return the model of the features, or None if there are none."""
+    """Return the model of the features and of the graph's own output, or None if there are no
+    features."""
     # torch would sort a plain dict by its keys.
-    outputs: collections.OrderedDict[str, Tensor] = collections.OrderedDict()
+    outputs: collections.OrderedDict[str, Any] = collections.OrderedDict()
 
     def add(name: str, output: Tensor) -> None:
         repeats = sum(key.partition("#")[0] == name for key in outputs)
         outputs[f"{name}#{repeats + 1}" if repeats else name] = output
 
-    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Tensor:
+    def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         if is_graph(layer) and (nested := _features(functional(layer))):
-            for name, output in nested(*args, **kwargs).items():
+            features = nested(*args, **kwargs)
+            y = features.pop(OWN)
+            for name, output in features.items():
                 add(name.partition("#")[0], output)
-        y = layer(*args, **kwargs)
+        else:
+            y = layer(*args, **kwargs)
         if isinstance(layer, (EulerResidual, EulerAdd)):
             add(layer.name, y)
         return y
 
     graph = walk(graph, call)
-    return EulerModel(graph.input, outputs) if outputs else None
+    if not outputs:
+        return None
+    outputs[OWN] = graph.output
+    return EulerModel(graph.input, outputs)

@@ -49,6 +49,16 @@ def test_text_network(rng):
     assert_equal(block_features(classifier)(ids), by_hand(network, ids))
 
 
+def test_an_inner_model_runs_once(rng):
+    norm = keras.layers.BatchNormalization(momentum=0.5)
+    block = keras_euler.EulerResidual
+    inner = keras.Sequential([keras.Input((3,)), block([norm])])
+    model = keras.Sequential([keras.Input((3,)), inner, block([keras.layers.Dense(3)])])
+    x = 1 + rng.normal(size=(8, 3)).astype("float32")
+    block_features(model)(x, training=True)
+    np.testing.assert_allclose(norm.moving_mean, x.mean(axis=0) / 2, rtol=1e-5)
+
+
 def test_features_follow_the_weights_and_leave_the_model_as_it_was(network, tmp_path, rng):
     x = rng.normal(size=(1, 8, 8, 3)).astype("float32")
     features, before = block_features(network), network(x)
