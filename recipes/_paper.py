@@ -87,7 +87,7 @@ STUDIES = {
         our_choice=True,
         scaled={
             "axis": ("h", (0.001, 0.01, 0.1, 0.3, 1.0, 2.0, 5.0, 20.0)),
-            "line": ("depth", (20, 110)),
+            "line": ("depth", (20, 110, 218)),
         },
     ),
     ("initialization", "cifar10"): Study(
