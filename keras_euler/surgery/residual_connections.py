@@ -45,7 +45,8 @@ def residual_connections(
 
     The order of the inputs does not matter. If one input is computed from the other, the other is
     the shortcut. Else the shortcut is the input with fewer layers with weights, including inner
-    ones, between it and the nearest tensor that both depend on. Additions of three inputs, of
+    ones, between it and the nearest tensor that both depend on; of earlier residual connections
+    only the shortcut counts, as in `x + a(x) + f(x)`. Additions of three inputs, of
     different shapes, or of tensors with no common origin are not residual connections. Additions of
     constants and subclasses of `keras.layers.Add` are not listed.
 
@@ -123,7 +124,7 @@ def _find(
     passed: Counter[int] = Counter()
     lineage, names = Lineage(), []
     for call in calls(graph)[0]:
-        name = prefix + call.operation.name
+        name, shortcut = prefix + call.operation.name, None
         if is_graph(call.operation):
             if id(call.operation) not in models:
                 models[id(call.operation)] = _find(
@@ -141,7 +142,8 @@ def _find(
             )
             passed[len(residuals)] += 1
             residuals.append(Residual(name, *decision))
-        lineage.add(call)
+            shortcut = decision[0]
+        lineage.add(call, shortcut)
     return passed
 
 
@@ -151,12 +153,17 @@ class Lineage:
     def __init__(self) -> None:
         # id of a tensor -> ids of the tensors that it depends on, and its own
         self.ancestors: dict[int, frozenset[int]] = {}
+        # The same, but of a residual connection only by its shortcut.
+        self.trunk: dict[int, frozenset[int]] = {}
         self.calls: dict[int, Call] = {}  # id of a tensor -> the call that gives it
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call, shortcut: int | None = None) -> None:
         ancestors = frozenset().union(*map(self._ancestors, call.inputs))
+        inputs = call.inputs if shortcut is None else [call.inputs[shortcut]]
+        trunk = frozenset().union(*(self.trunk.get(id(x), {id(x)}) for x in inputs))
         for tensor in call.outputs:
             self.ancestors[id(tensor)] = ancestors | {id(tensor)}
+            self.trunk[id(tensor)] = trunk | {id(tensor)}
             self.calls[id(tensor)] = call
 
     def shortcut_of(self, name: str, call: Call) -> tuple[int | None, str]:
@@ -176,11 +183,9 @@ class Lineage:
         common = self._ancestors(first) & self._ancestors(second)
         if not common:
             return None, "the two tensors have nothing in common"
-        weights = []
-        for tensor in call.inputs:
-            passed = self._ancestors(tensor) - common
-            operations = {self.calls[each].operation for each in passed if each in self.calls}
-            weights.append(sum(map(_num_weighted_layers, operations)))
+        weights = self._num_weighted(self.trunk, call.inputs, common)
+        if weights[0] == weights[1]:
+            weights = self._num_weighted(self.ancestors, call.inputs, common)
         if weights[0] == weights[1]:
             raise ValueError(
                 f"The shortcut of {name!r} is ambiguous: both inputs pass {weights[0]} layers with "
@@ -199,6 +204,20 @@ class Lineage:
             return None, inside
         source = max(common, key=lambda tensor: len(self.ancestors.get(tensor, ())))
         return source, inside - common
+
+    def _num_weighted(
+        self,
+        before: dict[int, frozenset[int]],
+        tensors: list[keras.KerasTensor],
+        common: frozenset[int],
+    ) -> list[int]:
+        """Count the layers with weights before each tensor, but after those in common."""
+        weights = []
+        for tensor in tensors:
+            passed = before.get(id(tensor), frozenset()) - common
+            operations = {self.calls[each].operation for each in passed if each in self.calls}
+            weights.append(sum(map(_num_weighted_layers, operations)))
+        return weights
 
     def _ancestors(self, tensor: keras.KerasTensor) -> frozenset[int]:
         return self.ancestors.get(id(tensor), frozenset({id(tensor)}))

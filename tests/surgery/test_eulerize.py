@@ -182,6 +182,13 @@ def tie():
     return keras.Model(x, layers.Add(name="sum")([layers.Dense(4)(x), layers.Dense(4)(x)]))
 
 
+def test_a_parallel_branch_is_a_branch_whatever_its_layers():
+    x = keras.Input((4, 8))
+    attended = x + layers.MultiHeadAttention(2, 4)(x, x)  # more layers than the dense branch
+    model = keras.Model(x, attended + layers.Dense(8)(layers.Dense(8)(x)))
+    assert [residual.shortcut for residual in residual_connections(model)] == [0, 0]
+
+
 def test_tie_is_an_error_that_names_the_layer_and_the_argument():
     with pytest.raises(
         ValueError,
