@@ -193,7 +193,7 @@ def calibrate_batch_norm(model: keras.Model, x: ArrayLike) -> None:
 
     In an untrained model they are 0 and 1, so that inference mode differs from the network that
     training starts with. In a block with `scheme="heun"` or `"rk4"` they become those of the last
-    stage.
+    stage. Frozen batch norms keep theirs.
 
     Args:
         model: A Keras model.

@@ -40,7 +40,8 @@ class Conv1D(_WithoutCopies, keras.layers.Conv1D):
     """`keras.layers.Conv1D`, without the copies between memory layouts that Keras makes on torch in
     channels_last.
 
-    Arguments, shapes, errors and results are those of `keras.layers.Conv1D`.
+    Arguments, shapes, errors and results are those of `keras.layers.Conv1D`. On torch the kernel
+    is not contiguous in memory, as `torch.nn.utils.parameters_to_vector` and LBFGS need it.
 
     Example:
 
@@ -60,7 +61,8 @@ class Conv2D(_WithoutCopies, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, without the copies between memory layouts that Keras makes on torch in
     channels_last.
 
-    Arguments, shapes, errors and results are those of `keras.layers.Conv2D`.
+    Arguments, shapes, errors and results are those of `keras.layers.Conv2D`. On torch the kernel
+    is not contiguous in memory, as `torch.nn.utils.parameters_to_vector` and LBFGS need it.
 
     Example:
 

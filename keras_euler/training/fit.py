@@ -48,9 +48,9 @@ def fit(
     the same numbers.
 
     At the start and after every epoch, the whole state (weights, optimizer, history) is written
-    atomically; with `checkpoint_steps` also within it. The order of the examples and every random
-    layer are functions of `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one
-    exactly. With several devices on TensorFlow, each has moving statistics of batch normalization
+    atomically; with `checkpoint_steps` also within it. The order of the examples and the random
+    layers, if they draw from a `keras.random.SeedGenerator` as those of Keras do, are functions of
+    `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. With several devices on TensorFlow, each has moving statistics of batch normalization
     of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the
