@@ -50,15 +50,16 @@ def fit(
     At the start and after every epoch, the whole state (weights, optimizer, history) is written
     atomically; with `checkpoint_steps` also within it. The order of the examples and the random
     layers, if they draw from a `keras.random.SeedGenerator` as those of Keras do, are functions of
-    `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. With several devices on TensorFlow, each has moving statistics of batch normalization
-    of its own, and those of the first are saved: training resumes exactly, the test metrics do not.
+    `(seed, epoch)`: on a CPU a resumed run equals an uninterrupted one exactly. With several
+    devices on TensorFlow, each has moving statistics of batch normalization of its own, and those
+    of the first are saved: training resumes exactly, the test metrics do not.
 
     The folder has one owner at a time. It gets `config.json` (settings, versions, a checksum of the
-    data), `history.csv` and `checkpoint.npz`. At the end it gets
-    `result.json`, `model.keras` (unless the run diverged) and, with matplotlib, `curves.png`. A
-    finished run is not trained again: its state is loaded into the model, and its result is
-    returned. On JAX compiled programs are kept for the next start, in `jax_compilation_cache` of
-    Keras' folder, unless JAX has a cache already.
+    data), `history.csv` and `checkpoint.npz`. At the end it gets `result.json`, `model.keras`
+    (unless the run diverged) and, with matplotlib, `curves.png`. A finished run is not trained
+    again: its state is loaded into the model, and its result is returned. On JAX compiled programs
+    are kept for the next start, in `jax_compilation_cache` of Keras' folder, unless JAX has a cache
+    already.
 
     Args:
         model: Any compiled Keras model.
