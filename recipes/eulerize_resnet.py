@@ -78,7 +78,8 @@ def measure(options):
             verbose=2,
         )
         first = keras_euler.callbacks.read_log(log)[LAYER][0]
-        return {"value": result.summary["best_test_accuracy"], "first_gradient": first}
+        best = result.summary["best_test_accuracy"]
+        return {"value": best, "diverged": result.diverged, "first_gradient": first}
 
     points = studies.grid(
         learning_rate=options.learning_rates,
