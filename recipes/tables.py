@@ -21,6 +21,7 @@ import _measured
 import _paper
 import pandas as pd
 import zoo
+from _cells import cell_of
 from _markdown import markdown, table_of_rows
 from _trials import read_trials
 
@@ -243,18 +244,25 @@ EXAMPLES = (
     ("two moons: accuracy on clean points", "two_moons", "clean"),
     ("recurrent cell: first gradient", "euler_rnn", "first_gradient"),
     ("recurrent cell: test error", "euler_rnn", "test_error"),
-    ("ResNet50: first gradient of the first convolution", "eulerize_resnet", "gradient_norm", 0),
-    ("ResNet50: loss after 30 iterations", "eulerize_resnet", "loss", -1),
 )
 
 
 @table_of_rows("measured | h = 1 | h = 0.1")
 def examples():
-    """The toy examples and ResNet50, h = 1 beside h = 0.1."""
+    """The toy examples, h = 1 beside h = 0.1."""
     for text, name, *keys in EXAMPLES:
         found = read(f"{name}_torch.json")["results"]
         values = [functools.reduce(operator.getitem, keys, found[h]) for h in ("h = 1", "h = 0.1")]
         yield text, *values
+
+
+@table_of_rows("h | first gradient | test accuracy, rate 0.1 | rate 0.01")
+def resnet50():
+    """A ResNet50 of Keras after `eulerize`, the greatest h first."""
+    for h, rows in reversed(read("eulerize_resnet_torch.json")["results"].items()):
+        trials = pd.DataFrame(rows).rename(columns={"value": "best_test_accuracy"})
+        rates = trials.groupby("learning_rate", sort=False)
+        yield h, trials.first_gradient.median(), *(cell_of(found) for _, found in rates)
 
 
 def cards():
@@ -284,6 +292,7 @@ TABLES = {
     "robustness": robustness,
     "propositions": propositions,
     "examples": examples,
+    "resnet50": resnet50,
     "networks": zoo.table,
     "presets": zoo.presets,
     "cards": cards,

@@ -195,16 +195,13 @@ def test_bad_input_gets_a_clear_error(call, error, message):
         call()
 
 
-def between(activation, x, h=0.5):
-    """There are two blocks x + h * x with a layer in between, and noise that changes every feature
-    by one."""
-    network = keras.Sequential([keras.Input((3,))])
-    for i in range(2):
-        identity = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
-        network.add(keras_euler.EulerResidual(identity, h=h))
-        if not i:
-            network.add(keras.layers.Activation(activation))
-    return analysis.noise_growth(network, np.full((8, 3), x, "float32"), eps=5.0)
+def test_noise_that_leaves_the_dead_side_of_a_relu_stays_within_the_bound():
+    """ReLU's derivative is 0 at the point, but its difference to the noisy point is not."""
+    network = linear_blocks([np.eye(D, dtype="float32")])
+    network.add(keras.layers.ReLU())
+    network.add(keras_euler.EulerResidual(keras.layers.Dense(D), h=H))
+    growth = noise_growth(network, np.full((8, D), -0.1, "float32"), eps=5.0)
+    assert growth.measured[-1] > 1 and (growth.measured <= growth.bound * 1.001).all()
 
 
 @pytest.mark.parametrize("kind", [list, dict])

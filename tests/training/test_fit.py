@@ -71,8 +71,17 @@ def without_times(history):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
+def never_better():
+    plateau = dict(monitor="val_loss", min_delta=10.0)
+    return [
+        keras.callbacks.ReduceLROnPlateau(patience=2, **plateau),
+        keras.callbacks.EarlyStopping(patience=4, **plateau),
+    ]
+
+
 CASES = {
     "arrays": dict(train=TRAIN, batch_size=16),
+    "callbacks that count": dict(train=TRAIN, batch_size=16, callbacks=never_better, epochs=8),
     "sample weights": dict(train=(X, Y, np.linspace(0, 1, 48)), batch_size=20),
     "dataset": dict(train=Batches()),
     "dataset with threads": dict(train=Threads()),
@@ -114,29 +123,6 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(case, tmp_path):
     assert without_times(result.history) == without_times(expected.history)
     for ours, theirs in zip(state(halves), state(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-def test_callbacks_remember_what_they_counted(tmp_path):
-    def callbacks():
-        never_better = dict(monitor="val_loss", min_delta=10.0)
-        return [
-            keras.callbacks.ReduceLROnPlateau(patience=2, **never_better),
-            keras.callbacks.EarlyStopping(patience=4, **never_better),
-        ]
-
-    shared = dict(epochs=20, batch_size=16, verbose=0)
-    expected = training.fit(
-        make(), TRAIN, TEST, tmp_path / "whole", callbacks=callbacks(), **shared
-    )
-    for count in (1, 3, 4):
-        with pytest.raises(Killed):
-            again = dict(callbacks=callbacks(), after_epoch=killed_after(count))
-            training.fit(make(), TRAIN, TEST, tmp_path / "killed", **again, **shared)
-    result = training.fit(make(), TRAIN, TEST, tmp_path / "killed", callbacks=callbacks(), **shared)
-    assert len(expected.history) == 5
-    assert without_times(result.history) == without_times(expected.history)
-    learning_rates = [row["learning_rate"] for row in expected.history]
-    assert learning_rates[0] > learning_rates[-1]
 
 
 def test_files_and_summary(tmp_path):

@@ -25,6 +25,7 @@ from tests.training.test_fit import (
     X,
     Y,
     make,
+    never_better,
     state,
     without_times,
 )
@@ -110,14 +111,6 @@ class Shadow(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.model.set_weights(self.shadow.get_weights())
-
-
-def never_better():
-    plateau = dict(monitor="val_loss", min_delta=10.0)
-    return [
-        keras.callbacks.ReduceLROnPlateau(patience=2, **plateau),
-        keras.callbacks.EarlyStopping(patience=4, **plateau),
-    ]
 
 
 CASES = {
