@@ -247,6 +247,7 @@ BAD = [
         "already consists of Euler steps.*Pass h to its constructor",
     ),
     (lambda: eulerize(tie(), shortcuts={"all": 0}), ValueError, "The shortcut of 'sum'"),
+    (lambda: eulerize(tie(), shortcuts="sum"), TypeError, "`shortcuts` must be a dict"),
     (
         lambda: eulerize(tie(), shortcuts={"sum": 2}),
         ValueError,

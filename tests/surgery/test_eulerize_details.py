@@ -81,13 +81,15 @@ def test_an_addition_that_was_replaced_keeps_its_order_and_says_so_in_its_config
 @pytest.mark.parametrize("shortcuts", [{"add#2": None}, {"add": None}, None])
 def test_a_shared_addition_of_which_one_call_may_be_left_alone(shortcuts, rng):
     x = y = keras.Input((3,))
-    shared = keras.layers.Add(name="add")
+    shared = layers.Add(name="add")
     for _ in range(2):
-        y = shared([y, keras.layers.Dense(3)(y)])
-    model = keras.Model(x, keras.layers.Dense(3, name="add_call2")(y))
+        y = shared([y, layers.Dense(3)(y)])
+    model = keras.Model(x, layers.Dense(3, name="add_call2")(y))
     inputs = rng.normal(size=(4, 3)).astype("float32")
-    euler = eulerize(model, 1.0, shortcuts, verbose=False)
-    np.testing.assert_array_equal(numpy_of(euler(inputs)), numpy_of(model(inputs)))
+    for _ in range(2):  # the same names every time
+        euler = eulerize(model, 1.0, shortcuts, verbose=False)
+        assert {"add", "add_call3"} < {layer.name for layer in euler.layers}
+        np.testing.assert_array_equal(numpy_of(euler(inputs)), numpy_of(model(inputs)))
 
 
 def test_what_the_graph_fixes_in_inference_stays_so(rng):
@@ -100,21 +102,6 @@ def test_what_the_graph_fixes_in_inference_stays_so(rng):
     inputs = rng.normal(size=(5, 4)).astype("float32")
     euler = eulerize(model, 1.0, verbose=False)
     np.testing.assert_allclose(numpy_of(euler(inputs)), numpy_of(model(inputs)), atol=1e-6)
-
-
-@pytest.mark.once
-def test_calls_of_ones_own_are_refused():
-    class OwnCall(keras.Model):
-        def __call__(self, inputs, *args, **kwargs):
-            return super().__call__(inputs / 2, *args, **kwargs)
-
-    x = keras.Input((3,))
-    y = keras.layers.Add()([x, keras.layers.Dense(3)(x)])
-    replaced = keras.Model(x, y)
-    replaced.call = lambda inputs, **kwargs: inputs
-    for model in (OwnCall(x, y), replaced):
-        with pytest.raises(ValueError, match="with Keras' own `call`"):
-            eulerize(model)
 
 
 @pytest.mark.once
@@ -199,16 +186,3 @@ def test_a_copy_and_its_model_do_not_keep_each_other_alive(copy):
         pair = pair[kept]
         gc.collect()
         assert dropped() is None, pair
-
-
-@pytest.mark.once
-def test_further_calls_of_an_addition_are_named_after_it_in_every_process():
-    x = y = keras.Input((3,))
-    shared = layers.Add(name="add")
-    for _ in range(2):
-        y = shared([y, layers.Dense(3)(y)])
-    for _ in range(2):
-        names = [layer.name for layer in eulerize(keras.Model(x, y), 0.1, verbose=False).layers]
-        assert {"add", "add_call2"} < set(names)
-    with pytest.raises(TypeError, match="`shortcuts` must be a dict"):
-        eulerize(keras.Model(x, y), 0.1, "add")
