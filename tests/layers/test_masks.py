@@ -30,8 +30,8 @@ class EverySecond(layers.Layer):
         return (shape[0], -(-shape[1] // 2), shape[2])
 
 
-def conv(**kwargs):
-    return layers.Conv1D(CHANNELS, 3, padding="same", **kwargs)
+def conv():
+    return layers.Conv1D(CHANNELS, 3, padding="same")
 
 
 def dense():
@@ -49,7 +49,6 @@ PATHS = {
     ),
     "recurrent": (lambda: [layers.LSTM(CHANNELS, return_sequences=True)], lambda: None, 8),
     "pooling": (lambda: [layers.MaxPooling1D(2), dense()], lambda: [layers.MaxPooling1D(2)], None),
-    "strided convolution": (lambda: [conv(strides=2), conv()], lambda: [conv(strides=2)], None),
     "convolution": (lambda: [conv()], lambda: None, None),
     "convolution in the shortcut": (lambda: [dense()], lambda: [conv()], None),
     "strided with masks": (lambda: [EverySecond(), dense()], lambda: [dense(), EverySecond()], 4),

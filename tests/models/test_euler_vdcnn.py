@@ -24,12 +24,8 @@ WITHOUT_NORM = {9: 7_000_100, 49: 12_585_636}
 @pytest.mark.parametrize("depth", PARAMETERS)
 def test_parameters_are_the_authors(depth):
     assert count(keras_euler.EulerVDCNN(depth)) == PARAMETERS[depth]
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("depth", WITHOUT_NORM)
-def test_parameters_without_norm(depth):
-    assert count(keras_euler.EulerVDCNN(depth, norm=None)) == WITHOUT_NORM[depth]
+    if depth in WITHOUT_NORM:
+        assert count(keras_euler.EulerVDCNN(depth, norm=None)) == WITHOUT_NORM[depth]
 
 
 @pytest.mark.parametrize("head_pooling", ["max", "k_max"])
@@ -110,7 +106,6 @@ BAD = [
         ValueError,
         "must be one of 9, 17, 29, 49, 65, 69. Received: depth=10. The nearest: 9 or 17.",
     ),
-    ({"depth": 100}, ValueError, "The nearest: 69."),
     (
         {"sequence_length": 63},
         ValueError,

@@ -29,7 +29,6 @@ def images(rng):
 LABELS = np.array([0, 1, 2, 3])
 REFUSED = {  # where x are raw pixels
     "x / 255": lambda x: x / 255,
-    "float32": lambda x: (x / 255).astype("float32"),
     "x / 127.5 - 1": lambda x: x / 127.5 - 1,
     "white": lambda x: np.ones_like(x, "float64"),
     "mask": lambda x: x > 128,

@@ -163,19 +163,6 @@ def test_each_search_in_a_folder_has_its_own_trials_and_a_folder_may_move(tmp_pa
     assert list(run(lambda *_: 1.0, other, tmp_path / "b")) == ["rate", "state", "value", "error"]
 
 
-def test_points_that_are_busy_are_run_later(monkeypatch):
-    calls, done = [], []
-
-    def runner(points, limit):
-        for point in points:
-            calls.append(point)
-            yield point, {"state": "running" if len(calls) == 1 else "complete"}
-
-    monkeypatch.setattr(study.time, "sleep", lambda seconds: None)
-    study._run_all(iter([1, 2]), None, runner, lambda point, _: done.append(point), print)
-    assert calls == [1, 2, 1] and done == [2, 1]
-
-
 def test_search_resumes_the_trial_that_was_begun_and_ends_though_all_fail(tmp_path):
     seen = []
 
