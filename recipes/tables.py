@@ -256,13 +256,13 @@ def examples():
         yield text, *values
 
 
-@table_of_rows("h | first gradient | test accuracy, rate 0.1 | rate 0.01")
+@table_of_rows("network | learning rate | first gradient | best test accuracy")
 def resnet50():
     """A ResNet50 of Keras after `eulerize`, the greatest h first."""
     for h, rows in reversed(read("eulerize_resnet_torch.json")["results"].items()):
         trials = pd.DataFrame(rows).rename(columns={"value": "best_test_accuracy"})
-        rates = trials.groupby("learning_rate", sort=False)
-        yield h, trials.first_gradient.median(), *(cell_of(found) for _, found in rates)
+        for rate, found in trials.groupby("learning_rate", sort=False):
+            yield f"ResNet50, {h}", rate, found.first_gradient.median(), cell_of(found)
 
 
 def cards():
