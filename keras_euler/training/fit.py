@@ -165,6 +165,8 @@ def fit(
                     if verbose and (done or step):
                         within = f", step {step} of {batches.num_batches}" if step else ""
                         print(f"Resuming after epoch {done} of {epochs}{within}")
+                else:  # the result of a run whose checkpoint was deleted
+                    (run.path / "result.json").unlink(missing_ok=True)
                 ours = ResumableCallbacks(
                     callbacks,
                     run,

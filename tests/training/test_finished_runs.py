@@ -50,6 +50,17 @@ def test_finished_run_gives_its_result_and_its_weights(tmp_path, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.once
+def test_a_result_counts_only_with_its_checkpoint(tmp_path):
+    shared = dict(epochs=3, batch_size=16, verbose=0)
+    first = training.fit(make(), TRAIN, TEST, tmp_path, **shared)
+    (tmp_path / "checkpoint.npz").unlink()
+    with pytest.raises(Killed):
+        training.fit(make(), TRAIN, TEST, tmp_path, after_epoch=killed_after(1), **shared)
+    again = training.fit(make(), TRAIN, TEST, tmp_path, **shared)
+    assert without_times(again.history) == without_times(first.history)
+
+
 @pytest.mark.parametrize("epochs", [2, 20])
 def test_a_kill_at_the_end_keeps_what_callbacks_did_there(tmp_path, epochs):
     """EarlyStopping restores the best weights, of the first epoch, when training has ended."""
