@@ -98,26 +98,32 @@ except ImportError:
         return False
 
 
-# Variables without a cast to the dtype of the layer that is called, and the state of Keras' global
-# random numbers. The fallbacks cast, and know none.
+# The cast of variables to the dtype of the layer that is called, None without one, and the state of
+# Keras' global random numbers. The fallbacks change no cast, and know no numbers.
 try:
     from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
+    def current_cast():
+        return get_global_attribute("autocast_scope")
+
     @contextlib.contextmanager
-    def uncast():
-        scope = get_global_attribute("autocast_scope")
-        set_global_attribute("autocast_scope", None)
+    def casting(cast=None):
+        before = current_cast()
+        set_global_attribute("autocast_scope", cast)
         try:
             yield
         finally:
-            set_global_attribute("autocast_scope", scope)
+            set_global_attribute("autocast_scope", before)
 
     def global_seed():
         generator = get_global_attribute("global_seed_generator")
         return [] if generator is None else [generator.state]
 except ImportError:
 
-    def uncast():
+    def current_cast():
+        return None
+
+    def casting(cast=None):
         return contextlib.nullcontext()
 
     def global_seed():

@@ -8,7 +8,7 @@ values of all variables. What it assigns and the losses that it adds are further
 
 import keras
 
-from keras_euler._backend.keras_private import global_seed, uncast
+from keras_euler._backend.keras_private import casting, current_cast, global_seed
 
 
 class Inside(keras.layers.Layer):
@@ -17,10 +17,11 @@ class Inside(keras.layers.Layer):
 
     def __init__(self, function, dtype):
         super().__init__(dtype=dtype, autocast=False)
-        self.function, self.built = function, True
+        self.function, self.built, self.cast = function, True, current_cast()
 
     def call(self, x, training=None):
-        return self.function(x, training)
+        with casting(self.cast):  # of the block, also in the backward pass
+            return self.function(x, training)
 
 
 def rematerialize(block, function, x):
@@ -37,12 +38,12 @@ def rematerialize(block, function, x):
     variables += global_seed() if backend != "jax" else []
     # TensorFlow would read a variable again, after it was assigned.
     read = keras.ops.copy if backend == "tensorflow" else keras.ops.convert_to_tensor
-    with uncast():
+    with casting():
         values = [read(variable) for variable in variables]
     assigned = {}  # number of a variable -> its new value, from the first call
 
     def call(x, values):
-        with uncast():  # else they are cast to the dtype of the block
+        with casting():  # else they are cast to the dtype of the block
             mapping = list(zip(variables, values, strict=True))
             scope = keras.StatelessScope(mapping, collect_losses=True)
         with scope:

@@ -12,7 +12,7 @@ CASES = {
     "drop-path": {"drop_path": 0.5},
     "heun": {"scheme": "heun"},
     "rk4, preactivation": {"scheme": "rk4", "preactivation": True},
-    "mixed precision": {"dtype": "mixed_bfloat16"},
+    "mixed precision": {"dtype": "mixed_bfloat16", "scheme": "heun", "trainable_h": "scalar"},
 }
 
 
