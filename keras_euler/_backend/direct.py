@@ -88,6 +88,13 @@ def are_images(x, num_pixels=1):
     return len(shape) in (3, 4) and channels > 1 and has_pixels and x.is_contiguous()
 
 
+def takes_images(block, x):
+    """Whether the layers of an `EulerResidual` are called with images."""
+    num_pixels = 16 if block.shortcut else 1  # a stride may leave one
+    is_euler = block.scheme == "euler" and block._modules["add"].data_format == "channels_last"
+    return is_euler and are_images(x, num_pixels)
+
+
 def view_of(images, rank):
     """Return a view of images as a tensor in channels_last."""
     x = from_images(images, rank)
@@ -181,9 +188,7 @@ class DirectCall:
     def residual(self, block, x, training):
         """Return the output of an `EulerResidual`."""
         add, rank = block._modules["add"], x.ndim
-        num_pixels = 16 if block.shortcut else 1  # a stride may leave one
-        is_euler = block.scheme == "euler" and add.data_format == "channels_last"
-        if not (is_euler and are_images(x, num_pixels)):
+        if not takes_images(block, x):
             return block.direct_call(x, training)
         images = as_images(x)
         f = self.chain(block.branch, images, rank, training)
@@ -198,10 +203,11 @@ class DirectCall:
 
     def rematerialized(self, block, x):
         """Return the output of a block in training that is computed again in the backward pass;
-        None if it has more state than moving statistics."""
+        None if it has more state than moving statistics, or would be called as Keras does then."""
         layers = [*block.branch, *(block.shortcut or [])]
         is_simple = all(kind_of(type(layer)) in OF_IMAGES for layer in layers)
-        if not is_simple or block.num_stages > 1 or block.drop_path or self.scope is not None:
+        is_simple = is_simple and not block.drop_path and self.scope is None
+        if not (is_simple and takes_images(block, x)):
             return None
         first = [self]  # whose statistics are updated
 
