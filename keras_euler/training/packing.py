@@ -15,12 +15,10 @@ class Variables(list[Any]):
 
 def packed(value: Any, arrays: list[Array]) -> Any:
     """Return a value as JSON has it, with arrays by their number, or raise a TypeError."""
-    if isinstance(value, np.generic):
-        value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
     is_variable = isinstance(value, keras.Variable)
-    if isinstance(value, np.ndarray) or is_variable or keras.ops.is_tensor(value):
+    if isinstance(value, (np.ndarray, np.generic)) or is_variable or keras.ops.is_tensor(value):
         array = np.array(keras.ops.convert_to_numpy(value))
         dtype = array.dtype.name
         if array.dtype.kind == "V" or dtype == "bfloat16":  # no .npz file holds it
@@ -29,7 +27,8 @@ def packed(value: Any, arrays: list[Array]) -> Any:
             raise TypeError
         arrays.append(array)
         is_tensor = keras.ops.is_tensor(value) and not is_variable
-        return {"tensor" if is_tensor else "array": [len(arrays) - 1, dtype]}
+        name = "number" if isinstance(value, np.generic) else "tensor" if is_tensor else "array"
+        return {name: [len(arrays) - 1, dtype]}
     if isinstance(value, Variables) or hasattr(value, "variables"):
         variables = value if isinstance(value, Variables) else value.variables
         return {"variables": [packed(variable, arrays) for variable in variables]}
@@ -49,9 +48,11 @@ def unpacked(value: Any, arrays: Sequence[Array]) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, items),) = value.items()
-    if kind in ("array", "tensor"):
+    if kind in ("array", "tensor", "number"):
         array = arrays[items[0]].astype(items[1])
-        return array if kind == "array" else keras.ops.convert_to_tensor(array)
+        if kind == "tensor":
+            return keras.ops.convert_to_tensor(array)
+        return array if kind == "array" else array[()]
     if kind == "dict":
         return {unpacked(name, arrays): unpacked(item, arrays) for name, item in items}
     make = {"list": list, "tuple": tuple, "set": set, "variables": Variables}[kind]

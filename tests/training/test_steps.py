@@ -14,7 +14,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_euler import GradientLogger, GradientRecorder, MultiStepDecay, WeightLogger, training
+from keras_euler import (
+    EulerResidual,
+    GradientLogger,
+    GradientRecorder,
+    MultiStepDecay,
+    WeightLogger,
+    training,
+)
 from tests.training.test_custom_models import Halving
 from tests.training.test_fit import (
     TEST,
@@ -301,11 +308,12 @@ def test_what_cannot_be_saved_is_named_once(tmp_path):
     assert len(texts) == 2 and "Remembers.last:" in texts[0] and "Remembers.late:" in texts[1]
 
 
-def test_best_weights_in_bfloat16_are_restored_after_a_kill(tmp_path):
+def test_best_weights_in_bfloat16_and_numbers_are_restored_after_a_kill(tmp_path):
     def train(folder, kill=None):
         keras.backend.clear_session()
         keras.utils.set_random_seed(0)
         layers = [keras.layers.Dense(units, dtype="bfloat16") for units in (8, 3)]
+        layers.insert(1, EulerResidual(keras.layers.Dense(8), trainable_h="scalar"))
         model = keras.Sequential([keras.Input(X.shape[1:]), *layers])
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         stop = keras.callbacks.EarlyStopping("val_loss", mode="max", restore_best_weights=True)
