@@ -8,26 +8,27 @@ from keras_euler.datasets import synthetic
 pytestmark = pytest.mark.once
 
 
+BOTH = pytest.mark.parametrize("make", [synthetic.images, synthetic.texts])
+
+
+def arrays(data):
+    return [np.asarray(array) for pair in data for array in pair]
+
+
+@BOTH
+def test_the_same_seed_gives_the_same_set_and_another_seed_another(make):
+    one, same, other = (arrays(make(50, 50, seed=seed)) for seed in (3, 3, 4))
+    assert all(map(np.array_equal, one, same)) and not any(map(np.array_equal, one, other))
+
+
+@BOTH
+def test_training_and_test_set_differ_and_the_test_split_ignores_num_train(make):
+    x, _, *test = arrays(make(50, 50))
+    assert not np.array_equal(x, test[0])
+    assert all(map(np.array_equal, test, arrays(make(80, 50))[2:]))
+
+
 # --- images
-
-
-def test_the_same_seed_gives_the_same_set_and_another_seed_another():
-    (x, y), (x_test, y_test) = synthetic.images(50, 50, seed=3)
-    (same_x, same_y), (same_x_test, same_y_test) = synthetic.images(50, 50, seed=3)
-    assert all(
-        map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test))
-    )
-    (other_x, other_y), _ = synthetic.images(50, 50, seed=4)
-    assert not np.array_equal(x, other_x)
-    assert not np.array_equal(y, other_y)
-
-
-def test_training_and_test_images_differ_and_the_test_split_ignores_num_train():
-    (x, _), (x_test, y_test) = synthetic.images(50, 50)
-    _, (same_x_test, same_y_test) = synthetic.images(80, 50)
-    assert not np.array_equal(x, x_test)
-    assert np.array_equal(x_test, same_x_test)
-    assert np.array_equal(y_test, same_y_test)
 
 
 def test_a_linear_model_on_the_pixels_or_the_mean_colour_is_poor():
@@ -39,29 +40,10 @@ def test_a_linear_model_on_the_pixels_or_the_mean_colour_is_poor():
 # --- texts
 
 
-def test_the_same_seed_gives_the_same_texts_and_another_seed_others():
-    (x, y), (x_test, y_test) = synthetic.texts(50, 50, seed=3)
-    (same_x, same_y), (same_x_test, same_y_test) = synthetic.texts(50, 50, seed=3)
-    assert all(
-        map(np.array_equal, (x, y, x_test, y_test), (same_x, same_y, same_x_test, same_y_test))
-    )
-    (other_x, other_y), _ = synthetic.texts(50, 50, seed=4)
-    assert not set(x) & set(other_x)
-    assert not np.array_equal(y, other_y)
-
-
-def test_training_and_test_texts_differ_and_the_test_split_ignores_num_train():
-    (x, _), (x_test, y_test) = synthetic.texts(50, 50)
-    _, (same_x_test, same_y_test) = synthetic.texts(80, 50)
-    assert not set(x) & set(x_test)
-    assert np.array_equal(x_test, same_x_test)
-    assert np.array_equal(y_test, same_y_test)
-
-
 # --- both
 
 
-@pytest.mark.parametrize("make", [synthetic.images, synthetic.texts])
+@BOTH
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [

@@ -48,7 +48,6 @@ PATHS = {
         8,
     ),
     "recurrent": (lambda: [layers.LSTM(CHANNELS, return_sequences=True)], lambda: None, 8),
-    "pooling": (lambda: [layers.MaxPooling1D(2), dense()], lambda: [layers.MaxPooling1D(2)], None),
     "convolution": (lambda: [conv()], lambda: None, None),
     "convolution in the shortcut": (lambda: [dense()], lambda: [conv()], None),
     "strided with masks": (lambda: [EverySecond(), dense()], lambda: [dense(), EverySecond()], 4),

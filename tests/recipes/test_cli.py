@@ -37,7 +37,6 @@ RESULTS = [
 ]
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("module", "arguments", "name", "other"),
     RESULTS,

@@ -58,7 +58,6 @@ PARSER = [  # what the command line alone knows
 ]
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("arguments", "message"), PARSER)
 def test_wrong_flags_end_with_one_sentence(arguments, message, capsys):
     assert run_here(cifar10, *arguments) == 2
@@ -66,7 +65,6 @@ def test_wrong_flags_end_with_one_sentence(arguments, message, capsys):
     assert message in error and error.count("\n") == 1
 
 
-@pytest.mark.once
 def test_wrong_flag_ends_before_keras_is_imported(monkeypatch):
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line for each module
     done = run("--backend", "mxnet", backend=None)
@@ -76,7 +74,6 @@ def test_wrong_flag_ends_before_keras_is_imported(monkeypatch):
     assert "argparse" in imported and "keras" not in imported
 
 
-@pytest.mark.once
 def test_standard_training_is_one_flag_whose_values_others_override(data, tmp_path):
     flags = ["--data-dir", data, *TINY, "--depth", 8, "--epochs", 3, "--out", tmp_path]
     assert run_here(cifar10, "--standard", *flags) == 0
@@ -84,7 +81,6 @@ def test_standard_training_is_one_flag_whose_values_others_override(data, tmp_pa
     assert {**cifar10.STANDARD, "epochs": 3}.items() <= settings.items()
 
 
-@pytest.mark.once
 def test_help_explains_itself():
     done = run("--help", backend=None)
     assert done.returncode == 0

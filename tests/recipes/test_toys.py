@@ -5,6 +5,7 @@ import math
 
 import euler_method
 import euler_rnn
+import eulerize_resnet
 import keras
 import pytest
 import two_moons
@@ -41,3 +42,10 @@ def test_recurrent_network_is_trained(tmp_path, capsys):
     found = json.loads((tmp_path / "rnn.json").read_text())["results"]["h = 0.1"]
     assert found["test_error"] < 2 and found["first_gradient"] > 0
     assert "h = 0.1: {'first_gradient'" in capsys.readouterr().out
+
+
+def test_resnet50_is_trained(tmp_path):
+    flags = ["--quick", "--train-size", "32", "--h", "0.1", "--out", str(tmp_path / "a.json")]
+    eulerize_resnet.main([*flags, *BACKEND])
+    (row,) = json.loads((tmp_path / "a.json").read_text())["results"]["h = 0.1"]
+    assert row["first_gradient"] > 0 and not row["diverged"] and 0 <= row["value"] <= 1

@@ -22,7 +22,6 @@ from keras_euler import (
     WeightLogger,
     training,
 )
-from tests.training.test_custom_models import Halving
 from tests.training.test_fit import (
     TEST,
     TRAIN,
@@ -142,7 +141,6 @@ CASES = {
     ),
     "callbacks that count": dict(callbacks=never_better, epochs=8),
     "callback that counts steps": dict(callbacks=lambda: [CountSteps()]),
-    "callback that changes its number": dict(callbacks=lambda: [Halving()]),
     "callback that changes the rate": dict(
         callbacks=lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]
     ),
