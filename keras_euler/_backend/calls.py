@@ -79,10 +79,15 @@ def call_layer(layer, *args, training=None, **kwargs):
         training: Passed to a layer that takes it.
     """
     direct = _local.direct
-    if direct is not None and len(args) == 1 and kwargs in ({}, {"mask": None}):
-        outputs = direct(layer, args[0], training)
-        if outputs is not None:
-            return outputs
+    if direct is not None:
+        if len(args) == 1 and kwargs in ({}, {"mask": None}):
+            outputs = direct(layer, args[0], training)
+            if outputs is not None:
+                return outputs
+        # The layer may read moving statistics, and hook its inputs or return them.
+        direct.update_statistics()
+        for x in keras.tree.flatten((args, kwargs)):
+            getattr(x, "__dict__", {}).pop("_images", None)
     if training is not None and takes_training(layer):
         kwargs["training"] = training
     _local.direct = None  # what Keras does around a layer holds within it too

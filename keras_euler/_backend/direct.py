@@ -173,6 +173,8 @@ class DirectCall:
             y = OF_IMAGES[kind](self, layer, as_images(x), training)
             if y is not None:
                 return view_of(y, x.ndim)
+        if kind == "normalize":  # it updates its statistics itself
+            self.update_statistics()
         return layer.call(x, training=training) if takes_training(layer) else layer.call(x)
 
     def dtype(self, layer):
@@ -193,7 +195,7 @@ class DirectCall:
         images = as_images(x)
         f = self.chain(block.branch, images, rank, training)
         s = self.chain(block.shortcut, images, rank, training) if block.shortcut else images
-        if add.trainable_h == "channel" or self.dtype(add) is not f.dtype:
+        if add.trainable_h == "channel" or not (self.dtype(add) is f.dtype is s.dtype):
             y = call_layer(add, [view_of(s, rank), view_of(f, rank)], training=training)
             return block.activated(y, training)
         y = add.call([s, f], training)

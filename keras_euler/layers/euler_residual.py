@@ -170,8 +170,6 @@ class EulerResidual(Layer):
 
     def activated(self, y: Tensor, training: bool | None) -> Tensor:
         """Return `I(y)`."""
-        if self.activation is keras.activations.relu:
-            return _backend.relu(y)
         if isinstance(self.activation, Layer):
             return _backend.call_layer(self.activation, y, training=training)
         return self.activation(y)

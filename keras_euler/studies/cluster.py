@@ -61,7 +61,7 @@ def on_cluster(
         try:
             outcome = future.result()
         except KilledWorker as error:
-            outcome = fail(folder_of(point), error)
+            outcome = fail(point, folder_of(point), error)
         except CancelledError as error:
             raise ConnectionError(
                 "The connection to the scheduler was lost. Run the same command again to resume."
@@ -82,7 +82,7 @@ def run_apart(task: bytes) -> Outcome:
     try:
         return compute(point, folder)
     except (SystemExit, KeyboardInterrupt) as error:  # Dask would wait for the point forever
-        return fail(folder, error)
+        return fail(point, folder, error)
 
 
 @contextlib.contextmanager

@@ -58,17 +58,20 @@ def run_point(
                 write_json(folder / RESULT, validated_result(result, {*point, *taken}))
             except FolderInUse:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                     raise
-                fail(folder, error)
+                fail(point, folder, error)
     except FolderInUse:
         return {"state": "running"}
     return {**read_point(folder)[1], "seconds": time.monotonic() - start}
 
 
-def fail(folder: Path, error: BaseException) -> Outcome:
-    """Record the error of a point that was begun, and return the outcome."""
+def fail(point: Point, folder: Path, error: BaseException) -> Outcome:
+    """Record the error of a point, which a worker may have died before it began, and return the
+    outcome."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / POINT, point)
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
     write_json(folder / ERROR, {"error": reason})
     return {"state": "failed", "error": reason}

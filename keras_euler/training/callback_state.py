@@ -62,6 +62,11 @@ class CallbackStates:
             for logger, rest in zip(self.loggers, saved["loggers"], strict=False):
                 logger.restore_epoch(rest)
 
+    def reset(self) -> None:
+        """Give the callbacks the attributes that they had when training started."""
+        if hasattr(self, "_at_start"):
+            self.restore({"callbacks": [{} for _ in self.others]}, within_epoch=False)
+
     def _attributes(self, callback: keras.callbacks.Callback) -> dict[str, Any]:
         """Return copies of the attributes that can be written, and warn of others, once each."""
         found, lost = {}, set()

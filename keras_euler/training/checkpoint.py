@@ -133,8 +133,9 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         with contextlib.suppress(AttributeError, RuntimeError):
             super().__del__()
 
-    def save(self, step: int = 0) -> None:
-        """Write everything: after `step` steps of this epoch, or with 0 before the next epoch."""
+    def save(self, step: int = 0, ended: bool = False) -> None:
+        """Write everything: after `step` steps of this epoch, or with 0 before the next epoch;
+        `ended` where the callbacks have ended the training."""
         model = self.model  # on JAX this copies the training state back to the variables
         metrics = model.metrics_variables if step else []
         self.run.save(
@@ -143,6 +144,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
                 "step": step,
                 "seconds": time.perf_counter() - self.start,
                 "stopped": bool(model.stop_training),
+                "ended": ended,
                 "random": random_states(),
                 "variables": list(map(keras.ops.convert_to_numpy, variables(model))),
                 "metrics": list(map(keras.ops.convert_to_numpy, metrics)),

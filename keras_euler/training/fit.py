@@ -123,6 +123,11 @@ def fit(
     callbacks = keras.tree.flatten(callbacks or ())
     if not all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks):
         raise TypeError(f"`callbacks` must be Keras callbacks. Received: callbacks={callbacks!r}.")
+    if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
+        raise ValueError(
+            "`callbacks` must not restore weights, as the run does. Received: BackupAndRestore. "
+            "Leave it out."
+        )
     if after_epoch is not None and not callable(after_epoch):
         raise TypeError(
             "`after_epoch` must be a function of the history. Received: "
@@ -178,27 +183,8 @@ def fit(
                     monitor,
                     dict(verbose=verbose, epochs=epochs, steps=batches.num_batches, model=model),
                 )
-                if saved and (done >= epochs or saved["stopped"]):
-                    model.stop_training = saved["stopped"]
-                    ours.on_train_begin()
-                    # As at the end of Keras' `fit`: averages take the place of the weights.
-                    model.optimizer.finalize_variable_values(model.trainable_weights)
-                    ours.on_train_end()  # as EarlyStopping restores the best weights
-                else:
-                    with warnings.catch_warnings():
-                        # Keras' words about the rest of an epoch, which is shorter.
-                        warnings.filterwarnings("ignore", "Your input ran out of data")
-                        model.fit(
-                            batches,
-                            # Keras would shuffle the batches again, by a global generator.
-                            shuffle=False,
-                            validation_data=tests,
-                            epochs=epochs,
-                            initial_epoch=len(ours.rows),
-                            verbose=verbose,
-                            callbacks=ours,
-                        )
-                ours.save()  # what callbacks have done at the end
+                if not (saved and saved["ended"]):
+                    _train(model, ours, batches, tests, epochs, verbose)
                 result = write_result(model, run, ours.rows, monitor)
                 return TrainingResult(run.path, ours.rows, result, bool(done or step))
     if verbose:
@@ -206,6 +192,43 @@ def fit(
     finished = cast(Config, run.load())
     restore(finished, model)
     return TrainingResult(run.path, finished["history"], cast(Config, run.result()), True)
+
+
+def _train(
+    model: keras.Model,
+    ours: ResumableCallbacks,
+    batches: ShuffledBatches,
+    tests: ShuffledBatches | None,
+    epochs: int,
+    verbose: int | str,
+) -> None:
+    """Train the epochs that are left, and save what callbacks have done at the end."""
+    saved = ours.saved
+    if saved and (len(ours.rows) >= epochs or saved["stopped"]):
+        model.stop_training = saved["stopped"]
+        ours.on_train_begin()
+        # As at the end of Keras' `fit`: averages take the place of the weights.
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        ours.on_train_end()  # as EarlyStopping restores the best weights
+    else:
+        try:
+            with warnings.catch_warnings():
+                # Keras' words about the rest of an epoch, which is shorter.
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+                model.fit(
+                    batches,
+                    # Keras would shuffle the batches again, by a global generator.
+                    shuffle=False,
+                    validation_data=tests,
+                    epochs=epochs,
+                    initial_epoch=len(ours.rows),
+                    verbose=verbose,
+                    callbacks=ours,
+                )
+        except BaseException:
+            ours.states.reset()  # a repeated call may have the same callbacks
+            raise
+    ours.save(ended=True)
 
 
 def _config(

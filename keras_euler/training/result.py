@@ -45,6 +45,7 @@ def write_result(
     model: keras.Model, run: RunFolder, rows: list[Row], monitor: str | None
 ) -> Config:
     """Write the files of a finished run, and return its summary."""
+    run.write_history(rows)  # a kill may have come before it
     diverged = has_diverged(rows)
     if not diverged:
         try:
