@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHIFT = 0.06  # inches between the bars of two labels
 # Of a logarithmic axis, from tick to tick, where the ticks are the measured values.
-TICK_ROOM = 1 / 13
+TICK_ROOM = 1 / 10
 
 
 def accuracies(
