@@ -57,6 +57,23 @@ def foreign_parts():
     return EulerModel(x, keras.layers.GlobalAveragePooling1D()(y))
 
 
+def hooked():
+    """A layer that hooks its input and returns it, and a norm that is used twice."""
+
+    class Hook(keras.layers.Layer):
+        def call(self, x):
+            if getattr(x, "requires_grad", False):
+                x.register_hook(lambda gradient: 0.1 * gradient)
+            return x
+
+    x = keras.Input((8, 8, 4))
+    block = lambda: keras_euler.EulerResidual(keras_euler.layers.Conv2D(4, 3, padding="same"))
+    norm = keras_euler.layers.BatchNormalization()
+    y = block()(Hook()(block()(norm(x))))
+    y = norm(keras.layers.AveragePooling2D(8)(y))
+    return EulerModel(x, keras.layers.Dense(4)(keras.layers.Flatten()(y)))
+
+
 def another_order():
     """A normalization of a view whose memory has another order."""
     x = keras.Input((6, 8))
@@ -106,6 +123,7 @@ MODELS = {
     ),
     "hub": backbone,
     "foreign parts": foreign_parts,
+    "hooked": hooked,
     "another order in memory": another_order,
     "partial": changed(partial),
     "LoRA": changed(lambda model: model.get_layer("stage2_block1").branch[1].enable_lora(2)),

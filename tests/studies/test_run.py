@@ -59,13 +59,17 @@ def test_objective_gets_a_folder_that_it_finds_again(tmp_path):
     assert run(resumes, [{"x": 1}], tmp_path).value.tolist() == [7.0]
 
 
-def test_failure_stands_in_the_table_and_is_tried_again(tmp_path):
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_failure_stands_in_the_table_and_is_tried_again(tmp_path, error):
     def fails(point, folder):
-        raise RuntimeError("no memory")
+        raise error("no memory")
 
     points = studies.grid(x=[1, 2])
     table = run(fails, points, tmp_path)
-    assert table[["state", "error"]].values.tolist() == [["failed", "RuntimeError: no memory"]] * 2
+    assert (
+        table[["state", "error"]].values.tolist()
+        == [["failed", f"{error.__name__}: no memory"]] * 2
+    )
     assert run(square, points, tmp_path).state.tolist() == ["complete"] * 2
 
 
@@ -183,7 +187,6 @@ RESULTS = [
     ("high", "must return a number, or a dict with a number as 'value'. Received: 'high'"),
     ({"value": math.nan}, "returned NaN"),
     ({"value": 1, "x": 2}, "must not return 'x', which is a setting or a column"),
-    ({"value": 1, "state": 2}, "must not return 'state'"),
     ({"value": 1, "epochs": 2}, "must not return 'epochs'"),
     ({"value": 1, "model": object()}, "must return JSON-serializable values. Received: object"),
 ]
@@ -208,7 +211,6 @@ REFUSED = [
     (dict(points=[{"a": math.nan}]), ValueError, "`a` must have finite values"),
     (dict(points=[{"value": 1}]), ValueError, "must not be called 'value'"),
     (dict(settings={"a": 1}), ValueError, "`settings` must not have 'a'"),
-    (dict(settings={"state": 1}), ValueError, "`settings` must not have 'state'"),
     (
         dict(points=studies.Search("h", 0.1, 1.0), known=()),
         ValueError,

@@ -98,15 +98,15 @@ def test_second_optimizer_is_resumed_too(tmp_path):
 
 def test_run_that_failed_in_its_first_epoch_starts_again_from_its_weights(tmp_path):
     def fit(model, folder, **changes):
-        shared = dict(epochs=2, batch_size=16, verbose=0)
+        shared = dict(epochs=2, batch_size=16, verbose=0, settings={})
         return training.fit(model, TRAIN, TEST, tmp_path / folder, **shared, **changes)
 
-    whole, model = make(), make()
-    expected = fit(whole, "whole")
+    whole, model, callbacks = make(), make(), [Halving()]
+    expected = fit(whole, "whole", callbacks=[Halving()])
     wrong = "`monitor` must be a column of the history: train_.*Received: 'test_acuracy'"
     with pytest.raises(ValueError, match=wrong):
-        fit(model, "failed", monitor="test_acuracy")
-    result = fit(model, "failed")
+        fit(model, "failed", monitor="test_acuracy", callbacks=callbacks)
+    result = fit(model, "failed", callbacks=callbacks)
     assert without_times(result.history) == without_times(expected.history) and not result.resumed
     for ours, theirs in zip(state(model), state(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -61,6 +61,27 @@ def test_a_result_counts_only_with_its_checkpoint(tmp_path):
     assert without_times(again.history) == without_times(first.history)
 
 
+@pytest.mark.once
+def test_a_full_disk_at_the_end_does_not_end_the_training_twice(tmp_path, monkeypatch):
+    class Halve(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            self.model.set_weights([weight / 2 for weight in self.model.get_weights()])
+
+    def fit(folder):
+        model, shared = make(), dict(epochs=1, batch_size=16, verbose=0, callbacks=[Halve()])
+        training.fit(model, TRAIN, TEST, tmp_path / folder, **shared)
+        return model.get_weights()
+
+    whole = fit("whole")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(keras.Model, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        fit("part")
+    (tmp_path / "part" / "history.csv").unlink()  # killed before it was written
+    for ours, theirs in zip(fit("part"), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (tmp_path / "part" / "history.csv").exists()
+
+
 @pytest.mark.parametrize("epochs", [2, 20])
 def test_a_kill_at_the_end_keeps_what_callbacks_did_there(tmp_path, epochs):
     """EarlyStopping restores the best weights, of the first epoch, when training has ended."""

@@ -271,7 +271,7 @@ REFUSED = [
     (dict(test_batch_size=0), ValueError, "`test_batch_size` must be an integer >= 1"),
     (dict(epochs=0), ValueError, "`epochs` must be an integer >= 1"),
     (dict(batch_size=None), TypeError, "`batch_size` must be an integer >= 1"),
-    (dict(batch_size=0), ValueError, "`batch_size` must be an integer >= 1"),
+    (dict(callbacks=[keras.callbacks.BackupAndRestore("b")]), ValueError, "must not restore"),
     (dict(seed=-1), ValueError, "`seed` must be an integer >= 0"),
     (dict(train=Batches()), ValueError, "A PyDataset makes its own batches"),
     (dict(settings=[1]), TypeError, "`settings` must be a dataclass or a dict"),
