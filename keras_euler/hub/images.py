@@ -19,6 +19,9 @@ from keras_euler.models.validation import check_numbers, validates_inputs
 class EulerResNetBackbone(EulerBackbone):
     """The blocks of an `EulerResNet`, from normalized images to the feature map.
 
+    As every KerasHub backbone, it is saved and copied by its arguments and weights, without what
+    was changed on its layers: save a changed network as an `EulerResNet`.
+
     Args:
         depth: As for `EulerResNet`: 6n + 2.
         h: As for `EulerResNet`.

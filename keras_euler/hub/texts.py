@@ -22,6 +22,8 @@ from keras_euler.models.validation import validates_inputs
 class EulerVDCNNBackbone(EulerBackbone):
     """The blocks of an `EulerVDCNN`, from ids of characters to the features of each position.
 
+    It is saved and copied as `EulerResNetBackbone` says, by its arguments and weights.
+
     Args:
         depth: As for `EulerVDCNN`: 9, 17, 29, 49, 65 or 69.
         h: As for `EulerVDCNN`.

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_euler._backend import Direct, all_layers
+from keras_euler._checks import check_choice
 from keras_euler._register import register
 from keras_euler._types import Array, Config, Shape
 from keras_euler.datasets.text import check_ids
@@ -66,7 +67,7 @@ def chain(
     for layer in layers:
         outputs = layer(outputs)
     model = EulerModel(inputs, outputs, name=name)
-    model.trainable = arguments["trainable"]
+    model.trainable = check_choice("trainable", arguments["trainable"], (True, False))
     if arguments["weights"] is not None:
         load_weights(model, network, arguments)
     return model

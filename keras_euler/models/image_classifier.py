@@ -31,7 +31,7 @@ class ImageClassifier(keras.Sequential):
     `fit`, `evaluate`, `predict`, their `*_on_batch` and a call. Of arrays it accepts whole numbers
     in 0..255 of any dtype, and uint8 pixels reach the device as uint8. Of tensors, which may have
     no values yet, and batches of data sets it checks the dtype: if the `Input` is of integers,
-    theirs must be, too.
+    theirs must be, too. `keras.models.clone_model` gives a plain Sequential model.
 
     Args:
         layers: List of layers that begins with a `keras.Input` and includes the normalization.
