@@ -58,6 +58,8 @@ def _prepared_weights(model: keras.Model, weights: Any) -> Any:
 def prepared_inputs(model: keras.Model, x: Any) -> Any:
     """Return an array as a model of one input takes it, also from a list or dict of only this
     array; anything else unchanged."""
+    if not model.built:
+        raise ValueError(f"{model.name} must begin with a keras.Input. Received: no Input.")
     if len(model.inputs) != 1:
         return x
     x = _unwrap_single(x, len(model.input_shape))
