@@ -42,6 +42,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
 
     Attributes:
         rows: The history, a list of dicts.
+        ended: Whether the callbacks have done what they do at the end.
     """
 
     own: Sequence[keras.callbacks.Callback]
@@ -55,7 +56,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
     settings: Config
 
     def __post_init__(self) -> None:
-        self.last = _LastLogs()
+        self.last, self.ended = _LastLogs(), False
         callbacks, has_bar = [RaiseDropped(), *self.own, self.last], self.settings["verbose"] != 0
         super().__init__(callbacks, add_history=True, add_progbar=has_bar, **self.settings)
         self.states = CallbackStates(self.own)
@@ -133,9 +134,8 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
         with contextlib.suppress(AttributeError, RuntimeError):
             super().__del__()
 
-    def save(self, step: int = 0, ended: bool = False) -> None:
-        """Write everything: after `step` steps of this epoch, or with 0 before the next epoch;
-        `ended` where the callbacks have ended the training."""
+    def save(self, step: int = 0) -> None:
+        """Write everything: after `step` steps of this epoch, or with 0 before the next epoch."""
         model = self.model  # on JAX this copies the training state back to the variables
         metrics = model.metrics_variables if step else []
         self.run.save(
@@ -144,7 +144,7 @@ class ResumableCallbacks(keras.callbacks.CallbackList):
                 "step": step,
                 "seconds": time.perf_counter() - self.start,
                 "stopped": bool(model.stop_training),
-                "ended": ended,
+                "ended": self.ended,
                 "random": random_states(),
                 "variables": list(map(keras.ops.convert_to_numpy, variables(model))),
                 "metrics": list(map(keras.ops.convert_to_numpy, metrics)),

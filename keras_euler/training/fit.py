@@ -228,7 +228,8 @@ def _train(
         except BaseException:
             ours.states.reset()  # a repeated call may have the same callbacks
             raise
-    ours.save(ended=True)
+    ours.ended = True
+    ours.save()
 
 
 def _config(
